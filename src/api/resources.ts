@@ -1,0 +1,6 @@
+import { etcdBackupDefinition } from "./etcd-backup.ts";
+import { etcdBackupStoreDefinition } from "./etcd-backup-store.ts";
+import type { ResourceDefinition } from "./resource.ts";
+
+/** Every kind, in the order in which a person meets them. */
+export const resources: readonly ResourceDefinition[] = [etcdBackupStoreDefinition, etcdBackupDefinition];

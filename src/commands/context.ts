@@ -1,0 +1,40 @@
+import type { OperatorError } from "../core/errors.ts";
+
+/** What a command may touch of the process it runs in. */
+export interface Context {
+  stdout: Output;
+  stderr: Output;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Fires on SIGINT and SIGTERM. */
+  signal: AbortSignal;
+  now: () => Date;
+}
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** Flags that every verb takes. */
+export interface GlobalFlags {
+  quiet?: boolean;
+  logLevel: LogLevel;
+}
+
+export const logLevels = ["error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** 0 done, 1 failed and may be tried again, 2 usage, 3 failed for good, 4 verification failed, 130 stopped by Ctrl-C. */
+export function exitCode(error: OperatorError): number {
+  switch (error.code) {
+    case "Usage":
+      return 2;
+    case "VerificationFailed":
+      return 4;
+    case "Aborted":
+      return 130;
+    default:
+      return error.permanent ? 3 : 1;
+  }
+}

@@ -1,0 +1,77 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { OperatorError } from "../core/errors.ts";
+import { findBackup } from "../snapshot/catalog.ts";
+import type { Manifest } from "../snapshot/manifest.ts";
+import { describeFailures, readStored } from "../snapshot/stored.ts";
+import { openStore } from "../store/open-store.ts";
+import { parseStoreUrl } from "../store/store-url.ts";
+import { parseBackupArgument } from "./backup-argument.ts";
+import type { Context, GlobalFlags } from "./context.ts";
+import type { StoreFlags } from "./flags.ts";
+import { bytes } from "../core/human.ts";
+import { type Progress, progress } from "./progress.ts";
+
+export interface FetchFlags extends GlobalFlags, StoreFlags {
+  output: string;
+  force?: boolean;
+}
+
+/** `etcd-backup fetch`: the plain snapshot, verified while it is written; the file appears only when it is right. */
+export async function fetch(text: string, flags: FetchFlags, context: Context): Promise<void> {
+  const { signal } = context;
+  const backup = parseBackupArgument(text, flags);
+  if (backup.kind === "file") throw new OperatorError("Usage", `${text} is not a backup in a store`, { hint: "give its name with --store, or its URL" });
+  if (flags.force !== true && (await exists(flags.output))) {
+    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, { hint: "choose another file, or add --force" });
+  }
+  await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  const { manifest } = await findBackup(store, { ...backup, signal });
+  using lines = progress(context, flags);
+  await writeWhole(flags.output, (file) => download(store, manifest, file, signal, lines));
+  lines.say(`${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcdutl snapshot restore ${flags.output}\``);
+}
+
+async function download(store: Parameters<typeof readStored>[0], manifest: Manifest, file: FileHandle, signal: AbortSignal, lines: Progress): Promise<void> {
+  const { checks } = await readStored(store, manifest, {
+    signal,
+    onProgress: (done, total) => lines.update("fetching", done, total),
+    write: async (chunk) => {
+      for (let offset = 0; offset < chunk.length; ) {
+        const { bytesWritten } = await file.write(chunk, offset);
+        offset += bytesWritten;
+      }
+    },
+  });
+  const failures = describeFailures(checks);
+  if (failures !== undefined) throw new OperatorError("VerificationFailed", `${manifest.name} is damaged: ${failures}`, { hint: "choose another backup: see `etcd-backup list`" });
+}
+
+/** Temporary name, fsync, rename, fsync of the folder: after a crash there is the whole file or none. */
+async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+  const folder = dirname(path);
+  const part = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.part`);
+  const file = await open(part, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw new OperatorError("Usage", `cannot write to ${folder}: ${error.code ?? error.message}`);
+  });
+  try {
+    await fill(file);
+    await file.sync();
+    await file.close();
+    await rename(part, path);
+    await using directory = await open(folder, "r");
+    await directory.sync();
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(part, { force: true });
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,21 @@
+import type { Context } from "./context.ts";
+import type { OutputFormat } from "./flags.ts";
+
+/** Prints a result the way that was asked for: the table for people, the value for programs. */
+export async function print(context: Context, format: OutputFormat, value: unknown, asTable: () => string): Promise<void> {
+  switch (format) {
+    case "table":
+      context.stdout.write(asTable());
+      return;
+    case "json":
+      context.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      return;
+    case "yaml": {
+      const { stringify } = await import("yaml");
+      context.stdout.write(stringify(value));
+      return;
+    }
+    default:
+      format satisfies never;
+  }
+}

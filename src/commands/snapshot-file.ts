@@ -1,0 +1,48 @@
+import { createReadStream } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { OperatorError } from "../core/errors.ts";
+import { type SnapshotFileReading, readSnapshot } from "../snapshot/read.ts";
+import { unpack } from "../snapshot/stored.ts";
+
+const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
+/** Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the file's own bytes. */
+export async function readSnapshotFile(path: string, signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<SnapshotFileReading> {
+  const { size, compressed } = await look(path);
+  const bytes = createReadStream(path, { highWaterMark: 1024 * 1024, signal });
+  let done = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of bytes) {
+      done += chunk.length;
+      onProgress(done, size);
+      yield chunk;
+    }
+  }
+  try {
+    if (!compressed) return await readSnapshot(counted(), { signal });
+    return await unpack(counted(), "Zstd", signal, (plain) => readSnapshot(plain, { signal }));
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (compressed) throw new OperatorError("VerificationFailed", `${path}: zstd data is damaged or cut off`, { cause: error });
+    throw error;
+  }
+}
+
+async function look(path: string): Promise<{ size: number; compressed: boolean }> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new OperatorError("Usage", `${path} is not a file`);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return { size: stat.size, compressed: bytesRead === 4 && buffer.equals(zstdMagic) };
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    throw new OperatorError(code === "ENOENT" ? "NotFound" : "Usage", `${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`, {
+      hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
+    });
+  } finally {
+    await file?.close();
+  }
+}

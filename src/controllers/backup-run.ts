@@ -1,0 +1,140 @@
+import type { EtcdBackup } from "../api/etcd-backup.ts";
+import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
+import { deadlineOf } from "../core/backup.ts";
+import { OperatorError } from "../core/errors.ts";
+import type { MemberChoice, MemberFacts } from "../core/member-choice.ts";
+import type { Manifest } from "../snapshot/manifest.ts";
+import { saveSnapshot } from "../snapshot/save.ts";
+import type { SaveStep, SnapshotCluster } from "../snapshot/step.ts";
+import type { Store } from "../store/store.ts";
+import type { EventSink } from "./backup.ts";
+import type { Log } from "./controller.ts";
+import type { Turns } from "./turns.ts";
+
+/** What a run under way lets the reconciler see. */
+export interface BackupReport {
+  choice?: MemberChoice & { chosen: MemberFacts };
+  progress?: { bytes: number; totalBytes: number };
+}
+
+export type StartBackupRun = (attempt: {
+  backup: EtcdBackup;
+  store: EtcdBackupStore;
+  runId: string;
+}) => (report: (change: Partial<BackupReport>) => void, signal: AbortSignal) => Promise<Manifest>;
+
+export interface BackupRunDeps {
+  openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  openCluster(backup: EtcdBackup, signal: AbortSignal): Promise<SnapshotCluster & AsyncDisposable>;
+  /** One stream a member, whoever asked for it. */
+  streams: Turns;
+  events: EventSink;
+  tool: Manifest["tool"];
+  now: () => Date;
+  log: Log;
+}
+
+const reportEveryMs = 5_000;
+
+/** One attempt at an EtcdBackup: the same save as on the command line, bounded by the resource's timeout. */
+export function backupRunner(deps: BackupRunDeps): StartBackupRun {
+  return ({ backup, store, runId }) =>
+    async (report, cancelled) => {
+      const { spec, metadata } = backup;
+      const log = { backup: `${metadata.namespace}/${metadata.name}`, run: runId };
+      const left = deadlineOf(spec.timeoutSeconds, backup.status, deps.now()).getTime() - deps.now().getTime();
+      const late = AbortSignal.timeout(Math.max(1, left));
+      const signal = AbortSignal.any([cancelled, late]);
+      try {
+        await using opened = await deps.openStore(store, signal);
+        await using cluster = await deps.openCluster(backup, signal);
+        let member = "";
+        let reported = 0;
+        const onStep = (step: SaveStep) => {
+          if (step.step === "MemberSelected") member = `${step.choice.chosen.id || step.choice.chosen.endpoint}`;
+          if (step.step === "Streaming") {
+            const now = deps.now().getTime();
+            if (now - reported < reportEveryMs && step.readBytes < step.totalBytes) return;
+            reported = now;
+          }
+          tell(step, { backup, report, events: deps.events });
+          deps.log.debug({ ...log, ...(step.step === "MemberSelected" ? { member, reason: step.choice.reason } : step) }, step.step);
+        };
+        return await saveSnapshot({
+          cluster: oneStreamAMember(cluster, () => member, deps.streams),
+          store: opened,
+          clusterName: spec.clusterName,
+          runId,
+          selection: spec.etcd.memberSelection,
+          hashKV: spec.verification.hashKV,
+          compression: spec.compression,
+          readBack: spec.verification.readBack,
+          owner: { kind: backup.kind, namespace: metadata.namespace ?? "", name: metadata.name, uid: metadata.uid },
+          tool: deps.tool,
+          now: deps.now,
+          signal,
+          onStep,
+        });
+      } catch (error) {
+        if (late.aborted && !cancelled.aborted) {
+          throw new OperatorError("Timeout", `not finished within ${spec.timeoutSeconds} s`, { hint: "raise spec.timeoutSeconds, or see what is slow in the events", cause: error });
+        }
+        throw error;
+      }
+    };
+}
+
+function tell(step: SaveStep, { backup, report, events }: { backup: EtcdBackup; report: (change: Partial<BackupReport>) => void; events: EventSink }): void {
+  switch (step.step) {
+    case "MemberSelected": {
+      const { chosen, reason, withoutQuorum } = step.choice;
+      report({ choice: step.choice });
+      events.record({ regarding: backup, type: withoutQuorum ? "Warning" : "Normal", reason: "MemberSelected", action: "Backup", note: `${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}` });
+      return;
+    }
+    case "HashesAgree":
+      events.record({ regarding: backup, type: "Normal", reason: "MembersAgree", action: "Backup", note: `HashKV is equal on ${step.members.join(", ")} at revision ${step.revision}` });
+      return;
+    case "HashesUnknown":
+      events.record({ regarding: backup, type: "Warning", reason: "MembersNotCompared", action: "Backup", note: step.reason });
+      return;
+    case "Streaming":
+      report({ progress: { bytes: step.readBytes, totalBytes: step.totalBytes } });
+      return;
+    case "ReadingBack":
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+/** Holds the member's turn from before its stream opens until its last byte, or its end. */
+function oneStreamAMember(cluster: SnapshotCluster, member: () => string, streams: Turns): SnapshotCluster {
+  return {
+    observe: (signal) => cluster.observe(signal),
+    hashKV: (endpoint, revision, options) => cluster.hashKV(endpoint, revision, options),
+    async snapshot(endpoint, signal) {
+      const end = await streams.take(member(), signal);
+      try {
+        const stream = await cluster.snapshot(endpoint, signal);
+        return {
+          totalBytes: stream.totalBytes,
+          chunks: untilEnd(stream.chunks, end),
+          async [Symbol.asyncDispose]() {
+            end();
+            await stream[Symbol.asyncDispose]();
+          },
+        };
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+  };
+}
+
+/** Reading back from the store needs no member: its turn ends with its last byte. */
+async function* untilEnd(chunks: AsyncIterable<Uint8Array>, end: () => void): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+  end();
+}

@@ -1,0 +1,127 @@
+import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../api/etcd-backup-store.ts";
+import type { StoreReason } from "../api/conditions.ts";
+import { withHint } from "../core/backup.ts";
+import { setCondition, wholeSeconds } from "../core/conditions.ts";
+import { type OperatorError, asOperatorError } from "../core/errors.ts";
+import { listBackups } from "../snapshot/catalog.ts";
+import type { Store } from "../store/store.ts";
+import type { EventSink } from "./backup.ts";
+import type { Reconcile, Request } from "./controller.ts";
+
+export interface StoreControllerDeps {
+  resources: {
+    store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
+    writeStatus(store: EtcdBackupStore, status: EtcdBackupStoreStatus, signal: AbortSignal): Promise<void>;
+  };
+  openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  events: EventSink;
+  /** Told whether the store is ready; undefined when its resource is gone. */
+  observe(request: Request, ready: boolean | undefined): void;
+  now: () => Date;
+}
+
+const probeEveryMs = 5 * 60_000;
+const probeAgainMs = 30_000;
+const probeTimeoutMs = 60_000;
+
+/** observe → decide → act for EtcdBackupStore: probe it, count what it holds, say so. */
+export function storeReconciler(deps: StoreControllerDeps): Reconcile {
+  return async (request, signal) => {
+    const store = await deps.resources.store(request, signal);
+    if (store === undefined || store.metadata.deletionTimestamp !== undefined) {
+      deps.observe(request, undefined);
+      return undefined;
+    }
+    const probe = await look(deps, store, AbortSignal.any([signal, AbortSignal.timeout(probeTimeoutMs)]));
+    signal.throwIfAborted();
+    const status = describe(store, probe, deps.now());
+    await deps.resources.writeStatus(store, status, signal);
+    const ready = probe.error === undefined;
+    deps.observe(request, ready);
+    const before = store.status.conditions?.find((c) => c.type === "Ready")?.status;
+    const after = status.conditions?.find((c) => c.type === "Ready");
+    if (after !== undefined && after.status !== before) {
+      deps.events.record({ regarding: store, type: ready ? "Normal" : "Warning", reason: after.reason, action: "Probe", note: after.message });
+    }
+    return { againAfterMs: ready ? probeEveryMs : probeAgainMs };
+  };
+}
+
+interface Probe {
+  url?: string;
+  error?: OperatorError;
+  capabilities?: NonNullable<EtcdBackupStoreStatus["capabilities"]>;
+  backups?: number;
+  latest?: NonNullable<EtcdBackupStoreStatus["latestBackup"]>;
+}
+
+async function look(deps: StoreControllerDeps, resource: EtcdBackupStore, signal: AbortSignal): Promise<Probe> {
+  let url: string | undefined;
+  try {
+    await using store = await deps.openStore(resource, signal);
+    url = store.url;
+    const capabilities = await store.probe({ signal, write: resource.spec.accessMode === "ReadWrite" });
+    const entries = await listBackups(store, { signal });
+    const newest = entries.find((entry) => entry.problem === undefined && entry.manifest !== undefined);
+    return {
+      url,
+      capabilities,
+      backups: entries.length,
+      ...(newest?.manifest === undefined
+        ? {}
+        : {
+            latest: {
+              name: newest.name,
+              clusterName: newest.clusterName,
+              revision: newest.revision,
+              completionTime: wholeSeconds(new Date(newest.manifest.run.completedAt)),
+            },
+          }),
+    };
+  } catch (thrown) {
+    return { ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
+  }
+}
+
+/** What was known of the backups stays while the store does not answer: a failed listing is never "empty". */
+function describe(store: EtcdBackupStore, probe: Probe, now: Date): EtcdBackupStoreStatus {
+  const { error, capabilities, backups, latest, url } = probe;
+  const readOnly = store.spec.accessMode === "ReadOnly";
+  const reason: StoreReason = error === undefined ? (readOnly ? "ReadOnly" : "Reachable") : reasonOf(error, store);
+  const message = error === undefined ? `${backups} ${backups === 1 ? "backup" : "backups"}${readOnly ? "; nothing is written here" : ""}` : withHint(error);
+  const stamp = { generation: store.metadata.generation, now };
+  const known = store.status;
+  return {
+    observedGeneration: store.metadata.generation,
+    conditions: setCondition(known.conditions ?? [], { type: "Ready", status: error === undefined ? "True" : "False", reason, message }, stamp),
+    lastProbeTime: wholeSeconds(now),
+    ...pick("url", url ?? known.url),
+    ...pick("capabilities", capabilities ?? known.capabilities),
+    ...pick("backups", backups ?? known.backups),
+    ...pick("latestBackup", error === undefined ? latest : known.latestBackup),
+  };
+}
+
+function pick<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
+  return value === undefined ? {} : ({ [key]: value } as Partial<Record<K, V>>);
+}
+
+function reasonOf(error: OperatorError, store: EtcdBackupStore): StoreReason {
+  switch (error.code) {
+    case "NotFound":
+      return store.spec.file === undefined ? "BucketNotFound" : "PathNotFound";
+    case "Unauthorized":
+    case "Unreachable":
+    case "InvalidConfiguration":
+    case "CredentialsNotFound":
+      return error.code;
+    case "Usage":
+      return "InvalidConfiguration";
+    case "Timeout":
+      return "Unreachable";
+    case "Internal":
+      return "InternalError";
+    default:
+      return "StoreFailed";
+  }
+}

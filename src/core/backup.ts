@@ -1,0 +1,170 @@
+import type { EtcdBackup, EtcdBackupStatus } from "../api/etcd-backup.ts";
+import type { BackupReason } from "../api/conditions.ts";
+import { conditionStatus } from "./conditions.ts";
+import { OperatorError } from "./errors.ts";
+
+/** Put on an EtcdBackup with `deletionPolicy: Delete`; goes when its objects are gone from the store. */
+export const finalizer = "etcdbackup.dev/stored-objects";
+/** Annotation that lets a person delete the resource when its store is gone for good. */
+export const forceDelete = "etcdbackup.dev/force-delete";
+
+/** What this process knows of the work on one EtcdBackup. */
+export type RunState<Result = unknown> =
+  | { state: "none" }
+  | { state: "running" }
+  | { state: "succeeded"; result: Result }
+  | { state: "failed"; error: OperatorError };
+
+export interface ObservedBackup {
+  backup: EtcdBackup;
+  /** Its EtcdBackupStore. */
+  store: "found" | "missing" | "readOnly";
+  run: RunState["state"];
+  failure?: OperatorError;
+  /** How many more runs this process may start. */
+  freeSlots: number;
+}
+
+/** What to do next with one EtcdBackup. Replaying it on what can be observed survives a crash at any line. */
+export type BackupDecision =
+  | { do: "nothing" }
+  | { do: "initialise" }
+  | { do: "addFinalizer" }
+  | { do: "removeFinalizer" }
+  | { do: "removeObjects" }
+  | { do: "cancel"; why: string }
+  | { do: "wait"; ms: number; reason: BackupReason; message: string }
+  | { do: "recover" }
+  | { do: "start"; attempt: number }
+  | { do: "watch" }
+  | { do: "succeed" }
+  | { do: "retry"; at: Date; error: OperatorError }
+  | { do: "fail"; reason: BackupReason; message: string };
+
+const firstDelayMs = 10_000;
+const longestDelayMs = 6 * 60_000;
+
+export function decide(observed: ObservedBackup, now: Date): BackupDecision {
+  const { backup, run } = observed;
+  const { metadata, spec, status } = backup;
+  const held = metadata.finalizers?.includes(finalizer) === true;
+  if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, held);
+
+  if (conditionStatus(status.conditions, "Finished") === "True") {
+    if (spec.deletionPolicy === "Delete") return held || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
+    return held ? { do: "removeFinalizer" } : { do: "nothing" };
+  }
+  if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialise" };
+  if (spec.deletionPolicy === "Delete" && !held) return { do: "addFinalizer" };
+
+  switch (run) {
+    case "running":
+      return { do: "watch" };
+    case "succeeded":
+      return { do: "succeed" };
+    case "failed":
+      return afterFailure(backup, observed.failure ?? new OperatorError("Internal", "the run failed without a reason"), now);
+    case "none":
+      return decideStart(observed, now);
+    default:
+      return run satisfies never;
+  }
+}
+
+function decideDeletion({ metadata, spec, status }: EtcdBackup, run: ObservedBackup["run"], held: boolean): BackupDecision {
+  if (run === "running") return { do: "cancel", why: "the EtcdBackup was deleted" };
+  if (!held) return { do: "nothing" };
+  const forced = metadata.annotations?.[forceDelete] !== undefined;
+  const owed = spec.deletionPolicy === "Delete" && (status.attempts ?? 0) > 0;
+  return owed && !forced ? { do: "removeObjects" } : { do: "removeFinalizer" };
+}
+
+function decideStart({ backup: { spec, status }, store, freeSlots }: ObservedBackup, now: Date): BackupDecision {
+  const attempts = status.attempts ?? 0;
+  if (store === "readOnly") {
+    return { do: "fail", reason: "StoreNotReady", message: `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there` };
+  }
+  if (store === "missing") {
+    return { do: "wait", ms: 30_000, reason: "StoreNotReady", message: `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace` };
+  }
+  const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
+  // An attempt was begun, no other is planned, and no run is known: the operator stopped in the middle of it.
+  if (attempts > 0 && next === undefined) return { do: "recover" };
+  if (next !== undefined && next > now) {
+    return { do: "wait", ms: next.getTime() - now.getTime(), reason: "Retrying", message: currentMessage(status) };
+  }
+  if (freeSlots <= 0) return { do: "wait", ms: 15_000, reason: "Pending", message: "waiting until one of the running backups has ended" };
+  return { do: "start", attempt: attempts + 1 };
+}
+
+function currentMessage(status: EtcdBackupStatus): string {
+  return status.conditions?.find((c) => c.type === "Succeeded")?.message ?? "";
+}
+
+/** Also for an attempt that the operator itself did not survive. */
+export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError, now: Date): BackupDecision {
+  const attempts = status.attempts ?? 1;
+  if (error.permanent) return { do: "fail", reason: reasonOf(error), message: withHint(error) };
+  const deadline = deadlineOf(spec.timeoutSeconds, status, now);
+  if (now >= deadline) return { do: "fail", reason: "TimedOut", message: `not finished within ${spec.timeoutSeconds} s; the last attempt: ${withHint(error)}` };
+  if (attempts > spec.backoffLimit) {
+    return { do: "fail", reason: "BackoffLimitExceeded", message: `${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed; the last: ${withHint(error)}` };
+  }
+  const at = new Date(now.getTime() + Math.min(firstDelayMs * 2 ** (attempts - 1), longestDelayMs));
+  return { do: "retry", at: at < deadline ? at : deadline, error };
+}
+
+/** When the run has to have ended, all attempts together. */
+export function deadlineOf(timeoutSeconds: number, status: EtcdBackupStatus, now: Date): Date {
+  const start = status.startTime === undefined ? now : new Date(status.startTime);
+  return new Date(start.getTime() + timeoutSeconds * 1000);
+}
+
+/** The error's code as a documented reason. */
+export function reasonOf(error: OperatorError): BackupReason {
+  switch (error.code) {
+    case "NoUsableMember":
+    case "MembersDisagree":
+    case "SnapshotFailed":
+    case "VerificationFailed":
+    case "InvalidConfiguration":
+    case "CredentialsNotFound":
+    case "Unauthorized":
+      return error.code;
+    case "Usage":
+    case "Refused":
+      return "InvalidConfiguration";
+    case "StoreFailed":
+    case "AlreadyExists":
+      return "UploadFailed";
+    case "NotFound":
+      return "StoreNotReady";
+    case "Unreachable":
+    case "Conflict":
+      return "SnapshotFailed";
+    case "Timeout":
+      return "TimedOut";
+    case "Aborted":
+      return "OperatorRestarted";
+    case "Internal":
+      return "InternalError";
+    default:
+      return error.code satisfies never;
+  }
+}
+
+export function withHint(error: OperatorError): string {
+  return error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
+}
+
+/**
+ * The run's identity in object names: 12 hex digits of the resource's UID, then the attempt. A new operator finds by it
+ * what an earlier one had finished.
+ */
+export function runIdOf(uid: string, attempt: number): string {
+  return `${runPrefix(uid)}${attempt}`;
+}
+
+export function runPrefix(uid: string): string {
+  return `${uid.replaceAll("-", "").toLowerCase().slice(0, 12)}x`;
+}

@@ -1,0 +1,69 @@
+/** What went wrong, in a closed set: conditions, events, metrics and exit codes are derived from it. */
+export type ErrorCode =
+  | "Usage" // the command line or a field is wrong
+  | "InvalidConfiguration" // a Secret, certificate, URL or setting cannot be used
+  | "NotFound" // a backup, bucket or file is not there
+  | "CredentialsNotFound" // a Secret, or a key in it, is not there (yet)
+  | "AlreadyExists" // an object of this name is there already; nothing was overwritten
+  | "Conflict" // somebody else changed it meanwhile; look again and retry
+  | "Refused" // a safety rule says no
+  | "NoUsableMember" // no etcd member may serve the snapshot
+  | "MembersDisagree" // HashKV differs between members
+  | "Unauthorized" // credentials are missing, wrong or lack a permission
+  | "Unreachable" // no answer, or the connection broke
+  | "Timeout"
+  | "SnapshotFailed" // etcd's stream broke off, stalled or lied
+  | "StoreFailed" // the object store answered with an error
+  | "VerificationFailed" // a digest, total or structure disagrees
+  | "Aborted" // somebody asked for the work to stop
+  | "Internal";
+
+export interface OperatorErrorInit {
+  /** Trying the same thing again cannot help. */
+  permanent?: boolean;
+  /** What the person can do. One sentence, no trailing full stop. */
+  hint?: string;
+  cause?: unknown;
+}
+
+const permanentByDefault: ReadonlySet<ErrorCode> = new Set([
+  "Usage",
+  "InvalidConfiguration",
+  "NotFound",
+  "AlreadyExists",
+  "Refused",
+  "VerificationFailed",
+]);
+
+/**
+ * The one error that crosses module borders. Adapters classify what they catch once, at the edge;
+ * everything above only reads `code`, `permanent` and `hint`. Messages never hold a secret.
+ */
+export class OperatorError extends Error {
+  override readonly name = "OperatorError";
+  readonly code: ErrorCode;
+  readonly permanent: boolean;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, init: OperatorErrorInit = {}) {
+    super(message, init.cause === undefined ? undefined : { cause: init.cause });
+    this.code = code;
+    this.permanent = init.permanent ?? permanentByDefault.has(code);
+    this.hint = init.hint;
+  }
+}
+
+/** Any thrown value as an OperatorError: itself, an abort, or `Internal`. */
+export function asOperatorError(thrown: unknown): OperatorError {
+  if (thrown instanceof OperatorError) return thrown;
+  if (thrown instanceof Error && thrown.name === "TimeoutError") {
+    return new OperatorError("Timeout", thrown.message, { cause: thrown });
+  }
+  if (thrown instanceof Error && thrown.name === "AbortError") {
+    return thrown.cause instanceof OperatorError
+      ? thrown.cause
+      : new OperatorError("Aborted", "stopped before it was finished", { cause: thrown });
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new OperatorError("Internal", message, { cause: thrown });
+}

@@ -1,0 +1,36 @@
+/** HashKV of one member at the revision asked for, or why it has none. */
+export interface MemberHash {
+  member: string;
+  hash?: number;
+  compactRevision?: number;
+  /** The member cannot say, for a reason that is not a difference. */
+  unavailable?: string;
+}
+
+export type HashAgreement =
+  | { verdict: "agree"; hash: number; compactRevision: number; compared: string[]; missing: MemberHash[] }
+  | { verdict: "disagree"; groups: { hash: number; members: string[] }[] }
+  | { verdict: "inconclusive"; reason: string };
+
+/**
+ * Compares HashKV across members at one revision. Hashes are comparable only at the same compact revision
+ * (etcd caches the hash of a compaction under the previous one), so unequal compact revisions prove nothing.
+ */
+export function agree(hashes: readonly MemberHash[]): HashAgreement {
+  const known = hashes.filter((h): h is MemberHash & { hash: number; compactRevision: number } => h.hash !== undefined && h.compactRevision !== undefined);
+  const missing = hashes.filter((h) => h.hash === undefined);
+  const first = known[0];
+  if (first === undefined) return { verdict: "inconclusive", reason: missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ") || "no member was asked" };
+
+  const byCompact = Map.groupBy(known, (h) => h.compactRevision);
+  for (const members of byCompact.values()) {
+    const byHash = Map.groupBy(members, (h) => h.hash);
+    if (byHash.size > 1) {
+      return { verdict: "disagree", groups: [...byHash].map(([hash, group]) => ({ hash, members: group.map((h) => h.member) })) };
+    }
+  }
+  if (byCompact.size > 1) {
+    return { verdict: "inconclusive", reason: `members were compacted at different revisions (${[...byCompact.keys()].join(", ")})` };
+  }
+  return { verdict: "agree", hash: first.hash, compactRevision: first.compactRevision, compared: known.map((h) => h.member), missing };
+}

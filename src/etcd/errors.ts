@@ -1,0 +1,79 @@
+import { OperatorError } from "../core/errors.ts";
+
+/** gRPC status codes, https://grpc.io/docs/guides/status-codes/ */
+const grpcCode = {
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  permissionDenied: 7,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unimplemented: 12,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const;
+
+/** grpc-js puts code and details in the message: `14 UNAVAILABLE: connect ECONNREFUSED …`. etcd3 keeps only that. */
+function split(error: Error): { code: number; details: string } {
+  const match = /^(\d+) [A-Z_]+: ([\s\S]*)$/.exec(error.message);
+  if (match === null) return { code: grpcCode.unknown, details: error.message };
+  return { code: Number(match[1]), details: match[2] ?? "" };
+}
+
+export function isInvalidToken(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("invalid auth token");
+}
+
+/** Classifies what a call to one etcd endpoint threw. 3.4 and 3.5 answer UNKNOWN for auth errors: the text decides. */
+export function classify(thrown: unknown, endpoint: string, doing: string): OperatorError {
+  if (thrown instanceof OperatorError) return thrown;
+  const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const { code, details } = split(cause);
+  const where = `${doing} at ${endpoint}`;
+  if (/authentication failed|user name is empty|invalid auth token|permission denied|role .* not granted/i.test(details)) {
+    return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`, {
+      hint: "snapshots need a user with etcd's root role; check --user, or the auth Secret",
+    });
+  }
+  if (/authentication is not enabled/i.test(details)) {
+    return new OperatorError("InvalidConfiguration", `${where}: a user was given, but authentication is not enabled in etcd`, {
+      hint: "leave the user out",
+    });
+  }
+  switch (code) {
+    case grpcCode.cancelled:
+      return new OperatorError("Aborted", `${where} was stopped`);
+    case grpcCode.deadlineExceeded:
+      return new OperatorError("Timeout", `${where}: no answer in time`, { hint: "is the member overloaded or its disk stalled?" });
+    case grpcCode.unavailable:
+      return unavailable(details, where);
+    case grpcCode.permissionDenied:
+    case grpcCode.unauthenticated:
+      return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`);
+    case grpcCode.unimplemented:
+      return new OperatorError("InvalidConfiguration", `${where}: the server is not etcd 3.4 or newer (${strip(details)})`);
+    default:
+      return new OperatorError("SnapshotFailed", `${where} failed: ${strip(details)}`, { cause });
+  }
+}
+
+function unavailable(details: string, where: string): OperatorError {
+  if (/certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|wrong version number/i.test(details)) {
+    return new OperatorError("Unreachable", `${where}: TLS failed: ${tlsCause(details)}`, {
+      hint: "check the CA, the client certificate and key, and that the certificate names this host (or give the server name)",
+    });
+  }
+  if (/ECONNREFUSED/.test(details)) return new OperatorError("Unreachable", `${where}: connection refused`);
+  if (/ENOTFOUND|Name resolution/.test(details)) return new OperatorError("Unreachable", `${where}: the host name does not resolve`);
+  return new OperatorError("Unreachable", `${where}: ${strip(details)}`);
+}
+
+function tlsCause(details: string): string {
+  return strip(details.replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, ""));
+}
+
+function strip(details: string): string {
+  const line = details.split("\n")[0] ?? "";
+  return line.replace(/^etcdserver: /, "").replace(/\s*Resolution note:.*$/, "").slice(0, 300);
+}

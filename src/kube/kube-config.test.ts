@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { after, describe, test } from "node:test";
+import { loadKubeConfig } from "./kube-config.ts";
+
+const directory = await mkdtemp(join(tmpdir(), "kubeconfig-"));
+after(() => rm(directory, { recursive: true }));
+
+async function file(path: string, content: string): Promise<string> {
+  const full = join(directory, path);
+  await mkdir(dirname(full), { recursive: true });
+  await writeFile(full, content);
+  return full;
+}
+
+function config(...names: string[]): string {
+  return JSON.stringify({
+    clusters: names.map((name) => ({ name, cluster: { server: `https://${name}` } })),
+    users: names.map((name) => ({ name, user: {} })),
+    contexts: names.map((name) => ({ name, context: { cluster: name, user: name } })),
+    "current-context": names[0],
+  });
+}
+
+const home = join(directory, "home");
+await file("home/.kube/config", config("home"));
+const given = await file("given", config("given", "second"));
+const other = await file("other", config("other"));
+const pod = join(directory, "pod");
+await file("pod/var/run/secrets/kubernetes.io/serviceaccount/token", "first-token");
+const inPod = { KUBERNETES_SERVICE_HOST: "10.96.0.1" };
+
+async function serverOf(source: Parameters<typeof loadKubeConfig>[0]): Promise<string> {
+  return (await loadKubeConfig({ env: {}, home: join(directory, "nowhere"), ...source })).cluster.server;
+}
+
+describe("the cluster is that of", () => {
+  test("the file that is given, before everything else", async () => {
+    assert.equal(
+      await serverOf({ kubeconfig: given, env: { KUBECONFIG: other, ...inPod }, root: pod, home }),
+      "https://given",
+    );
+  });
+
+  test("the context that is given", async () => {
+    assert.equal(await serverOf({ kubeconfig: given, context: "second" }), "https://second");
+  });
+
+  test("KUBECONFIG, of whose files the first with a current context decides", async () => {
+    const env = { KUBECONFIG: [given, other].join(delimiter), ...inPod };
+    assert.equal(await serverOf({ env, root: pod, home }), "https://given");
+    assert.equal(await serverOf({ env, context: "other" }), "https://other");
+  });
+
+  test("the pod's service account, before the home directory", async () => {
+    const { config: loaded } = await loadKubeConfig({ env: inPod, root: pod, home });
+    const options: { headers?: Record<string, string> } = {};
+    await file("pod/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "");
+    await loaded.applyToHTTPSOptions(options);
+    assert.equal(options.headers?.["Authorization"], "Bearer first-token");
+  });
+
+  test("the home directory", async () => {
+    assert.equal(await serverOf({ home }), "https://home");
+    assert.equal(await serverOf({ env: inPod, home }), "https://home", "no service account is mounted");
+  });
+});
+
+describe("a person is told", () => {
+  test("that there is no cluster at all", async () => {
+    await assert.rejects(serverOf({}), {
+      code: "InvalidConfiguration",
+      hint: "give --kubeconfig or set KUBECONFIG",
+    });
+  });
+
+  test("which contexts there are", async () => {
+    await assert.rejects(serverOf({ kubeconfig: given, context: "third" }), {
+      code: "InvalidConfiguration",
+      message: `${given} has no context third`,
+      hint: "choose one of given, second",
+    });
+  });
+
+  test("that a file is missing, or is no kubeconfig", async () => {
+    const garbage = await file("garbage", "}{");
+    const empty = await file("empty", "");
+    for (const kubeconfig of [join(directory, "missing"), garbage, empty]) {
+      await assert.rejects(serverOf({ kubeconfig }), { code: "InvalidConfiguration" });
+    }
+  });
+});

@@ -1,0 +1,107 @@
+import type { ObjectMeta as ApiObjectMeta, Resource, ResourceDefinition } from "../api/resource.ts";
+import { group, version } from "../api/resource.ts";
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+export interface ObjectMeta extends ApiObjectMeta {
+  ownerReferences?: OwnerReference[];
+}
+
+/** Any object as it was read. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+}
+
+/** What is sent to create or apply an object: the server fills in the rest of the metadata. */
+export type Draft<T extends KubeObject> = Omit<T, "apiVersion" | "kind" | "metadata" | "status"> & {
+  metadata: Pick<ObjectMeta, "namespace" | "labels" | "annotations" | "finalizers" | "ownerReferences"> & {
+    name: string;
+  };
+};
+
+/** How the API server calls one kind. `object` is never set; it carries the type of the objects. */
+export interface ResourceKind<T extends KubeObject> {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  readonly object?: T;
+}
+
+export interface ObjectRef {
+  namespace?: string;
+  name: string;
+}
+
+export interface ConfigMap extends KubeObject {
+  data?: Record<string, string>;
+}
+
+export interface Secret extends KubeObject {
+  /** Base64. */
+  data?: Record<string, string>;
+}
+
+export const configMaps: ResourceKind<ConfigMap> = {
+  group: "",
+  version: "v1",
+  plural: "configmaps",
+  kind: "ConfigMap",
+  namespaced: true,
+};
+
+export const secrets: ResourceKind<Secret> = {
+  group: "",
+  version: "v1",
+  plural: "secrets",
+  kind: "Secret",
+  namespaced: true,
+};
+
+/** The kind of one of our custom resources. */
+export function customResource<D extends ResourceDefinition>(definition: D): ResourceKind<Resource<D>> {
+  return { group, version, plural: definition.plural, kind: definition.kind, namespaced: true };
+}
+
+/** `namespace/name`, or the name alone: the key of a cache and of a queue. */
+export function keyOf(ref: ObjectRef): string {
+  return ref.namespace === undefined ? ref.name : `${ref.namespace}/${ref.name}`;
+}
+
+/** The other way round. Neither a namespace nor a name holds a slash. */
+export function refOf(key: string): ObjectRef {
+  const slash = key.indexOf("/");
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+export function apiVersionOf(kind: ResourceKind<KubeObject>): string {
+  return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
+}
+
+/** `etcdbackups.etcdbackup.dev`, as `kubectl` and RBAC messages write it. */
+export function resourceName(kind: ResourceKind<KubeObject>): string {
+  return kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`;
+}
+
+/** The path of a collection (no name; all namespaces without a namespace), an object or a subresource. */
+export function pathOf(
+  kind: ResourceKind<KubeObject>,
+  at: { namespace?: string; name?: string } = {},
+  subresource?: "status",
+): string {
+  const root = kind.group === "" ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
+  const inside = at.namespace === undefined ? [] : ["namespaces", at.namespace];
+  const parts = [...inside, kind.plural, at.name, subresource].filter((part) => part !== undefined);
+  return `${root}/${parts.map(encodeURIComponent).join("/")}`;
+}

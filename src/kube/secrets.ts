@@ -1,0 +1,21 @@
+import { OperatorError } from "../core/errors.ts";
+import type { CallOptions } from "./call.ts";
+import type { KubeClient } from "./client.ts";
+import { secrets } from "./objects.ts";
+
+/** The decoded values of a Secret by key. CredentialsNotFound names the Secret; no message ever holds a value. */
+export async function readSecret(
+  client: Pick<KubeClient, "get">,
+  namespace: string,
+  name: string,
+  options: CallOptions,
+): Promise<Record<string, Buffer>> {
+  const secret = await client.get(secrets, { namespace, name }, options);
+  if (secret === undefined) {
+    throw new OperatorError("CredentialsNotFound", `Secret ${namespace}/${name} is not there`, {
+      hint: `create the Secret ${name} in namespace ${namespace}`,
+    });
+  }
+  const entries = Object.entries(secret.data ?? {});
+  return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, "base64")]));
+}

@@ -1,0 +1,114 @@
+import { OperatorError, asOperatorError } from "../core/errors.ts";
+import { type HashAgreement, type MemberHash, agree } from "../core/hash-agreement.ts";
+import type { MemberFacts, MemberSelection } from "../core/member-choice.ts";
+import type { Manifest } from "./manifest.ts";
+import type { SaveStep, SnapshotCluster } from "./step.ts";
+import { hex8 } from "./transfer.ts";
+
+/** Milliseconds for one member's HashKV: it scans every key, about 20 MB/s on a slow disk. */
+const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
+
+export interface CompareOptions {
+  cluster: Pick<SnapshotCluster, "observe" | "hashKV">;
+  hashKV: "WhenAvailable" | "Required" | "Skip";
+  selection: MemberSelection;
+  signal: AbortSignal;
+  onStep?: (step: SaveStep) => void;
+}
+
+/** HashKV of the voting members at one revision, one member after the other. Undefined when nothing could be compared. */
+export async function compareMembers(
+  members: readonly MemberFacts[],
+  chosen: MemberFacts,
+  withoutQuorum: boolean,
+  options: CompareOptions,
+): Promise<Manifest["hashKV"]> {
+  if (options.hashKV === "Skip") return undefined;
+  const step = options.onStep ?? (() => {});
+  const asked = members.filter((m) => m.error === undefined && !m.isLearner);
+  const silent: MemberHash[] = members
+    .filter((m) => m.error !== undefined && !m.isLearner)
+    .map((m) => ({ member: m.name || m.endpoint, unavailable: m.error ?? "no answer" }));
+  // A revision that every member has already applied; a busy cluster may compact it away, so take a newer one then.
+  let revision = Math.min(...asked.map((m) => m.revision));
+  let verdict: HashAgreement = { verdict: "inconclusive", reason: "no member was asked" };
+  for (let attempt = 0; attempt < 3; attempt++) {
+    verdict = agree([...(await hashes(asked, revision, options)), ...silent]);
+    if (verdict.verdict !== "inconclusive") break;
+    const { members: again } = await options.cluster.observe(options.signal);
+    const current = again.filter((m) => m.error === undefined && !m.isLearner).map((m) => m.revision);
+    revision = current.length > 0 ? Math.min(...current) : revision;
+  }
+  switch (verdict.verdict) {
+    case "disagree": {
+      const groups = verdict.groups.map((g) => `${g.members.join(" and ")} ${hex8(g.hash)}`).join("; ");
+      const named = options.selection.name !== undefined;
+      if (!named) {
+        throw new OperatorError(
+          "MembersDisagree",
+          `HashKV differs between members at revision ${revision}: ${groups}`,
+          {
+            permanent: true,
+            hint: "find out which member holds the truth, then name it (--member, spec.etcd.memberSelection.name)",
+          },
+        );
+      }
+      step({
+        step: "HashesUnknown",
+        reason: `members disagree (${groups}); ${chosen.name} was asked for by name`,
+      });
+      return undefined;
+    }
+    case "inconclusive":
+      if (options.hashKV === "Required") throw notCompared(verdict.reason);
+      step({ step: "HashesUnknown", reason: verdict.reason });
+      return undefined;
+    case "agree":
+      if (options.hashKV === "Required" && verdict.missing.length > 0 && !withoutQuorum) {
+        throw notCompared(
+          verdict.missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; "),
+        );
+      }
+      step({ step: "HashesAgree", members: verdict.compared, hash: verdict.hash, revision });
+      return {
+        revision,
+        hash: verdict.hash,
+        compactRevision: verdict.compactRevision,
+        membersCompared: verdict.compared,
+      };
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function notCompared(reason: string): OperatorError {
+  return new OperatorError(
+    "NoUsableMember",
+    `HashKV of all members is required, and could not be compared: ${reason}`,
+    {
+      hint: "bring the member back, or allow WhenAvailable",
+    },
+  );
+}
+
+async function hashes(
+  members: readonly MemberFacts[],
+  revision: number,
+  { cluster, signal }: CompareOptions,
+): Promise<MemberHash[]> {
+  const all: MemberHash[] = [];
+  for (const m of members) {
+    const member = m.name || m.endpoint;
+    try {
+      const { hash, compactRevision } = await cluster.hashKV(m.endpoint, revision, {
+        signal,
+        timeoutMs: hashTimeout(m.dbSize),
+      });
+      all.push({ member, hash, compactRevision });
+    } catch (error) {
+      signal.throwIfAborted();
+      all.push({ member, unavailable: asOperatorError(error).message });
+    }
+  }
+  return all;
+}

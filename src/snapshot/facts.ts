@@ -1,0 +1,164 @@
+import { viewOf } from "../bbolt/page.ts";
+import type { KeptPair } from "./kept-pairs.ts";
+import { mainPart, revisionProblem } from "./revision-key.ts";
+
+export interface SnapshotFacts {
+  /** Raft index that the database's contents include; 0 when the file has none. */
+  consistentIndex: bigint;
+  /** Raft term of it; 0 in files of etcd 3.4. */
+  term: bigint;
+  /** The last revision whose compaction was scheduled or finished; -1 when none was. */
+  compactRevision: number;
+  /** As `3.6.0`; "" when the file has none. */
+  clusterVersion: string;
+  members: SnapshotMember[];
+  alarms: SnapshotAlarm[];
+  authEnabled: boolean;
+  leases: number;
+}
+
+export interface SnapshotMember {
+  /** Hex, as etcd prints it. */
+  id: string;
+  name: string;
+  peerURLs: string[];
+  clientURLs: string[];
+  isLearner: boolean;
+}
+
+export interface SnapshotAlarm {
+  /** Hex; "0" when no one member is to blame. */
+  memberID: string;
+  alarm: "NOSPACE" | "CORRUPT" | string;
+}
+
+/** Gathers the facts of one database from the pairs of its small buckets. */
+export interface FactsReader {
+  readonly facts: SnapshotFacts;
+  /** meta/storageVersion, "" when there is none. */
+  readonly storageVersion: string;
+  /** Returns what is wrong with a pair that etcd itself could not read. */
+  add(bucket: string, pair: KeptPair): string | undefined;
+}
+
+export function createFactsReader(): FactsReader {
+  const facts: SnapshotFacts = {
+    consistentIndex: 0n,
+    term: 0n,
+    compactRevision: -1,
+    clusterVersion: "",
+    members: [],
+    alarms: [],
+    authEnabled: false,
+    leases: 0,
+  };
+  let storageVersion = "";
+
+  function addMeta(name: string, value: Buffer): string | undefined {
+    switch (name) {
+      case "consistent_index":
+      case "term": {
+        if (value.length !== 8) return `meta/${name} is not of 8 bytes`;
+        const index = value.readBigUInt64BE();
+        if (name === "term") facts.term = index;
+        else facts.consistentIndex = index;
+        return undefined;
+      }
+      case "scheduledCompactRev":
+      case "finishedCompactRev": {
+        if (revisionProblem(viewOf(value), 0, value.length) !== 0) return `meta/${name} is no revision`;
+        facts.compactRevision = Math.max(facts.compactRevision, mainPart(value, 0));
+        return undefined;
+      }
+      case "storageVersion":
+        storageVersion = value.toString();
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  return {
+    facts,
+    get storageVersion() {
+      return storageVersion;
+    },
+    add(bucket, pair) {
+      const name = bufferOf(pair.key).toString("latin1");
+      const value = bufferOf(pair.value);
+      switch (bucket) {
+        case "meta":
+          return addMeta(name, value);
+        case "cluster":
+          if (name === "clusterVersion") facts.clusterVersion = value.toString();
+          return undefined;
+        case "auth":
+          if (name === "authEnabled") facts.authEnabled = value.length === 1 && value[0] === 1;
+          return undefined;
+        case "members": {
+          const member = decodeMember(name, value);
+          if (member === undefined) return `members/${name} is no JSON object`;
+          facts.members.push(member);
+          return undefined;
+        }
+        case "alarm": {
+          const alarm = decodeAlarm(pair.key);
+          if (alarm === undefined) return "an alarm's entry is damaged";
+          facts.alarms.push(alarm);
+          return undefined;
+        }
+        default:
+          return undefined;
+      }
+    },
+  };
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The id is taken from the key: in the JSON it is a number beyond 2^53. */
+function decodeMember(id: string, value: Buffer): SnapshotMember | undefined {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(value.toString());
+  } catch {
+    return undefined;
+  }
+  if (typeof entry !== "object" || entry === null) return undefined;
+  const fields = new Map<string, unknown>(Object.entries(entry));
+  const name = fields.get("name");
+  return {
+    id,
+    name: typeof name === "string" ? name : "",
+    peerURLs: strings(fields.get("peerURLs")),
+    clientURLs: strings(fields.get("clientURLs")),
+    isLearner: fields.get("isLearner") === true,
+  };
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+/** etcdserverpb.AlarmMember: memberID = 1 (u64), alarm = 2 (enum), both varints. */
+function decodeAlarm(bytes: Uint8Array): SnapshotAlarm | undefined {
+  let member = 0n;
+  let alarm = 0n;
+  for (let at = 0; at < bytes.length; ) {
+    const tag = bytes[at++];
+    if (tag !== 0x08 && tag !== 0x10) return undefined;
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = bytes[at++];
+      if (byte === undefined || shift > 63n) return undefined;
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    if (tag === 0x08) member = value;
+    else alarm = value;
+  }
+  const names: Record<string, string> = { "0": "NONE", "1": "NOSPACE", "2": "CORRUPT" };
+  return { memberID: member.toString(16), alarm: names[alarm.toString()] ?? `alarm ${alarm}` };
+}

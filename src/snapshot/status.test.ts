@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  databaseOf,
+  expectedStatuses,
+  readInChunks,
+  readWhole,
+  statusOf,
+} from "../../test/testdata/snapshot-files.ts";
+
+for (const [name, expected] of expectedStatuses()) {
+  test(`status of ${name} is what the etcd that made it says`, () => {
+    const reading = readWhole(databaseOf(name));
+    assert.deepEqual(reading.violations, []);
+    assert.equal(reading.size, expected.totalSize);
+    const { version, ...status } = statusOf(reading);
+    const { version: expectedVersion, ...expectedStatus } = expected;
+    assert.deepEqual(status, expectedStatus);
+    assert.equal(version, expectedVersion);
+  });
+
+  test(`status of ${name} does not depend on how the bytes are cut`, () => {
+    const bytes = databaseOf(name);
+    const whole = readWhole(bytes);
+    assert.deepEqual(readInChunks(bytes, [1]), whole);
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 5 }), (sizes) => {
+        assert.deepEqual(readInChunks(bytes, sizes), whole);
+      }),
+      { numRuns: 20 },
+    );
+  });
+}
+
+test("facts of a mixed history are read from the small buckets", () => {
+  for (const [name, storageVersion, term] of [
+    ["mixed-3.4", "", 0n],
+    ["mixed-3.5", "", 2n],
+    ["mixed-3.6", "3.6.0", 2n],
+  ] as const) {
+    const { status } = readWhole(databaseOf(name));
+    assert.ok(status !== undefined);
+    assert.equal(status.storageVersion, storageVersion);
+    assert.equal(status.liveKeys, 36, name);
+    assert.equal(status.pageSize, 4096);
+    const { members, consistentIndex, ...facts } = status.facts;
+    assert.ok(consistentIndex > 50n && consistentIndex < 100n, `consistent index ${consistentIndex}`);
+    assert.deepEqual(facts, {
+      term,
+      compactRevision: -1,
+      clusterVersion: `${name.slice(-3)}.0`,
+      alarms: [],
+      authEnabled: false,
+      leases: 1,
+    });
+    assert.equal(members.length, 1);
+    assert.equal(members[0]?.name, "m0");
+    assert.equal(members[0]?.isLearner, false);
+    assert.match(members[0]?.id ?? "", /^[0-9a-f]{14,16}$/);
+    assert.match(members[0]?.peerURLs[0] ?? "", /^http:\/\/127\.0\.0\.1:\d+$/);
+    assert.match(members[0]?.clientURLs[0] ?? "", /^http:\/\/127\.0\.0\.1:\d+$/);
+  }
+});
+
+test("a compaction and an alarm are among the facts, and deleted keys are not among the live ones", () => {
+  for (const name of ["churned-3.5", "churned-3.6"]) {
+    const { status } = readWhole(databaseOf(name));
+    assert.ok(status !== undefined);
+    assert.equal(status.facts.compactRevision, status.revision - 4);
+    assert.deepEqual(status.facts.alarms, [{ memberID: status.facts.members[0]?.id, alarm: "NOSPACE" }]);
+    assert.ok(status.liveKeys < status.pairs);
+  }
+});

@@ -1,0 +1,225 @@
+import { TreeCheck } from "../bbolt/check.ts";
+import { decodeMeta, findPageSize, type Meta, metaHeaderProblem } from "../bbolt/meta.ts";
+import { maxPageSize, viewOf } from "../bbolt/page.ts";
+import { PageScan } from "../bbolt/scan.ts";
+import { createViolations, type Violation, type Violations } from "../bbolt/violations.ts";
+import { addUpBuckets } from "./bucket-totals.ts";
+import type { SnapshotFacts } from "./facts.ts";
+import { LeafNotes } from "./leaf-notes.ts";
+
+export type { Violation } from "../bbolt/violations.ts";
+export type { SnapshotFacts } from "./facts.ts";
+
+/** What `etcdutl snapshot status` says of a database, and what else its buckets tell. */
+export interface SnapshotStatus {
+  /** CRC-32C over the names and pairs of all buckets, in order, as etcdutl prints it (unsigned, 32 bits). */
+  hash: number;
+  /** Main revision of the last entry in `key`, deletions included; 0 when it has none. */
+  revision: number;
+  /**
+   * As etcdutl of the minor that made the file counts: `liveKeys` from 3.6 on, `pairs` before. A file is of 3.6 or
+   * later when it has a storage version, or a cluster version of 3.6 or later: a new 3.6 cluster writes its storage
+   * version some seconds after its first start. A cluster that still runs 3.5 members counts as 3.5.
+   */
+  totalKeys: number;
+  /** Pairs in all buckets. */
+  pairs: number;
+  /** Distinct user keys that are not deleted. */
+  liveKeys: number;
+  /** Bytes up to the high-water mark, without the trailer. */
+  totalSize: number;
+  /** As `3.6.0`; "" before 3.6. */
+  storageVersion: string;
+  pageSize: number;
+  facts: SnapshotFacts;
+}
+
+export interface SnapshotReading {
+  /** Undefined when a part of the database could not be read at all. */
+  status: SnapshotStatus | undefined;
+  /** The first hundred. A sound snapshot has none. */
+  violations: Violation[];
+  violationCount: number;
+  /** Bytes of the database that were read. */
+  size: number;
+}
+
+/** Reads a database (without trailer) once, in order, however it is cut. Bad bytes become violations: nothing throws. */
+export interface StatusReader {
+  push(chunk: Uint8Array): void;
+  /** Call once, after the last push. */
+  finish(): SnapshotReading;
+}
+
+/** Bytes that are waited for at the start: both meta pages at any page size. */
+const startSize = 2 * maxPageSize;
+
+export function createStatusReader(): StatusReader {
+  const violations = createViolations();
+  const start = new Uint8Array(startSize);
+  let size = 0;
+  let database: Database | "unopened" | "unreadable" = "unopened";
+
+  function open(): void {
+    const bytes = start.subarray(0, Math.min(size, startSize));
+    database = openDatabase(bytes, violations) ?? "unreadable";
+    if (database !== "unreadable") database.pages.take(bytes);
+  }
+
+  return {
+    push(chunk) {
+      const before = size;
+      size += chunk.length;
+      let rest = chunk;
+      if (database === "unopened") {
+        const head = chunk.subarray(0, startSize - before);
+        start.set(head, before);
+        if (size < startSize) return;
+        rest = chunk.subarray(head.length);
+        open();
+      }
+      if (database !== "unreadable" && database !== "unopened") database.pages.take(rest);
+    },
+    finish() {
+      if (database === "unopened") open();
+      const status =
+        database === "unreadable" || database === "unopened" ? undefined : readStatus(database, violations);
+      return { status, violations: violations.list, violationCount: violations.count, size };
+    },
+  };
+}
+
+interface Database {
+  pageSize: number;
+  meta: Meta;
+  notes: LeafNotes;
+  scan: PageScan;
+  pages: PageCutter;
+}
+
+/** Undefined when the file's first bytes show that it is no database. */
+function openDatabase(start: Uint8Array, violations: Violations): Database | undefined {
+  const pageSize = findPageSize(start);
+  const meta = pageSize === undefined ? undefined : chooseMeta(start, pageSize, violations);
+  if (pageSize === undefined || meta === undefined) {
+    violations.add(0, `meta page cannot be used: ${decodeMeta(start, 0).invalid}`);
+    violations.add(-1, "no second meta page was found: this is no bbolt database, or its start is damaged");
+    return undefined;
+  }
+  const notes = new LeafNotes(meta.root);
+  const scan = new PageScan({ pageSize, sink: notes.sink(), freelistPage: meta.freelist, violations });
+  return { pageSize, meta, notes, scan, pages: createPageCutter(pageSize, scan) };
+}
+
+/** The valid meta of the higher transaction, as bbolt chooses. Two sound metas are one transaction apart. */
+function chooseMeta(start: Uint8Array, pageSize: number, violations: Violations): Meta | undefined {
+  const metas: Meta[] = [];
+  for (const page of [0, 1]) {
+    const at = page * pageSize;
+    const { meta, invalid } = decodeMeta(start, at);
+    const problem =
+      invalid === undefined ? metaHeaderProblem(start, at, page) : `meta page cannot be used: ${invalid}`;
+    if (problem !== undefined) violations.add(page, problem);
+    if (meta !== undefined && meta.pageSize !== pageSize)
+      violations.add(page, "meta page gives another page size");
+    else if (meta !== undefined) metas.push(meta);
+  }
+  const [first, second] = metas;
+  if (first === undefined || second === undefined) return first;
+  const isFirst = first.txid > second.txid;
+  const apart = isFirst ? first.txid - second.txid : second.txid - first.txid;
+  if (apart !== 1n) {
+    violations.add(
+      isFirst ? 1 : 0,
+      `meta page is stale: it is ${apart} transactions behind, where 1 is the rule`,
+    );
+  }
+  return isFirst ? first : second;
+}
+
+interface PageCutter {
+  /** Bytes of a page that is not whole yet. */
+  readonly held: number;
+  take(chunk: Uint8Array): void;
+}
+
+/** Hands whole pages to `scan`, without copying but for pages that cross chunks. */
+function createPageCutter(pageSize: number, scan: PageScan): PageCutter {
+  const crossing = new Uint8Array(pageSize);
+  const crossingView = viewOf(crossing);
+  let held = 0;
+  return {
+    get held() {
+      return held;
+    },
+    take(chunk) {
+      let at = 0;
+      if (held > 0) {
+        at = Math.min(pageSize - held, chunk.length);
+        crossing.set(chunk.subarray(0, at), held);
+        held += at;
+        if (held < pageSize) return;
+        scan.page(crossing, crossingView, 0);
+        held = 0;
+      }
+      const view = viewOf(chunk);
+      for (; at + pageSize <= chunk.length; at += pageSize) scan.page(chunk, view, at);
+      crossing.set(chunk.subarray(at));
+      held = chunk.length - at;
+    },
+  };
+}
+
+function readStatus(database: Database, violations: Violations): SnapshotStatus | undefined {
+  const { pageSize, meta, notes, scan, pages } = database;
+  scan.end();
+  if (pages.held > 0) {
+    violations.add(
+      -1,
+      `file ends ${pages.held} bytes into page ${scan.pages}: it is not a whole number of pages`,
+    );
+  }
+  if (scan.pages < meta.highWater) {
+    violations.add(
+      -1,
+      `file is cut: it has ${scan.pages} of the ${meta.highWater} pages its meta page promises`,
+    );
+  }
+  const check = new TreeCheck({
+    records: scan.records,
+    highWater: meta.highWater,
+    pages: scan.pages,
+    violations,
+  });
+  check.reach(0, 1);
+  if (meta.freelist !== undefined) reachFreelist(meta.freelist, database, check, violations);
+  const totals = addUpBuckets(meta.root, { check, notes, violations });
+  if (scan.freelist !== undefined) check.checkFree(scan.freelist);
+  if (!check.complete) return undefined;
+  const { facts, storageVersion } = totals.facts;
+  const countsLiveKeys = storageVersion !== "" || isFrom36(facts.clusterVersion);
+  return {
+    hash: totals.hash,
+    revision: totals.revision,
+    totalKeys: countsLiveKeys ? totals.liveKeys : totals.pairs,
+    pairs: totals.pairs,
+    liveKeys: totals.liveKeys,
+    totalSize: meta.highWater * pageSize,
+    storageVersion,
+    pageSize,
+    facts,
+  };
+}
+
+function reachFreelist(page: number, { scan }: Database, check: TreeCheck, violations: Violations): void {
+  if (scan.freelist === undefined)
+    violations.add(page, "free list's page has no free list header with its own id");
+  else if (!scan.freelist.whole) violations.add(page, "free list is damaged");
+  check.reach(page, scan.freelist?.overflow ?? 0);
+}
+
+/** Whether a cluster version such as `3.6.0` is 3.6 or later. */
+function isFrom36(clusterVersion: string): boolean {
+  const [major = 0, minor = 0] = clusterVersion.split(".").map(Number);
+  return major > 3 || (major === 3 && minor >= 6);
+}

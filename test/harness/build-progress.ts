@@ -1,0 +1,22 @@
+/** One line about a long wait on standard error: rewritten on a terminal, else written at its start and end. */
+export async function withProgress<T>(what: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  const seconds = (): string => `${Math.round((performance.now() - started) / 1000)} s`;
+  const terminal = process.stderr.isTTY;
+  const draw = (): void => void process.stderr.write(`\r\x1b[K${what} … ${seconds()}`);
+  if (terminal) draw();
+  else process.stderr.write(`${what} …\n`);
+  const timer = terminal ? setInterval(draw, 1000) : undefined;
+  const end = (how: string): void => {
+    clearInterval(timer);
+    process.stderr.write(`${terminal ? "\r\x1b[K" : ""}${what}: ${how} after ${seconds()}\n`);
+  };
+  try {
+    const result = await work();
+    end("done");
+    return result;
+  } catch (error) {
+    end("failed");
+    throw error;
+  }
+}

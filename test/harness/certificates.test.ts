@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { describe, it } from "node:test";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { type Authority, createAuthority } from "./certificates.ts";
+
+/** What a client that asked for `127.0.0.1` saw of a server, both with certificates; rejects when either refuses. */
+async function greet(server: Authority, client: Authority, hosts: string[]): Promise<string> {
+  const own = await server.issue({ commonName: "server", hosts });
+  await using listening = createServer({
+    cert: own.certPem,
+    key: own.keyPem,
+    ca: server.caPem,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  listening.on("secureConnection", (socket: TLSSocket) => {
+    const { subject } = socket.getPeerCertificate();
+    socket.end(JSON.stringify([subject.CN, subject.O]));
+  });
+  listening.listen(0, "127.0.0.1");
+  await once(listening, "listening");
+  const address = listening.address();
+  assert.ok(address !== null && typeof address === "object");
+  const mine = await client.issue({ commonName: "joe", organization: ["developers", "operators"] });
+  const socket = connect({
+    host: "127.0.0.1",
+    port: address.port,
+    ca: server.caPem,
+    cert: mine.certPem,
+    key: mine.keyPem,
+  });
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
+
+describe("a certificate of the authority", () => {
+  it("is accepted from servers and clients, with its name and its groups", async () => {
+    const authority = await createAuthority("test");
+    const seen = await greet(authority, authority, ["localhost", "127.0.0.1"]);
+    assert.deepEqual(JSON.parse(seen), ["joe", ["developers", "operators"]]);
+  });
+
+  it("is refused for an address it does not name", async () => {
+    const authority = await createAuthority("test");
+    await assert.rejects(greet(authority, authority, ["10.0.0.1"]), { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+  });
+
+  it("is refused by a server of another authority, even one of the same name", async () => {
+    const [one, other] = [await createAuthority("test"), await createAuthority("test")];
+    await assert.rejects(greet(one, other, ["127.0.0.1"]), /alert|ECONNRESET/i);
+  });
+
+  it("can be one that has ended", async () => {
+    const authority = await createAuthority("test");
+    const notAfter = new Date("2020-01-01T00:00:00Z");
+    const { certPem } = await authority.issue({ commonName: "old", notAfter });
+    const certificate = new X509Certificate(certPem);
+    assert.equal(certificate.validToDate.getTime(), notAfter.getTime());
+    assert.ok(certificate.validFromDate < certificate.validToDate);
+    assert.ok(certificate.verify(new X509Certificate(authority.caPem).publicKey));
+  });
+});

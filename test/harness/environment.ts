@@ -1,0 +1,33 @@
+/**
+ * Proxies, CA bundles and tool settings of the test machine must not reach the servers and clients under
+ * test. Children get an allow-list; importing this file also clears the worst from the test process itself,
+ * for the clients that run inside it.
+ */
+const allowed = new Set([
+  "PATH",
+  "HOME",
+  "USER",
+  "TMPDIR",
+  "LANG",
+  "LC_ALL",
+  "TZ",
+  "XDG_CACHE_HOME",
+  "NODE_V8_COVERAGE",
+]);
+
+const leaking =
+  /_proxy$|ca_bundle|ca_certs|cainfo|ssl_cert|ssl_roots|^(AWS|ETCD|ETCDCTL|KUBE|MINIO|VGW)_|^KUBECONFIG$/i;
+
+const original: NodeJS.ProcessEnv = { ...process.env };
+for (const name of Object.keys(process.env)) if (leaking.test(name)) delete process.env[name];
+
+/** The environment of a server or client under test: the allow-list, and what the caller adds. */
+export function cleanEnvironment(added: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => allowed.has(name));
+  return { ...Object.fromEntries(kept), ...added };
+}
+
+/** The environment as the person started us: for what must reach the network (module and package downloads). */
+export function originalEnvironment(): NodeJS.ProcessEnv {
+  return { ...original };
+}

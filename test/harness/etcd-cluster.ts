@@ -1,0 +1,194 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { binary, type EtcdMinor } from "./binaries.ts";
+import { createAuthority } from "./certificates.ts";
+import { type EtcdMember, etcdMember, type MemberContext } from "./etcd-member.ts";
+import { runOrThrow } from "./process.ts";
+import { freePorts } from "./ports.ts";
+import { withPortRetry } from "./ready.ts";
+import { tempDir } from "./temp-dir.ts";
+
+export type { EtcdMember } from "./etcd-member.ts";
+
+export interface EtcdOptions {
+  /** 3.6 when not given. */
+  minor?: EtcdMinor;
+  /** How many members; 1 when not given. */
+  members?: number;
+  /** Server, client and peer certificates of one authority; clients must show one of its certificates. */
+  tls?: boolean;
+  /** Creates the user and the role root and turns authentication on. */
+  auth?: { username: "root"; password: string };
+  /** Writes are not synced to disk (3.5 and later): faster. true when not given. */
+  unsafeNoFsync?: boolean;
+  /** For every member, after the harness' own. */
+  extraArgs?: string[];
+}
+
+export interface ClientTls {
+  caFile: string;
+  certFile: string;
+  keyFile: string;
+  caPem: string;
+  certPem: string;
+  keyPem: string;
+}
+
+export interface EtcdCluster extends AsyncDisposable {
+  readonly minor: EtcdMinor;
+  /** Client URLs of the voting members. */
+  readonly endpoints: string[];
+  /** Voting members, then learners. */
+  readonly members: EtcdMember[];
+  readonly tls?: ClientTls;
+  /** Standard output; throws on a non-zero exit code. Certificates and the password are added. */
+  etcdctl(args: string[], options?: { input?: string | Buffer; endpoints?: string[] }): Promise<string>;
+  /** etcdutl, or etcdctl for 3.4 (`snapshot status`, `snapshot restore`, `defrag` are the same there). */
+  etcdutl(args: string[]): Promise<string>;
+  leader(): Promise<EtcdMember>;
+  /** Adds and starts a learner. It answers its own maintenance calls, but no reads of keys. */
+  addLearner(): Promise<EtcdMember>;
+}
+
+/** Starts a cluster on ports and in a directory of its own; resolves when every member is healthy. */
+export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster> {
+  return withPortRetry(() => startOnFreshPorts(options));
+}
+
+async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
+  await using stack = new AsyncDisposableStack();
+  const minor = options.minor ?? "3.6";
+  const count = options.members ?? 1;
+  const directory = stack.use(await tempDir("etcd")).path;
+  const context: MemberContext = {
+    executable: await binary("etcd", minor),
+    directory,
+    extraArgs: [
+      "--quota-backend-bytes=8589934592",
+      ...(minor !== "3.4" && options.unsafeNoFsync !== false ? ["--unsafe-no-fsync"] : []),
+      ...(options.extraArgs ?? []),
+    ],
+    ...(options.tls === true ? { tls: await createTls(directory) } : {}),
+  };
+  const ports = await freePorts(2 * count);
+  const members: EtcdMember[] = [];
+  stack.defer(async () => void (await Promise.all(members.map((member) => member.kill()))));
+  for (let index = 0; index < count; index += 1) {
+    const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
+    members.push(etcdMember(context, { name: `m${index}`, clientPort, peerPort }));
+  }
+  await Promise.all(members.map((member) => member.join(initialCluster(members), "new")));
+  const ctl = {
+    path: await binary("etcdctl", minor),
+    endpoints: members.map((member) => member.endpoint),
+    tls: context.tls?.client,
+  };
+  if (options.auth !== undefined) await enableAuth(etcdctlOf(ctl), options.auth);
+  const etcdctl = etcdctlOf({ ...ctl, auth: options.auth });
+  const started = stack.move();
+  return {
+    minor,
+    endpoints: ctl.endpoints,
+    members,
+    ...(ctl.tls === undefined ? {} : { tls: ctl.tls }),
+    etcdctl,
+    async etcdutl(args) {
+      const path = minor === "3.4" ? ctl.path : await binary("etcdutl", minor);
+      return runOrThrow(path, args, { name: "etcdutl", env: { ETCDCTL_API: "3" } });
+    },
+    leader: () => findLeader(members, etcdctl),
+    async addLearner() {
+      const [clientPort = 0, peerPort = 0] = await freePorts(2);
+      const learner = etcdMember(context, { name: `m${members.length}`, clientPort, peerPort });
+      const add = ["member", "add", learner.name, "--learner", `--peer-urls=${learner.peerUrl}`];
+      await untilAccepted(() => etcdctl(add));
+      members.push(learner);
+      await learner.join(initialCluster(members), "existing");
+      return learner;
+    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+function initialCluster(members: readonly EtcdMember[]): string {
+  return members.map((member) => `${member.name}=${member.peerUrl}`).join(",");
+}
+
+type Etcdctl = EtcdCluster["etcdctl"];
+
+function etcdctlOf(client: {
+  path: string;
+  endpoints: string[];
+  tls: ClientTls | undefined;
+  auth?: EtcdOptions["auth"];
+}): Etcdctl {
+  const { path, tls, auth } = client;
+  const tlsArgs =
+    tls === undefined ? [] : [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
+  const env = {
+    ETCDCTL_API: "3",
+    ...(auth === undefined ? {} : { ETCDCTL_USER: `${auth.username}:${auth.password}` }),
+  };
+  return (args, { input, endpoints = client.endpoints } = {}) =>
+    runOrThrow(path, [`--endpoints=${endpoints.join(",")}`, ...tlsArgs, ...args], {
+      name: "etcdctl",
+      env,
+      ...(input === undefined ? {} : { input }),
+    });
+}
+
+async function findLeader(members: readonly EtcdMember[], etcdctl: Etcdctl): Promise<EtcdMember> {
+  for (const member of members) {
+    const endpoints = [member.endpoint];
+    const status = await etcdctl(["endpoint", "status", "-w", "json"], { endpoints }).catch(() => "");
+    // Identities are 64-bit integers: JSON.parse would round them.
+    const self = /"member_id":(\d+)/.exec(status)?.[1];
+    if (self !== undefined && self === /"leader":(\d+)/.exec(status)?.[1]) return member;
+  }
+  throw new Error("no member of the etcd cluster says that it is the leader");
+}
+
+/** etcd changes its members only when they have been connected for five seconds. */
+async function untilAccepted(change: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await change();
+      return;
+    } catch (error) {
+      if (attempt === 40 || !String(error).includes("unhealthy cluster")) throw error;
+      await delay(250);
+    }
+  }
+}
+
+async function enableAuth(etcdctl: Etcdctl, auth: NonNullable<EtcdOptions["auth"]>): Promise<void> {
+  const password = { input: `${auth.password}\n` };
+  await etcdctl(["user", "add", auth.username, "--interactive=false"], password);
+  await etcdctl(["role", "add", "root"]);
+  await etcdctl(["user", "grant-role", auth.username, "root"]);
+  await etcdctl(["auth", "enable"]);
+}
+
+async function createTls(directory: string): Promise<NonNullable<MemberContext["tls"]>> {
+  const authority = await createAuthority("etcd test CA");
+  const hosts = ["localhost", "127.0.0.1"];
+  const file = async (name: string, content: string): Promise<string> => {
+    const path = join(directory, name);
+    await writeFile(path, content, { mode: 0o600 });
+    return path;
+  };
+  const server = await authority.issue({ commonName: "etcd", hosts });
+  const client = await authority.issue({ commonName: "client", hosts: [] });
+  return {
+    serverCertFile: await file("server.crt", server.certPem),
+    serverKeyFile: await file("server.key", server.keyPem),
+    client: {
+      caFile: await file("ca.crt", authority.caPem),
+      certFile: await file("client.crt", client.certPem),
+      keyFile: await file("client.key", client.keyPem),
+      caPem: authority.caPem,
+      ...client,
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import { rmSync } from "node:fs";
+
+/** Pids to kill and paths to remove when the test process ends, however it ends (SIGKILL excepted). */
+const pids = new Set<number>();
+const paths = new Set<string>();
+let installed = false;
+
+export function killAtExit(pid: number): Disposable {
+  install();
+  pids.add(pid);
+  return { [Symbol.dispose]: () => void pids.delete(pid) };
+}
+
+export function removeAtExit(path: string): Disposable {
+  install();
+  paths.add(path);
+  return { [Symbol.dispose]: () => void paths.delete(path) };
+}
+
+function cleanUp(): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It ended by itself meanwhile.
+    }
+  }
+  pids.clear();
+  for (const path of paths) {
+    try {
+      rmSync(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
+    } catch {
+      // A dying child may still hold or write it; nothing more can be done at exit.
+    }
+  }
+  paths.clear();
+}
+
+/** A handler takes away the default death by signal: die of it ourselves, unless somebody else handles it. */
+function onSignal(signal: NodeJS.Signals): void {
+  cleanUp();
+  process.off(signal, onSignal);
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+}
+
+function install(): void {
+  if (installed) return;
+  installed = true;
+  process.on("exit", cleanUp);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+}

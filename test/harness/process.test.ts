@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { access, stat } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { freePorts, run, runOrThrow, startProcess, tempDir } from "./process.ts";
+
+const node = process.execPath;
+
+describe("the environment of a child", () => {
+  it("has no proxy, CA bundle or cloud setting of the test machine", async () => {
+    const leaks = {
+      HTTPS_PROXY: "http://127.0.0.1:1",
+      no_proxy: "*",
+      SSL_CERT_FILE: "/nowhere",
+      AWS_CA_BUNDLE: "/nowhere",
+      NODE_EXTRA_CA_CERTS: "/nowhere",
+      AWS_ACCESS_KEY_ID: "leaked",
+      ETCDCTL_ENDPOINTS: "leaked",
+      KUBECONFIG: "/nowhere",
+    };
+    const print = 'console.log(Object.keys(process.env).join("\\n"))';
+    const script = [
+      `const { run } = await import(${JSON.stringify(join(import.meta.dirname, "process.ts"))});`,
+      `const child = await run(process.execPath, ["-e", ${JSON.stringify(print)}], { env: { ADDED: "1" } });`,
+      `console.log(child.stdout);`,
+      print,
+    ].join("\n");
+    const both = await runOrThrow(node, ["--input-type=module", "-e", script], { env: leaks });
+    const names = both.split("\n");
+    assert.deepEqual(
+      names.filter((name) => name in leaks),
+      [],
+    );
+    assert.ok(names.includes("ADDED"));
+    assert.ok(names.includes("PATH"));
+  });
+});
+
+describe("a started process", () => {
+  it("ends when it is stopped, even while it is paused", async () => {
+    await using process = startProcess("sleep", ["600"]);
+    process.signal("SIGSTOP");
+    await process.stop();
+    assert.deepEqual(await process.exited, { code: null, signal: "SIGTERM" });
+  });
+
+  it("keeps the end of what it wrote, on both streams, and no more than 256 KiB", async () => {
+    const script = 'process.stdout.write("x".repeat(2e6), () => console.error("the last words"))';
+    await using process = startProcess(node, ["-e", script]);
+    await process.exited;
+    assert.equal(process.output().length, 256 * 1024);
+    assert.match(process.output(), /x{1000}/);
+    assert.match(process.output(), /the last words/);
+  });
+
+  it("is refused with a clear message when there is no such program", () => {
+    assert.throws(() => startProcess("/nowhere/etcd", [], { name: "etcd" }), /cannot start etcd/);
+  });
+
+  for (const [ending, signal, expected] of [
+    ["wait", "SIGINT", { code: null, signal: "SIGINT" }],
+    ["wait", "SIGTERM", { code: null, signal: "SIGTERM" }],
+    ["wait", "SIGHUP", { code: null, signal: "SIGHUP" }],
+    ["exit", undefined, { code: 3, signal: null }],
+    ["throw", undefined, { code: 1, signal: null }],
+  ] as const) {
+    it(`dies with its parent, and the parent's directories go, on ${signal ?? ending}`, async () => {
+      await using server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const address = server.address();
+      assert.ok(address !== null && typeof address === "object");
+      const fixture = join(import.meta.dirname, "process.fixture.ts");
+      await using parent = startProcess(node, [fixture, String(address.port), ending]);
+      const [socket]: Socket[] = await once(server, "connection");
+      assert.ok(socket !== undefined);
+      // A killed process resets its connection or closes it.
+      const gone = new Promise<void>((resolve) => {
+        socket.on("error", () => {}).once("close", () => resolve());
+      });
+      socket.resume();
+      const [directory = ""] = parent.output().split("\n");
+      assert.ok((await stat(directory)).isDirectory());
+      if (signal !== undefined) parent.signal(signal);
+      await gone;
+      assert.deepEqual(await parent.exited, expected);
+      await assert.rejects(access(directory), { code: "ENOENT" });
+    });
+  }
+});
+
+describe("a command that runs to its end", () => {
+  it("answers with its exit code and both streams, and reads its input", async () => {
+    const result = await run("sh", ["-c", "cat; echo no >&2; exit 7"], { input: "yes" });
+    assert.deepEqual(result, { code: 7, stdout: "yes", stderr: "no\n" });
+  });
+
+  it("is killed when its signal is aborted", async () => {
+    const controller = new AbortController();
+    const running = run("sleep", ["600"], { signal: controller.signal });
+    controller.abort();
+    await assert.rejects(running, { name: "AbortError" });
+  });
+});
+
+describe("what a test borrows", () => {
+  it("is a different port each time, and one that can be listened on", async () => {
+    const ports = await freePorts(20);
+    assert.equal(new Set(ports).size, 20);
+    await using server = createServer().listen(ports[0], "127.0.0.1");
+    await once(server, "listening");
+  });
+
+  it("is a directory that goes with everything in it", async () => {
+    const directory = await tempDir("borrowed");
+    await runOrThrow("mkdir", ["-p", join(directory.path, "a/b")]);
+    await directory[Symbol.asyncDispose]();
+    await assert.rejects(access(directory.path), { code: "ENOENT" });
+  });
+});

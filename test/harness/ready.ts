@@ -1,0 +1,85 @@
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Exit, RunningProcess } from "./process.ts";
+
+export interface HttpProbe {
+  url: string;
+  caPem?: string;
+  certPem?: string;
+  keyPem?: string;
+}
+
+/** One GET; undefined when nobody answers within two seconds. */
+export async function probe(target: HttpProbe): Promise<{ status: number; body: string } | undefined> {
+  const url = new URL(target.url);
+  const request = url.protocol === "https:" ? httpsRequest : httpRequest;
+  const { promise, resolve } = Promise.withResolvers<{ status: number; body: string } | undefined>();
+  const sent = request(
+    url,
+    {
+      agent: false,
+      signal: AbortSignal.timeout(2000),
+      ...(target.caPem === undefined ? {} : { ca: target.caPem }),
+      ...(target.certPem === undefined ? {} : { cert: target.certPem }),
+      ...(target.keyPem === undefined ? {} : { key: target.keyPem }),
+    },
+    (response) => {
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, body }),
+        () => resolve(undefined),
+      );
+    },
+  );
+  sent.on("error", () => resolve(undefined));
+  sent.end();
+  return promise;
+}
+
+/** The server ended, or did not get ready in time; the message holds the end of what it wrote. */
+export class NotReady extends Error {
+  override readonly name = "NotReady";
+  /** Somebody else took its port meanwhile. */
+  readonly portTaken: boolean;
+
+  constructor(what: string, output: string) {
+    super(`${what}\n${output.slice(-4000)}`);
+    this.portTaken = /address already in use|port is already (?:in use|allocated)/i.test(output);
+  }
+}
+
+/** Asks until `check` says yes. Throws `NotReady` when the process ends first or the time (ms) is over. */
+export async function untilReady(
+  name: string,
+  process: RunningProcess,
+  check: () => Promise<boolean>,
+  timeout = 60_000,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(timeout);
+  let exit: Exit | undefined;
+  const watching = async (): Promise<void> => {
+    exit = await process.exited;
+  };
+  void watching();
+  for (;;) {
+    if (await check()) return;
+    if (exit !== undefined) {
+      const how = exit.signal ?? `exit code ${exit.code}`;
+      throw new NotReady(`${name} ended with ${how} before it was ready`, process.output());
+    }
+    if (deadline.aborted) throw new NotReady(`${name} was not ready within ${timeout} ms`, process.output());
+    await delay(50);
+  }
+}
+
+/** Starts something on fresh ports, again when another process took one of them in between. */
+export async function withPortRetry<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof NotReady && error.portTaken) || attempt === 5) throw error;
+    }
+  }
+}

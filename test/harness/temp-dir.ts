@@ -1,0 +1,17 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { removeAtExit } from "./exit-cleanup.ts";
+
+/** A directory of its own, removed on dispose and at the latest when the test process ends. */
+export async function tempDir(prefix: string): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), `${prefix}-`));
+  const registration = removeAtExit(path);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      registration[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+export type BinaryName =
+  | "etcd"
+  | "etcdctl"
+  | "etcdutl"
+  | "kube-apiserver"
+  | "kubectl"
+  | "versitygw"
+  | "minio";
+export type EtcdMinor = "3.4" | "3.5" | "3.6";
+
+/** A Go module under test/tools whose go.mod and go.sum pin one version of the tools it names. */
+export interface ToolModule {
+  /** The folder's name, such as `etcd-3.6`. */
+  name: string;
+  directory: string;
+  /** Where its binaries are kept; another one for every change of go.mod or go.sum. */
+  cache: string;
+}
+
+const packages: Record<BinaryName, string> = {
+  etcd: "go.etcd.io/etcd/server/v3",
+  etcdctl: "go.etcd.io/etcd/etcdctl/v3",
+  etcdutl: "go.etcd.io/etcd/etcdutl/v3",
+  "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+  kubectl: "k8s.io/kubernetes/cmd/kubectl",
+  versitygw: "github.com/versity/versitygw/cmd/versitygw",
+  minio: "github.com/minio/minio",
+};
+
+export function packageOf(binary: BinaryName): string {
+  return packages[binary];
+}
+
+function moduleNameOf(binary: BinaryName, minor: "3.5" | "3.6"): string {
+  switch (binary) {
+    case "etcd":
+    case "etcdctl":
+    case "etcdutl":
+      return `etcd-${minor}`;
+    case "kube-apiserver":
+    case "kubectl":
+      return "kubernetes";
+    case "versitygw":
+    case "minio":
+      return binary;
+    default:
+      return binary satisfies never;
+  }
+}
+
+/** Where built and fetched binaries are kept. */
+export function toolsCache(env: NodeJS.ProcessEnv): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "etcd-backup-operator", "tools");
+}
+
+export async function toolModule(
+  binary: BinaryName,
+  minor: "3.5" | "3.6",
+  env: NodeJS.ProcessEnv,
+): Promise<ToolModule> {
+  const name = moduleNameOf(binary, minor);
+  const directory = join(import.meta.dirname, "..", "tools", name);
+  const hash = createHash("sha256");
+  for (const file of ["go.mod", "go.sum"]) hash.update(await readFile(join(directory, file)));
+  return { name, directory, cache: join(toolsCache(env), `${name}-${hash.digest("hex").slice(0, 12)}`) };
+}
+
+/** The version go.mod pins for the binary's own module, such as `v3.6.16`. */
+export async function pinnedVersion(binary: BinaryName, module: ToolModule): Promise<string> {
+  const goMod = await readFile(join(module.directory, "go.mod"), "utf8");
+  const pins = [...goMod.matchAll(/^(?:require )?\s*(\S+) (v\S+)(?: \/\/ indirect)?$/gm)];
+  const pin = pins.find(([, path]) => path !== undefined && `${packageOf(binary)}/`.startsWith(`${path}/`));
+  if (pin?.[2] === undefined) throw new Error(`${module.directory}/go.mod requires no ${packageOf(binary)}`);
+  return pin[2];
+}
