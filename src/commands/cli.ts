@@ -86,6 +86,7 @@ function build(context: Context): Command {
     .option("--kubeconfig <file>", "instead of the in-cluster configuration", context.env["KUBECONFIG"])
     .option("--watch-namespaces <names>", "only these namespaces, separated by commas", context.env["WATCH_NAMESPACES"])
     .addOption(new Option("--max-concurrent-backups <count>", "snapshots that may run at once").default("2"))
+    .option("--host-path-namespaces <names>", "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default")
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
     .action(async (_flags, command: Command) => (await import("./operator.ts")).operator(command.optsWithGlobals(), context));
 

@@ -5,7 +5,7 @@ import { conditionStatus } from "../core/conditions.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type BackupControllerDeps, type BackupResources, backupReconciler } from "../controllers/backup.ts";
 import { type BackupReport, backupRunner } from "../controllers/backup-run.ts";
-import { type ConnectionReader, endpointsFor, etcdAccessFor, storeConfigFor } from "../controllers/connection.ts";
+import { type ConnectionReader, type HostPathNamespaces, endpointsFor, etcdAccessFor, storeConfigFor } from "../controllers/connection.ts";
 import { type Reconcile, keyOf, worker } from "../controllers/controller.ts";
 import { Runs } from "../controllers/runs.ts";
 import { storeReconciler } from "../controllers/store.ts";
@@ -32,6 +32,7 @@ export interface OperatorFlags extends GlobalFlags {
   watchNamespaces?: string;
   maxConcurrentBackups: string;
   listen: string;
+  hostPathNamespaces?: string;
 }
 
 const backupKind = customResource(etcdBackupDefinition);
@@ -73,9 +74,10 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
   }
 
   const reader = connectionReader(client);
+  const hostPaths = hostPathNamespaces(flags, context, client);
   const runs = new Runs<BackupReport, Manifest>({ limit, wake: (key) => backups.add(key) });
   metrics.running(() => runs.active);
-  const openStoreOf = async (store: EtcdBackupStore, within: AbortSignal) => openStore(await storeConfigFor(store, reader, within), { env: context.env });
+  const openStoreOf = async (store: EtcdBackupStore, within: AbortSignal) => openStore(await storeConfigFor(store, { reader, hostPaths, signal: within }), { env: context.env });
   const shared = { resources: backupResources(client), openStore: openStoreOf, events, now, log };
   const deps: BackupControllerDeps = {
     ...shared,
@@ -84,7 +86,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
       ...shared,
       streams: new Turns(),
       tool: { name: toolName, version: version() },
-      openCluster: async (backup, within) => openCluster(await endpointsFor(backup, reader, within), await etcdAccessFor(backup, reader, within)),
+      openCluster: async (backup, within) => openCluster(await endpointsFor(backup, reader, within), await etcdAccessFor(backup, { reader, hostPaths, signal: within })),
     }),
     ended(backup, manifest) {
       measure(metrics, backup, manifest, now());
@@ -117,8 +119,19 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
   log.info({}, "stopped");
 }
 
+function namesOf(list: string | undefined): string[] {
+  return (list ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+}
+
+/** The operator's own namespace unless told otherwise. */
+function hostPathNamespaces(flags: OperatorFlags, { env }: Context, client: KubeClient): HostPathNamespaces {
+  const names = namesOf(flags.hostPathNamespaces);
+  if (names.includes("*")) return "all";
+  return new Set(names.length > 0 ? names : [env["POD_NAMESPACE"] ?? client.namespace]);
+}
+
 function caches<T>({ watchNamespaces }: OperatorFlags, start: (namespace: { namespace?: string }) => Cache<T>): Cache<T>[] {
-  const names = (watchNamespaces ?? "").split(",").map((n) => n.trim()).filter((n) => n !== "");
+  const names = namesOf(watchNamespaces);
   return names.length === 0 ? [start({})] : names.map((namespace) => start({ namespace }));
 }
 

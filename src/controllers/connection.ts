@@ -16,6 +16,19 @@ export interface ConnectionReader {
 
 const etcdTimeoutMs = 5_000;
 
+/**
+ * Paths on the operator's own disk, such as a mounted control-plane certificate, are everybody's who may name them:
+ * so only these namespaces may. "all" trusts whoever may create an EtcdBackup anywhere.
+ */
+export type HostPathNamespaces = ReadonlySet<string> | "all";
+
+function checkHostPath(field: string, namespace: string, allowed: HostPathNamespaces): void {
+  if (allowed === "all" || allowed.has(namespace)) return;
+  throw new OperatorError("InvalidConfiguration", `${field} names a path where the operator runs, which namespace ${namespace} may not use`, {
+    hint: "use a Secret or s3, or start the operator with --host-path-namespaces",
+  });
+}
+
 /** The client URLs that the spec names or describes. Throws NoUsableMember when it describes none. */
 export async function endpointsFor({ metadata, spec }: EtcdBackup, reader: ConnectionReader, signal: AbortSignal): Promise<string[]> {
   const { endpoints, service, podSelector } = spec.etcd;
@@ -45,9 +58,19 @@ function clientUrl(scheme: string, ip: string, port: number): string {
   return `${scheme}://${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
 }
 
+export interface ResolveOptions {
+  reader: ConnectionReader;
+  hostPaths: HostPathNamespaces;
+  signal: AbortSignal;
+}
+
 /** TLS material and user for etcd, from Secrets or from files mounted into the operator. */
-export async function etcdAccessFor({ metadata, spec }: EtcdBackup, reader: ConnectionReader, signal: AbortSignal): Promise<EtcdAccess> {
+export async function etcdAccessFor(
+  { metadata, spec }: EtcdBackup,
+  { reader, hostPaths, signal }: ResolveOptions,
+): Promise<EtcdAccess> {
   const namespace = metadata.namespace ?? "default";
+  if (spec.etcd.tls?.files !== undefined) checkHostPath("spec.etcd.tls.files", namespace, hostPaths);
   const given = await tlsFor(spec.etcd.tls, namespace, reader, signal);
   // Behind a Service the members are asked by IP, which their certificates seldom name.
   const { service } = spec.etcd;
@@ -91,11 +114,17 @@ async function file(path: string): Promise<Buffer> {
 }
 
 /** The store's settings with its credentials. Throws CredentialsNotFound, naming Secret and key. */
-export async function storeConfigFor({ metadata, spec }: EtcdBackupStore, reader: ConnectionReader, signal: AbortSignal): Promise<StoreConfig> {
-  if (spec.file !== undefined) return { kind: "file", path: spec.file.path };
+export async function storeConfigFor(
+  { metadata, spec }: EtcdBackupStore,
+  { reader, hostPaths, signal }: ResolveOptions,
+): Promise<StoreConfig> {
+  const namespace = metadata.namespace ?? "default";
+  if (spec.file !== undefined) {
+    checkHostPath("spec.file", namespace, hostPaths);
+    return { kind: "file", path: spec.file.path };
+  }
   const { s3 } = spec;
   if (s3 === undefined) throw new OperatorError("InvalidConfiguration", "the EtcdBackupStore has neither s3 nor file");
-  const namespace = metadata.namespace ?? "default";
   const { credentialsSecretRef, caBundleSecretRef, prefix, region, endpoint, forcePathStyle, serverSideEncryption, storageClass } = s3;
   const keys = credentialsSecretRef === undefined ? undefined : await reader.secret(namespace, credentialsSecretRef.name, signal);
   const bundle = caBundleSecretRef === undefined ? undefined : await reader.secret(namespace, caBundleSecretRef.name, signal);

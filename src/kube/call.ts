@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import timers from "node:timers/promises";
 import { OperatorError } from "../core/errors.ts";
 import { backoffMs, jittered } from "./backoff.ts";
 import type { Connection, HttpAnswer, HttpRequest } from "./connection.ts";
@@ -57,7 +57,7 @@ export async function callApi(connection: Connection, call: ApiCall, signal: Abo
           ? classifyStatus(thrown, call)
           : classifyConnection(thrown, call, connection.server);
       }
-      await delay(waitMs, undefined, { signal });
+      await timers.setTimeout(waitMs, undefined, { signal });
     }
   }
 }

@@ -51,7 +51,7 @@ export interface KubeClient extends AsyncDisposable {
    * Server-side apply of the whole status: a field of ours that is left out is removed. With `uid` it is a Conflict
    * when another object has taken the name. NotFound when there is none.
    */
-  applyStatus<T extends KubeObject & { status: unknown }>(
+  applyStatus<T extends KubeObject & { status: object }>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
     change: { uid?: string; status: Partial<T["status"]> },

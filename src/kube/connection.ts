@@ -55,7 +55,8 @@ export async function openConnection(source: ConfigSource): Promise<Connection> 
     async exchange({ method, path, headers, body }, signal) {
       const url = new URL(cluster.server.replace(/\/+$/, "") + path);
       const options = await requestOptions(url, signal);
-      const all = { ...options.headers, "user-agent": "etcd-backup-operator", ...headers };
+      const credentials = Array.isArray(options.headers) ? {} : options.headers;
+      const all = { ...credentials, "user-agent": "etcd-backup-operator", ...headers };
       const { request: open } = url.protocol === "http:" ? http : https;
       const request = open(url, { ...options, method, headers: all });
       // After the head has come, a broken connection is reported by the body.

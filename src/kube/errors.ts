@@ -22,7 +22,8 @@ export class ApiStatusError extends Error {
   constructor(status: number, body: unknown, retryAfter?: string) {
     const given = isRecord(body) ? body : {};
     const details = isRecord(given["details"]) ? given["details"] : {};
-    const text = typeof body === "string" ? body.trim() : String(given["message"] ?? "");
+    const message = typeof given["message"] === "string" ? given["message"] : "";
+    const text = typeof body === "string" ? body.trim() : message;
     super((text === "" ? `HTTP status ${status}` : text).slice(0, 2000));
     this.status = status;
     this.reason = typeof given["reason"] === "string" ? given["reason"] : "";

@@ -55,7 +55,9 @@ async function createEvent(
   options: CallOptions,
 ): Promise<string> {
   const { regarding, text, first } = series;
-  const name = `${regarding.name.slice(0, 230)}.${randomBytes(8).toString("hex")}`;
+  // What is left must not end in a dash or a dot.
+  const prefix = regarding.name.slice(0, 230).replace(/[^a-z0-9]+$/, "");
+  const name = `${prefix}.${randomBytes(8).toString("hex")}`;
   const draft = {
     metadata: { namespace: namespaceOf(series), name },
     eventTime: microTime(first),

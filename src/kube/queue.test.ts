@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { type Clock, KeyedQueue } from "./queue.ts";
 
 /** A clock that stands still until it is told. */
@@ -187,9 +187,10 @@ describe("stopping", () => {
   test("starts nothing more and waits for what runs", async () => {
     const { queue, clock, stopping, begun, ended, end, settle } = started();
     let over = false;
-    void ended.then(() => {
+    const noted = (async () => {
+      await ended;
       over = true;
-    });
+    })();
     for (const key of ["a", "b"]) queue.add(key);
     queue.addAfter("c", 1_000);
     stopping.abort();
@@ -197,7 +198,7 @@ describe("stopping", () => {
     assert.equal(over, false);
     assert.deepEqual(clock.pending, [], "a timer would keep the process alive");
     await end("a");
-    assert.equal(over, true);
+    await noted;
     queue.addAfter("d", 1_000);
     assert.deepEqual(clock.pending, []);
     assert.deepEqual(begun, ["a"]);
@@ -246,7 +247,7 @@ test("whatever happens, no add is lost, no key runs twice at once and no more ke
           assert.ok(open.size <= workers);
         }
         while (open.size > 0 || queue.depth > 0 || clock.pending.length > 0) {
-          for (const k of [...open.keys()]) await end(k);
+          for (const k of open.keys()) await end(k);
           clock.advance(300_000);
           await settle();
         }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { OperatorError } from "../core/errors.ts";
 import { ApiStatusError } from "./errors.ts";
 import { decodeLine, lines, withIdleTimeout } from "./watch-stream.ts";

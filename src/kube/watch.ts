@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import timers from "node:timers/promises";
 import { backoffMs, jittered } from "./backoff.ts";
 import type { KubeClient } from "./client.ts";
 import { ApiStatusError, classifyConnection, classifyStatus, isExpired } from "./errors.ts";
@@ -25,10 +25,13 @@ export interface WatchOptions {
   /** A connection without a byte for `timeoutSeconds` and this is taken for dead. */
   marginMs?: number;
   backoff?: { baseMs: number; maxMs: number };
+  /**
+   * A watch that ended after longer than this and said nothing, not even a bookmark (one comes about every minute), is
+   * followed by a list: an etcd that was restored to an earlier revision is silent to a watch from its future.
+   */
+  silenceMs?: number;
 }
 
-/** The server sends a bookmark about once a minute. */
-const silenceMs = 150_000;
 /** A connection that broke later than this is not counted as another failure in a row. */
 const livedMs = 10_000;
 /** What fails so often in a row begins anew with a list. */
@@ -46,7 +49,7 @@ export async function* watch<T extends KubeObject>(
   kind: ResourceKind<T>,
   options: WatchOptions,
 ): AsyncGenerator<WatchEvent<T>, void> {
-  const { signal, log = noLog, backoff = { baseMs: 500, maxMs: 30_000 } } = options;
+  const { signal, log = noLog, backoff = { baseMs: 500, maxMs: 30_000 }, silenceMs = 150_000 } = options;
   const known = new Map<string, T>();
   let place: string | undefined;
   let failures = 0;
@@ -69,7 +72,6 @@ export async function* watch<T extends KubeObject>(
       }
       failures = 0;
       log.debug({ kind: kind.kind, place }, "the watch ended and goes on");
-      // An etcd restored to an earlier revision says nothing to a watch from its future.
       if (!heard && performance.now() - opened > silenceMs) place = undefined;
       // A server that closes at once must not be asked in a busy loop.
       if (!heard) await pause(signal, backoff.baseMs);
@@ -109,7 +111,7 @@ function* differences<T extends KubeObject>(
   items: readonly T[],
 ): Generator<WatchEvent<T>> {
   const present = new Set(items.map((item) => keyOf(item.metadata)));
-  for (const [key, object] of [...known]) if (!present.has(key)) yield* changes(known, true, object);
+  for (const [key, object] of known) if (!present.has(key)) yield* changes(known, true, object);
   for (const item of items) yield* changes(known, false, item);
 }
 
@@ -148,5 +150,5 @@ function report(
 
 async function pause(signal: AbortSignal, ms: number): Promise<void> {
   // An abort ends the pause; the loop sees it.
-  await delay(ms, undefined, { signal }).catch(() => {});
+  await timers.setTimeout(ms, undefined, { signal }).catch(() => {});
 }

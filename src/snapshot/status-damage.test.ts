@@ -414,7 +414,7 @@ describe("any damage", () => {
           assert.deepEqual(reading, sound);
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -478,7 +478,7 @@ describe("any damage", () => {
         assert.deepEqual(readInChunks(bytes, [3333]), whole);
         assert.ok(whole.violations.length <= 100 && whole.violationCount >= whole.violations.length);
       }),
-      { numRuns: 1500 },
+      { numRuns: 800 },
     );
   });
 

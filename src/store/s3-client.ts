@@ -33,6 +33,8 @@ export interface S3Options {
   partSize?: number;
   /** Parts on their way at the same time, per put. */
   concurrency?: number;
+  /** Names in one page of a listing; absent: as many as the store gives. */
+  pageSize?: number;
   /** Of one request; see retrying.ts. */
   attempts?: number;
   timeouts?: { connectMs?: number; stallMs?: number };

@@ -28,16 +28,13 @@ export async function* listObjects(
   let token: string | undefined;
   let previous = "";
   do {
-    const continuation = token === undefined ? {} : { ContinuationToken: token };
-    const page = await access.call(
-      doing,
-      (o) =>
-        client.send(
-          new ListObjectsV2Command({ Bucket: options.bucket, Prefix: root + prefix, ...continuation }),
-          o,
-        ),
-      { signal },
-    );
+    const command = new ListObjectsV2Command({
+      Bucket: options.bucket,
+      Prefix: root + prefix,
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+      ...(options.pageSize === undefined ? {} : { MaxKeys: options.pageSize }),
+    });
+    const page = await access.call(doing, (o) => client.send(command, o), { signal });
     for (const { Key: key = "", Size: size = 0, LastModified: modified = new Date(0) } of page.Contents ??
       []) {
       const name = key.slice(root.length);

@@ -4,7 +4,7 @@ import type { S3Options } from "./s3-client.ts";
 
 /** Where a store is and how to get there, as a URL or an EtcdBackupStore says it. */
 export type StoreConfig =
-  | ({ kind: "s3" } & Omit<S3Options, "partSize" | "concurrency" | "attempts" | "timeouts">)
+  | ({ kind: "s3" } & Omit<S3Options, "partSize" | "concurrency" | "pageSize" | "attempts" | "timeouts">)
   | { kind: "file"; path: string };
 
 const forms = "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///directory";

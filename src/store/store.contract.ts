@@ -179,24 +179,24 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       });
 
       it("tells its source to end", async () => {
-        let ended = false;
+        const [begun, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
         async function* source() {
           try {
             for (;;) {
               await setImmediate();
               yield Buffer.alloc(1024);
+              begun.resolve();
             }
           } finally {
-            ended = true;
+            ended.resolve();
           }
         }
         const stop = new AbortController();
         const put = store.put("told/a", source(), { signal: stop.signal });
-        await setImmediate();
+        await begun.promise;
         stop.abort();
         await rejectsWith("Aborted", put);
-        await setImmediate();
-        assert.equal(ended, true);
+        await ended.promise;
       });
     });
 

@@ -94,8 +94,8 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
       await server.kubectl(["apply", "--server-side", "-f", crds]);
       await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);
     },
-    pause: () => process.signal("SIGSTOP"),
-    resume: () => process.signal("SIGCONT"),
+    pause: () => process.pause(),
+    resume: () => process.resume(),
     kill: () => process.kill(),
     async start() {
       process = await startOn(first.port);

@@ -19,6 +19,11 @@ async function greet(server: Authority, client: Authority, hosts: string[]): Pro
     const { subject } = socket.getPeerCertificate();
     socket.end(JSON.stringify([subject.CN, subject.O]));
   });
+  // In TLS 1.3 a client is done before the server has judged its certificate: only the server tells.
+  let refusal: Error | undefined;
+  listening.on("tlsClientError", (error) => {
+    refusal = error;
+  });
   listening.listen(0, "127.0.0.1");
   await once(listening, "listening");
   const address = listening.address();
@@ -33,6 +38,7 @@ async function greet(server: Authority, client: Authority, hosts: string[]): Pro
   });
   let answer = "";
   for await (const chunk of socket) answer += String(chunk);
+  if (refusal !== undefined) throw refusal;
   return answer;
 }
 
@@ -50,7 +56,9 @@ describe("a certificate of the authority", () => {
 
   it("is refused by a server of another authority, even one of the same name", async () => {
     const [one, other] = [await createAuthority("test"), await createAuthority("test")];
-    await assert.rejects(greet(one, other, ["127.0.0.1"]), /alert|ECONNRESET/i);
+    await assert.rejects(greet(one, other, ["127.0.0.1"]), {
+      code: "ECONNRESET",
+    });
   });
 
   it("can be one that has ended", async () => {

@@ -46,8 +46,9 @@ export interface EtcdCluster extends AsyncDisposable {
   etcdctl(args: string[], options?: { input?: string | Buffer; endpoints?: string[] }): Promise<string>;
   /** etcdutl, or etcdctl for 3.4 (`snapshot status`, `snapshot restore`, `defrag` are the same there). */
   etcdutl(args: string[]): Promise<string>;
+  /** Waits for an election to end, for 15 s at most. */
   leader(): Promise<EtcdMember>;
-  /** Adds and starts a learner. It answers its own maintenance calls, but no reads of keys. */
+  /** Adds and starts a learner. It answers maintenance calls and serializable reads, but takes no password. */
   addLearner(): Promise<EtcdMember>;
 }
 
@@ -81,6 +82,8 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
   await Promise.all(members.map((member) => member.join(initialCluster(members), "new")));
   const ctl = {
     path: await binary("etcdctl", minor),
+    // Before 3.5 etcdctl spoke the old protocol unless told.
+    env: minor === "3.4" ? { ETCDCTL_API: "3" } : {},
     endpoints: members.map((member) => member.endpoint),
     tls: context.tls?.client,
   };
@@ -95,7 +98,7 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
     etcdctl,
     async etcdutl(args) {
       const path = minor === "3.4" ? ctl.path : await binary("etcdutl", minor);
-      return runOrThrow(path, args, { name: "etcdutl", env: { ETCDCTL_API: "3" } });
+      return runOrThrow(path, args, { name: "etcdutl", env: ctl.env });
     },
     leader: () => findLeader(members, etcdctl),
     async addLearner() {
@@ -119,6 +122,7 @@ type Etcdctl = EtcdCluster["etcdctl"];
 
 function etcdctlOf(client: {
   path: string;
+  env: NodeJS.ProcessEnv;
   endpoints: string[];
   tls: ClientTls | undefined;
   auth?: EtcdOptions["auth"];
@@ -127,7 +131,7 @@ function etcdctlOf(client: {
   const tlsArgs =
     tls === undefined ? [] : [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
   const env = {
-    ETCDCTL_API: "3",
+    ...client.env,
     ...(auth === undefined ? {} : { ETCDCTL_USER: `${auth.username}:${auth.password}` }),
   };
   return (args, { input, endpoints = client.endpoints } = {}) =>
@@ -139,12 +143,16 @@ function etcdctlOf(client: {
 }
 
 async function findLeader(members: readonly EtcdMember[], etcdctl: Etcdctl): Promise<EtcdMember> {
-  for (const member of members) {
-    const endpoints = [member.endpoint];
-    const status = await etcdctl(["endpoint", "status", "-w", "json"], { endpoints }).catch(() => "");
-    // Identities are 64-bit integers: JSON.parse would round them.
-    const self = /"member_id":(\d+)/.exec(status)?.[1];
-    if (self !== undefined && self === /"leader":(\d+)/.exec(status)?.[1]) return member;
+  const deadline = AbortSignal.timeout(15_000);
+  const ask = ["--command-timeout=1s", "endpoint", "status", "-w", "json"];
+  while (!deadline.aborted) {
+    for (const member of members.filter(({ process }) => process.running)) {
+      const status = await etcdctl(ask, { endpoints: [member.endpoint] }).catch(() => "");
+      // Identities are 64-bit integers: JSON.parse would round them.
+      const self = /"member_id":(\d+)/.exec(status)?.[1];
+      if (self !== undefined && self === /"leader":(\d+)/.exec(status)?.[1]) return member;
+    }
+    await delay(100);
   }
   throw new Error("no member of the etcd cluster says that it is the leader");
 }
@@ -163,8 +171,7 @@ async function untilAccepted(change: () => Promise<unknown>): Promise<void> {
 }
 
 async function enableAuth(etcdctl: Etcdctl, auth: NonNullable<EtcdOptions["auth"]>): Promise<void> {
-  const password = { input: `${auth.password}\n` };
-  await etcdctl(["user", "add", auth.username, "--interactive=false"], password);
+  await etcdctl(["user", "add", `${auth.username}:${auth.password}`]);
   await etcdctl(["role", "add", "root"]);
   await etcdctl(["user", "grant-role", auth.username, "root"]);
   await etcdctl(["auth", "enable"]);

@@ -80,8 +80,8 @@ export function etcdMember(
       return current();
     },
     logs: () => processes.map((process) => process.output()).join(""),
-    pause: () => current().signal("SIGSTOP"),
-    resume: () => current().signal("SIGCONT"),
+    pause: () => current().pause(),
+    resume: () => current().resume(),
     kill,
     start,
     async join(initialCluster, state) {

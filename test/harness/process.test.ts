@@ -41,7 +41,7 @@ describe("the environment of a child", () => {
 describe("a started process", () => {
   it("ends when it is stopped, even while it is paused", async () => {
     await using process = startProcess("sleep", ["600"]);
-    process.signal("SIGSTOP");
+    process.pause();
     await process.stop();
     assert.deepEqual(await process.exited, { code: null, signal: "SIGTERM" });
   });

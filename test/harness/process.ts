@@ -5,6 +5,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { cleanEnvironment } from "./environment.ts";
 import { killAtExit } from "./exit-cleanup.ts";
+import { untilStopped } from "./stopped.ts";
 
 export { freePorts } from "./ports.ts";
 export { tempDir } from "./temp-dir.ts";
@@ -18,10 +19,16 @@ export interface Exit {
 export interface RunningProcess extends AsyncDisposable {
   readonly pid: number;
   readonly exited: Promise<Exit>;
+  /** Not ended; a paused process runs. */
+  readonly running: boolean;
   /** The last 256 KiB of standard output and error, as they came. */
   output(): string;
   /** Does nothing when the process has ended. */
   signal(name: NodeJS.Signals): void;
+  /** SIGSTOP; on Linux it returns when every thread stands still. Connections stay open, nobody answers. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
   /** TERM (and CONT, in case it was stopped), then KILL after 10 s; resolves when it has ended. */
   stop(): Promise<void>;
   /** KILL; resolves when it has ended. */
@@ -70,7 +77,23 @@ export function startProcess(command: string, args: string[], options: ProcessOp
     await exited;
     clearTimeout(timer);
   };
-  return { pid, exited, output: tail.text, signal, stop, kill, [Symbol.asyncDispose]: stop };
+  return {
+    pid,
+    exited,
+    get running() {
+      return running(child);
+    },
+    output: tail.text,
+    signal,
+    pause() {
+      signal("SIGSTOP");
+      if (running(child)) untilStopped(pid);
+    },
+    resume: () => signal("SIGCONT"),
+    stop,
+    kill,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 export interface RunOptions extends ProcessOptions {

@@ -95,8 +95,8 @@ async function startOnFreshPort(kind: S3Kind, options: S3Options): Promise<S3Ser
       return process;
     },
     createBucket: (name, bucket = {}) => createBucket(endpoint, launch, options.tls, name, bucket.objectLock),
-    pause: () => process.signal("SIGSTOP"),
-    resume: () => process.signal("SIGCONT"),
+    pause: () => process.pause(),
+    resume: () => process.resume(),
     async restart() {
       await process.kill();
       process = await start();

@@ -12,6 +12,8 @@ export interface BreakingProxy extends AsyncDisposable {
   readonly kubeconfigPath: string;
   /** Method and path of every request, in order. */
   readonly requests: readonly string[];
+  /** Connections that were ever opened to it. */
+  readonly connections: number;
   /** Requests for which it holds are answered with this instead of being forwarded. Undefined: none. */
   refuse:
     | ((request: string) => { status: number; headers?: Record<string, string>; body?: object } | undefined)
@@ -77,6 +79,10 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
   const server = http.createServer((request, response) => {
     forward(request, response).catch(() => response.destroy());
   });
+  let connections = 0;
+  server.on("connection", () => {
+    connections += 1;
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   stack.defer(async () => {
@@ -92,6 +98,9 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
   const proxy: BreakingProxy = {
     kubeconfigPath: path,
     requests,
+    get connections() {
+      return connections;
+    },
     refuse: undefined,
     tamper: undefined,
     freeze() {

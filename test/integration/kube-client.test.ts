@@ -357,3 +357,9 @@ test("version and readiness are told", async () => {
   assert.match((await client.serverVersion(never)).gitVersion, /^v1\./);
   await client.readyz(never);
 });
+
+test("one connection serves call after call", async () => {
+  await using it = await broken();
+  for (let n = 0; n < 20; n += 1) await it.client.get(configMaps, ref, never);
+  assert.equal(it.proxy.connections, 1);
+});

@@ -171,7 +171,7 @@ describe("a watch", () => {
     const opened: string[] = [];
     const first = Promise.withResolvers<void>();
     const old: WatchSource = {
-      list: it.through.list,
+      list: (kind, options) => it.through.list(kind, options),
       async openWatch(kind, options) {
         opened.push(options.resourceVersion);
         if (opened.length > 1) return await it.through.openWatch(kind, options);
@@ -187,6 +187,22 @@ describe("a watch", () => {
     await story.until("synced");
     assert.deepEqual(story.told, ["set a=1", "set b=1", "synced", "gone b", "set a=2", "synced"]);
     assert.equal(lists(it.proxy), 2);
+  });
+
+  test("notices an etcd that was restored to an earlier revision, though the server keeps silent about it", async () => {
+    const { namespace, put } = await place("restored");
+    await put("a", "1");
+    const future: WatchSource = {
+      async list(kind, options) {
+        const listed = await client.list(kind, options);
+        return { ...listed, resourceVersion: `${listed.resourceVersion}000` };
+      },
+      openWatch: (kind, options) => client.openWatch(kind, options),
+    };
+    await using story = follow(future, { namespace, timeoutSeconds: 1, silenceMs: 500 });
+    await story.until("synced");
+    await put("a", "2");
+    await story.until("set a=2");
   });
 
   test("never skips a line that arrives garbled", async () => {

@@ -1,0 +1,171 @@
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Etcd3 } from "etcd3";
+import { parseAllDocuments, stringify } from "yaml";
+import { type ApiServer, startApiServer } from "./harness/api-server.ts";
+import { etcdBackup, etcdBackupPath, s3Store } from "./harness/etcd-backup.ts";
+import { type EtcdCluster, startEtcd } from "./harness/etcd-cluster.ts";
+import { freePorts, startProcess, tempDir } from "./harness/process.ts";
+import { type S3Server, startS3 } from "./harness/s3-server.ts";
+
+// The main job on real servers, on loopback: `npm run demo`. `npm run demo -- --keep` leaves everything running until Ctrl-C.
+
+const samples = join(import.meta.dirname, "..", "deploy", "samples");
+const keep = process.argv.includes("--keep");
+const say = (text = "") => process.stdout.write(`${text}\n`);
+const title = (text: string) => say(`\n== ${text}`);
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
+
+/** Runs the program, shows the command line and what it prints; a failure ends the demo. */
+async function show(args: string[], env: Record<string, string>): Promise<string> {
+  say(`$ etcd-backup ${args.join(" ")}`);
+  const { code, stdout, stderr } = await etcdBackup(args, env, stop.signal);
+  process.stdout.write(`${stderr}${stdout}`);
+  if (code !== 0) throw new Error(`etcd-backup ${args[0]} ended with exit code ${code}`);
+  return stdout;
+}
+
+async function kubectl(api: ApiServer, args: string[]): Promise<string> {
+  say(`$ kubectl ${args.join(" ")}`);
+  const out = await api.kubectl(args);
+  process.stdout.write(out);
+  return out;
+}
+
+/** About 130 MB that compress like what an API server keeps, in transactions of 50 keys. */
+async function writeSampleData(etcd: EtcdCluster): Promise<void> {
+  const { tls } = etcd;
+  if (tls === undefined) throw new Error("the demo's etcd has TLS");
+  const [ca, cert, key] = [tls.caPem, tls.certPem, tls.keyPem].map((pem) => Buffer.from(pem));
+  if (ca === undefined || cert === undefined || key === undefined) throw new Error("certificates are missing");
+  const client = new Etcd3({ hosts: etcd.endpoints, credentials: { rootCertificate: ca, certChain: cert, privateKey: key } });
+  try {
+    for (let batch = 0; batch < 125; batch += 1) {
+      stop.signal.throwIfAborted();
+      const success = Array.from({ length: 50 }, (_, i) => {
+        const name = `pod-${batch * 50 + i}`;
+        const value = JSON.stringify({ kind: "Pod", metadata: { name }, spec: { image: randomBytes(6_000).toString("base64"), labels: "app.kubernetes.io/name=web ".repeat(400) } });
+        return { request_put: { key: Buffer.from(`/registry/pods/default/${name}`), value: Buffer.from(value) } };
+      });
+      await client.kv.txn({ compare: [], success, failure: [] });
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** What etcdctl and the AWS tools read as well. */
+function environment(etcd: EtcdCluster, s3: S3Server): Record<string, string> {
+  const { url, env } = s3Store(s3, "etcd-backups", "clusters");
+  return {
+    ETCDCTL_ENDPOINTS: etcd.endpoints.join(","),
+    ...(etcd.tls === undefined ? {} : { ETCDCTL_CACERT: etcd.tls.caFile, ETCDCTL_CERT: etcd.tls.certFile, ETCDCTL_KEY: etcd.tls.keyFile }),
+    ETCD_BACKUP_STORE: url,
+    ...env,
+  };
+}
+
+/** The committed samples, with this demo's addresses and credentials in the place of the examples. */
+async function sampleManifests(etcd: EtcdCluster, s3: S3Server): Promise<string> {
+  const { tls } = etcd;
+  const secrets: Record<string, Record<string, string>> = {
+    "prod-store": { AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey },
+    "prod-etcd-client": { "ca.crt": tls?.caPem ?? "", "tls.crt": tls?.certPem ?? "", "tls.key": tls?.keyPem ?? "" },
+  };
+  const documents: string[] = [];
+  for (const file of ["secrets.yaml", "store.yaml", "backup.yaml"]) {
+    for (const document of parseAllDocuments(await readFile(join(samples, file), "utf8"))) {
+      const name = String(document.getIn(["metadata", "name"]));
+      if (document.get("kind") === "Secret") document.set("stringData", secrets[name]);
+      if (document.get("kind") === "EtcdBackupStore") document.setIn(["spec", "s3", "endpoint"], s3.endpoint);
+      if (document.get("kind") === "EtcdBackup") document.setIn(["spec", "etcd", "endpoints"], etcd.endpoints);
+      documents.push(stringify(document));
+    }
+  }
+  return documents.join("---\n");
+}
+
+/** Prints the row of `kubectl get` whenever it changes, and the progress, until the backup has ended. */
+async function follow(api: ApiServer): Promise<void> {
+  let last = "";
+  for (;;) {
+    stop.signal.throwIfAborted();
+    const status = await api.kubectl(["get", "etcdbackup", "prod", "-o", 'jsonpath={.status.conditions[?(@.type=="Finished")].status}|{.status.conditions[?(@.type=="Succeeded")].reason}: {.status.conditions[?(@.type=="Succeeded")].message}']);
+    const [finished, line = ""] = status.split("|");
+    if (line !== last && line !== ": ") say(`  ${line}`);
+    last = line;
+    if (finished === "True") return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function demo(): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const began = performance.now();
+  title("Starting etcd (3 members, TLS), an API server, an S3 server and the operator on loopback");
+  const etcd = stack.use(await startEtcd({ members: 3, tls: true }));
+  const s3 = stack.use(await startS3());
+  const api = stack.use(await startApiServer());
+  await s3.createBucket("etcd-backups");
+  await api.applyCrds();
+  const [port = 0] = await freePorts(1);
+  const operator = stack.use(
+    startProcess(etcdBackupPath, ["operator", "--kubeconfig", api.kubeconfigPath, "--listen", `127.0.0.1:${port}`], { name: "etcd-backup operator" }),
+  );
+  const env = environment(etcd, s3);
+  say(`  etcd        ${etcd.endpoints.join(" ")}`);
+  say(`  API server  ${api.url}   (KUBECONFIG=${api.kubeconfigPath})`);
+  say(`  S3          ${s3.endpoint}/etcd-backups`);
+  say(`  operator    pid ${operator.pid}, http://127.0.0.1:${port}/metrics`);
+
+  say("  the commands below find etcd and the store by these variables:");
+  for (const [name, value] of Object.entries(env)) say(`    ${name}=${name === "AWS_SECRET_ACCESS_KEY" ? "…" : value}`);
+
+  title("Writing sample data");
+  await writeSampleData(etcd);
+  title("The members, and which one a snapshot would use");
+  await show(["members"], env);
+
+  title("A backup by custom resource");
+  say("$ kubectl apply -f deploy/samples/    (with this demo's addresses and credentials)");
+  process.stdout.write(await api.kubectl(["apply", "-f", "-"], { input: await sampleManifests(etcd, s3) }));
+  await follow(api);
+  await kubectl(api, ["wait", "--for=condition=Succeeded", "etcdbackup/prod", "--timeout=60s"]);
+  await kubectl(api, ["get", "etcdbackups", "-o", "wide"]);
+  await kubectl(api, ["get", "etcdbackupstores"]);
+  await kubectl(api, ["events", "--for", "etcdbackup/prod"]);
+
+  title("The same with no API server: a backup by command line");
+  await show(["save", "--cluster-name", "prod"], env);
+  await show(["list"], env);
+
+  title("Fetched, verified, and beside etcdutl's own status");
+  const work = stack.use(await tempDir("etcd-backup-demo"));
+  const file = join(work.path, "snapshot.db");
+  await show(["verify", "latest"], env);
+  await show(["fetch", "latest", "-o", file], env);
+  const ours = await show(["status", file], env);
+  say("$ etcdutl snapshot status snapshot.db -w table");
+  const theirs = await etcd.etcdutl(["snapshot", "status", file, "-w", "table"]);
+  process.stdout.write(theirs);
+  const hash = ours.split("\n")[1]?.split(/\s+/)[0] ?? "";
+  if (hash === "" || !theirs.includes(hash)) throw new Error("our status hash is not etcdutl's");
+
+  if (keep) {
+    title("Everything goes on running until Ctrl-C");
+    await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  }
+  title(`Done in ${((performance.now() - began) / 1000).toFixed(0)} s; stopping what was started`);
+}
+
+try {
+  await demo();
+} catch (error) {
+  if (!stop.signal.aborted) {
+    process.stderr.write(`demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+if (stop.signal.aborted && !keep) process.exitCode = 130;

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type ApiServer, startApiServer } from "./api-server.ts";
+
+describe("the API server", () => {
+  let server: ApiServer;
+  before(async () => {
+    server = await startApiServer();
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+  });
+
+  it("answers its administrator", async () => {
+    assert.match(await server.kubectl(["get", "namespaces"]), /kube-system +Active/);
+  });
+
+  it("has the version that is pinned", async () => {
+    const { serverVersion }: { serverVersion: { gitVersion: string } } = JSON.parse(
+      await server.kubectl(["version", "-o", "json"]),
+    );
+    assert.match(serverVersion.gitVersion, /^v1\.34\.\d+$/);
+  });
+
+  it("gives a user the rights of RBAC for its name and groups, and no others", async () => {
+    const kubeconfig = await server.userKubeconfig("joe", ["readers"]);
+    const list = ["get", "secrets", "-n", "kube-system"];
+    await assert.rejects(server.kubectl(list, { kubeconfig }), /User "joe" cannot list resource "secrets"/);
+    await server.kubectl(["create", "clusterrole", "reader", "--verb=list,get", "--resource=secrets"]);
+    await server.kubectl(["create", "clusterrolebinding", "r", "--clusterrole=reader", "--group=readers"]);
+    await server.kubectl(["auth", "can-i", "list", "secrets"], { kubeconfig });
+    await server.kubectl(list, { kubeconfig });
+  });
+
+  it("creates pods, though nothing makes service accounts or runs them", async () => {
+    const spec = { containers: [{ name: "c", image: "i" }] };
+    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec };
+    await server.kubectl(["create", "-f", "-"], { input: JSON.stringify(pod) });
+    assert.match(await server.kubectl(["get", "pods"]), /p +0\/1 +Pending/);
+  });
+
+  it("serves the project's resources, after a restart as well", async () => {
+    await server.applyCrds();
+    await server.restart();
+    assert.match(await server.kubectl(["api-resources", "--api-group=etcdbackup.dev"]), /etcdbackups /);
+    assert.match(await server.kubectl(["get", "etcdbackups", "-A", "-o", "name"]), /^$/);
+  });
+});
