@@ -9,7 +9,7 @@ import { PageRecords } from "./page-records.ts";
 import type { Violations } from "./violations.ts";
 
 /** Runs that may be open at once, and the bytes they may hold: both far above what bbolt leaves behind. */
-const maxOpenRuns = 1024;
+const maxOpenRuns = 256;
 const maxHeldBytes = 32 * 1024 * 1024;
 const crowdedProblem = `page lies where more than ${maxOpenRuns} runs of pages overlap`;
 const cutProblem = "run of pages goes on past the end of the file";

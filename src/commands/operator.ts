@@ -101,6 +101,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     events,
     observe: ({ namespace, name }: { namespace: string; name: string }, ready: boolean | undefined) => metrics.storeReady({ namespace, store: name }, ready),
     now,
+    log,
   };
 
   await Promise.all([...backupCaches, ...storeCaches].map((cache) => cache.synced));

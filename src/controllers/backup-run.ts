@@ -34,7 +34,7 @@ export interface BackupRunDeps {
   log: Log;
 }
 
-const reportEveryMs = 5_000;
+const reportEveryMs = 2_000;
 
 /** One attempt at an EtcdBackup: the same save as on the command line, bounded by the resource's timeout. */
 export function backupRunner(deps: BackupRunDeps): StartBackupRun {

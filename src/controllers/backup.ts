@@ -4,7 +4,7 @@ import { type BackupDecision, afterFailure, decide, finalizer, reasonOf, runPref
 import { changed, deletionBlocked, failed, initialised, memberSelected, retrying, started, streaming, succeeded } from "../core/backup-status.ts";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { runIdOf } from "../core/backup.ts";
-import { findBackupsOfRun, removeRun } from "../snapshot/runs-in-store.ts";
+import { findBackupsOfRun, removeRun, sweepRun } from "../snapshot/runs-in-store.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupReport, StartBackupRun } from "./backup-run.ts";
@@ -191,6 +191,11 @@ async function recover(pass: Pass): Promise<Again> {
   const { clusterName } = backup.spec;
   const [finished] = await findBackupsOfRun(opened, { clusterName, runPrefix: runPrefix(backup.metadata.uid), uid: backup.metadata.uid, signal });
   if (finished !== undefined) return recordSuccess(pass, finished);
+  // The hour is for stores whose clock is ahead of ours: by its name the upload is this resource's anyway.
+  const before = new Date(pass.now().getTime() + 3_600_000);
+  await sweepRun(opened, { clusterName, runPrefix: runPrefix(backup.metadata.uid), before, signal }).catch((error: unknown) => {
+    pass.log.warn({ backup: pass.key, err: error }, "the earlier attempt's unfinished upload cannot be looked for");
+  });
   const error = new OperatorError("Aborted", "the operator stopped in the middle of the attempt");
   const next = afterFailure(backup, error, pass.now());
   if (next.do === "fail") return recordFailure(pass, next);

@@ -6,7 +6,7 @@ import { type OperatorError, asOperatorError } from "../core/errors.ts";
 import { listBackups } from "../snapshot/catalog.ts";
 import type { Store } from "../store/store.ts";
 import type { EventSink } from "./backup.ts";
-import type { Reconcile, Request } from "./controller.ts";
+import type { Log, Reconcile, Request } from "./controller.ts";
 
 export interface StoreControllerDeps {
   resources: {
@@ -18,11 +18,14 @@ export interface StoreControllerDeps {
   /** Told whether the store is ready; undefined when its resource is gone. */
   observe(request: Request, ready: boolean | undefined): void;
   now: () => Date;
+  log: Log;
 }
 
 const probeEveryMs = 5 * 60_000;
 const probeAgainMs = 30_000;
 const probeTimeoutMs = 60_000;
+/** No run takes longer than a day (spec.timeoutSeconds): what was begun before that is nobody's. */
+const abandonedAfterMs = 25 * 60 * 60_000;
 
 /** observe → decide → act for EtcdBackupStore: probe it, count what it holds, say so. */
 export function storeReconciler(deps: StoreControllerDeps): Reconcile {
@@ -61,6 +64,7 @@ async function look(deps: StoreControllerDeps, resource: EtcdBackupStore, signal
     await using store = await deps.openStore(resource, signal);
     url = store.url;
     const capabilities = await store.probe({ signal, write: resource.spec.accessMode === "ReadWrite" });
+    if (resource.spec.accessMode === "ReadWrite") await sweep(deps, store, signal);
     const entries = await listBackups(store, { signal });
     const newest = entries.find((entry) => entry.problem === undefined && entry.manifest !== undefined);
     return {
@@ -80,6 +84,17 @@ async function look(deps: StoreControllerDeps, resource: EtcdBackupStore, signal
     };
   } catch (thrown) {
     return { ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
+  }
+}
+
+/** Not being allowed to tidy up is no reason to call the store unusable. */
+async function sweep({ now, log }: StoreControllerDeps, store: Store, signal: AbortSignal): Promise<void> {
+  try {
+    const count = await store.sweep("", { before: new Date(now().getTime() - abandonedAfterMs), signal });
+    if (count > 0) log.info({ store: store.url, count }, "aborted uploads that were never finished");
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn({ store: store.url, err: error }, "unfinished uploads cannot be looked for");
   }
 }
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
+import { OperatorError } from "../core/errors.ts";
 import { type ConfigSource, loadKubeConfig } from "./kube-config.ts";
 
 export interface HttpRequest {
@@ -29,6 +30,8 @@ export interface Connection extends AsyncDisposable {
   reload(): Promise<void>;
 }
 
+type RequestOptions = Omit<https.RequestOptions, "headers"> & { headers?: http.OutgoingHttpHeaders };
+
 /** A peer that vanished without a word is noticed after this and some ten probes a second apart. */
 const keepAliveProbeMs = 30_000;
 
@@ -37,13 +40,25 @@ export async function openConnection(source: ConfigSource): Promise<Connection> 
   // Not the library's agents: one kind is made anew for each call, the other keeps the first CA for ever.
   // TLS settings are given with each request instead; the agent pools connections by them.
   const agents = {
-    "https:": new https.Agent({ keepAlive: true, maxSockets: 64 }),
-    "http:": new http.Agent({ keepAlive: true, maxSockets: 64 }),
+    "https:": new https.Agent({ keepAlive: true }),
+    "http:": new http.Agent({ keepAlive: true }),
   };
 
-  async function requestOptions(url: URL, signal: AbortSignal): Promise<https.RequestOptions> {
-    const options: https.RequestOptions = {};
-    await config.applyToHTTPSOptions(options);
+  async function requestOptions(url: URL, signal: AbortSignal): Promise<RequestOptions> {
+    const options: RequestOptions = {};
+    try {
+      await config.applyToHTTPSOptions(options);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+      throw new OperatorError(
+        "InvalidConfiguration",
+        `the credentials for ${url.origin} cannot be read: ${reason}`,
+        {
+          permanent: false,
+          hint: "check the files and the plugin that the kubeconfig names",
+        },
+      );
+    }
     const viaProxy = cluster.proxyUrl !== undefined && cluster.proxyUrl !== "";
     if (!viaProxy) options.agent = url.protocol === "http:" ? agents["http:"] : agents["https:"];
     return { ...options, signal };
@@ -55,8 +70,7 @@ export async function openConnection(source: ConfigSource): Promise<Connection> 
     async exchange({ method, path, headers, body }, signal) {
       const url = new URL(cluster.server.replace(/\/+$/, "") + path);
       const options = await requestOptions(url, signal);
-      const credentials = Array.isArray(options.headers) ? {} : options.headers;
-      const all = { ...credentials, "user-agent": "etcd-backup-operator", ...headers };
+      const all = { ...options.headers, "user-agent": "etcd-backup-operator", ...headers };
       const { request: open } = url.protocol === "http:" ? http : https;
       const request = open(url, { ...options, method, headers: all });
       // After the head has come, a broken connection is reported by the body.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import { OperatorError } from "../core/errors.ts";
+import type { OperatorError } from "../core/errors.ts";
 import { ApiStatusError, classifyStatus } from "./errors.ts";
 import { type ConfigMap, configMaps, keyOf } from "./objects.ts";
 import { watch, type WatchSource } from "./watch.ts";

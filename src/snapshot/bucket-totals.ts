@@ -9,7 +9,7 @@ import type { LeafFacts } from "../bbolt/page-records.ts";
 import type { Violations } from "../bbolt/violations.ts";
 import { WordList } from "../bbolt/word-list.ts";
 import { createFactsReader, type FactsReader } from "./facts.ts";
-import { countLiveKeys } from "./key-table.ts";
+import { addRange, countLiveKeys } from "./key-table.ts";
 import type { KeptPair } from "./kept-pairs.ts";
 import type { LeafNotes } from "./leaf-notes.ts";
 import { mainPart, revisionProblems } from "./revision-key.ts";
@@ -73,8 +73,7 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
       if (name === "key") {
         const { problem, entries } = notes.read(leaf.note);
         if (problem === 0) {
-          ranges.push(entries);
-          ranges.push(leaf.count);
+          addRange(ranges, entries, leaf.count);
           totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
         } else {
           violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[problem]}`);

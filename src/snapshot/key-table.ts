@@ -7,7 +7,7 @@ const entriesPerTable = 1 << 20;
  * How many user keys are alive after all entries of the `key` bucket, given in the bucket's order, which is the order
  * of revisions: a put makes its key alive, a deletion ends it.
  *
- * `ranges` names the entries: of each leaf the index of its first word and its number of entries. Two words an entry:
+ * `ranges` names the entries (see `addRange`): by turns the index of a first word and a number of entries. Two words an entry:
  * the low half of the user key's 64-bit hash, and the high half whose lowest bit says "deletion". Keys are told apart
  * by the 63 bits alone: any two of n keys are taken for one with odds of n² / 2^64, which is 5 in 10^8 for a million
  * keys and 5 in 10^6 for ten million. To stay small whatever n is, keys are counted by parts of the hash's range, with
@@ -37,6 +37,17 @@ export function countLiveKeys(entries: WordList, ranges: WordList): number {
     alive += countPart(entries, ranges, table, part, parts);
   }
   return alive;
+}
+
+/** Adds a leaf's entries to `ranges`: to the last one, where they follow it. */
+export function addRange(ranges: WordList, start: number, count: number): void {
+  const last = ranges.length - 2;
+  if (last >= 0 && ranges.get(last) + 2 * ranges.get(last + 1) === start) {
+    ranges.set(last + 1, ranges.get(last + 1) + count);
+    return;
+  }
+  ranges.push(start);
+  ranges.push(count);
 }
 
 function partOf(high: number, parts: number): number {
@@ -74,21 +85,10 @@ function countPart(
   return alive;
 }
 
-/** Ranges that follow one another in memory are visited as one. */
 function forEachSpan(
   entries: WordList,
   ranges: WordList,
   visit: (words: Uint32Array, from: number, to: number) => void,
 ): void {
-  let start = 0;
-  let end = 0;
-  for (let i = 0; i < ranges.length; i += 2) {
-    const next = ranges.get(i);
-    if (next !== end) {
-      entries.spans(start, end - start, visit);
-      start = next;
-    }
-    end = next + 2 * ranges.get(i + 1);
-  }
-  entries.spans(start, end - start, visit);
+  for (let i = 0; i < ranges.length; i += 2) entries.spans(ranges.get(i), 2 * ranges.get(i + 1), visit);
 }

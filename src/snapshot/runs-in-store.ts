@@ -34,6 +34,16 @@ export async function removeRun(store: Pick<Store, "list" | "remove">, query: Ru
   for (const { name } of [...manifests, ...data]) await store.remove(name, { signal: query.signal });
 }
 
+/** Aborts what an earlier attempt of this resource left half-uploaded. */
+export async function sweepRun(store: Pick<Store, "sweep">, { clusterName, runPrefix, before, signal }: RunQuery & { before: Date }): Promise<number> {
+  return store.sweep(`${clusterName}/`, { before, only: (name) => isDataOf(name.slice(clusterName.length + 1), runPrefix), signal });
+}
+
+/** `<time>-<run id>.db[.zst]` */
+function isDataOf(base: string, runPrefix: string): boolean {
+  return base.split(".")[0]?.split("-")[1]?.startsWith(runPrefix) === true;
+}
+
 async function objectsOf(
   store: Pick<Store, "list">,
   { clusterName, runPrefix, signal }: RunQuery,
@@ -43,7 +53,7 @@ async function objectsOf(
     const base = name.slice(clusterName.length + 1);
     const manifest = base.endsWith(".json") ? parseBackupName(base.slice(0, -5)) : undefined;
     if (manifest?.runId.startsWith(runPrefix) === true) objects.push({ name, backup: base.slice(0, -5) });
-    else if (base.split(".")[0]?.split("-")[1]?.startsWith(runPrefix) === true) objects.push({ name });
+    else if (isDataOf(base, runPrefix)) objects.push({ name });
   }
   return objects;
 }

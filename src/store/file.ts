@@ -9,7 +9,7 @@ import { walkFiles } from "./file-walk.ts";
 import { interruptible, throwIfAborted } from "./interruptible.ts";
 import { checkObjectName, checkPrefix, isObjectName } from "./object-name.ts";
 import { fileUrl } from "./store-url.ts";
-import type { Capabilities, ObjectInfo, PutOptions, Store, StoredObject } from "./store.ts";
+import type { Capabilities, ObjectInfo, PutOptions, Store, StoredObject, SweepOptions } from "./store.ts";
 
 /**
  * A store in a directory that exists, such as a mounted volume. Symbolic links below it are never followed: what lies
@@ -135,13 +135,14 @@ async function put(
 async function sweep(
   path: string,
   prefix: string,
-  { before, signal }: { before: Date; signal: AbortSignal },
+  { before, signal, only = () => true }: SweepOptions,
 ): Promise<number> {
   checkPrefix(prefix);
   let count = 0;
   const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
   for await (const found of walkFiles(await rootOf(path), folder, signal)) {
-    if (intendedName(found.name)?.startsWith(prefix) !== true || found.stats.mtime >= before) continue;
+    const intended = intendedName(found.name);
+    if (intended?.startsWith(prefix) !== true || !only(intended) || found.stats.mtime >= before) continue;
     try {
       await unlink(found.path);
       count += 1;

@@ -130,11 +130,6 @@ function ofName(error: Thrown, place: S3Place, fail: Fail): OperatorError | unde
 
 function ofConnection(error: Thrown, place: S3Place, fail: Fail): OperatorError | undefined {
   const { code = "", message, name } = error;
-  if (name === "TimeoutError" || code === "ETIMEDOUT" || code === "ESOCKETTIMEDOUT") {
-    return fail("Timeout", `no answer ${at(place)}`, {
-      hint: "is the store overloaded, or a firewall in between?",
-    });
-  }
   if (/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_TLS|^ERR_OSSL/.test(code)) {
     return fail(
       "InvalidConfiguration",
@@ -152,9 +147,15 @@ function ofConnection(error: Thrown, place: S3Place, fail: Fail): OperatorError 
       hint: "does the endpoint speak plain http?",
     });
   }
+  // The SDK calls a reset connection a TimeoutError, too: its code comes first.
   if (connectionCodes.has(code) || /socket hang up|^aborted$|other side closed/.test(message)) {
     return fail("Unreachable", `${reasonOf(code, message)} ${at(place)}`, {
       hint: "check the endpoint, the name service and the network policies",
+    });
+  }
+  if (name === "TimeoutError" || code === "ETIMEDOUT" || code === "ESOCKETTIMEDOUT") {
+    return fail("Timeout", `no answer ${at(place)}`, {
+      hint: "is the store overloaded, or a firewall in between?",
     });
   }
   return undefined;

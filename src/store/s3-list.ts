@@ -8,7 +8,7 @@ import { OperatorError } from "../core/errors.ts";
 import { checkPrefix, isObjectName } from "./object-name.ts";
 import type { S3Access } from "./s3-client.ts";
 import { isNoSuchUpload } from "./s3-errors.ts";
-import type { ObjectInfo } from "./store.ts";
+import type { ObjectInfo, SweepOptions } from "./store.ts";
 
 /** The store's folder as keys begin with it. */
 function folder({ options: { prefix } }: S3Access): string {
@@ -58,13 +58,15 @@ function untrustworthy(doing: string, how: string): OperatorError {
 export async function sweepUploads(
   access: S3Access,
   prefix: string,
-  options: { before: Date; signal: AbortSignal },
+  options: SweepOptions,
 ): Promise<number> {
   checkPrefix(prefix);
-  const { before, signal } = options;
+  const { before, signal, only = () => true } = options;
+  const root = folder(access);
   let count = 0;
   for await (const { Key, UploadId, Initiated } of unfinishedUploads(access, prefix, signal)) {
-    if (Initiated === undefined || Initiated >= before) continue;
+    if (Key === undefined || Initiated === undefined || Initiated >= before) continue;
+    if (!only(Key.slice(root.length))) continue;
     try {
       await access.call(
         `aborting an unfinished upload of ${Key}`,

@@ -47,8 +47,9 @@ export async function headObject(
   }
 }
 
-/** Broken connections in a row, without a byte in between, before a read gives up. */
+/** Broken connections in a row that brought less than `fruit` bytes, before a read gives up. */
 const fruitlessTries = 4;
+const fruit = 64 * 1024;
 
 /**
  * Store.get on S3. A connection that breaks is taken up again where it broke, of the same version of the object; the
@@ -65,23 +66,25 @@ export async function* readObject(
   let body = bodyOf(first);
   for (let fruitless = 0; ; ) {
     const from = reading.offset;
+    let broken: OperatorError | undefined;
     try {
       for await (const chunk of interruptible<Uint8Array>(body, signal)) {
         reading.offset += chunk.length;
         reading.crc = crc32c(chunk, reading.crc);
         yield chunk;
       }
-      if (reading.offset >= object.size) break;
     } catch (thrown) {
       throwIfAborted(signal);
-      const error = access.classify(thrown, `reading ${name}`, signal);
-      if (!isTransient(error) || fruitless + 1 >= fruitlessTries) throw error;
+      broken = access.classify(thrown, `reading ${name}`, signal);
+      if (!isTransient(broken)) throw broken;
     } finally {
       body.destroy();
     }
-    fruitless = reading.offset > from ? 0 : fruitless + 1;
-    if (fruitless >= fruitlessTries)
-      throw altered(name, `it ends after ${reading.offset} bytes of ${object.size}`);
+    if (reading.offset >= object.size) break;
+    fruitless = reading.offset - from >= fruit ? 0 : fruitless + 1;
+    if (fruitless >= fruitlessTries) {
+      throw broken ?? altered(name, `it ends after ${reading.offset} bytes of ${object.size}`);
+    }
     body = await resume(access, name, { signal, offset: reading.offset, etag: object.etag });
   }
   if (reading.offset !== object.size) {

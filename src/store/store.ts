@@ -37,12 +37,18 @@ export interface Store {
   /** Idempotent: removing what is not there succeeds. */
   remove(name: string, options: CallOptions): Promise<void>;
   /** Abort unfinished puts under `prefix` that were started before `before`. Resolves to how many there were. */
-  sweep(prefix: string, options: CallOptions & { before: Date }): Promise<number>;
+  sweep(prefix: string, options: SweepOptions): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface CallOptions {
   signal: AbortSignal;
+}
+
+export interface SweepOptions extends CallOptions {
+  before: Date;
+  /** Only puts of names that this accepts; all by default. */
+  only?: (name: string) => boolean;
 }
 
 export interface PutOptions extends CallOptions {
