@@ -39,15 +39,28 @@ async function writeSampleData(etcd: EtcdCluster): Promise<void> {
   const { tls } = etcd;
   if (tls === undefined) throw new Error("the demo's etcd has TLS");
   const [ca, cert, key] = [tls.caPem, tls.certPem, tls.keyPem].map((pem) => Buffer.from(pem));
-  if (ca === undefined || cert === undefined || key === undefined) throw new Error("certificates are missing");
-  const client = new Etcd3({ hosts: etcd.endpoints, credentials: { rootCertificate: ca, certChain: cert, privateKey: key } });
+  if (ca === undefined || cert === undefined || key === undefined)
+    throw new Error("certificates are missing");
+  const client = new Etcd3({
+    hosts: etcd.endpoints,
+    credentials: { rootCertificate: ca, certChain: cert, privateKey: key },
+  });
   try {
     for (let batch = 0; batch < 125; batch += 1) {
       stop.signal.throwIfAborted();
       const success = Array.from({ length: 50 }, (_, i) => {
         const name = `pod-${batch * 50 + i}`;
-        const value = JSON.stringify({ kind: "Pod", metadata: { name }, spec: { image: randomBytes(6_000).toString("base64"), labels: "app.kubernetes.io/name=web ".repeat(400) } });
-        return { request_put: { key: Buffer.from(`/registry/pods/default/${name}`), value: Buffer.from(value) } };
+        const value = JSON.stringify({
+          kind: "Pod",
+          metadata: { name },
+          spec: {
+            image: randomBytes(6_000).toString("base64"),
+            labels: "app.kubernetes.io/name=web ".repeat(400),
+          },
+        });
+        return {
+          request_put: { key: Buffer.from(`/registry/pods/default/${name}`), value: Buffer.from(value) },
+        };
       });
       await client.kv.txn({ compare: [], success, failure: [] });
     }
@@ -61,7 +74,9 @@ function environment(etcd: EtcdCluster, s3: S3Server): Record<string, string> {
   const { url, env } = s3Store(s3, "etcd-backups", "clusters");
   return {
     ETCDCTL_ENDPOINTS: etcd.endpoints.join(","),
-    ...(etcd.tls === undefined ? {} : { ETCDCTL_CACERT: etcd.tls.caFile, ETCDCTL_CERT: etcd.tls.certFile, ETCDCTL_KEY: etcd.tls.keyFile }),
+    ...(etcd.tls === undefined
+      ? {}
+      : { ETCDCTL_CACERT: etcd.tls.caFile, ETCDCTL_CERT: etcd.tls.certFile, ETCDCTL_KEY: etcd.tls.keyFile }),
     ETCD_BACKUP_STORE: url,
     ...env,
   };
@@ -72,7 +87,11 @@ async function sampleManifests(etcd: EtcdCluster, s3: S3Server): Promise<string>
   const { tls } = etcd;
   const secrets: Record<string, Record<string, string>> = {
     "prod-store": { AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey },
-    "prod-etcd-client": { "ca.crt": tls?.caPem ?? "", "tls.crt": tls?.certPem ?? "", "tls.key": tls?.keyPem ?? "" },
+    "prod-etcd-client": {
+      "ca.crt": tls?.caPem ?? "",
+      "tls.crt": tls?.certPem ?? "",
+      "tls.key": tls?.keyPem ?? "",
+    },
   };
   const documents: string[] = [];
   for (const file of ["secrets.yaml", "store.yaml", "backup.yaml"]) {
@@ -80,7 +99,8 @@ async function sampleManifests(etcd: EtcdCluster, s3: S3Server): Promise<string>
       const name = String(document.getIn(["metadata", "name"]));
       if (document.get("kind") === "Secret") document.set("stringData", secrets[name]);
       if (document.get("kind") === "EtcdBackupStore") document.setIn(["spec", "s3", "endpoint"], s3.endpoint);
-      if (document.get("kind") === "EtcdBackup") document.setIn(["spec", "etcd", "endpoints"], etcd.endpoints);
+      if (document.get("kind") === "EtcdBackup")
+        document.setIn(["spec", "etcd", "endpoints"], etcd.endpoints);
       documents.push(stringify(document));
     }
   }
@@ -92,7 +112,13 @@ async function follow(api: ApiServer): Promise<void> {
   let last = "";
   for (;;) {
     stop.signal.throwIfAborted();
-    const status = await api.kubectl(["get", "etcdbackup", "prod", "-o", 'jsonpath={.status.conditions[?(@.type=="Finished")].status}|{.status.conditions[?(@.type=="Succeeded")].reason}: {.status.conditions[?(@.type=="Succeeded")].message}']);
+    const status = await api.kubectl([
+      "get",
+      "etcdbackup",
+      "prod",
+      "-o",
+      'jsonpath={.status.conditions[?(@.type=="Finished")].status}|{.status.conditions[?(@.type=="Succeeded")].reason}: {.status.conditions[?(@.type=="Succeeded")].message}',
+    ]);
     const [finished, line = ""] = status.split("|");
     if (line !== last && line !== ": ") say(`  ${line}`);
     last = line;
@@ -112,7 +138,11 @@ async function demo(): Promise<void> {
   await api.applyCrds();
   const [port = 0] = await freePorts(1);
   const operator = stack.use(
-    startProcess(etcdBackupPath, ["operator", "--kubeconfig", api.kubeconfigPath, "--listen", `127.0.0.1:${port}`], { name: "etcd-backup operator" }),
+    startProcess(
+      etcdBackupPath,
+      ["operator", "--kubeconfig", api.kubeconfigPath, "--listen", `127.0.0.1:${port}`],
+      { name: "etcd-backup operator" },
+    ),
   );
   const env = environment(etcd, s3);
   say(`  etcd        ${etcd.endpoints.join(" ")}`);
@@ -121,7 +151,8 @@ async function demo(): Promise<void> {
   say(`  operator    pid ${operator.pid}, http://127.0.0.1:${port}/metrics`);
 
   say("  the commands below find etcd and the store by these variables:");
-  for (const [name, value] of Object.entries(env)) say(`    ${name}=${name === "AWS_SECRET_ACCESS_KEY" ? "…" : value}`);
+  for (const [name, value] of Object.entries(env))
+    say(`    ${name}=${name === "AWS_SECRET_ACCESS_KEY" ? "…" : value}`);
 
   title("Writing sample data");
   await writeSampleData(etcd);

@@ -129,7 +129,7 @@ export class TreeCheck {
   }
 
   #checkBounds(step: Step, first: KeySpan | undefined, last: KeySpan | undefined): void {
-    if (first !== undefined && step.least !== undefined && false) {
+    if (first !== undefined && step.least !== undefined && compareSpans(first, step.least) < 0) {
       this.#violations.add(step.page, "first key of the page lies below the key its parent gives for it");
     }
     if (last !== undefined && step.limit !== undefined && compareSpans(last, step.limit) >= 0) {

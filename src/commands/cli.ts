@@ -6,7 +6,13 @@ import { version } from "./version.ts";
 /** Runs one command line. Resolves to the exit code; whatever goes wrong is said on stderr. */
 export async function run(argv: string[], host: NodeJS.Process): Promise<number> {
   const stop = new AbortController();
-  const context: Context = { stdout: host.stdout, stderr: host.stderr, env: host.env, signal: stop.signal, now: () => new Date() };
+  const context: Context = {
+    stdout: host.stdout,
+    stderr: host.stderr,
+    env: host.env,
+    signal: stop.signal,
+    now: () => new Date(),
+  };
   const received = listen(host, stop);
   const program = build(context);
   try {
@@ -37,58 +43,111 @@ function listen(host: NodeJS.Process, stop: AbortController): () => NodeJS.Signa
 function report(error: OperatorError, { stderr }: Context, withStack: boolean): void {
   stderr.write(`etcd-backup: ${error.message}\n`);
   if (error.hint !== undefined) stderr.write(`  hint: ${error.hint}\n`);
-  if (withStack) stderr.write(`${error.stack ?? ""}\n${error.cause instanceof Error ? `caused by ${error.cause.stack ?? error.cause.message}\n` : ""}`);
+  if (withStack)
+    stderr.write(
+      `${error.stack ?? ""}\n${error.cause instanceof Error ? `caused by ${error.cause.stack ?? error.cause.message}\n` : ""}`,
+    );
 }
 
 function build(context: Context): Command {
   const program = new Command("etcd-backup")
     .description("Back up any etcd to an object store, verified, and bring it back.")
     .version(version(), "-V, --version")
-    .addOption(new Option("--log-level <level>", "how much to say on stderr").choices(logLevels).default("info"))
+    .addOption(
+      new Option("--log-level <level>", "how much to say on stderr").choices(logLevels).default("info"),
+    )
     .option("-q, --quiet", "no progress, only the result and errors")
-    .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: (text) => context.stderr.write(text.replace(/^error: /, "etcd-backup: ")) })
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text.replace(/^error: /, "etcd-backup: ")),
+    })
     .showHelpAfterError("(see --help)")
     .exitOverride();
 
   withEtcd(verb(program, "members", "show every member, and which one a snapshot would use and why"), context)
     .addOption(outputFormat())
-    .action(async (_flags, command: Command) => (await import("./members.ts")).members(command.optsWithGlobals(), context));
+    .action(async (_flags, command: Command) =>
+      (await import("./members.ts")).members(command.optsWithGlobals(), context),
+    );
 
-  withStore(withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it"), context), context)
-    .option("--cluster-name <name>", "the cluster's name in the store", context.env["ETCD_BACKUP_CLUSTER_NAME"])
-    .addOption(new Option("--compression <kind>", "how the object is stored").choices(["zstd", "none"]).default("zstd"))
-    .addOption(new Option("--hashkv <when>", "compare HashKV across members first").choices(["when-available", "required", "skip"]).default("when-available"))
+  withStore(
+    withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it"), context),
+    context,
+  )
+    .option(
+      "--cluster-name <name>",
+      "the cluster's name in the store",
+      context.env["ETCD_BACKUP_CLUSTER_NAME"],
+    )
+    .addOption(
+      new Option("--compression <kind>", "how the object is stored")
+        .choices(["zstd", "none"])
+        .default("zstd"),
+    )
+    .addOption(
+      new Option("--hashkv <when>", "compare HashKV across members first")
+        .choices(["when-available", "required", "skip"])
+        .default("when-available"),
+    )
     .option("--read-back", "download the stored object again and compare it before the backup is recorded")
     .addOption(outputFormat())
-    .action(async (_flags, command: Command) => (await import("./save.ts")).save(command.optsWithGlobals(), context));
+    .action(async (_flags, command: Command) =>
+      (await import("./save.ts")).save(command.optsWithGlobals(), context),
+    );
 
   withStore(verb(program, "list", "show the backups in a store, newest first"), context)
     .option("--cluster-name <name>", "only this cluster", context.env["ETCD_BACKUP_CLUSTER_NAME"])
     .addOption(outputFormat())
-    .action(async (_flags, command: Command) => (await import("./list.ts")).list(command.optsWithGlobals(), context));
+    .action(async (_flags, command: Command) =>
+      (await import("./list.ts")).list(command.optsWithGlobals(), context),
+    );
 
-  withBackup(verb(program, "status", "hash, revision, total keys and size, as `etcdutl snapshot status` gives them"), context)
+  withBackup(
+    verb(program, "status", "hash, revision, total keys and size, as `etcdutl snapshot status` gives them"),
+    context,
+  )
     .addOption(outputFormat())
     .addHelpText("after", totalKeysHelp)
-    .action(async (backup: string, _flags, command: Command) => (await import("./status.ts")).status(backup, command.optsWithGlobals(), context));
+    .action(async (backup: string, _flags, command: Command) =>
+      (await import("./status.ts")).status(backup, command.optsWithGlobals(), context),
+    );
 
-  withBackup(verb(program, "verify", "read everything back; compare every digest and the page structure"), context)
+  withBackup(
+    verb(program, "verify", "read everything back; compare every digest and the page structure"),
+    context,
+  )
     .addOption(outputFormat())
     .addHelpText("after", "\nExit code 0 only if the backup can be restored, 4 if anything disagrees.")
-    .action(async (backup: string, _flags, command: Command) => (await import("./verify.ts")).verify(backup, command.optsWithGlobals(), context));
+    .action(async (backup: string, _flags, command: Command) =>
+      (await import("./verify.ts")).verify(backup, command.optsWithGlobals(), context),
+    );
 
-  withBackup(verb(program, "fetch", "get the plain snapshot file, as `etcdctl snapshot save` would have written it"), context)
+  withBackup(
+    verb(program, "fetch", "get the plain snapshot file, as `etcdctl snapshot save` would have written it"),
+    context,
+  )
     .requiredOption("-o, --output <file>", "where to write it; never overwritten unless --force")
     .option("-f, --force", "replace the file if it exists")
-    .action(async (backup: string, _flags, command: Command) => (await import("./fetch.ts")).fetch(backup, command.optsWithGlobals(), context));
+    .action(async (backup: string, _flags, command: Command) =>
+      (await import("./fetch.ts")).fetch(backup, command.optsWithGlobals(), context),
+    );
 
   verb(program, "operator", "run the controllers: what the Deployment runs")
     .option("--kubeconfig <file>", "instead of the in-cluster configuration", context.env["KUBECONFIG"])
-    .option("--watch-namespaces <names>", "only these namespaces, separated by commas", context.env["WATCH_NAMESPACES"])
+    .option(
+      "--watch-namespaces <names>",
+      "only these namespaces, separated by commas",
+      context.env["WATCH_NAMESPACES"],
+    )
     .addOption(new Option("--max-concurrent-backups <count>", "snapshots that may run at once").default("2"))
-    .option("--host-path-namespaces <names>", "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default")
+    .option(
+      "--host-path-namespaces <names>",
+      "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default",
+    )
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
-    .action(async (_flags, command: Command) => (await import("./operator.ts")).operator(command.optsWithGlobals(), context));
+    .action(async (_flags, command: Command) =>
+      (await import("./operator.ts")).operator(command.optsWithGlobals(), context),
+    );
 
   return program;
 }
@@ -99,32 +158,57 @@ function verb(program: Command, name: string, description: string): Command {
 }
 
 function outputFormat(): Option {
-  return new Option("-o, --output <format>", "how to print the result").choices(["table", "json", "yaml"]).default("table");
+  return new Option("-o, --output <format>", "how to print the result")
+    .choices(["table", "json", "yaml"])
+    .default("table");
 }
 
 /** etcdctl's flags and environment. */
 function withEtcd(command: Command, { env }: Context): Command {
   return command
-    .option("--endpoints <urls>", "client URLs, separated by commas; the others are found through the member list", env["ETCDCTL_ENDPOINTS"])
+    .option(
+      "--endpoints <urls>",
+      "client URLs, separated by commas; the others are found through the member list",
+      env["ETCDCTL_ENDPOINTS"],
+    )
     .option("--cacert <file>", "CA that signed the members' certificates", env["ETCDCTL_CACERT"])
     .option("--cert <file>", "client certificate", env["ETCDCTL_CERT"])
     .option("--key <file>", "key of the client certificate", env["ETCDCTL_KEY"])
     .option("--server-name <name>", "the name to expect in the members' certificates")
-    .option("--user <name[:password]>", "etcd user; the password may come from ETCDCTL_PASSWORD", env["ETCDCTL_USER"])
+    .option(
+      "--user <name[:password]>",
+      "etcd user; the password may come from ETCDCTL_PASSWORD",
+      env["ETCDCTL_USER"],
+    )
     .option("--password <password>", "better given as ETCDCTL_PASSWORD: command lines are public")
-    .option("--command-timeout <duration>", "for each call to a member, such as 5s or 1m", env["ETCDCTL_COMMAND_TIMEOUT"] ?? "5s")
-    .addOption(new Option("--prefer <role>", "which kind of member to read from").choices(["follower", "leader", "any"]).default("follower"))
+    .option(
+      "--command-timeout <duration>",
+      "for each call to a member, such as 5s or 1m",
+      env["ETCDCTL_COMMAND_TIMEOUT"] ?? "5s",
+    )
+    .addOption(
+      new Option("--prefer <role>", "which kind of member to read from")
+        .choices(["follower", "leader", "any"])
+        .default("follower"),
+    )
     .option("--member <name>", "read from this member, by name or ID, whatever its lag")
     .option("--max-lag <entries>", "refuse a member further behind the leader than this", "1000")
     .option("--allow-without-quorum", "take the last snapshot of a cluster that has lost its quorum");
 }
 
 function withStore(command: Command, { env }: Context): Command {
-  return command.option("--store <url>", "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///dir", env["ETCD_BACKUP_STORE"]);
+  return command.option(
+    "--store <url>",
+    "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///dir",
+    env["ETCD_BACKUP_STORE"],
+  );
 }
 
 function withBackup(command: Command, context: Context): Command {
-  return withStore(command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"), context).option(
+  return withStore(
+    command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"),
+    context,
+  ).option(
     "--cluster-name <name>",
     "the cluster the backup belongs to",
     context.env["ETCD_BACKUP_CLUSTER_NAME"],

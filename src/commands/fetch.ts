@@ -22,18 +22,31 @@ export interface FetchFlags extends GlobalFlags, StoreFlags {
 export async function fetch(text: string, flags: FetchFlags, context: Context): Promise<void> {
   const { signal } = context;
   const backup = parseBackupArgument(text, flags);
-  if (backup.kind === "file") throw new OperatorError("Usage", `${text} is not a backup in a store`, { hint: "give its name with --store, or its URL" });
+  if (backup.kind === "file")
+    throw new OperatorError("Usage", `${text} is not a backup in a store`, {
+      hint: "give its name with --store, or its URL",
+    });
   if (flags.force !== true && (await exists(flags.output))) {
-    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, { hint: "choose another file, or add --force" });
+    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {
+      hint: "choose another file, or add --force",
+    });
   }
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
   const { manifest } = await findBackup(store, { ...backup, signal });
   using lines = progress(context, flags);
   await writeWhole(flags.output, (file) => download(store, manifest, file, signal, lines));
-  lines.say(`${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcdutl snapshot restore ${flags.output}\``);
+  lines.say(
+    `${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcdutl snapshot restore ${flags.output}\``,
+  );
 }
 
-async function download(store: Parameters<typeof readStored>[0], manifest: Manifest, file: FileHandle, signal: AbortSignal, lines: Progress): Promise<void> {
+async function download(
+  store: Parameters<typeof readStored>[0],
+  manifest: Manifest,
+  file: FileHandle,
+  signal: AbortSignal,
+  lines: Progress,
+): Promise<void> {
   const { checks } = await readStored(store, manifest, {
     signal,
     onProgress: (done, total) => lines.update("fetching", done, total),
@@ -45,7 +58,10 @@ async function download(store: Parameters<typeof readStored>[0], manifest: Manif
     },
   });
   const failures = describeFailures(checks);
-  if (failures !== undefined) throw new OperatorError("VerificationFailed", `${manifest.name} is damaged: ${failures}`, { hint: "choose another backup: see `etcd-backup list`" });
+  if (failures !== undefined)
+    throw new OperatorError("VerificationFailed", `${manifest.name} is damaged: ${failures}`, {
+      hint: "choose another backup: see `etcd-backup list`",
+    });
 }
 
 /** Temporary name, fsync, rename, fsync of the folder: after a crash there is the whole file or none. */

@@ -32,20 +32,29 @@ function usage(message: string, hint?: string): OperatorError {
 }
 
 export function endpointsOf(flags: EtcdFlags): string[] {
-  const given = (flags.endpoints ?? "").split(",").map((e) => e.trim()).filter((e) => e !== "");
+  const given = (flags.endpoints ?? "")
+    .split(",")
+    .map((e) => e.trim())
+    .filter((e) => e !== "");
   const hint = "give --endpoints https://10.0.0.11:2379,… or ETCDCTL_ENDPOINTS";
   if (given.length === 0) throw usage("no etcd endpoint was given", hint);
   const scheme = flags.cacert === undefined && flags.cert === undefined ? "http" : "https";
   return given.map((endpoint) => {
     const url = URL.parse(endpoint.includes("://") ? endpoint : `${scheme}://${endpoint}`);
-    if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "") throw usage(`${endpoint} is not an etcd client URL`, hint);
-    if (url.username !== "") throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
+    if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "")
+      throw usage(`${endpoint} is not an etcd client URL`, hint);
+    if (url.username !== "")
+      throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
     return `${url.protocol}//${url.hostname}:${url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port}`;
   });
 }
 
 export async function accessOf(flags: EtcdFlags, { env }: Context): Promise<EtcdAccess> {
-  const [ca, cert, key] = await Promise.all([pem(flags.cacert, "--cacert"), pem(flags.cert, "--cert"), pem(flags.key, "--key")]);
+  const [ca, cert, key] = await Promise.all([
+    pem(flags.cacert, "--cacert"),
+    pem(flags.cert, "--cert"),
+    pem(flags.key, "--key"),
+  ]);
   if ((cert === undefined) !== (key === undefined)) throw usage("--cert and --key belong together");
   const tls = {
     ...(ca === undefined ? {} : { ca }),
@@ -54,7 +63,11 @@ export async function accessOf(flags: EtcdFlags, { env }: Context): Promise<Etcd
     ...(flags.serverName === undefined ? {} : { serverName: flags.serverName }),
   };
   const auth = credentials(flags, env);
-  return { tls, ...(auth === undefined ? {} : { auth }), timeoutMs: milliseconds(flags.commandTimeout, "--command-timeout") };
+  return {
+    tls,
+    ...(auth === undefined ? {} : { auth }),
+    timeoutMs: milliseconds(flags.commandTimeout, "--command-timeout"),
+  };
 }
 
 async function pem(file: string | undefined, flag: string): Promise<Buffer | undefined> {
@@ -66,7 +79,10 @@ async function pem(file: string | undefined, flag: string): Promise<Buffer | und
   return bytes;
 }
 
-function credentials(flags: EtcdFlags, env: Context["env"]): { username: string; password: string } | undefined {
+function credentials(
+  flags: EtcdFlags,
+  env: Context["env"],
+): { username: string; password: string } | undefined {
   if (flags.user === undefined || flags.user === "") return undefined;
   const colon = flags.user.indexOf(":");
   const username = colon < 0 ? flags.user : flags.user.slice(0, colon);
@@ -80,9 +96,11 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 /** Go's duration as etcdctl takes it, such as 500ms, 5s, 1m30s; a bare number is seconds. */
 export function milliseconds(text: string, flag: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) throw usage(`${flag} ${text} is not a duration`, "use 500ms, 5s or 1m");
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text))
+    throw usage(`${flag} ${text} is not a duration`, "use 500ms, 5s or 1m");
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) total += Number(amount) * (units[unit ?? ""] ?? 0);
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+    total += Number(amount) * (units[unit ?? ""] ?? 0);
   return total;
 }
 
@@ -104,5 +122,8 @@ export function selectionOf(flags: EtcdFlags): MemberSelection {
 
 export function storeUrlOf(flags: StoreFlags): string {
   if (flags.store !== undefined && flags.store !== "") return flags.store;
-  throw usage("no store was given", "add --store s3://bucket/prefix or --store file:///dir, or set ETCD_BACKUP_STORE");
+  throw usage(
+    "no store was given",
+    "add --store s3://bucket/prefix or --store file:///dir, or set ETCD_BACKUP_STORE",
+  );
 }

@@ -8,13 +8,20 @@ import { print } from "./output.ts";
 import { table } from "./table.ts";
 
 /** `etcd-backup members`: the endpoint table, and which member a snapshot would be read from. */
-export async function members(flags: GlobalFlags & EtcdFlags & { output: OutputFormat }, context: Context): Promise<void> {
+export async function members(
+  flags: GlobalFlags & EtcdFlags & { output: OutputFormat },
+  context: Context,
+): Promise<void> {
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags, context));
   const observed = await cluster.observe(context.signal);
   const choice = chooseMember(observed.members, selectionOf(flags));
-  await print(context, flags.output, describe(observed.clusterId, observed.members, choice), () => membersTable(observed.members, choice));
+  await print(context, flags.output, describe(observed.clusterId, observed.members, choice), () =>
+    membersTable(observed.members, choice),
+  );
   if (choice.chosen !== undefined) return;
-  throw new OperatorError("NoUsableMember", choice.reason, { hint: "the last column says why for each member" });
+  throw new OperatorError("NoUsableMember", choice.reason, {
+    hint: "the last column says why for each member",
+  });
 }
 
 function verdict(member: MemberFacts, choice: MemberChoice): string {
@@ -24,13 +31,36 @@ function verdict(member: MemberFacts, choice: MemberChoice): string {
 
 /** The table of cli.md. Sizes in decimal units as etcdutl prints them; lag in raft entries. */
 export function membersTable(rows: readonly MemberFacts[], choice: MemberChoice): string {
-  const header = ["", "NAME", "ENDPOINT", "ID", "VERSION", "DB SIZE", "IN USE", "ROLE", "TERM", "APPLIED", "LAG", "ALARMS", "WHY"];
+  const header = [
+    "",
+    "NAME",
+    "ENDPOINT",
+    "ID",
+    "VERSION",
+    "DB SIZE",
+    "IN USE",
+    "ROLE",
+    "TERM",
+    "APPLIED",
+    "LAG",
+    "ALARMS",
+    "WHY",
+  ];
   const cells = rows.map((m) => {
     const mark = m === choice.chosen ? "*" : "";
     const silent = m.error !== undefined;
     const facts = silent
       ? ["-", "-", "-", m.isLearner ? "learner" : "-", "-", "-", "-", "-"]
-      : [m.version, bytes(m.dbSize), bytes(m.dbSizeInUse), roleOf(m), String(m.raftTerm), String(m.raftAppliedIndex), String(m.lag), alarmsOf(m)];
+      : [
+          m.version,
+          bytes(m.dbSize),
+          bytes(m.dbSizeInUse),
+          roleOf(m),
+          String(m.raftTerm),
+          String(m.raftAppliedIndex),
+          String(m.lag),
+          alarmsOf(m),
+        ];
     return [mark, m.name || "-", m.endpoint || "-", m.id || "-", ...facts, verdict(m, choice)];
   });
   return table(header, cells, ["DB SIZE", "IN USE", "TERM", "APPLIED", "LAG"]);
@@ -50,7 +80,8 @@ function alarmsOf(m: MemberFacts): string {
 function describe(clusterId: string, rows: readonly MemberFacts[], choice: MemberChoice) {
   return {
     clusterID: clusterId,
-    snapshotFrom: choice.chosen === undefined ? null : { name: choice.chosen.name, endpoint: choice.chosen.endpoint },
+    snapshotFrom:
+      choice.chosen === undefined ? null : { name: choice.chosen.name, endpoint: choice.chosen.endpoint },
     reason: choice.reason,
     withoutQuorum: choice.withoutQuorum,
     members: rows.map((m) => ({ ...m, chosen: m === choice.chosen, why: verdict(m, choice) })),

@@ -5,7 +5,13 @@ import { conditionStatus } from "../core/conditions.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type BackupControllerDeps, type BackupResources, backupReconciler } from "../controllers/backup.ts";
 import { type BackupReport, backupRunner } from "../controllers/backup-run.ts";
-import { type ConnectionReader, type HostPathNamespaces, endpointsFor, etcdAccessFor, storeConfigFor } from "../controllers/connection.ts";
+import {
+  type ConnectionReader,
+  type HostPathNamespaces,
+  endpointsFor,
+  etcdAccessFor,
+  storeConfigFor,
+} from "../controllers/connection.ts";
 import { type Reconcile, keyOf, worker } from "../controllers/controller.ts";
 import { Runs } from "../controllers/runs.ts";
 import { storeReconciler } from "../controllers/store.ts";
@@ -49,27 +55,54 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
   const { signal, now } = context;
 
   await using resources = new AsyncDisposableStack();
-  const client = resources.use(await connect({ ...(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }), env: context.env }));
+  const client = resources.use(
+    await connect({
+      ...(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }),
+      env: context.env,
+    }),
+  );
   const starting = new Set(["custom resources"]);
-  const health = resources.use(await serveHealth({ address: flags.listen, notReady: () => [...starting], registry: metrics.registry }));
-  const events = resources.use(createEventRecorder(client, { log, instance: context.env["POD_NAME"] ?? hostname() }));
-  log.info({ version: version(), server: client.server, port: health.port, namespaces: flags.watchNamespaces ?? "all" }, "starting");
+  const health = resources.use(
+    await serveHealth({ address: flags.listen, notReady: () => [...starting], registry: metrics.registry }),
+  );
+  const events = resources.use(
+    createEventRecorder(client, { log, instance: context.env["POD_NAME"] ?? hostname() }),
+  );
+  log.info(
+    {
+      version: version(),
+      server: client.server,
+      port: health.port,
+      namespaces: flags.watchNamespaces ?? "all",
+    },
+    "starting",
+  );
 
   // The caches outlive the signal: runs that are being ended still want to be looked at.
   const watching = new AbortController();
   resources.defer(() => watching.abort());
   const backups = new KeyedQueue();
   const stores = new KeyedQueue();
-  const backupCaches = caches(flags, (namespace) => resources.use(startCache(client, backupKind, { ...namespace, log, signal: watching.signal })));
-  const storeCaches = caches(flags, (namespace) => resources.use(startCache(client, storeKind, { ...namespace, log, signal: watching.signal })));
+  const backupCaches = caches(flags, (namespace) =>
+    resources.use(startCache(client, backupKind, { ...namespace, log, signal: watching.signal })),
+  );
+  const storeCaches = caches(flags, (namespace) =>
+    resources.use(startCache(client, storeKind, { ...namespace, log, signal: watching.signal })),
+  );
   const wakeBackups = (which: (backup: EtcdBackup) => boolean) => {
-    for (const backup of backupCaches.flatMap((cache) => cache.list())) if (which(backup)) backups.add(keyOf(backup.metadata));
+    for (const backup of backupCaches.flatMap((cache) => cache.list()))
+      if (which(backup)) backups.add(keyOf(backup.metadata));
   };
   for (const cache of backupCaches) cache.onChange((key) => backups.add(key));
   for (const cache of storeCaches) {
     cache.onChange((key, store) => {
       stores.add(key);
-      wakeBackups((b) => b.spec.storeRef.name === store?.metadata.name && b.metadata.namespace === store.metadata.namespace && !finished(b));
+      wakeBackups(
+        (b) =>
+          b.spec.storeRef.name === store?.metadata.name &&
+          b.metadata.namespace === store.metadata.namespace &&
+          !finished(b),
+      );
     });
   }
 
@@ -77,7 +110,8 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
   const hostPaths = hostPathNamespaces(flags, context, client);
   const runs = new Runs<BackupReport, Manifest>({ limit, wake: (key) => backups.add(key) });
   metrics.running(() => runs.active);
-  const openStoreOf = async (store: EtcdBackupStore, within: AbortSignal) => openStore(await storeConfigFor(store, { reader, hostPaths, signal: within }), { env: context.env });
+  const openStoreOf = async (store: EtcdBackupStore, within: AbortSignal) =>
+    openStore(await storeConfigFor(store, { reader, hostPaths, signal: within }), { env: context.env });
   const shared = { resources: backupResources(client), openStore: openStoreOf, events, now, log };
   const deps: BackupControllerDeps = {
     ...shared,
@@ -86,11 +120,22 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
       ...shared,
       streams: new Turns(),
       tool: { name: toolName, version: version() },
-      openCluster: async (backup, within) => openCluster(await endpointsFor(backup, reader, within), await etcdAccessFor(backup, { reader, hostPaths, signal: within })),
+      openCluster: async (backup, within) =>
+        openCluster(
+          await endpointsFor(backup, reader, within),
+          await etcdAccessFor(backup, { reader, hostPaths, signal: within }),
+        ),
     }),
     ended(backup, manifest) {
       measure(metrics, backup, manifest, now());
-      log.info({ backup: keyOf(backup.metadata), cluster: backup.spec.clusterName, result: manifest === undefined ? "failed" : "succeeded" }, "backup ended");
+      log.info(
+        {
+          backup: keyOf(backup.metadata),
+          cluster: backup.spec.clusterName,
+          result: manifest === undefined ? "failed" : "succeeded",
+        },
+        "backup ended",
+      );
       stores.add(keyOf({ namespace: backup.metadata.namespace ?? "", name: backup.spec.storeRef.name }));
       wakeBackups((other) => !finished(other));
     },
@@ -99,29 +144,48 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     resources: { store: deps.resources.store, writeStatus: storeStatusWriter(client) },
     openStore: openStoreOf,
     events,
-    observe: ({ namespace, name }: { namespace: string; name: string }, ready: boolean | undefined) => metrics.storeReady({ namespace, store: name }, ready),
+    observe: ({ namespace, name }: { namespace: string; name: string }, ready: boolean | undefined) =>
+      metrics.storeReady({ namespace, store: name }, ready),
     now,
     log,
   };
 
   await Promise.all([...backupCaches, ...storeCaches].map((cache) => cache.synced));
   starting.clear();
-  log.info({ backups: backupCaches.flatMap((c) => c.list()).length, stores: storeCaches.flatMap((c) => c.list()).length }, "ready");
+  log.info(
+    {
+      backups: backupCaches.flatMap((c) => c.list()).length,
+      stores: storeCaches.flatMap((c) => c.list()).length,
+    },
+    "ready",
+  );
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       workers,
-      process: worker({ kind, queue, reconcile, log, observe: (result, seconds) => metrics.reconciled(kind, result, seconds) }),
+      process: worker({
+        kind,
+        queue,
+        reconcile,
+        log,
+        observe: (result, seconds) => metrics.reconciled(kind, result, seconds),
+      }),
       onError: (key, error) => log.error({ kind, key, err: error }, "worker failed"),
       signal,
     });
-  await Promise.all([run("EtcdBackup", backups, backupReconciler(deps)), run("EtcdBackupStore", stores, storeReconciler(storeDeps))]);
+  await Promise.all([
+    run("EtcdBackup", backups, backupReconciler(deps)),
+    run("EtcdBackupStore", stores, storeReconciler(storeDeps)),
+  ]);
   log.info({ running: runs.active }, "stopping");
   await runs.stopAll("the operator is stopping; it takes the backup up again when it is back");
   log.info({}, "stopped");
 }
 
 function namesOf(list: string | undefined): string[] {
-  return (list ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
+  return (list ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
 }
 
 /** The operator's own namespace unless told otherwise. */
@@ -131,7 +195,10 @@ function hostPathNamespaces(flags: OperatorFlags, { env }: Context, client: Kube
   return new Set(names.length > 0 ? names : [env["POD_NAMESPACE"] ?? client.namespace]);
 }
 
-function caches<T>({ watchNamespaces }: OperatorFlags, start: (namespace: { namespace?: string }) => Cache<T>): Cache<T>[] {
+function caches<T>(
+  { watchNamespaces }: OperatorFlags,
+  start: (namespace: { namespace?: string }) => Cache<T>,
+): Cache<T>[] {
   const names = namesOf(watchNamespaces);
   return names.length === 0 ? [start({})] : names.map((namespace) => start({ namespace }));
 }
@@ -156,13 +223,22 @@ function backupResources(client: KubeClient): BackupResources {
       await client.applyStatus(backupKind, refOf(metadata), { uid: metadata.uid, status }, { signal });
     },
     async writeFinalizers({ metadata }, finalizers, signal) {
-      await client.patchMetadata(backupKind, refOf(metadata), { resourceVersion: metadata.resourceVersion, finalizers }, { signal });
+      await client.patchMetadata(
+        backupKind,
+        refOf(metadata),
+        { resourceVersion: metadata.resourceVersion, finalizers },
+        { signal },
+      );
     },
   };
 }
 
 function storeStatusWriter(client: KubeClient) {
-  return async ({ metadata }: EtcdBackupStore, status: EtcdBackupStore["status"], signal: AbortSignal): Promise<void> => {
+  return async (
+    { metadata }: EtcdBackupStore,
+    status: EtcdBackupStore["status"],
+    signal: AbortSignal,
+  ): Promise<void> => {
     await client.applyStatus(storeKind, refOf(metadata), { uid: metadata.uid, status }, { signal });
   };
 }

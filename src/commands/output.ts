@@ -2,7 +2,12 @@ import type { Context } from "./context.ts";
 import type { OutputFormat } from "./flags.ts";
 
 /** Prints a result the way that was asked for: the table for people, the value for programs. */
-export async function print(context: Context, format: OutputFormat, value: unknown, asTable: () => string): Promise<void> {
+export async function print(
+  context: Context,
+  format: OutputFormat,
+  value: unknown,
+  asTable: () => string,
+): Promise<void> {
   switch (format) {
     case "table":
       context.stdout.write(asTable());

@@ -13,7 +13,8 @@ const redrawEvery = 100;
 const plainLineEvery = 10_000;
 
 export function progress(context: Context, flags: GlobalFlags): Progress {
-  if (flags.quiet === true || flags.logLevel === "error") return { say: () => {}, update: () => {}, [Symbol.dispose]: () => {} };
+  if (flags.quiet === true || flags.logLevel === "error")
+    return { say: () => {}, update: () => {}, [Symbol.dispose]: () => {} };
   const { stderr, now } = context;
   const live = stderr.isTTY === true && context.env["TERM"] !== "dumb";
   const started = new Map<string, number>();
@@ -52,6 +53,7 @@ export function describe(label: string, done: number, total: number, elapsedMs: 
   const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
   const speed = elapsedMs >= 500 ? `  ${bytes(Math.round(rate))}/s` : "";
   if (total <= 0) return `${label}  ${bytes(done)}${speed}`;
-  const left = elapsedMs >= 500 && rate > 0 && done < total ? `  ${duration(((total - done) / rate) * 1000)} left` : "";
+  const left =
+    elapsedMs >= 500 && rate > 0 && done < total ? `  ${duration(((total - done) / rate) * 1000)} left` : "";
   return `${label}  ${String(Math.floor((done / total) * 100)).padStart(3)}%  ${bytes(done)} of ${bytes(total)}${speed}${left}`;
 }

@@ -8,7 +8,15 @@ import type { SaveStep } from "../snapshot/step.ts";
 import { openStore } from "../store/open-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import type { Context, GlobalFlags } from "./context.ts";
-import { type EtcdFlags, type OutputFormat, type StoreFlags, accessOf, endpointsOf, selectionOf, storeUrlOf } from "./flags.ts";
+import {
+  type EtcdFlags,
+  type OutputFormat,
+  type StoreFlags,
+  accessOf,
+  endpointsOf,
+  selectionOf,
+  storeUrlOf,
+} from "./flags.ts";
 import { bytes, duration } from "../core/human.ts";
 import { print } from "./output.ts";
 import { type Progress, progress } from "./progress.ts";
@@ -26,7 +34,9 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
 /** `etcd-backup save`: one verified backup in the store, or nothing there and a reason. */
 export async function save(flags: SaveFlags, context: Context): Promise<void> {
   if (flags.clusterName === undefined || flags.clusterName === "") {
-    throw new OperatorError("Usage", "the cluster has no name", { hint: "add --cluster-name NAME: backups of one cluster are kept together under it" });
+    throw new OperatorError("Usage", "the cluster has no name", {
+      hint: "add --cluster-name NAME: backups of one cluster are kept together under it",
+    });
   }
   const clusterName = checkClusterName(flags.clusterName);
   await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
@@ -40,7 +50,9 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
       clusterName,
       runId: randomBytes(6).toString("hex"),
       selection: selectionOf(flags),
-      hashKV: ({ "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const)[flags.hashkv],
+      hashKV: ({ "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const)[
+        flags.hashkv
+      ],
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
       tool: { name: toolName, version: version() },
@@ -50,7 +62,12 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
     });
   }
   const manifestUrl = `${store.url}/${clusterName}/${manifest.name}.json`;
-  await print(context, flags.output, { ...manifest, url: `${store.url}/${manifest.stored.object}`, manifestUrl }, () => saved(manifest, store.url));
+  await print(
+    context,
+    flags.output,
+    { ...manifest, url: `${store.url}/${manifest.stored.object}`, manifestUrl },
+    () => saved(manifest, store.url),
+  );
 }
 
 /** One step for a person to read. */

@@ -7,7 +7,11 @@ import { unpack } from "../snapshot/stored.ts";
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
 /** Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the file's own bytes. */
-export async function readSnapshotFile(path: string, signal: AbortSignal, onProgress: (done: number, total: number) => void): Promise<SnapshotFileReading> {
+export async function readSnapshotFile(
+  path: string,
+  signal: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<SnapshotFileReading> {
   const { size, compressed } = await look(path);
   const bytes = createReadStream(path, { highWaterMark: 1024 * 1024, signal });
   let done = 0;
@@ -23,7 +27,10 @@ export async function readSnapshotFile(path: string, signal: AbortSignal, onProg
     return await unpack(counted(), "Zstd", signal, (plain) => readSnapshot(plain, { signal }));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (compressed) throw new OperatorError("VerificationFailed", `${path}: zstd data is damaged or cut off`, { cause: error });
+    if (compressed)
+      throw new OperatorError("VerificationFailed", `${path}: zstd data is damaged or cut off`, {
+        cause: error,
+      });
     throw error;
   }
 }
@@ -39,9 +46,13 @@ async function look(path: string): Promise<{ size: number; compressed: boolean }
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    throw new OperatorError(code === "ENOENT" ? "NotFound" : "Usage", `${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`, {
-      hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
-    });
+    throw new OperatorError(
+      code === "ENOENT" ? "NotFound" : "Usage",
+      `${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`,
+      {
+        hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
+      },
+    );
   } finally {
     await file?.close();
   }

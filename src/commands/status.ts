@@ -27,7 +27,10 @@ interface StatusFacts {
 /** `etcd-backup status`: of a stored backup from its manifest, of a file by reading it. */
 export async function status(text: string, flags: StatusFlags, context: Context): Promise<void> {
   const backup = parseBackupArgument(text, flags);
-  const { facts, problem } = backup.kind === "file" ? await ofFile(backup, flags, context) : { facts: await ofStored(backup, context), problem: undefined };
+  const { facts, problem } =
+    backup.kind === "file"
+      ? await ofFile(backup, flags, context)
+      : { facts: await ofStored(backup, context), problem: undefined };
   await print(context, flags.output, etcdutlJson(facts), () => statusTable(facts));
   if (problem !== undefined) throw new OperatorError("VerificationFailed", `${text}: ${problem}`);
 }
@@ -43,12 +46,19 @@ async function ofStored(backup: BackupArgument & { kind: "stored" }, context: Co
   return manifest.snapshot;
 }
 
-async function ofFile(backup: BackupArgument & { kind: "file" }, flags: GlobalFlags, context: Context): Promise<{ facts: StatusFacts; problem: string | undefined }> {
+async function ofFile(
+  backup: BackupArgument & { kind: "file" },
+  flags: GlobalFlags,
+  context: Context,
+): Promise<{ facts: StatusFacts; problem: string | undefined }> {
   const { readSnapshotFile } = await import("./snapshot-file.ts");
   using lines = progress(context, flags);
-  const reading = await readSnapshotFile(backup.path, context.signal, (done, total) => lines.update("reading", done, total));
+  const reading = await readSnapshotFile(backup.path, context.signal, (done, total) =>
+    lines.update("reading", done, total),
+  );
   const problem = describeFailures(plainChecks(reading));
-  if (reading.status === undefined) throw new OperatorError("VerificationFailed", `${backup.path}: ${problem ?? "it cannot be read"}`);
+  if (reading.status === undefined)
+    throw new OperatorError("VerificationFailed", `${backup.path}: ${problem ?? "it cannot be read"}`);
   const { hash, totalSize, ...facts } = reading.status;
   return { facts: { ...facts, hash: hex8(hash), totalSizeBytes: totalSize }, problem };
 }
@@ -57,7 +67,15 @@ async function ofFile(backup: BackupArgument & { kind: "file" }, flags: GlobalFl
 export function statusTable(facts: StatusFacts): string {
   const header = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
   const hash = Number.parseInt(facts.hash, 16).toString(16);
-  return table(header, [[hash, String(facts.revision), String(facts.totalKeys), bytes(facts.totalSizeBytes), facts.storageVersion || "-"]]);
+  return table(header, [
+    [
+      hash,
+      String(facts.revision),
+      String(facts.totalKeys),
+      bytes(facts.totalSizeBytes),
+      facts.storageVersion || "-",
+    ],
+  ]);
 }
 
 /** The keys and number forms of `etcdutl snapshot status -w json`, and both counts beside them. */

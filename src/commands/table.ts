@@ -1,6 +1,12 @@
 /** Left-aligned columns two spaces apart, as kubectl prints them; columns named in `right` are numbers. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[], right: readonly string[] = []): string {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly string[] = [],
+): string {
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => {

@@ -17,20 +17,32 @@ export async function verify(text: string, flags: StatusFlags, context: Context)
   const restorable = checks.every((c) => c.ok);
   await print(context, flags.output, { subject, restorable, checks }, () => checksTable(checks));
   const failed = checks.filter((c) => !c.ok).map((c) => c.check);
-  if (!restorable) throw new OperatorError("VerificationFailed", `${subject} must not be restored: ${failed.join(", ")}`, { hint: "choose another backup: see `etcd-backup list`" });
+  if (!restorable)
+    throw new OperatorError("VerificationFailed", `${subject} must not be restored: ${failed.join(", ")}`, {
+      hint: "choose another backup: see `etcd-backup list`",
+    });
 }
 
-async function examine(text: string, flags: StatusFlags, context: Context): Promise<{ subject: string; checks: Check[] }> {
+async function examine(
+  text: string,
+  flags: StatusFlags,
+  context: Context,
+): Promise<{ subject: string; checks: Check[] }> {
   const backup = parseBackupArgument(text, flags);
   const { signal } = context;
   using lines = progress(context, flags);
   if (backup.kind === "file") {
-    const reading = await readSnapshotFile(backup.path, signal, (done, total) => lines.update("reading", done, total));
+    const reading = await readSnapshotFile(backup.path, signal, (done, total) =>
+      lines.update("reading", done, total),
+    );
     return { subject: backup.path, checks: plainChecks(reading) };
   }
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
   const { manifest } = await findBackup(store, { ...backup, signal });
-  const { checks } = await readStored(store, manifest, { signal, onProgress: (done, total) => lines.update("reading", done, total) });
+  const { checks } = await readStored(store, manifest, {
+    signal,
+    onProgress: (done, total) => lines.update("reading", done, total),
+  });
   return { subject: `${store.url}/${manifest.cluster.name}/${manifest.name}`, checks };
 }
 

@@ -42,7 +42,8 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
     async (report, cancelled) => {
       const { spec, metadata } = backup;
       const log = { backup: `${metadata.namespace}/${metadata.name}`, run: runId };
-      const left = deadlineOf(spec.timeoutSeconds, backup.status, deps.now()).getTime() - deps.now().getTime();
+      const left =
+        deadlineOf(spec.timeoutSeconds, backup.status, deps.now()).getTime() - deps.now().getTime();
       const late = AbortSignal.timeout(Math.max(1, left));
       const signal = AbortSignal.any([cancelled, late]);
       try {
@@ -51,14 +52,17 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
         let member = "";
         let reported = 0;
         const onStep = (step: SaveStep) => {
-          if (step.step === "MemberSelected") member = `${step.choice.chosen.id || step.choice.chosen.endpoint}`;
+          if (step.step === "MemberSelected") member = step.choice.chosen.id || step.choice.chosen.endpoint;
           if (step.step === "Streaming") {
             const now = deps.now().getTime();
             if (now - reported < reportEveryMs && step.readBytes < step.totalBytes) return;
             reported = now;
           }
           tell(step, { backup, report, events: deps.events });
-          deps.log.debug({ ...log, ...(step.step === "MemberSelected" ? { member, reason: step.choice.reason } : step) }, step.step);
+          deps.log.debug(
+            { ...log, ...(step.step === "MemberSelected" ? { member, reason: step.choice.reason } : step) },
+            step.step,
+          );
         };
         return await saveSnapshot({
           cluster: oneStreamAMember(cluster, () => member, deps.streams),
@@ -69,7 +73,12 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
           hashKV: spec.verification.hashKV,
           compression: spec.compression,
           readBack: spec.verification.readBack,
-          owner: { kind: backup.kind, namespace: metadata.namespace ?? "", name: metadata.name, uid: metadata.uid },
+          owner: {
+            kind: backup.kind,
+            namespace: metadata.namespace ?? "",
+            name: metadata.name,
+            uid: metadata.uid,
+          },
           tool: deps.tool,
           now: deps.now,
           signal,
@@ -77,26 +86,54 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
         });
       } catch (error) {
         if (late.aborted && !cancelled.aborted) {
-          throw new OperatorError("Timeout", `not finished within ${spec.timeoutSeconds} s`, { hint: "raise spec.timeoutSeconds, or see what is slow in the events", cause: error });
+          throw new OperatorError("Timeout", `not finished within ${spec.timeoutSeconds} s`, {
+            hint: "raise spec.timeoutSeconds, or see what is slow in the events",
+            cause: error,
+          });
         }
         throw error;
       }
     };
 }
 
-function tell(step: SaveStep, { backup, report, events }: { backup: EtcdBackup; report: (change: Partial<BackupReport>) => void; events: EventSink }): void {
+function tell(
+  step: SaveStep,
+  {
+    backup,
+    report,
+    events,
+  }: { backup: EtcdBackup; report: (change: Partial<BackupReport>) => void; events: EventSink },
+): void {
   switch (step.step) {
     case "MemberSelected": {
       const { chosen, reason, withoutQuorum } = step.choice;
       report({ choice: step.choice });
-      events.record({ regarding: backup, type: withoutQuorum ? "Warning" : "Normal", reason: "MemberSelected", action: "Backup", note: `${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}` });
+      events.record({
+        regarding: backup,
+        type: withoutQuorum ? "Warning" : "Normal",
+        reason: "MemberSelected",
+        action: "Backup",
+        note: `${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}`,
+      });
       return;
     }
     case "HashesAgree":
-      events.record({ regarding: backup, type: "Normal", reason: "MembersAgree", action: "Backup", note: `HashKV is equal on ${step.members.join(", ")} at revision ${step.revision}` });
+      events.record({
+        regarding: backup,
+        type: "Normal",
+        reason: "MembersAgree",
+        action: "Backup",
+        note: `HashKV is equal on ${step.members.join(", ")} at revision ${step.revision}`,
+      });
       return;
     case "HashesUnknown":
-      events.record({ regarding: backup, type: "Warning", reason: "MembersNotCompared", action: "Backup", note: step.reason });
+      events.record({
+        regarding: backup,
+        type: "Warning",
+        reason: "MembersNotCompared",
+        action: "Backup",
+        note: step.reason,
+      });
       return;
     case "Streaming":
       report({ progress: { bytes: step.readBytes, totalBytes: step.totalBytes } });

@@ -1,7 +1,25 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
-import { type BackupDecision, afterFailure, decide, finalizer, reasonOf, runPrefix, withHint } from "../core/backup.ts";
-import { changed, deletionBlocked, failed, initialised, memberSelected, retrying, started, streaming, succeeded } from "../core/backup-status.ts";
+import {
+  type BackupDecision,
+  afterFailure,
+  decide,
+  finalizer,
+  reasonOf,
+  runPrefix,
+  withHint,
+} from "../core/backup.ts";
+import {
+  changed,
+  deletionBlocked,
+  failed,
+  initialised,
+  memberSelected,
+  retrying,
+  started,
+  streaming,
+  succeeded,
+} from "../core/backup-status.ts";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { runIdOf } from "../core/backup.ts";
 import { findBackupsOfRun, removeRun, sweepRun } from "../snapshot/runs-in-store.ts";
@@ -32,7 +50,13 @@ export interface BackupResources {
 }
 
 export interface EventSink {
-  record(event: { regarding: EtcdBackup | EtcdBackupStore; type: "Normal" | "Warning"; reason: string; action: string; note: string }): void;
+  record(event: {
+    regarding: EtcdBackup | EtcdBackupStore;
+    type: "Normal" | "Warning";
+    reason: string;
+    action: string;
+    note: string;
+  }): void;
 }
 
 /** Progress in status is for people: no more often than this. */
@@ -46,7 +70,10 @@ export function backupReconciler(deps: BackupControllerDeps): Reconcile {
       await deps.runs.cancel(keyOf(request), "the EtcdBackup was deleted");
       return undefined;
     }
-    const store = await deps.resources.store({ namespace: request.namespace, name: backup.spec.storeRef.name }, signal);
+    const store = await deps.resources.store(
+      { namespace: request.namespace, name: backup.spec.storeRef.name },
+      signal,
+    );
     const run = deps.runs.view(keyOf(request), backup.metadata.uid);
     const decision = decide(
       {
@@ -85,7 +112,11 @@ async function act(pass: Pass, decision: BackupDecision): Promise<Again> {
       await resources.writeFinalizers(backup, [...finalizers, finalizer], signal);
       return { againAfterMs: 0 };
     case "removeFinalizer":
-      await resources.writeFinalizers(backup, finalizers.filter((f) => f !== finalizer), signal);
+      await resources.writeFinalizers(
+        backup,
+        finalizers.filter((f) => f !== finalizer),
+        signal,
+      );
       return undefined;
     case "removeObjects":
       return removeObjects(pass);
@@ -94,7 +125,9 @@ async function act(pass: Pass, decision: BackupDecision): Promise<Again> {
       return { againAfterMs: 0 };
     case "wait": {
       const { reason, message, ms } = decision;
-      return write(pass, changed(backup, { outcome: "InProgress", reason, message }, now()), { againAfterMs: ms });
+      return write(pass, changed(backup, { outcome: "InProgress", reason, message }, now()), {
+        againAfterMs: ms,
+      });
     }
     case "recover":
       return recover(pass);
@@ -115,8 +148,13 @@ async function act(pass: Pass, decision: BackupDecision): Promise<Again> {
 }
 
 /** Writes only what has changed. */
-async function write({ resources, backup, signal }: Pass, status: EtcdBackupStatus, again: Again): Promise<Again> {
-  if (JSON.stringify(status) !== JSON.stringify(backup.status)) await resources.writeStatus(backup, status, signal);
+async function write(
+  { resources, backup, signal }: Pass,
+  status: EtcdBackupStatus,
+  again: Again,
+): Promise<Again> {
+  if (JSON.stringify(status) !== JSON.stringify(backup.status))
+    await resources.writeStatus(backup, status, signal);
   return again;
 }
 
@@ -127,8 +165,17 @@ async function start(pass: Pass, attempt: number): Promise<Again> {
   const runId = runIdOf(backup.metadata.uid, attempt);
   const status = started(backup, { attempt, runId }, now());
   await write(pass, status, undefined);
-  pass.events.record({ regarding: backup, type: "Normal", reason: "SnapshotStarted", action: "Backup", note: `attempt ${attempt} of ${backup.spec.backoffLimit + 1}` });
-  pass.runs.start({ key, uid: backup.metadata.uid, report: {} }, pass.startRun({ backup: { ...backup, status }, store, runId }));
+  pass.events.record({
+    regarding: backup,
+    type: "Normal",
+    reason: "SnapshotStarted",
+    action: "Backup",
+    note: `attempt ${attempt} of ${backup.spec.backoffLimit + 1}`,
+  });
+  pass.runs.start(
+    { key, uid: backup.metadata.uid, report: {} },
+    pass.startRun({ backup: { ...backup, status }, store, runId }),
+  );
   return { againAfterMs: progressEveryMs };
 }
 
@@ -138,8 +185,10 @@ async function reportProgress(pass: Pass): Promise<Again> {
   if (state === "none" || !("report" in run)) return { againAfterMs: 0 };
   const { choice, progress } = run.report;
   let seen = backup;
-  if (choice !== undefined && backup.status.member === undefined) seen = { ...seen, status: memberSelected(seen, choice, now()) };
-  if (progress !== undefined && progress.bytes !== backup.status.progress?.bytes) seen = { ...seen, status: streaming(seen, progress, now()) };
+  if (choice !== undefined && backup.status.member === undefined)
+    seen = { ...seen, status: memberSelected(seen, choice, now()) };
+  if (progress !== undefined && progress.bytes !== backup.status.progress?.bytes)
+    seen = { ...seen, status: streaming(seen, progress, now()) };
   return write(pass, seen.status, { againAfterMs: progressEveryMs });
 }
 
@@ -160,12 +209,16 @@ async function recordSuccess(pass: Pass, manifest: Manifest): Promise<Again> {
 }
 
 async function storeUrl({ openStore, store, signal }: Pass): Promise<string> {
-  if (store === undefined) throw new OperatorError("NotFound", "the EtcdBackupStore is gone", { permanent: false });
+  if (store === undefined)
+    throw new OperatorError("NotFound", "the EtcdBackupStore is gone", { permanent: false });
   await using opened = await openStore(store, signal);
   return opened.url;
 }
 
-async function recordFailure(pass: Pass, decision: BackupDecision & { do: "retry" | "fail" }): Promise<Again> {
+async function recordFailure(
+  pass: Pass,
+  decision: BackupDecision & { do: "retry" | "fail" },
+): Promise<Again> {
   const { backup, now } = pass;
   const run = pass.runs.view(pass.key, backup.metadata.uid);
   const error = decision.do === "retry" ? decision.error : run.state === "failed" ? run.error : undefined;
@@ -174,7 +227,8 @@ async function recordFailure(pass: Pass, decision: BackupDecision & { do: "retry
   const seen = choice === undefined ? backup : { ...backup, status: memberSelected(backup, choice, now()) };
   const status = decision.do === "retry" ? retrying(seen, decision, now()) : failed(seen, decision, now());
   await write(pass, status, undefined);
-  const reason = error === undefined ? (decision.do === "fail" ? decision.reason : "Retrying") : reasonOf(error);
+  const reason =
+    error === undefined ? (decision.do === "fail" ? decision.reason : "Retrying") : reasonOf(error);
   const note = decision.do === "fail" ? decision.message : withHint(decision.error);
   pass.events.record({ regarding: backup, type: "Warning", reason, action: "Backup", note });
   pass.runs.forget(pass.key);
@@ -189,31 +243,59 @@ async function recover(pass: Pass): Promise<Again> {
   if (store === undefined) return { againAfterMs: 0 };
   await using opened = await pass.openStore(store, signal);
   const { clusterName } = backup.spec;
-  const [finished] = await findBackupsOfRun(opened, { clusterName, runPrefix: runPrefix(backup.metadata.uid), uid: backup.metadata.uid, signal });
+  const [finished] = await findBackupsOfRun(opened, {
+    clusterName,
+    runPrefix: runPrefix(backup.metadata.uid),
+    uid: backup.metadata.uid,
+    signal,
+  });
   if (finished !== undefined) return recordSuccess(pass, finished);
   // The hour is for stores whose clock is ahead of ours: by its name the upload is this resource's anyway.
   const before = new Date(pass.now().getTime() + 3_600_000);
-  await sweepRun(opened, { clusterName, runPrefix: runPrefix(backup.metadata.uid), before, signal }).catch((error: unknown) => {
-    pass.log.warn({ backup: pass.key, err: error }, "the earlier attempt's unfinished upload cannot be looked for");
-  });
+  await sweepRun(opened, { clusterName, runPrefix: runPrefix(backup.metadata.uid), before, signal }).catch(
+    (error: unknown) => {
+      pass.log.warn(
+        { backup: pass.key, err: error },
+        "the earlier attempt's unfinished upload cannot be looked for",
+      );
+    },
+  );
   const error = new OperatorError("Aborted", "the operator stopped in the middle of the attempt");
   const next = afterFailure(backup, error, pass.now());
   if (next.do === "fail") return recordFailure(pass, next);
-  pass.events.record({ regarding: backup, type: "Warning", reason: "OperatorRestarted", action: "Backup", note: "the operator stopped in the middle of an attempt; starting again" });
+  pass.events.record({
+    regarding: backup,
+    type: "Warning",
+    reason: "OperatorRestarted",
+    action: "Backup",
+    note: "the operator stopped in the middle of an attempt; starting again",
+  });
   return start(pass, (backup.status.attempts ?? 0) + 1);
 }
 
 async function removeObjects(pass: Pass): Promise<Again> {
   const { backup, store, signal, now } = pass;
   try {
-    if (store === undefined) throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} is gone`);
-    if (store.spec.accessMode === "ReadOnly") throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
+    if (store === undefined)
+      throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} is gone`);
+    if (store.spec.accessMode === "ReadOnly")
+      throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
     await using opened = await pass.openStore(store, signal);
-    await removeRun(opened, { clusterName: backup.spec.clusterName, runPrefix: runPrefix(backup.metadata.uid), signal });
+    await removeRun(opened, {
+      clusterName: backup.spec.clusterName,
+      runPrefix: runPrefix(backup.metadata.uid),
+      signal,
+    });
   } catch (thrown) {
     signal.throwIfAborted();
     const message = `the stored backup cannot be deleted: ${withHint(asOperatorError(thrown))}; annotate with etcdbackup.dev/force-delete to let it go without`;
-    pass.events.record({ regarding: backup, type: "Warning", reason: "DeletionBlocked", action: "Delete", note: message });
+    pass.events.record({
+      regarding: backup,
+      type: "Warning",
+      reason: "DeletionBlocked",
+      action: "Delete",
+      note: message,
+    });
     return write(pass, deletionBlocked(backup, message, now()), { againAfterMs: 60_000 });
   }
   const rest = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);

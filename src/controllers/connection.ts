@@ -24,13 +24,21 @@ export type HostPathNamespaces = ReadonlySet<string> | "all";
 
 function checkHostPath(field: string, namespace: string, allowed: HostPathNamespaces): void {
   if (allowed === "all" || allowed.has(namespace)) return;
-  throw new OperatorError("InvalidConfiguration", `${field} names a path where the operator runs, which namespace ${namespace} may not use`, {
-    hint: "use a Secret or s3, or start the operator with --host-path-namespaces",
-  });
+  throw new OperatorError(
+    "InvalidConfiguration",
+    `${field} names a path where the operator runs, which namespace ${namespace} may not use`,
+    {
+      hint: "use a Secret or s3, or start the operator with --host-path-namespaces",
+    },
+  );
 }
 
 /** The client URLs that the spec names or describes. Throws NoUsableMember when it describes none. */
-export async function endpointsFor({ metadata, spec }: EtcdBackup, reader: ConnectionReader, signal: AbortSignal): Promise<string[]> {
+export async function endpointsFor(
+  { metadata, spec }: EtcdBackup,
+  reader: ConnectionReader,
+  signal: AbortSignal,
+): Promise<string[]> {
   const { endpoints, service, podSelector } = spec.etcd;
   if (endpoints !== undefined) return endpoints;
   const here = metadata.namespace ?? "default";
@@ -44,7 +52,8 @@ export async function endpointsFor({ metadata, spec }: EtcdBackup, reader: Conne
     const namespace = podSelector.namespace ?? here;
     const ips = await reader.podIPs(namespace, podSelector.matchLabels, signal);
     const labels = Object.entries(podSelector.matchLabels).map(([k, v]) => `${k}=${v}`);
-    if (ips.length === 0) throw none(`no running pod in namespace ${namespace} has the labels ${labels.join(",")}`);
+    if (ips.length === 0)
+      throw none(`no running pod in namespace ${namespace} has the labels ${labels.join(",")}`);
     return ips.map((ip) => clientUrl(podSelector.scheme, ip, podSelector.port));
   }
   throw new OperatorError("InvalidConfiguration", "spec.etcd has none of endpoints, service, podSelector");
@@ -74,8 +83,13 @@ export async function etcdAccessFor(
   const given = await tlsFor(spec.etcd.tls, namespace, reader, signal);
   // Behind a Service the members are asked by IP, which their certificates seldom name.
   const { service } = spec.etcd;
-  const serverName = given?.serverName ?? (service?.scheme === "https" ? `${service.name}.${service.namespace ?? namespace}.svc` : undefined);
-  const tls = given === undefined && serverName === undefined ? undefined : { ...given, ...(serverName === undefined ? {} : { serverName }) };
+  const serverName =
+    given?.serverName ??
+    (service?.scheme === "https" ? `${service.name}.${service.namespace ?? namespace}.svc` : undefined);
+  const tls =
+    given === undefined && serverName === undefined
+      ? undefined
+      : { ...given, ...(serverName === undefined ? {} : { serverName }) };
   const authName = spec.etcd.auth?.secretRef.name;
   if (authName === undefined) return { ...(tls === undefined ? {} : { tls }), timeoutMs: etcdTimeoutMs };
   const secret = await reader.secret(namespace, authName, signal);
@@ -83,7 +97,12 @@ export async function etcdAccessFor(
   return { ...(tls === undefined ? {} : { tls }), auth, timeoutMs: etcdTimeoutMs };
 }
 
-async function tlsFor(tls: EtcdBackupSpec["etcd"]["tls"], namespace: string, reader: ConnectionReader, signal: AbortSignal): Promise<EtcdAccess["tls"]> {
+async function tlsFor(
+  tls: EtcdBackupSpec["etcd"]["tls"],
+  namespace: string,
+  reader: ConnectionReader,
+  signal: AbortSignal,
+): Promise<EtcdAccess["tls"]> {
   if (tls === undefined) return undefined;
   const serverName = tls.serverName === undefined ? {} : { serverName: tls.serverName };
   if (tls.files !== undefined) {
@@ -104,12 +123,20 @@ async function tlsFor(tls: EtcdBackupSpec["etcd"]["tls"], namespace: string, rea
   const key = secret["tls.key"] ?? secret["etcd-client.key"];
   if (ca === undefined && cert === undefined) throw missing(name, "ca.crt");
   if (cert !== undefined && key === undefined) throw missing(name, "tls.key");
-  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined || key === undefined ? {} : { cert, key }), ...serverName };
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...serverName,
+  };
 }
 
 async function file(path: string): Promise<Buffer> {
   return readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new OperatorError("InvalidConfiguration", `spec.etcd.tls.files: ${path} cannot be read where the operator runs: ${error.code ?? error.message}`, { permanent: false });
+    throw new OperatorError(
+      "InvalidConfiguration",
+      `spec.etcd.tls.files: ${path} cannot be read where the operator runs: ${error.code ?? error.message}`,
+      { permanent: false },
+    );
   });
 }
 
@@ -124,10 +151,26 @@ export async function storeConfigFor(
     return { kind: "file", path: spec.file.path };
   }
   const { s3 } = spec;
-  if (s3 === undefined) throw new OperatorError("InvalidConfiguration", "the EtcdBackupStore has neither s3 nor file");
-  const { credentialsSecretRef, caBundleSecretRef, prefix, region, endpoint, forcePathStyle, serverSideEncryption, storageClass } = s3;
-  const keys = credentialsSecretRef === undefined ? undefined : await reader.secret(namespace, credentialsSecretRef.name, signal);
-  const bundle = caBundleSecretRef === undefined ? undefined : await reader.secret(namespace, caBundleSecretRef.name, signal);
+  if (s3 === undefined)
+    throw new OperatorError("InvalidConfiguration", "the EtcdBackupStore has neither s3 nor file");
+  const {
+    credentialsSecretRef,
+    caBundleSecretRef,
+    prefix,
+    region,
+    endpoint,
+    forcePathStyle,
+    serverSideEncryption,
+    storageClass,
+  } = s3;
+  const keys =
+    credentialsSecretRef === undefined
+      ? undefined
+      : await reader.secret(namespace, credentialsSecretRef.name, signal);
+  const bundle =
+    caBundleSecretRef === undefined
+      ? undefined
+      : await reader.secret(namespace, caBundleSecretRef.name, signal);
   return {
     kind: "s3",
     bucket: s3.bucket,
@@ -137,8 +180,12 @@ export async function storeConfigFor(
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(serverSideEncryption === undefined ? {} : { serverSideEncryption }),
     ...(storageClass === undefined ? {} : { storageClass }),
-    ...(keys === undefined || credentialsSecretRef === undefined ? {} : { credentials: s3Keys(keys, credentialsSecretRef.name) }),
-    ...(bundle === undefined || caBundleSecretRef === undefined ? {} : { caBundlePem: text(bundle, "ca.crt", caBundleSecretRef.name) }),
+    ...(keys === undefined || credentialsSecretRef === undefined
+      ? {}
+      : { credentials: s3Keys(keys, credentialsSecretRef.name) }),
+    ...(bundle === undefined || caBundleSecretRef === undefined
+      ? {}
+      : { caBundlePem: text(bundle, "ca.crt", caBundleSecretRef.name) }),
   };
 }
 
@@ -158,5 +205,7 @@ function text(secret: Record<string, Buffer>, key: string, name: string): string
 }
 
 function missing(secret: string, key: string): OperatorError {
-  return new OperatorError("CredentialsNotFound", `Secret ${secret} has no key ${key}`, { hint: "add the key; the next attempt reads it" });
+  return new OperatorError("CredentialsNotFound", `Secret ${secret} has no key ${key}`, {
+    hint: "add the key; the next attempt reads it",
+  });
 }

@@ -7,7 +7,10 @@ export interface Request {
 }
 
 /** Resolves to the milliseconds after which to look again, or to nothing. Throws when it should be tried again with backoff. */
-export type Reconcile = (request: Request, signal: AbortSignal) => Promise<{ againAfterMs: number } | undefined>;
+export type Reconcile = (
+  request: Request,
+  signal: AbortSignal,
+) => Promise<{ againAfterMs: number } | undefined>;
 
 export interface WorkQueue {
   addAfter(key: string, ms: number): void;
@@ -32,10 +35,17 @@ export interface ControllerDeps {
 }
 
 /** What the queue does with each key: the whole of a controller's control flow. */
-export function worker({ kind, queue, reconcile, log, observe }: ControllerDeps): (key: string, signal: AbortSignal) => Promise<void> {
+export function worker({
+  kind,
+  queue,
+  reconcile,
+  log,
+  observe,
+}: ControllerDeps): (key: string, signal: AbortSignal) => Promise<void> {
   return async (key, signal) => {
     const began = performance.now();
-    const done = (result: Parameters<typeof observe>[0]) => observe(result, (performance.now() - began) / 1000);
+    const done = (result: Parameters<typeof observe>[0]) =>
+      observe(result, (performance.now() - began) / 1000);
     try {
       const result = await reconcile(requestOf(key), signal);
       queue.forget(key);
@@ -45,7 +55,10 @@ export function worker({ kind, queue, reconcile, log, observe }: ControllerDeps)
       if (signal.aborted) return;
       const error = asOperatorError(thrown);
       done("error");
-      log[error.code === "Internal" ? "error" : "warn"]({ kind, key, code: error.code, err: error }, "reconcile failed; it will be tried again");
+      log[error.code === "Internal" ? "error" : "warn"](
+        { kind, key, code: error.code, err: error },
+        "reconcile failed; it will be tried again",
+      );
       queue.addRateLimited(key);
     }
   };

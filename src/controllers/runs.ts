@@ -43,26 +43,34 @@ export class Runs<Report extends object, Result> {
   }
 
   /** `work` reports by replacing what it changes; the signal fires when the run is cancelled. */
-  start(options: { key: string; uid: string; report: Report }, work: (report: (change: Partial<Report>) => void, signal: AbortSignal) => Promise<Result>): void {
+  start(
+    options: { key: string; uid: string; report: Report },
+    work: (report: (change: Partial<Report>) => void, signal: AbortSignal) => Promise<Result>,
+  ): void {
     const { key, uid, report } = options;
     if (this.#runs.has(key)) throw new OperatorError("Internal", `a run for ${key} is under way`);
     const controller = new AbortController();
-    const run: Run<Report, Result> = { uid, view: { state: "running", report }, controller, settled: Promise.resolve() };
+    const run: Run<Report, Result> = {
+      uid,
+      view: { state: "running", report },
+      controller,
+      settled: Promise.resolve(),
+    };
     const update = (change: Partial<Report>) => {
       run.view.report = { ...run.view.report, ...change };
       this.#wake(key);
     };
     this.#runs.set(key, run);
-    run.settled = work(update, controller.signal)
-      .then(
-        (result) => {
-          run.view = { state: "succeeded", report: run.view.report, result };
-        },
-        (error: unknown) => {
-          run.view = { state: "failed", report: run.view.report, error: asOperatorError(error) };
-        },
-      )
-      .finally(() => this.#wake(key));
+    const settle = async (): Promise<void> => {
+      try {
+        const result = await work(update, controller.signal);
+        run.view = { state: "succeeded", report: run.view.report, result };
+      } catch (error) {
+        run.view = { state: "failed", report: run.view.report, error: asOperatorError(error) };
+      }
+      this.#wake(key);
+    };
+    run.settled = settle();
   }
 
   /** Ends and forgets the run under this key; resolves when it has tidied up. */

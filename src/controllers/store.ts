@@ -44,7 +44,13 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
     const before = store.status.conditions?.find((c) => c.type === "Ready")?.status;
     const after = status.conditions?.find((c) => c.type === "Ready");
     if (after !== undefined && after.status !== before) {
-      deps.events.record({ regarding: store, type: ready ? "Normal" : "Warning", reason: after.reason, action: "Probe", note: after.message });
+      deps.events.record({
+        regarding: store,
+        type: ready ? "Normal" : "Warning",
+        reason: after.reason,
+        action: "Probe",
+        note: after.message,
+      });
     }
     return { againAfterMs: ready ? probeEveryMs : probeAgainMs };
   };
@@ -58,7 +64,11 @@ interface Probe {
   latest?: NonNullable<EtcdBackupStoreStatus["latestBackup"]>;
 }
 
-async function look(deps: StoreControllerDeps, resource: EtcdBackupStore, signal: AbortSignal): Promise<Probe> {
+async function look(
+  deps: StoreControllerDeps,
+  resource: EtcdBackupStore,
+  signal: AbortSignal,
+): Promise<Probe> {
   let url: string | undefined;
   try {
     await using store = await deps.openStore(resource, signal);
@@ -102,13 +112,21 @@ async function sweep({ now, log }: StoreControllerDeps, store: Store, signal: Ab
 function describe(store: EtcdBackupStore, probe: Probe, now: Date): EtcdBackupStoreStatus {
   const { error, capabilities, backups, latest, url } = probe;
   const readOnly = store.spec.accessMode === "ReadOnly";
-  const reason: StoreReason = error === undefined ? (readOnly ? "ReadOnly" : "Reachable") : reasonOf(error, store);
-  const message = error === undefined ? `${backups} ${backups === 1 ? "backup" : "backups"}${readOnly ? "; nothing is written here" : ""}` : withHint(error);
+  const reason: StoreReason =
+    error === undefined ? (readOnly ? "ReadOnly" : "Reachable") : reasonOf(error, store);
+  const message =
+    error === undefined
+      ? `${backups} ${backups === 1 ? "backup" : "backups"}${readOnly ? "; nothing is written here" : ""}`
+      : withHint(error);
   const stamp = { generation: store.metadata.generation, now };
   const known = store.status;
   return {
     observedGeneration: store.metadata.generation,
-    conditions: setCondition(known.conditions ?? [], { type: "Ready", status: error === undefined ? "True" : "False", reason, message }, stamp),
+    conditions: setCondition(
+      known.conditions ?? [],
+      { type: "Ready", status: error === undefined ? "True" : "False", reason, message },
+      stamp,
+    ),
     lastProbeTime: wholeSeconds(now),
     ...pick("url", url ?? known.url),
     ...pick("capabilities", capabilities ?? known.capabilities),

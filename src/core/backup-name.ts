@@ -38,7 +38,12 @@ export function manifestObject(clusterName: string, name: BackupName): string {
 }
 
 /** The data's object name. It lacks the revision, which is known only when the last byte has passed. */
-export function dataObject(clusterName: string, time: Date, runId: string, compression: "Zstd" | "None"): string {
+export function dataObject(
+  clusterName: string,
+  time: Date,
+  runId: string,
+  compression: "Zstd" | "None",
+): string {
   return `${clusterName}/${formatTime(time)}-${runId}.db${compression === "Zstd" ? ".zst" : ""}`;
 }
 

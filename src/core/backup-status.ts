@@ -13,48 +13,108 @@ export interface StatusChange {
   message: string;
 }
 
-export function changed(backup: EtcdBackup, { outcome, reason, message }: StatusChange, now: Date): EtcdBackupStatus {
+export function changed(
+  backup: EtcdBackup,
+  { outcome, reason, message }: StatusChange,
+  now: Date,
+): EtcdBackupStatus {
   const { generation } = backup.metadata;
   return {
     ...backup.status,
     observedGeneration: generation,
-    conditions: runConditions(backup.status.conditions ?? [], outcome, { reason, message }, { generation, now }),
+    conditions: runConditions(
+      backup.status.conditions ?? [],
+      outcome,
+      { reason, message },
+      { generation, now },
+    ),
   };
 }
 
 export function initialised(backup: EtcdBackup, now: Date): EtcdBackupStatus {
-  return changed(backup, { outcome: "InProgress", reason: "Pending", message: "seen; waiting for its turn" }, now);
+  return changed(
+    backup,
+    { outcome: "InProgress", reason: "Pending", message: "seen; waiting for its turn" },
+    now,
+  );
 }
 
-export function started(backup: EtcdBackup, { attempt, runId }: { attempt: number; runId: string }, now: Date): EtcdBackupStatus {
-  const message = attempt === 1 ? "asking the members of the cluster" : `attempt ${attempt}: asking the members of the cluster`;
-  const { nextAttemptTime: _, progress: __, member: ___, ...status } = changed(backup, { outcome: "InProgress", reason: "Connecting", message }, now);
+export function started(
+  backup: EtcdBackup,
+  { attempt, runId }: { attempt: number; runId: string },
+  now: Date,
+): EtcdBackupStatus {
+  const message =
+    attempt === 1
+      ? "asking the members of the cluster"
+      : `attempt ${attempt}: asking the members of the cluster`;
+  const {
+    nextAttemptTime: _,
+    progress: __,
+    member: ___,
+    ...status
+  } = changed(backup, { outcome: "InProgress", reason: "Connecting", message }, now);
   return { ...status, runID: runId, attempts: attempt, startTime: status.startTime ?? wholeSeconds(now) };
 }
 
-export function memberSelected(backup: EtcdBackup, { chosen, reason }: MemberChoice & { chosen: MemberFacts }, now: Date): EtcdBackupStatus {
+export function memberSelected(
+  backup: EtcdBackup,
+  { chosen, reason }: MemberChoice & { chosen: MemberFacts },
+  now: Date,
+): EtcdBackupStatus {
   const { id, name, endpoint, version, isLeader, lag } = chosen;
   const message = `reading from ${name || id}: ${reason}`;
-  return { ...changed(backup, { outcome: "InProgress", reason: "MemberSelected", message }, now), member: { id, name, endpoint, version, isLeader, lag, reason } };
+  return {
+    ...changed(backup, { outcome: "InProgress", reason: "MemberSelected", message }, now),
+    member: { id, name, endpoint, version, isLeader, lag, reason },
+  };
 }
 
-export function streaming(backup: EtcdBackup, progress: { bytes: number; totalBytes: number }, now: Date): EtcdBackupStatus {
+export function streaming(
+  backup: EtcdBackup,
+  progress: { bytes: number; totalBytes: number },
+  now: Date,
+): EtcdBackupStatus {
   const done = progress.bytes >= progress.totalBytes;
   const change: StatusChange = done
-    ? { outcome: "InProgress", reason: "Verifying", message: "all bytes are read; proving what the store holds" }
-    : { outcome: "InProgress", reason: "Streaming", message: `${bytes(progress.bytes)} of ${bytes(progress.totalBytes)} read` };
+    ? {
+        outcome: "InProgress",
+        reason: "Verifying",
+        message: "all bytes are read; proving what the store holds",
+      }
+    : {
+        outcome: "InProgress",
+        reason: "Streaming",
+        message: `${bytes(progress.bytes)} of ${bytes(progress.totalBytes)} read`,
+      };
   return { ...changed(backup, change, now), progress };
 }
 
-export function retrying(backup: EtcdBackup, { at, error }: BackupDecision & { do: "retry" }, now: Date): EtcdBackupStatus {
+export function retrying(
+  backup: EtcdBackup,
+  { at, error }: BackupDecision & { do: "retry" },
+  now: Date,
+): EtcdBackupStatus {
   const attempts = backup.status.attempts ?? 1;
   const message = `attempt ${attempts} failed: ${withHint(error)}; the next starts at ${wholeSeconds(at)}`;
-  const { progress: _, ...status } = changed(backup, { outcome: "InProgress", reason: "Retrying", message }, now);
+  const { progress: _, ...status } = changed(
+    backup,
+    { outcome: "InProgress", reason: "Retrying", message },
+    now,
+  );
   return { ...status, nextAttemptTime: wholeSeconds(at) };
 }
 
-export function failed(backup: EtcdBackup, { reason, message }: BackupDecision & { do: "fail" }, now: Date): EtcdBackupStatus {
-  const { progress: _, nextAttemptTime: __, ...status } = changed(backup, { outcome: "Failed", reason, message }, now);
+export function failed(
+  backup: EtcdBackup,
+  { reason, message }: BackupDecision & { do: "fail" },
+  now: Date,
+): EtcdBackupStatus {
+  const {
+    progress: _,
+    nextAttemptTime: __,
+    ...status
+  } = changed(backup, { outcome: "Failed", reason, message }, now);
   return ended(status, now);
 }
 
@@ -74,15 +134,30 @@ export interface BackupRecord {
     sha256: string;
     withoutQuorum: boolean;
   };
-  stored: { object: string; bytes: number; crc32c: string; compression: "Zstd" | "None"; proof: "FullObjectCRC32C" | "PartDigests" | "ReadBack" };
+  stored: {
+    object: string;
+    bytes: number;
+    crc32c: string;
+    compression: "Zstd" | "None";
+    proof: "FullObjectCRC32C" | "PartDigests" | "ReadBack";
+  };
   hashKV?: NonNullable<EtcdBackupStatus["hashKV"]>;
 }
 
-export function succeeded(backup: EtcdBackup, record: BackupRecord, storeUrl: string, now: Date): EtcdBackupStatus {
+export function succeeded(
+  backup: EtcdBackup,
+  record: BackupRecord,
+  storeUrl: string,
+  now: Date,
+): EtcdBackupStatus {
   const { snapshot, stored, member } = record;
   const quorum = snapshot.withoutQuorum ? ", taken without quorum" : "";
   const message = `revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}, stored and verified${quorum}`;
-  const { progress: _, nextAttemptTime: __, ...status } = changed(backup, { outcome: "Succeeded", reason: "Succeeded", message }, now);
+  const {
+    progress: _,
+    nextAttemptTime: __,
+    ...status
+  } = changed(backup, { outcome: "Succeeded", reason: "Succeeded", message }, now);
   return ended(
     {
       ...status,
@@ -118,13 +193,24 @@ export function succeeded(backup: EtcdBackup, record: BackupRecord, storeUrl: st
 
 function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
   const since = status.startTime === undefined ? now : new Date(status.startTime);
-  return { ...status, completionTime: wholeSeconds(now), duration: duration(now.getTime() - since.getTime()) };
+  return {
+    ...status,
+    completionTime: wholeSeconds(now),
+    duration: duration(now.getTime() - since.getTime()),
+  };
 }
 
 /** Deletion that does not come about, said on the object that stays. What was backed up stays true meanwhile. */
 export function deletionBlocked(backup: EtcdBackup, message: string, now: Date): EtcdBackupStatus {
   const stamp = { generation: backup.metadata.generation, now };
   const reason: BackupReason = "DeletionBlocked";
-  const stalled = setCondition(backup.status.conditions ?? [], { type: "Stalled", status: "True", reason, message }, stamp);
-  return { ...backup.status, conditions: setCondition(stalled, { type: "Reconciling", status: "True", reason, message }, stamp) };
+  const stalled = setCondition(
+    backup.status.conditions ?? [],
+    { type: "Stalled", status: "True", reason, message },
+    stamp,
+  );
+  return {
+    ...backup.status,
+    conditions: setCondition(stalled, { type: "Reconciling", status: "True", reason, message }, stamp),
+  };
 }

@@ -51,7 +51,8 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, held);
 
   if (conditionStatus(status.conditions, "Finished") === "True") {
-    if (spec.deletionPolicy === "Delete") return held || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
+    if (spec.deletionPolicy === "Delete")
+      return held || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
     return held ? { do: "removeFinalizer" } : { do: "nothing" };
   }
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialise" };
@@ -63,7 +64,11 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
     case "succeeded":
       return { do: "succeed" };
     case "failed":
-      return afterFailure(backup, observed.failure ?? new OperatorError("Internal", "the run failed without a reason"), now);
+      return afterFailure(
+        backup,
+        observed.failure ?? new OperatorError("Internal", "the run failed without a reason"),
+        now,
+      );
     case "none":
       return decideStart(observed, now);
     default:
@@ -71,7 +76,11 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   }
 }
 
-function decideDeletion({ metadata, spec, status }: EtcdBackup, run: ObservedBackup["run"], held: boolean): BackupDecision {
+function decideDeletion(
+  { metadata, spec, status }: EtcdBackup,
+  run: ObservedBackup["run"],
+  held: boolean,
+): BackupDecision {
   if (run === "running") return { do: "cancel", why: "the EtcdBackup was deleted" };
   if (!held) return { do: "nothing" };
   const forced = metadata.annotations?.[forceDelete] !== undefined;
@@ -79,21 +88,44 @@ function decideDeletion({ metadata, spec, status }: EtcdBackup, run: ObservedBac
   return owed && !forced ? { do: "removeObjects" } : { do: "removeFinalizer" };
 }
 
-function decideStart({ backup: { spec, status }, store, freeSlots }: ObservedBackup, now: Date): BackupDecision {
+function decideStart(
+  { backup: { spec, status }, store, freeSlots }: ObservedBackup,
+  now: Date,
+): BackupDecision {
   const attempts = status.attempts ?? 0;
   if (store === "readOnly") {
-    return { do: "fail", reason: "StoreNotReady", message: `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there` };
+    return {
+      do: "fail",
+      reason: "StoreNotReady",
+      message: `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there`,
+    };
   }
   if (store === "missing") {
-    return { do: "wait", ms: 30_000, reason: "StoreNotReady", message: `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace` };
+    return {
+      do: "wait",
+      ms: 30_000,
+      reason: "StoreNotReady",
+      message: `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace`,
+    };
   }
   const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
   // An attempt was begun, no other is planned, and no run is known: the operator stopped in the middle of it.
   if (attempts > 0 && next === undefined) return { do: "recover" };
   if (next !== undefined && next > now) {
-    return { do: "wait", ms: next.getTime() - now.getTime(), reason: "Retrying", message: currentMessage(status) };
+    return {
+      do: "wait",
+      ms: next.getTime() - now.getTime(),
+      reason: "Retrying",
+      message: currentMessage(status),
+    };
   }
-  if (freeSlots <= 0) return { do: "wait", ms: 15_000, reason: "Pending", message: "waiting until one of the running backups has ended" };
+  if (freeSlots <= 0)
+    return {
+      do: "wait",
+      ms: 15_000,
+      reason: "Pending",
+      message: "waiting until one of the running backups has ended",
+    };
   return { do: "start", attempt: attempts + 1 };
 }
 
@@ -106,9 +138,18 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
   const attempts = status.attempts ?? 1;
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message: withHint(error) };
   const deadline = deadlineOf(spec.timeoutSeconds, status, now);
-  if (now >= deadline) return { do: "fail", reason: "TimedOut", message: `not finished within ${spec.timeoutSeconds} s; the last attempt: ${withHint(error)}` };
+  if (now >= deadline)
+    return {
+      do: "fail",
+      reason: "TimedOut",
+      message: `not finished within ${spec.timeoutSeconds} s; the last attempt: ${withHint(error)}`,
+    };
   if (attempts > spec.backoffLimit) {
-    return { do: "fail", reason: "BackoffLimitExceeded", message: `${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed; the last: ${withHint(error)}` };
+    return {
+      do: "fail",
+      reason: "BackoffLimitExceeded",
+      message: `${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed; the last: ${withHint(error)}`,
+    };
   }
   const at = new Date(now.getTime() + Math.min(firstDelayMs * 2 ** (attempts - 1), longestDelayMs));
   return { do: "retry", at: at < deadline ? at : deadline, error };

@@ -22,13 +22,18 @@ export function findMismatch(value: unknown, schema: DocumentSchema, path = ""):
       return Array.isArray(value) ? arrayMismatch(value, schema, path) : `${at}: must be a list`;
     case "string":
       if (typeof value !== "string") return `${at}: must be a string`;
-      if (schema.maxLength !== undefined && value.length > schema.maxLength) return `${at}: longer than ${schema.maxLength}`;
-      if (schema.enum !== undefined && !schema.enum.includes(value)) return `${at}: must be one of ${schema.enum.join(", ")}`;
-      if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value)) return `${at}: does not match ${schema.pattern}`;
+      if (schema.maxLength !== undefined && value.length > schema.maxLength)
+        return `${at}: longer than ${schema.maxLength}`;
+      if (schema.enum !== undefined && !schema.enum.includes(value))
+        return `${at}: must be one of ${schema.enum.join(", ")}`;
+      if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value))
+        return `${at}: does not match ${schema.pattern}`;
       return undefined;
     case "integer":
       if (!Number.isSafeInteger(value)) return `${at}: must be a whole number`;
-      return schema.minimum !== undefined && Number(value) < schema.minimum ? `${at}: below ${schema.minimum}` : undefined;
+      return schema.minimum !== undefined && Number(value) < schema.minimum
+        ? `${at}: below ${schema.minimum}`
+        : undefined;
     case "boolean":
       return typeof value === "boolean" ? undefined : `${at}: must be true or false`;
     default:
@@ -40,7 +45,11 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function objectMismatch(value: Record<string, unknown>, schema: DocumentSchema, path: string): string | undefined {
+function objectMismatch(
+  value: Record<string, unknown>,
+  schema: DocumentSchema,
+  path: string,
+): string | undefined {
   for (const name of schema.required ?? []) {
     if (!Object.hasOwn(value, name)) return `${join(path, name)}: missing`;
   }
@@ -53,7 +62,8 @@ function objectMismatch(value: Record<string, unknown>, schema: DocumentSchema, 
 }
 
 function arrayMismatch(value: readonly unknown[], schema: DocumentSchema, path: string): string | undefined {
-  if (schema.maxItems !== undefined && value.length > schema.maxItems) return `${path}: more than ${schema.maxItems} items`;
+  if (schema.maxItems !== undefined && value.length > schema.maxItems)
+    return `${path}: more than ${schema.maxItems} items`;
   if (schema.items === undefined) return undefined;
   for (const [index, item] of value.entries()) {
     const mismatch = findMismatch(item, schema.items, `${path}[${index}]`);

@@ -22,8 +22,14 @@ export function setCondition(
   { generation, now }: Stamp,
 ): Condition[] {
   const before = conditions.find((c) => c.type === condition.type);
-  const lastTransitionTime = before?.status === condition.status ? before.lastTransitionTime : wholeSeconds(now);
-  const next = { ...condition, message: condition.message.slice(0, 32_768), observedGeneration: generation, lastTransitionTime };
+  const lastTransitionTime =
+    before?.status === condition.status ? before.lastTransitionTime : wholeSeconds(now);
+  const next = {
+    ...condition,
+    message: condition.message.slice(0, 32_768),
+    observedGeneration: generation,
+    lastTransitionTime,
+  };
   return before === undefined ? [...conditions, next] : conditions.map((c) => (c === before ? next : c));
 }
 
@@ -51,7 +57,10 @@ export function runConditions(
   );
 }
 
-export function conditionStatus(conditions: readonly Condition[] | undefined, type: string): Condition["status"] | undefined {
+export function conditionStatus(
+  conditions: readonly Condition[] | undefined,
+  type: string,
+): Condition["status"] | undefined {
   return conditions?.find((c) => c.type === type)?.status;
 }
 

@@ -17,20 +17,41 @@ export type HashAgreement =
  * (etcd caches the hash of a compaction under the previous one), so unequal compact revisions prove nothing.
  */
 export function agree(hashes: readonly MemberHash[]): HashAgreement {
-  const known = hashes.filter((h): h is MemberHash & { hash: number; compactRevision: number } => h.hash !== undefined && h.compactRevision !== undefined);
+  const known = hashes.filter(
+    (h): h is MemberHash & { hash: number; compactRevision: number } =>
+      h.hash !== undefined && h.compactRevision !== undefined,
+  );
   const missing = hashes.filter((h) => h.hash === undefined);
   const first = known[0];
-  if (first === undefined) return { verdict: "inconclusive", reason: missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ") || "no member was asked" };
+  if (first === undefined)
+    return {
+      verdict: "inconclusive",
+      reason:
+        missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ") ||
+        "no member was asked",
+    };
 
   const byCompact = Map.groupBy(known, (h) => h.compactRevision);
   for (const members of byCompact.values()) {
     const byHash = Map.groupBy(members, (h) => h.hash);
     if (byHash.size > 1) {
-      return { verdict: "disagree", groups: [...byHash].map(([hash, group]) => ({ hash, members: group.map((h) => h.member) })) };
+      return {
+        verdict: "disagree",
+        groups: [...byHash].map(([hash, group]) => ({ hash, members: group.map((h) => h.member) })),
+      };
     }
   }
   if (byCompact.size > 1) {
-    return { verdict: "inconclusive", reason: `members were compacted at different revisions (${[...byCompact.keys()].join(", ")})` };
+    return {
+      verdict: "inconclusive",
+      reason: `members were compacted at different revisions (${[...byCompact.keys()].join(", ")})`,
+    };
   }
-  return { verdict: "agree", hash: first.hash, compactRevision: first.compactRevision, compared: known.map((h) => h.member), missing };
+  return {
+    verdict: "agree",
+    hash: first.hash,
+    compactRevision: first.compactRevision,
+    compared: known.map((h) => h.member),
+    missing,
+  };
 }

@@ -34,7 +34,11 @@ export interface MemberSelection {
   allowWithoutQuorum: boolean;
 }
 
-export const defaultSelection: MemberSelection = { prefer: "Follower", maxLag: 1000, allowWithoutQuorum: false };
+export const defaultSelection: MemberSelection = {
+  prefer: "Follower",
+  maxLag: 1000,
+  allowWithoutQuorum: false,
+};
 
 export interface MemberChoice {
   chosen: MemberFacts | undefined;
@@ -58,9 +62,11 @@ export function chooseMember(members: readonly MemberFacts[], selection: MemberS
   }
   candidates.sort(withoutQuorum ? byProgress : byPreference(selection.prefer));
   const [chosen, ...others] = candidates;
-  if (chosen === undefined) return { chosen, reason: whyNone(members, selection, quorumLost), withoutQuorum: false, refusals };
+  if (chosen === undefined)
+    return { chosen, reason: whyNone(members, selection, quorumLost), withoutQuorum: false, refusals };
   const reason = whyChosen(chosen, selection, withoutQuorum, candidates.length);
-  for (const member of others) refusals.push({ member, reason: whyNot(member, chosen, selection, withoutQuorum) });
+  for (const member of others)
+    refusals.push({ member, reason: whyNot(member, chosen, selection, withoutQuorum) });
   return { chosen, reason, withoutQuorum, refusals };
 }
 
@@ -76,7 +82,8 @@ function refuse(member: MemberFacts, selection: MemberSelection, withoutQuorum: 
   for (const { memberId, alarm } of member.alarms) {
     if (alarm !== "CORRUPT") continue;
     if (memberId === member.id) return "CORRUPT alarm is raised for it";
-    if (memberId === "0" && selection.name === undefined) return "CORRUPT alarm is raised and the culprit is unknown";
+    if (memberId === "0" && selection.name === undefined)
+      return "CORRUPT alarm is raised and the culprit is unknown";
   }
   if (member.lag > selection.maxLag && selection.name === undefined && !withoutQuorum) {
     return `${member.lag} entries behind the leader, more than ${selection.maxLag}`;
@@ -86,7 +93,8 @@ function refuse(member: MemberFacts, selection: MemberSelection, withoutQuorum: 
 
 type Order = (a: MemberFacts, b: MemberFacts) => number;
 
-const byName: Order = (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.endpoint < b.endpoint ? -1 : 1);
+const byName: Order = (a, b) =>
+  a.name < b.name ? -1 : a.name > b.name ? 1 : a.endpoint < b.endpoint ? -1 : 1;
 
 function byPreference(prefer: MemberSelection["prefer"]): Order {
   const rank = (m: MemberFacts) => (prefer === "Any" ? 0 : m.isLeader === (prefer === "Leader") ? 0 : 1);
@@ -94,35 +102,57 @@ function byPreference(prefer: MemberSelection["prefer"]): Order {
 }
 
 /** With no leader to compare with, the member that applied most has lost least. */
-const byProgress: Order = (a, b) => b.raftAppliedIndex - a.raftAppliedIndex || b.raftTerm - a.raftTerm || byName(a, b);
+const byProgress: Order = (a, b) =>
+  b.raftAppliedIndex - a.raftAppliedIndex || b.raftTerm - a.raftTerm || byName(a, b);
 
 function role(member: MemberFacts): string {
   return member.isLeader ? "leader" : "follower";
 }
 
-function whyChosen(chosen: MemberFacts, selection: MemberSelection, withoutQuorum: boolean, among: number): string {
-  if (withoutQuorum) return `quorum is lost; highest applied index (${chosen.raftAppliedIndex}) of those that answer`;
+function whyChosen(
+  chosen: MemberFacts,
+  selection: MemberSelection,
+  withoutQuorum: boolean,
+  among: number,
+): string {
+  if (withoutQuorum)
+    return `quorum is lost; highest applied index (${chosen.raftAppliedIndex}) of those that answer`;
   if (selection.name !== undefined) return "asked for by name";
   if (among === 1) return `the only usable member, ${role(chosen)}`;
   if (selection.prefer === "Any") return `smallest lag (${chosen.lag})`;
   const preferred = chosen.isLeader === (selection.prefer === "Leader");
-  return preferred ? `${role(chosen)}, lag ${chosen.lag}` : `no usable ${selection.prefer.toLowerCase()}; ${role(chosen)}, lag ${chosen.lag}`;
+  return preferred
+    ? `${role(chosen)}, lag ${chosen.lag}`
+    : `no usable ${selection.prefer.toLowerCase()}; ${role(chosen)}, lag ${chosen.lag}`;
 }
 
-function whyNot(member: MemberFacts, chosen: MemberFacts, selection: MemberSelection, withoutQuorum: boolean): string {
+function whyNot(
+  member: MemberFacts,
+  chosen: MemberFacts,
+  selection: MemberSelection,
+  withoutQuorum: boolean,
+): string {
   if (withoutQuorum) {
-    return member.raftAppliedIndex < chosen.raftAppliedIndex ? "applied less than the chosen member" : "usable; the other comes first by name";
+    return member.raftAppliedIndex < chosen.raftAppliedIndex
+      ? "applied less than the chosen member"
+      : "usable; the other comes first by name";
   }
   if (selection.prefer !== "Any" && member.isLeader !== chosen.isLeader) {
-    return member.isLeader ? "leader: a follower is spared the load first" : "follower: the leader is preferred";
+    return member.isLeader
+      ? "leader: a follower is spared the load first"
+      : "follower: the leader is preferred";
   }
-  return member.lag > chosen.lag ? `usable; lag ${member.lag} is larger` : "usable; the other comes first by name";
+  return member.lag > chosen.lag
+    ? `usable; lag ${member.lag} is larger`
+    : "usable; the other comes first by name";
 }
 
 function whyNone(members: readonly MemberFacts[], selection: MemberSelection, quorumLost: boolean): string {
   if (members.length === 0) return "no endpoint was found";
   if (members.every((m) => m.error !== undefined)) {
-    return members.length === 1 ? "the endpoint does not answer" : `none of ${members.length} endpoints answers`;
+    return members.length === 1
+      ? "the endpoint does not answer"
+      : `none of ${members.length} endpoints answers`;
   }
   if (selection.name !== undefined && !members.some((m) => isNamed(m, selection))) {
     return `no member is called ${selection.name}; there are ${members.map((m) => m.name || m.endpoint).join(", ")}`;

@@ -1,5 +1,12 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type EndpointStatus, type EtcdAccess, type EtcdEndpoint, type HashKV, type ListedMember, openEndpoint } from "./endpoint.ts";
+import {
+  type EndpointStatus,
+  type EtcdAccess,
+  type EtcdEndpoint,
+  type HashKV,
+  type ListedMember,
+  openEndpoint,
+} from "./endpoint.ts";
 import type { SnapshotStream } from "./snapshot-stream.ts";
 
 /** One member as far as it could be asked. The same shape as the core's MemberFacts, on purpose. */
@@ -22,7 +29,11 @@ export interface ClusterObservation {
 export interface EtcdCluster extends AsyncDisposable {
   /** Asks every endpoint, and every member the member list adds. One that does not answer is a row with an error. */
   observe(signal: AbortSignal): Promise<ClusterObservation>;
-  hashKV(endpoint: string, revision: number, options: { signal: AbortSignal; timeoutMs: number }): Promise<HashKV>;
+  hashKV(
+    endpoint: string,
+    revision: number,
+    options: { signal: AbortSignal; timeoutMs: number },
+  ): Promise<HashKV>;
   snapshot(endpoint: string, signal: AbortSignal): Promise<SnapshotStream>;
 }
 
@@ -62,13 +73,20 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
       const answered = given.flatMap((a) => (a.status === undefined ? [] : [{ ...a, status: a.status }]));
       const clusterIds = new Set(answered.map((a) => a.status.clusterId));
       if (clusterIds.size > 1) {
-        throw new OperatorError("Refused", `the endpoints belong to ${clusterIds.size} different clusters: ${answered.map((a) => `${a.url} to ${a.status.clusterId}`).join(", ")}`, {
-          hint: "give the endpoints of one cluster",
-        });
+        throw new OperatorError(
+          "Refused",
+          `the endpoints belong to ${clusterIds.size} different clusters: ${answered.map((a) => `${a.url} to ${a.status.clusterId}`).join(", ")}`,
+          {
+            hint: "give the endpoints of one cluster",
+          },
+        );
       }
       const listed = answered.find((a) => a.listed !== undefined)?.listed ?? [];
       const others = await Promise.all(missing(listed, answered).map((m) => askMember(m, signal, ask)));
-      return { clusterId: answered[0]?.status.clusterId ?? "", members: merge([...given, ...others], listed) };
+      return {
+        clusterId: answered[0]?.status.clusterId ?? "",
+        members: merge([...given, ...others], listed),
+      };
     },
     hashKV: (endpoint, revision, options) => endpointOf(endpoint).hashKV(revision, options),
     snapshot: (endpoint, signal) => endpointOf(endpoint).snapshot(signal),
@@ -79,29 +97,49 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
   };
 }
 
-function missing(listed: readonly ListedMember[], answered: readonly { status: EndpointStatus }[]): ListedMember[] {
+function missing(
+  listed: readonly ListedMember[],
+  answered: readonly { status: EndpointStatus }[],
+): ListedMember[] {
   const seen = new Set(answered.map((a) => a.status.memberId));
   return listed.filter((m) => !seen.has(m.id));
 }
 
 /** The first of the member's client URLs that answers as this member. */
-async function askMember(member: ListedMember, signal: AbortSignal, ask: (url: string, signal: AbortSignal) => Promise<Answer>): Promise<Answer & { id: string }> {
+async function askMember(
+  member: ListedMember,
+  signal: AbortSignal,
+  ask: (url: string, signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer & { id: string }> {
   if (member.clientURLs.length === 0) {
-    return { id: member.id, url: member.peerURLs[0] ?? "", error: new OperatorError("Unreachable", "it has not started: the member list has no client URL for it") };
+    return {
+      id: member.id,
+      url: member.peerURLs[0] ?? "",
+      error: new OperatorError("Unreachable", "it has not started: the member list has no client URL for it"),
+    };
   }
   let last: Answer | undefined;
   for (const url of member.clientURLs) {
     last = await ask(url, signal);
     if (last.status?.memberId === member.id) return { ...last, id: member.id };
     if (last.status !== undefined) {
-      last = { url, error: new OperatorError("Unreachable", `${url} is answered by another member (${last.status.memberId})`) };
+      last = {
+        url,
+        error: new OperatorError(
+          "Unreachable",
+          `${url} is answered by another member (${last.status.memberId})`,
+        ),
+      };
     }
   }
   return { ...(last ?? { url: "" }), id: member.id };
 }
 
 /** One row a member, in the order of names; endpoints that reach a member already seen are left out. */
-function merge(answers: readonly (Answer & { id?: string })[], listed: readonly ListedMember[]): ObservedMember[] {
+function merge(
+  answers: readonly (Answer & { id?: string })[],
+  listed: readonly ListedMember[],
+): ObservedMember[] {
   const leaderIndex = committedIndex(answers);
   const rows = new Map<string, ObservedMember>();
   for (const { url, status, error, id: askedFor } of answers) {
@@ -110,9 +148,14 @@ function merge(answers: readonly (Answer & { id?: string })[], listed: readonly 
     if (rows.get(key)?.error === undefined && rows.has(key)) continue;
     const member = listed.find((m) => m.id === id);
     const name = member?.name ?? "";
-    rows.set(key, status === undefined ? silent(url, id, name, member, error) : row(url, name, status, leaderIndex));
+    rows.set(
+      key,
+      status === undefined ? silent(url, id, name, member, error) : row(url, name, status, leaderIndex),
+    );
   }
-  return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.endpoint < b.endpoint ? -1 : 1));
+  return [...rows.values()].toSorted((a, b) =>
+    a.name < b.name ? -1 : a.name > b.name ? 1 : a.endpoint < b.endpoint ? -1 : 1,
+  );
 }
 
 /** The leader's committed index, or the highest known where the leader does not answer. */
@@ -124,14 +167,29 @@ function committedIndex(answers: readonly Answer[]): number {
 
 function row(endpoint: string, name: string, status: EndpointStatus, leaderIndex: number): ObservedMember {
   const { clusterId: _, memberId: id, ...facts } = status;
-  return { ...facts, endpoint, id, name, isLeader: status.leader === id, lag: Math.max(0, leaderIndex - status.raftAppliedIndex) };
+  return {
+    ...facts,
+    endpoint,
+    id,
+    name,
+    isLeader: status.leader === id,
+    lag: Math.max(0, leaderIndex - status.raftAppliedIndex),
+  };
 }
 
-function silent(endpoint: string, id: string, name: string, member: ListedMember | undefined, error: OperatorError | undefined): ObservedMember {
+function silent(
+  endpoint: string,
+  id: string,
+  name: string,
+  member: ListedMember | undefined,
+  error: OperatorError | undefined,
+): ObservedMember {
   return {
     endpoint,
     // The row names the endpoint already.
-    error: error?.message.replace(`status at ${endpoint}: `, "").replace(`status at ${endpoint} `, "") ?? "no answer",
+    error:
+      error?.message.replace(`status at ${endpoint}: `, "").replace(`status at ${endpoint} `, "") ??
+      "no answer",
     id,
     name,
     version: "",

@@ -58,9 +58,17 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
   const pool = new ConnectionPool(poolOptions(url, access));
   const maintenance = new MaintenanceClient(pool);
   const cluster = new ClusterClient(pool);
-  const token = access.auth === undefined ? undefined : tokenKeeper(new AuthClient(pool), url, access.auth, access.timeoutMs);
+  const token =
+    access.auth === undefined
+      ? undefined
+      : tokenKeeper(new AuthClient(pool), url, access.auth, access.timeoutMs);
 
-  async function call<T>(doing: string, timeoutMs: number, signal: AbortSignal, invoke: (options: CallOptions) => Promise<T>): Promise<T> {
+  async function call<T>(
+    doing: string,
+    timeoutMs: number,
+    signal: AbortSignal,
+    invoke: (options: CallOptions) => Promise<T>,
+  ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       try {
@@ -94,20 +102,35 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
       };
     },
     async members(signal) {
-      const answer = await call("member list", access.timeoutMs, signal, (options) => cluster.memberList({}, options));
-      return answer.members.map((m) => ({ id: hex(m.ID), name: m.name, clientURLs: m.clientURLs, peerURLs: m.peerURLs, isLearner: m.isLearner }));
+      const answer = await call("member list", access.timeoutMs, signal, (options) =>
+        cluster.memberList({}, options),
+      );
+      return answer.members.map((m) => ({
+        id: hex(m.ID),
+        name: m.name,
+        clientURLs: m.clientURLs,
+        peerURLs: m.peerURLs,
+        isLearner: m.isLearner,
+      }));
     },
     async hashKV(revision, { signal, timeoutMs }) {
       const answer = await call("HashKV", timeoutMs, signal, (options) =>
         // MaintenanceClient.hashKV asks for a method of another spelling, which the loaded service does not have.
-        pool.exec("Maintenance", "HashKV", { revision }, options) as Promise<IHashKVResponse>,
+        pool.exec<IHashKVResponse>("Maintenance", "HashKV", { revision }, options),
       );
-      return { hash: Number(answer.hash), compactRevision: Number(answer.compact_revision), currentRevision: Number(answer.header.revision) };
+      return {
+        hash: Number(answer.hash),
+        compactRevision: Number(answer.compact_revision),
+        currentRevision: Number(answer.header.revision),
+      };
     },
     async snapshot(signal) {
       signal.throwIfAborted();
       const held = await token?.get(signal);
-      return openSnapshotStream(() => maintenance.snapshot({ interceptors: [withToken(held)] }), { endpoint: url, signal });
+      return openSnapshotStream(() => maintenance.snapshot({ interceptors: [withToken(held)] }), {
+        endpoint: url,
+        signal,
+      });
     },
     async [Symbol.asyncDispose]() {
       pool.close();
@@ -151,7 +174,12 @@ interface TokenKeeper {
 }
 
 /** etcd3's own authenticator ignores channel options and leaves out the snapshot stream, so the token is kept here. */
-function tokenKeeper(client: AuthClient, url: string, auth: NonNullable<EtcdAccess["auth"]>, timeoutMs: number): TokenKeeper {
+function tokenKeeper(
+  client: AuthClient,
+  url: string,
+  auth: NonNullable<EtcdAccess["auth"]>,
+  timeoutMs: number,
+): TokenKeeper {
   let held: Promise<string> | undefined;
   return {
     get(signal) {
@@ -205,4 +233,3 @@ function parseAlarm(text: string): { memberId: string; alarm: string }[] {
   const match = /^(?:memberID:(\d+) )?alarm:([A-Z]+)/.exec(text);
   return match === null ? [] : [{ memberId: hex(match[1] ?? "0"), alarm: match[2] ?? "" }];
 }
-

@@ -31,28 +31,41 @@ export function classify(thrown: unknown, endpoint: string, doing: string): Oper
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code, details } = split(cause);
   const where = `${doing} at ${endpoint}`;
-  if (/authentication failed|user name is empty|invalid auth token|permission denied|role .* not granted/i.test(details)) {
+  if (
+    /authentication failed|user name is empty|invalid auth token|permission denied|role .* not granted/i.test(
+      details,
+    )
+  ) {
     return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`, {
       hint: "snapshots need a user with etcd's root role; check --user, or the auth Secret",
     });
   }
   if (/authentication is not enabled/i.test(details)) {
-    return new OperatorError("InvalidConfiguration", `${where}: a user was given, but authentication is not enabled in etcd`, {
-      hint: "leave the user out",
-    });
+    return new OperatorError(
+      "InvalidConfiguration",
+      `${where}: a user was given, but authentication is not enabled in etcd`,
+      {
+        hint: "leave the user out",
+      },
+    );
   }
   switch (code) {
     case grpcCode.cancelled:
       return new OperatorError("Aborted", `${where} was stopped`);
     case grpcCode.deadlineExceeded:
-      return new OperatorError("Timeout", `${where}: no answer in time`, { hint: "is the member overloaded or its disk stalled?" });
+      return new OperatorError("Timeout", `${where}: no answer in time`, {
+        hint: "is the member overloaded or its disk stalled?",
+      });
     case grpcCode.unavailable:
       return unavailable(details, where);
     case grpcCode.permissionDenied:
     case grpcCode.unauthenticated:
       return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`);
     case grpcCode.unimplemented:
-      return new OperatorError("InvalidConfiguration", `${where}: the server is not etcd 3.4 or newer (${strip(details)})`);
+      return new OperatorError(
+        "InvalidConfiguration",
+        `${where}: the server is not etcd 3.4 or newer (${strip(details)})`,
+      );
     default:
       return new OperatorError("SnapshotFailed", `${where} failed: ${strip(details)}`, { cause });
   }
@@ -65,7 +78,8 @@ function unavailable(details: string, where: string): OperatorError {
     });
   }
   if (/ECONNREFUSED/.test(details)) return new OperatorError("Unreachable", `${where}: connection refused`);
-  if (/ENOTFOUND|Name resolution/.test(details)) return new OperatorError("Unreachable", `${where}: the host name does not resolve`);
+  if (/ENOTFOUND|Name resolution/.test(details))
+    return new OperatorError("Unreachable", `${where}: the host name does not resolve`);
   return new OperatorError("Unreachable", `${where}: ${strip(details)}`);
 }
 
@@ -75,5 +89,8 @@ function tlsCause(details: string): string {
 
 function strip(details: string): string {
   const line = details.split("\n")[0] ?? "";
-  return line.replace(/^etcdserver: /, "").replace(/\s*Resolution note:.*$/, "").slice(0, 300);
+  return line
+    .replace(/^etcdserver: /, "")
+    .replace(/\s*Resolution note:.*$/, "")
+    .slice(0, 300);
 }

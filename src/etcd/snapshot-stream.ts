@@ -66,16 +66,28 @@ async function* inspect(
   for (let message: SnapshotMessage | undefined = first; message !== undefined; message = await next()) {
     const remaining = Number(message.remaining_bytes);
     if (message.blob.length === 0 && remaining > 0) {
-      throw failed(endpoint, `the member stopped sending ${remaining} bytes before the end; its log names the read error`);
+      throw failed(
+        endpoint,
+        `the member stopped sending ${remaining} bytes before the end; its log names the read error`,
+      );
     }
     received += message.blob.length;
-    if (received <= totalBytes ? received + remaining !== totalBytes : received !== withTrailer || remaining !== 0) {
+    if (
+      received <= totalBytes
+        ? received + remaining !== totalBytes
+        : received !== withTrailer || remaining !== 0
+    ) {
       throw failed(endpoint, `after ${received} bytes it says ${remaining} remain of ${totalBytes}`);
     }
     if (message.blob.length > 0) yield message.blob;
   }
   if (received !== withTrailer) {
-    throw failed(endpoint, received === totalBytes ? "the SHA-256 trailer is missing" : `it ended after ${received} of ${withTrailer} bytes`);
+    throw failed(
+      endpoint,
+      received === totalBytes
+        ? "the SHA-256 trailer is missing"
+        : `it ended after ${received} of ${withTrailer} bytes`,
+    );
   }
 }
 
@@ -104,7 +116,12 @@ async function nextMessage(
 ): Promise<SnapshotMessage | undefined> {
   const stalled = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => stalled.reject(new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: no data for ${stallMs / 1000} s`, { hint: "is the member paused, or its disk stalled?" })),
+    () =>
+      stalled.reject(
+        new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: no data for ${stallMs / 1000} s`, {
+          hint: "is the member paused, or its disk stalled?",
+        }),
+      ),
     stallMs,
   );
   const stop = () => stalled.reject(signal.reason);

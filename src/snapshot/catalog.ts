@@ -50,7 +50,7 @@ export async function findBackup(
   if (clusters.size > 1) {
     throw new OperatorError(
       "Usage",
-      `${name} of which cluster? ${where} holds ${[...clusters].sort().join(", ")}`,
+      `${name} of which cluster? ${where} holds ${[...clusters].toSorted().join(", ")}`,
       { hint: "add --cluster-name" },
     );
   }

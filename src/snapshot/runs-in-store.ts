@@ -35,8 +35,15 @@ export async function removeRun(store: Pick<Store, "list" | "remove">, query: Ru
 }
 
 /** Aborts what an earlier attempt of this resource left half-uploaded. */
-export async function sweepRun(store: Pick<Store, "sweep">, { clusterName, runPrefix, before, signal }: RunQuery & { before: Date }): Promise<number> {
-  return store.sweep(`${clusterName}/`, { before, only: (name) => isDataOf(name.slice(clusterName.length + 1), runPrefix), signal });
+export async function sweepRun(
+  store: Pick<Store, "sweep">,
+  { clusterName, runPrefix, before, signal }: RunQuery & { before: Date },
+): Promise<number> {
+  return store.sweep(`${clusterName}/`, {
+    before,
+    only: (name) => isDataOf(name.slice(clusterName.length + 1), runPrefix),
+    signal,
+  });
 }
 
 /** `<time>-<run id>.db[.zst]` */

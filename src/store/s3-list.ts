@@ -55,11 +55,7 @@ function untrustworthy(doing: string, how: string): OperatorError {
 }
 
 /** Store.sweep on S3. */
-export async function sweepUploads(
-  access: S3Access,
-  prefix: string,
-  options: SweepOptions,
-): Promise<number> {
+export async function sweepUploads(access: S3Access, prefix: string, options: SweepOptions): Promise<number> {
   checkPrefix(prefix);
   const { before, signal, only = () => true } = options;
   const root = folder(access);

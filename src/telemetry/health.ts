@@ -11,17 +11,24 @@ export interface HealthServer extends AsyncDisposable {
  * Serves /healthz (the event loop turns), /readyz (503 with what is missing, until `notReady` names nothing) and /metrics.
  * `address` is `host:port` or `:port`.
  */
-export async function serveHealth(options: { address: string; notReady: () => string[]; registry: Registry }): Promise<HealthServer> {
+export async function serveHealth(options: {
+  address: string;
+  notReady: () => string[];
+  registry: Registry;
+}): Promise<HealthServer> {
   const { host, port } = parseAddress(options.address);
   const server = createServer((request, response) => {
-    const answer = (status: number, type: string, body: string) => response.writeHead(status, { "content-type": type }).end(body);
+    const answer = (status: number, type: string, body: string) =>
+      response.writeHead(status, { "content-type": type }).end(body);
     if (request.method !== "GET" && request.method !== "HEAD") return answer(405, "text/plain", "GET only\n");
     switch (request.url?.split("?")[0]) {
       case "/healthz":
         return answer(200, "text/plain", "ok\n");
       case "/readyz": {
         const missing = options.notReady();
-        return missing.length === 0 ? answer(200, "text/plain", "ok\n") : answer(503, "text/plain", `waiting for ${missing.join(", ")}\n`);
+        return missing.length === 0
+          ? answer(200, "text/plain", "ok\n")
+          : answer(503, "text/plain", `waiting for ${missing.join(", ")}\n`);
       }
       case "/metrics":
         return void options.registry.metrics().then(
@@ -34,7 +41,11 @@ export async function serveHealth(options: { address: string; notReady: () => st
   });
   const listening = Promise.withResolvers<void>();
   server.once("error", (error: NodeJS.ErrnoException) =>
-    listening.reject(new OperatorError("Usage", `cannot listen on ${options.address}: ${error.code ?? error.message}`, { hint: "choose another --listen address" })),
+    listening.reject(
+      new OperatorError("Usage", `cannot listen on ${options.address}: ${error.code ?? error.message}`, {
+        hint: "choose another --listen address",
+      }),
+    ),
   );
   server.listen({ port, ...(host === "" ? {} : { host }) }, () => listening.resolve());
   await listening.promise;
@@ -53,6 +64,9 @@ export async function serveHealth(options: { address: string; notReady: () => st
 function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw new OperatorError("Usage", `--listen ${address} is not host:port`, { hint: "such as :8080 or 127.0.0.1:8080" });
+  if (match === null || port > 65_535)
+    throw new OperatorError("Usage", `--listen ${address} is not host:port`, {
+      hint: "such as :8080 or 127.0.0.1:8080",
+    });
   return { host: match[1] ?? match[2] ?? "", port };
 }

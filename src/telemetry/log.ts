@@ -3,14 +3,34 @@ import { OperatorError } from "../core/errors.ts";
 
 /** JSON lines for a log collector. Whatever is named like a secret is blanked, wherever it stands in the first levels. */
 export function createLog(options: { level: string; destination?: { write(line: string): void } }): Logger {
-  const secrets = ["password", "secretAccessKey", "sessionToken", "authorization", "Authorization", "token", "key", "tls", "credentials"];
+  const secrets = [
+    "password",
+    "secretAccessKey",
+    "sessionToken",
+    "authorization",
+    "Authorization",
+    "token",
+    "key",
+    "tls",
+    "credentials",
+  ];
   return pino(
     {
       level: options.level,
       base: { app: "etcd-backup-operator" },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: secrets.flatMap((name) => [`config.${name}`, `*.config.${name}`, `auth.${name}`, `*.auth.${name}`, `headers.${name}`, `*.headers.${name}`]), censor: "[redacted]" },
+      redact: {
+        paths: secrets.flatMap((name) => [
+          `config.${name}`,
+          `*.config.${name}`,
+          `auth.${name}`,
+          `*.auth.${name}`,
+          `headers.${name}`,
+          `*.headers.${name}`,
+        ]),
+        censor: "[redacted]",
+      },
       serializers: { err: describeError },
     },
     options.destination ?? pino.destination({ dest: 1, sync: false }),
@@ -21,7 +41,16 @@ export function createLog(options: { level: string; destination?: { write(line: 
 function describeError(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { message: String(thrown) };
   const { name, message, stack } = thrown;
-  const code = thrown instanceof OperatorError ? { code: thrown.code, permanent: thrown.permanent, hint: thrown.hint } : {};
+  const code =
+    thrown instanceof OperatorError
+      ? { code: thrown.code, permanent: thrown.permanent, hint: thrown.hint }
+      : {};
   const withStack = thrown instanceof OperatorError && thrown.code !== "Internal" ? {} : { stack };
-  return { name, message, ...code, ...withStack, ...(thrown.cause instanceof Error ? { cause: thrown.cause.message } : {}) };
+  return {
+    name,
+    message,
+    ...code,
+    ...withStack,
+    ...(thrown.cause instanceof Error ? { cause: thrown.cause.message } : {}),
+  };
 }

@@ -10,7 +10,14 @@ export interface Metrics {
 }
 
 export type BackupOutcome =
-  | { result: "succeeded"; completedAt: Date; durationSeconds: number; sizeBytes: number; storedBytes: number; revision: number }
+  | {
+      result: "succeeded";
+      completedAt: Date;
+      durationSeconds: number;
+      sizeBytes: number;
+      storedBytes: number;
+      revision: number;
+    }
   | { result: "failed"; at: Date };
 
 export function createMetrics(): Metrics {
@@ -19,16 +26,46 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const labelNames = ["namespace", "cluster"];
   const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames, registers });
-  const total = new Counter({ name: "etcd_backup_total", help: "Backups that have ended, by result.", labelNames: [...labelNames, "result"], registers });
-  const lastSuccess = gauge("etcd_backup_last_success_timestamp_seconds", "When the newest successful backup was complete.");
-  const lastFailure = gauge("etcd_backup_last_failure_timestamp_seconds", "When a backup last failed for good.");
+  const total = new Counter({
+    name: "etcd_backup_total",
+    help: "Backups that have ended, by result.",
+    labelNames: [...labelNames, "result"],
+    registers,
+  });
+  const lastSuccess = gauge(
+    "etcd_backup_last_success_timestamp_seconds",
+    "When the newest successful backup was complete.",
+  );
+  const lastFailure = gauge(
+    "etcd_backup_last_failure_timestamp_seconds",
+    "When a backup last failed for good.",
+  );
   const took = gauge("etcd_backup_last_duration_seconds", "Seconds that the newest successful backup took.");
   const size = gauge("etcd_backup_last_size_bytes", "Bytes of the database in the newest successful backup.");
-  const stored = gauge("etcd_backup_last_stored_bytes", "Bytes of the newest successful backup in the store.");
+  const stored = gauge(
+    "etcd_backup_last_stored_bytes",
+    "Bytes of the newest successful backup in the store.",
+  );
   const revision = gauge("etcd_backup_last_revision", "Revision of the newest successful backup.");
-  const ready = new Gauge({ name: "etcd_backup_store_ready", help: "1 when the store can be used, else 0.", labelNames: ["namespace", "store"], registers });
-  const passes = new Counter({ name: "etcd_backup_reconcile_total", help: "Reconcile passes, by result.", labelNames: ["controller", "result"], registers });
-  const passSeconds = new Histogram({ name: "etcd_backup_reconcile_duration_seconds", help: "Seconds of one reconcile pass.", labelNames: ["controller"], buckets: [0.005, 0.025, 0.1, 0.5, 2, 10, 60], registers });
+  const ready = new Gauge({
+    name: "etcd_backup_store_ready",
+    help: "1 when the store can be used, else 0.",
+    labelNames: ["namespace", "store"],
+    registers,
+  });
+  const passes = new Counter({
+    name: "etcd_backup_reconcile_total",
+    help: "Reconcile passes, by result.",
+    labelNames: ["controller", "result"],
+    registers,
+  });
+  const passSeconds = new Histogram({
+    name: "etcd_backup_reconcile_duration_seconds",
+    help: "Seconds of one reconcile pass.",
+    labelNames: ["controller"],
+    buckets: [0.005, 0.025, 0.1, 0.5, 2, 10, 60],
+    registers,
+  });
 
   return {
     registry,
@@ -45,14 +82,15 @@ export function createMetrics(): Metrics {
       revision.set(labels, outcome.revision);
     },
     running(count) {
-      new Gauge({
+      const gaugeOfRuns = new Gauge({
         name: "etcd_backup_running",
         help: "Backups that run now.",
-        registers,
+        registers: [],
         collect() {
           this.set(count());
         },
       });
+      registry.registerMetric(gaugeOfRuns);
     },
     storeReady(labels, isReady) {
       if (isReady === undefined) ready.remove(labels);

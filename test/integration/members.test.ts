@@ -12,11 +12,25 @@ interface Members {
   snapshotFrom: { name: string; endpoint: string } | null;
   reason: string;
   withoutQuorum: boolean;
-  members: { name: string; endpoint: string; error?: string; isLeader: boolean; isLearner: boolean; chosen: boolean; why: string; lag: number; alarms: object[] }[];
+  members: {
+    name: string;
+    endpoint: string;
+    error?: string;
+    isLeader: boolean;
+    isLearner: boolean;
+    chosen: boolean;
+    why: string;
+    lag: number;
+    alarms: object[];
+  }[];
 }
 
 test("members", async (t) => {
-  await using cluster = await startEtcd({ members: 3, tls: true, auth: { username: "root", password: "s3cret-pass" } });
+  await using cluster = await startEtcd({
+    members: 3,
+    tls: true,
+    auth: { username: "root", password: "s3cret-pass" },
+  });
   const flags = [...etcdFlags(cluster), "--user", "root"];
   const env = { ETCDCTL_PASSWORD: "s3cret-pass" };
   const leader = await cluster.leader();
@@ -30,7 +44,10 @@ test("members", async (t) => {
   });
 
   await t.test("finds the other members through the member list of one endpoint", async () => {
-    const found = await etcdBackupJson<Members>(["members", ...etcdFlags(cluster, cluster.endpoints.slice(0, 1)), "--user", "root"], env);
+    const found = await etcdBackupJson<Members>(
+      ["members", ...etcdFlags(cluster, cluster.endpoints.slice(0, 1)), "--user", "root"],
+      env,
+    );
     assert.deepEqual(found.members.map((m) => m.endpoint).toSorted(), cluster.endpoints.toSorted());
   });
 
@@ -38,7 +55,10 @@ test("members", async (t) => {
     const { code, stdout } = await etcdBackup(["members", ...flags], env);
     assert.equal(code, 0);
     const [header = "", ...rows] = stdout.trimEnd().split("\n");
-    assert.match(header, /NAME +ENDPOINT +ID +VERSION +DB SIZE +IN USE +ROLE +TERM +APPLIED +LAG +ALARMS +WHY/);
+    assert.match(
+      header,
+      /NAME +ENDPOINT +ID +VERSION +DB SIZE +IN USE +ROLE +TERM +APPLIED +LAG +ALARMS +WHY/,
+    );
     assert.equal(rows.filter((row) => row.startsWith("*")).length, 1);
     assert.match(rows.find((row) => row.startsWith("*")) ?? "", /follower.*snapshot: follower/);
   });
@@ -51,14 +71,25 @@ test("members", async (t) => {
     assert.equal(named.reason, "asked for by name");
   });
 
-  await t.test("one endpoint that refuses the connection is a row with the reason, and the rest is served", async () => {
-    const found = await etcdBackupJson<Members>(["members", ...etcdFlags(cluster, [...cluster.endpoints, "https://127.0.0.1:1"]), "--user", "root"], env);
-    assert.match(found.members.find((m) => m.endpoint === "https://127.0.0.1:1")?.error ?? "", /connection refused/);
-    assert.notEqual(found.snapshotFrom, null);
-  });
+  await t.test(
+    "one endpoint that refuses the connection is a row with the reason, and the rest is served",
+    async () => {
+      const found = await etcdBackupJson<Members>(
+        ["members", ...etcdFlags(cluster, [...cluster.endpoints, "https://127.0.0.1:1"]), "--user", "root"],
+        env,
+      );
+      assert.match(
+        found.members.find((m) => m.endpoint === "https://127.0.0.1:1")?.error ?? "",
+        /connection refused/,
+      );
+      assert.notEqual(found.snapshotFrom, null);
+    },
+  );
 
   await t.test("a wrong password is refused by every member, named so, and never printed", async () => {
-    const { code, stdout, stderr } = await etcdBackup(["members", ...flags], { ETCDCTL_PASSWORD: "wrong-hunter2" });
+    const { code, stdout, stderr } = await etcdBackup(["members", ...flags], {
+      ETCDCTL_PASSWORD: "wrong-hunter2",
+    });
     assert.equal(code, 1);
     assert.match(stdout, /authentication.*refused/);
     assert.doesNotMatch(stdout + stderr, /hunter2/);
@@ -69,7 +100,13 @@ test("members", async (t) => {
     const other = await createAuthority("somebody else's CA");
     const caFile = join(dir.path, "ca.crt");
     await writeFile(caFile, other.caPem);
-    const { code, stdout, stderr } = await etcdBackup(["members", "--endpoints", cluster.endpoints.join(","), "--cacert", caFile]);
+    const { code, stdout, stderr } = await etcdBackup([
+      "members",
+      "--endpoints",
+      cluster.endpoints.join(","),
+      "--cacert",
+      caFile,
+    ]);
     assert.equal(code, 1);
     assert.match(stdout, /TLS failed/);
     assert.match(stderr, /no(ne)? of 3 endpoints answers/);
@@ -86,17 +123,20 @@ test("members", async (t) => {
     await learner.kill();
   });
 
-  await t.test("a paused member is reported as silent within the command timeout, and another is chosen", async () => {
-    const paused = cluster.members.find((m) => m.name === followers[0]);
-    paused?.pause();
-    try {
-      const found = await etcdBackupJson<Members>(["members", ...flags, "--command-timeout", "1s"], env);
-      assert.match(found.members.find((m) => m.name === paused?.name)?.error ?? "", /no answer in time/);
-      assert.equal(found.snapshotFrom?.name, followers[1]);
-    } finally {
-      paused?.resume();
-    }
-  });
+  await t.test(
+    "a paused member is reported as silent within the command timeout, and another is chosen",
+    async () => {
+      const paused = cluster.members.find((m) => m.name === followers[0]);
+      paused?.pause();
+      try {
+        const found = await etcdBackupJson<Members>(["members", ...flags, "--command-timeout", "1s"], env);
+        assert.match(found.members.find((m) => m.name === paused?.name)?.error ?? "", /no answer in time/);
+        assert.equal(found.snapshotFrom?.name, followers[1]);
+      } finally {
+        paused?.resume();
+      }
+    },
+  );
 });
 
 test("a NOSPACE alarm is shown, and does not stand in the way of a snapshot", async () => {

@@ -26,13 +26,21 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
     await using s3 = await startS3();
     await s3.createBucket("backups");
     const store = s3Store(s3, "backups", "clusters/eu");
-    await using cluster = await startEtcd({ minor, members: 3, tls: true, auth: { username: "root", password: "pass-word" } });
+    await using cluster = await startEtcd({
+      minor,
+      members: 3,
+      tls: true,
+      auth: { username: "root", password: "pass-word" },
+    });
     const env = { ...store.env, ETCDCTL_PASSWORD: "pass-word" };
     for (let i = 0; i < 20; i += 1) await cluster.etcdctl(["put", `/app/key-${i}`, `value ${i}`]);
     await cluster.etcdctl(["del", "/app/key-3"]);
     const keys = await cluster.etcdctl(["get", "/app/", "--prefix"]);
 
-    const saved = await etcdBackupJson<Saved>(["save", "--store", store.url, "--cluster-name", "prod", ...etcdFlags(cluster), "--user", "root"], env);
+    const saved = await etcdBackupJson<Saved>(
+      ["save", "--store", store.url, "--cluster-name", "prod", ...etcdFlags(cluster), "--user", "root"],
+      env,
+    );
     assert.equal(saved.member.isLeader, false);
     assert.equal(saved.hashKV?.membersCompared.length, 3);
     assert.equal(saved.stored.proof, "FullObjectCRC32C");
@@ -51,7 +59,10 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
     // etcdutl's own status, and ours of the same file, of the manifest, and in the custom numbers of 3.4 to 3.6.
     const theirs: unknown = JSON.parse(await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]));
     const ours = await etcdBackupJson<Record<string, unknown>>(["status", file]);
-    const recorded = await etcdBackupJson<Record<string, unknown>>(["status", saved.name, "--store", store.url], store.env);
+    const recorded = await etcdBackupJson<Record<string, unknown>>(
+      ["status", saved.name, "--store", store.url],
+      store.env,
+    );
     for (const [key, value] of Object.entries(theirs as object)) {
       assert.equal(ours[key], value, `${key} of the file`);
       assert.equal(recorded[key], value, `${key} of the manifest`);
@@ -68,12 +79,24 @@ test("the fetched file is what etcdctl snapshot save writes: database, then its 
   await using dir = await tempDir("fetch");
   const url = `file://${dir.path}/store`;
   await mkdir(join(dir.path, "store"));
-  const saved = await etcdBackupJson<Saved>(["save", "--store", url, "--cluster-name", "lab", ...etcdFlags(cluster), "--compression", "none"]);
+  const saved = await etcdBackupJson<Saved>([
+    "save",
+    "--store",
+    url,
+    "--cluster-name",
+    "lab",
+    ...etcdFlags(cluster),
+    "--compression",
+    "none",
+  ]);
   const file = join(dir.path, "ours.db");
   assert.equal((await etcdBackup(["fetch", `${url}/lab/${saved.name}`, "-o", file])).code, 0);
   const bytes = await readFile(file);
   assert.equal(bytes.length, saved.snapshot.totalSizeBytes + 32);
-  assert.equal(createHash("sha256").update(bytes.subarray(0, -32)).digest("hex"), bytes.subarray(-32).toString("hex"));
+  assert.equal(
+    createHash("sha256").update(bytes.subarray(0, -32)).digest("hex"),
+    bytes.subarray(-32).toString("hex"),
+  );
   assert.equal(bytes.subarray(-32).toString("hex"), saved.snapshot.sha256);
   const theirs = join(dir.path, "theirs.db");
   await cluster.etcdctl(["snapshot", "save", theirs]);
@@ -92,7 +115,14 @@ test("a stored backup that was damaged is listed, refused by verify with exit co
   await using dir = await tempDir("damage");
   const url = `file://${dir.path}/store`;
   await mkdir(join(dir.path, "store"));
-  const saved = await etcdBackupJson<Saved>(["save", "--store", url, "--cluster-name", "lab", ...etcdFlags(cluster)]);
+  const saved = await etcdBackupJson<Saved>([
+    "save",
+    "--store",
+    url,
+    "--cluster-name",
+    "lab",
+    ...etcdFlags(cluster),
+  ]);
   const object = join(dir.path, "store", saved.stored.object);
   const whole = await readFile(object);
 
@@ -128,10 +158,20 @@ test("errors say what, where and what to do, with the exit code of their kind", 
     ["no store", ["save", "--cluster-name", "lab", ...etcd], 2, /ETCD_BACKUP_STORE/],
     ["no endpoint", ["save", "--store", url, "--cluster-name", "lab"], 2, /ETCDCTL_ENDPOINTS/],
     ["an unknown store scheme", ["list", "--store", "gs://bucket"], 2, /s3:\/\//],
-    ["a missing certificate file", ["members", ...etcd, "--cacert", "/nonexistent"], 2, /\/nonexistent cannot be read/],
+    [
+      "a missing certificate file",
+      ["members", ...etcd, "--cacert", "/nonexistent"],
+      2,
+      /\/nonexistent cannot be read/,
+    ],
     ["a missing snapshot file", ["status", join(dir.path, "no.db")], 3, /no such file/],
     ["a backup that is not there", ["verify", "latest", "--store", url], 3, /no backup/],
-    ["an etcd that does not answer", ["save", "--store", url, "--cluster-name", "lab", "--endpoints", "http://127.0.0.1:1"], 1, /connection refused/],
+    [
+      "an etcd that does not answer",
+      ["save", "--store", url, "--cluster-name", "lab", "--endpoints", "http://127.0.0.1:1"],
+      1,
+      /connection refused/,
+    ],
     ["an unknown command", ["backup"], 2, /unknown command/],
   ];
   for (const [name, args, code, message] of cases) {
@@ -164,7 +204,15 @@ async function restoreAndStart(minor: EtcdMinor, snapshot: string, directory: st
   const tool = await binary(minor === "3.4" ? "etcdctl" : "etcdutl", minor);
   await runOrThrow(
     tool,
-    ["snapshot", "restore", snapshot, "--name=m1", `--data-dir=${dataDir}`, `--initial-cluster=m1=${peer}`, `--initial-advertise-peer-urls=${peer}`],
+    [
+      "snapshot",
+      "restore",
+      snapshot,
+      "--name=m1",
+      `--data-dir=${dataDir}`,
+      `--initial-cluster=m1=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+    ],
     { env: { ETCDCTL_API: "3" } },
   );
   const endpoint = `http://127.0.0.1:${clientPort}`;
@@ -182,7 +230,12 @@ async function restoreAndStart(minor: EtcdMinor, snapshot: string, directory: st
   const etcdctl = await binary("etcdctl", minor);
   const moved = stack.move();
   return {
-    etcdctl: (args: string[]) => runOrThrow(etcdctl, [`--endpoints=${endpoint}`, "--dial-timeout=15s", "--command-timeout=20s", ...args], { env: { ETCDCTL_API: "3" } }),
+    etcdctl: (args: string[]) =>
+      runOrThrow(
+        etcdctl,
+        [`--endpoints=${endpoint}`, "--dial-timeout=15s", "--command-timeout=20s", ...args],
+        { env: { ETCDCTL_API: "3" } },
+      ),
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 }

@@ -67,12 +67,14 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
       }
     });
 
-    it("wrong region", async () => {
-      await using store = createS3Store({ ...optionsFor(server, "there"), region: "mars-north-1" });
-      const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
-      assert.match(error.message, /mars-north-1/);
-      assert.match(error.hint ?? "", /us-east-1/);
-    });
+    // MinIO takes any region when it was given none itself.
+    if (kind === "versitygw")
+      it("wrong region", async () => {
+        await using store = createS3Store({ ...optionsFor(server, "there"), region: "mars-north-1" });
+        const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
+        assert.match(error.message, /mars-north-1/);
+        assert.match(error.hint ?? "", /us-east-1/);
+      });
 
     it("the right things work, by URL and environment", async () => {
       const url = `s3://there/by/url?endpoint=${encodeURIComponent(server.endpoint)}&pathStyle=true`;
@@ -122,7 +124,7 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
       }
     });
 
-    it("an object lock that forbids removing is told as such, not as success", async () => {
+    it("in a bucket with object lock, what was removed is not seen any more", async () => {
       await server.createBucket("forever", { objectLock: true });
       await using store = createS3Store(optionsFor(server, "forever"));
       await store.put("a", [Buffer.from("x")], { signal });

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { crc32c } from "@node-rs/crc32";
+import { crcBase64, crcHex, crcHexOfBase64 } from "./checksum.ts";
+
+it("the CRC-32C of 123456789 is that of RFC 3720, in hex and as S3 writes it", () => {
+  const crc = crc32c("123456789");
+  assert.equal(crcHex(crc), "e3069283");
+  assert.equal(crcBase64(crc), "4waSgw==");
+  assert.equal(crcHexOfBase64("4waSgw=="), "e3069283");
+});
+
+it("a small CRC keeps its leading zeros", () => {
+  assert.equal(crcHex(0xab), "000000ab");
+  assert.equal(crcHexOfBase64(crcBase64(0xab)), "000000ab");
+});
+
+it("what is no CRC-32C of a whole object is none", () => {
+  for (const text of [undefined, "", "4waSgw==-3", "4waSgw", "AAAAAAAAAAA="])
+    assert.equal(crcHexOfBase64(text), undefined);
+});
