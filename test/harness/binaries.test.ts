@@ -144,7 +144,9 @@ describe("a binary that is nowhere", () => {
   });
 
   for (const signal of ["SIGINT", "SIGKILL"] as const) {
-    it(`is built again, without waiting, after a build that ${signal} ended`, async () => {
+    it(`is built again, without waiting, after a build that ${signal} ended`, {
+      timeout: 20_000,
+    }, async () => {
       await using host = await emptyHost();
       // Tells that it has begun by its output, then is in the middle for ever.
       await fakeGo(host.path, 'printf half > "$2"; echo begun > "$0.begun"; exec /bin/sleep 600');

@@ -7,34 +7,49 @@ import { describe, it } from "node:test";
 import { freePorts, run, runOrThrow, startProcess, tempDir } from "./process.ts";
 
 const node = process.execPath;
+/** A child that survives would hold its test for ever. */
+const guard = { timeout: 30_000 };
 
 describe("the environment of a child", () => {
-  it("has no proxy, CA bundle or cloud setting of the test machine", async () => {
-    const leaks = {
-      HTTPS_PROXY: "http://127.0.0.1:1",
-      no_proxy: "*",
-      SSL_CERT_FILE: "/nowhere",
-      AWS_CA_BUNDLE: "/nowhere",
-      NODE_EXTRA_CA_CERTS: "/nowhere",
-      AWS_ACCESS_KEY_ID: "leaked",
-      ETCDCTL_ENDPOINTS: "leaked",
-      KUBECONFIG: "/nowhere",
-    };
-    const print = 'console.log(Object.keys(process.env).join("\\n"))';
-    const script = [
-      `const { run } = await import(${JSON.stringify(join(import.meta.dirname, "process.ts"))});`,
-      `const child = await run(process.execPath, ["-e", ${JSON.stringify(print)}], { env: { ADDED: "1" } });`,
-      `console.log(child.stdout);`,
-      print,
-    ].join("\n");
-    const both = await runOrThrow(node, ["--input-type=module", "-e", script], { env: leaks });
-    const names = both.split("\n");
+  const leaks = {
+    HTTPS_PROXY: "http://127.0.0.1:1",
+    no_proxy: "*",
+    SSL_CERT_FILE: "/nowhere",
+    AWS_CA_BUNDLE: "/nowhere",
+    NODE_EXTRA_CA_CERTS: "/nowhere",
+    AWS_ACCESS_KEY_ID: "leaked",
+    ETCDCTL_ENDPOINTS: "leaked",
+    KUBECONFIG: "/nowhere",
+  };
+  const print = 'console.log(Object.keys(process.env).join("\\n"))';
+
+  /** The variables a program that uses the harness has itself, or those its child has. */
+  async function variables(whose: "own" | "child"): Promise<string[]> {
+    const harness = JSON.stringify(join(import.meta.dirname, "process.ts"));
+    const child = `[process.execPath, ["-e", ${JSON.stringify(print)}], { env: { ADDED: "1" } }]`;
+    const ask = `console.log((await run(...${child})).stdout)`;
+    const script = `const { run } = await import(${harness}); ${whose === "own" ? print : ask};`;
+    const env = { ...leaks, SOME_SETTING: "1" };
+    return (await runOrThrow(node, ["--input-type=module", "-e", script], { env })).split("\n");
+  }
+
+  it("is an allow-list and what was asked for", async () => {
+    const names = await variables("child");
     assert.deepEqual(
-      names.filter((name) => name in leaks),
+      names.filter((name) => name in leaks || name === "SOME_SETTING"),
       [],
     );
     assert.ok(names.includes("ADDED"));
     assert.ok(names.includes("PATH"));
+  });
+
+  it("and of the tests themselves hold no proxy, CA bundle or credentials of the machine", async () => {
+    const names = await variables("own");
+    assert.deepEqual(
+      names.filter((name) => name in leaks),
+      [],
+    );
+    assert.ok(names.includes("SOME_SETTING"));
   });
 });
 
@@ -66,7 +81,7 @@ describe("a started process", () => {
     ["exit", undefined, { code: 3, signal: null }],
     ["throw", undefined, { code: 1, signal: null }],
   ] as const) {
-    it(`dies with its parent, and the parent's directories go, on ${signal ?? ending}`, async () => {
+    it(`dies with its parent, and the parent's directories go, on ${signal ?? ending}`, guard, async () => {
       await using server = createServer().listen(0, "127.0.0.1");
       await once(server, "listening");
       const address = server.address();
