@@ -60,7 +60,7 @@ test("what is put in for a page comes out again, in any order and beside pages w
         assert.equal(records.get(3 * i + 1), undefined);
         assert.ok(page !== undefined && record !== undefined);
         if (page.kind === "leaf" && record.kind === "leaf") {
-          const { kind, firstKey, lastKey, ...facts } = record;
+          const { kind: _, firstKey, lastKey, ...facts } = record;
           assert.deepEqual(facts, { ...page.facts });
           assert.equal(textOf(firstKey), Buffer.from(page.first).toString("hex"));
           assert.equal(textOf(lastKey), Buffer.from(page.last).toString("hex"));

@@ -101,7 +101,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
         (b) =>
           b.spec.storeRef.name === store?.metadata.name &&
           b.metadata.namespace === store.metadata.namespace &&
-          !finished(b),
+          (!finished(b) || b.metadata.deletionTimestamp !== undefined),
       );
     });
   }

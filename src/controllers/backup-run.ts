@@ -86,7 +86,7 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
         });
       } catch (error) {
         if (late.aborted && !cancelled.aborted) {
-          throw new OperatorError("Timeout", `not finished within ${spec.timeoutSeconds} s`, {
+          throw new OperatorError("Timeout", "stopped when the time was up", {
             hint: "raise spec.timeoutSeconds, or see what is slow in the events",
             cause: error,
           });

@@ -152,7 +152,14 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
     };
   }
   const at = new Date(now.getTime() + Math.min(firstDelayMs * 2 ** (attempts - 1), longestDelayMs));
-  return { do: "retry", at: at < deadline ? at : deadline, error };
+  // An attempt that begins at the deadline could only time out, and would hide why the others failed.
+  if (at >= deadline)
+    return {
+      do: "fail",
+      reason: "TimedOut",
+      message: `no time is left for another attempt within ${spec.timeoutSeconds} s; the last: ${withHint(error)}`,
+    };
+  return { do: "retry", at, error };
 }
 
 /** When the run has to have ended, all attempts together. */

@@ -144,7 +144,13 @@ async function refusalOf(answer: HttpAnswer): Promise<ApiStatusError> {
 }
 
 function decode(answer: HttpAnswer, text: string): unknown {
-  return answer.headers["content-type"]?.includes("json") === true ? JSON.parse(text) : text;
+  if (answer.headers["content-type"]?.includes("json") !== true) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own error would quote the answer, which may be a Secret.
+    throw new Error("the answer is not the JSON that it says it is");
+  }
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -3,6 +3,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
+import { inspect } from "node:util";
+import { OperatorError } from "../core/errors.ts";
+import { openConnection } from "./connection.ts";
 import { loadKubeConfig } from "./kube-config.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "kubeconfig-"));
@@ -85,10 +88,26 @@ describe("a person is told", () => {
   });
 
   test("that a file is missing, or is no kubeconfig", async () => {
-    const garbage = await file("garbage", "}{");
+    const garbage = await file("garbage", "users: [{token: s3cret}\n  }{");
     const empty = await file("empty", "");
     for (const kubeconfig of [join(directory, "missing"), garbage, empty]) {
-      await assert.rejects(serverOf({ kubeconfig }), { code: "InvalidConfiguration" });
+      await assert.rejects(serverOf({ kubeconfig }), (error) => {
+        assert.ok(error instanceof OperatorError && error.code === "InvalidConfiguration");
+        assert.ok(!inspect(error).includes("s3cret"));
+        return true;
+      });
     }
+  });
+
+  test("that a file which the kubeconfig names is missing", async () => {
+    const users = [{ name: "u", user: { "client-certificate": "missing.crt" } }];
+    const kubeconfig = await file("dangling", JSON.stringify({ ...JSON.parse(config("u")), users }));
+    await using connection = await openConnection({ kubeconfig });
+    const request = { method: "GET", path: "/", headers: {} } as const;
+    await assert.rejects(connection.exchange(request, new AbortController().signal), {
+      code: "InvalidConfiguration",
+      permanent: false,
+      message: /the credentials for https:\/\/u cannot be read: .*missing\.crt/,
+    });
   });
 });

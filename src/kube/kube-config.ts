@@ -49,9 +49,8 @@ export async function loadKubeConfig(
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new OperatorError("InvalidConfiguration", `the kubeconfig cannot be read: ${reason}`, {
-      cause: error,
-    });
+    // No cause: a parser's error may quote the file, and with it a token.
+    throw new OperatorError("InvalidConfiguration", `the kubeconfig cannot be read: ${reason}`);
   }
   return { config, cluster: chooseCluster(config, source.context, from) };
 }

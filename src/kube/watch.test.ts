@@ -132,13 +132,13 @@ function identity({ metadata }: ConfigMap): string {
 }
 
 /** What somebody who believes the watch holds; throws for what contradicts itself. */
-function believer(server: WatchSource) {
+function believer(server: WatchSource, limit: AbortSignal) {
   const stopping = new AbortController();
   const objects = new Map<string, ConfigMap>();
   const told: string[] = [];
   let wake = Promise.withResolvers<void>();
   const ended = (async () => {
-    const options = { signal: stopping.signal, backoff: { baseMs: 0, maxMs: 0 } };
+    const options = { signal: AbortSignal.any([stopping.signal, limit]), backoff: { baseMs: 0, maxMs: 0 } };
     for await (const event of watch(server, configMaps, options)) {
       told.push(event.type === "synced" ? "synced" : `${event.type} ${event.object.metadata.name}`);
       if (event.type === "set") {
@@ -171,11 +171,11 @@ function believer(server: WatchSource) {
 }
 
 describe("a watch", () => {
-  test("says that an object has gone before another one takes its name", async () => {
+  test("says that an object has gone before another one takes its name", async (t) => {
     const server = new FakeServer();
     server.set("a");
     server.endings.push({ how: "reset", after: 0 });
-    await using it = believer(server);
+    await using it = believer(server, t.signal);
     await it.agreesWith(server);
     server.remove("a");
     server.set("a");
@@ -188,10 +188,10 @@ describe("a watch", () => {
   });
 
   for (const how of ["close", "reset", "garbage", "half", "error"] as const) {
-    test(`goes on from the last event after ${how}, without a new list`, async () => {
+    test(`goes on from the last event after ${how}, without a new list`, async (t) => {
       const server = new FakeServer();
       server.endings.push({ how, after: 1 }, { how, after: 1 });
-      await using it = believer(server);
+      await using it = believer(server, t.signal);
       for (const name of ["a", "b", "c", "d"]) server.set(name);
       await it.agreesWith(server);
       assert.equal(server.lists, 1);
@@ -205,10 +205,10 @@ describe("a watch", () => {
   }
 
   for (const how of ["garbage", "error"] as const) {
-    test(`begins anew when it meets ${how} at the same place again and again`, async () => {
+    test(`begins anew when it meets ${how} at the same place again and again`, async (t) => {
       const server = new FakeServer();
       for (let n = 0; n < 4; n += 1) server.endings.push({ how, after: 0 });
-      await using it = believer(server);
+      await using it = believer(server, t.signal);
       await it.agreesWith(server);
       while (server.watches < 5) await new Promise((resolve) => setImmediate(resolve));
       server.set("a");
@@ -217,18 +217,18 @@ describe("a watch", () => {
     });
   }
 
-  test("lists again after an ERROR event of 410", async () => {
+  test("lists again after an ERROR event of 410", async (t) => {
     const server = new FakeServer();
     server.endings.push({ how: "expired", after: 1 });
-    await using it = believer(server);
+    await using it = believer(server, t.signal);
     server.set("a");
     server.set("b");
     await it.agreesWith(server);
     while (server.lists < 2) await new Promise((resolve) => setImmediate(resolve));
   });
 
-  test("ends without an error when the signal fires", async () => {
-    const it = believer(new FakeServer());
+  test("ends without an error when the signal fires", async (t) => {
+    const it = believer(new FakeServer(), t.signal);
     await it[Symbol.asyncDispose]();
   });
 });
@@ -243,12 +243,12 @@ const steps = fc.array(
   { maxLength: 40 },
 );
 
-test("whatever breaks, in the end it has told the state of the server", async () => {
+test("whatever breaks, in the end it has told the state of the server", async (t) => {
   await fc.assert(
     fc.asyncProperty(endings, steps, async (broken, changes) => {
       const server = new FakeServer();
       server.endings.push(...broken);
-      await using it = believer(server);
+      await using it = believer(server, t.signal);
       for (const change of changes) {
         if (change.do === "set") server.set(change.name);
         else if (change.do === "remove") server.remove(change.name);

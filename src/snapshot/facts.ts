@@ -29,7 +29,8 @@ export interface SnapshotMember {
 export interface SnapshotAlarm {
   /** Hex; "0" when no one member is to blame. */
   memberID: string;
-  alarm: "NOSPACE" | "CORRUPT" | string;
+  /** NOSPACE or CORRUPT; another one as `alarm 3`. */
+  alarm: string;
 }
 
 /** Gathers the facts of one database from the pairs of its small buckets. */

@@ -251,6 +251,23 @@ describe("tree", () => {
     assert.ok(reading.violations.some((v) => /not in strictly ascending order/.test(v.message)));
   });
 
+  test("keys out of order within a run of pages are a violation", () => {
+    const value = keyValue({ key: "a", value: Buffer.alloc(2000) });
+    for (const mains of [
+      [2, 4, 3],
+      [3, 2, 4],
+      [2, 3, 3],
+    ]) {
+      const pairs = mains.map((main) => ({ key: revisionKey(main), value }));
+      const users = mains.map((main) => ({ key: Buffer.alloc(3000, String(main)), value: Buffer.alloc(10) }));
+      for (const buckets of [{ key: pairs }, { authUsers: users }]) {
+        const reading = readWhole(bytesOf(writeBolt({ pageSize, buckets, minPairs: 3 })));
+        assert.ok(reading.violations.some((v) => /not in strictly ascending order/.test(v.message)));
+        assert.equal(reading.status, undefined);
+      }
+    }
+  });
+
   test("leaves out of order are violations of their parents' bounds", () => {
     const children = file.runs.get(branch)?.bytes;
     assert.ok(children !== undefined);

@@ -92,6 +92,7 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
   let read = 0;
   let proved: Proved | undefined;
   let failure: unknown;
+  let handedOver = false;
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
     try {
@@ -100,7 +101,9 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         crc = crc32c(chunk, crc);
         read += chunk.length;
         onProgress(Math.min(read, source.totalBytes), source.totalBytes);
+        handedOver = true;
         yield chunk;
+        handedOver = false;
       }
       const { sha256, dbBytes, trailer: verdict } = trailer.finish();
       if (verdict !== "valid") throw disagree(`the SHA-256 trailer is ${verdict}`);
@@ -108,7 +111,8 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         throw disagree(`${dbBytes} bytes came of ${source.totalBytes} announced`);
       proved = { status: soundStatus(reader.finish()), sha256, crc32c: hex8(crc) };
     } catch (error) {
-      failure = error;
+      // A stage behind that fails throws into the yield: that is its failure, not ours.
+      if (!handedOver) failure = error;
       throw error;
     }
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import events from "node:events";
 import { describe, it } from "node:test";
 import { OperatorError } from "../core/errors.ts";
 import { abortError, interruptible, lingering } from "./interruptible.ts";
@@ -52,8 +53,7 @@ describe("interruptible", () => {
   it("lets go of the signal when it has ended", async () => {
     const stop = new AbortController();
     await Array.fromAsync(interruptible([1], stop.signal));
-    const { getEventListeners } = await import("node:events");
-    assert.equal(getEventListeners(stop.signal, "abort").length, 0);
+    assert.equal(events.getEventListeners(stop.signal, "abort").length, 0);
   });
 });
 

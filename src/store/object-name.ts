@@ -35,8 +35,9 @@ export function checkObjectName(name: string): void {
 
 /** Throws InvalidConfiguration unless `prefix` is the beginning of some name, or empty. */
 export function checkPrefix(prefix: string): void {
-  const fault = prefix === "" ? undefined : faultOf(prefix.endsWith("/") ? `${prefix}x` : prefix);
-  if (fault === undefined || prefix === ".") return;
+  const completed = /[/.]$/.test(prefix) ? `${prefix}x` : prefix;
+  const fault = prefix === "" ? undefined : faultOf(completed);
+  if (fault === undefined) return;
   throw new OperatorError(
     "InvalidConfiguration",
     `${JSON.stringify(prefix)} cannot be the beginning of an object's name: ${fault}`,

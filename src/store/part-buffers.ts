@@ -33,11 +33,16 @@ export function createPartBuffers(options: { limit: number; allocate?: Allocate 
 
 async function turn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const onAbort = () => reject(abortError(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    waiting.push(() => {
+    const called = () => {
       signal.removeEventListener("abort", onAbort);
       resolve();
-    });
+    };
+    const onAbort = () => {
+      // Else a buffer would be offered to somebody who has gone.
+      waiting.splice(waiting.indexOf(called), 1);
+      reject(abortError(signal));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    waiting.push(called);
   });
 }

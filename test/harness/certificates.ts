@@ -1,5 +1,5 @@
 // oxlint-disable-next-line import/no-unassigned-import -- must run before the library is loaded
-import "./reflect-metadata.ts";
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import {

@@ -12,6 +12,8 @@ export interface BoltOptions {
   buckets: Record<string, readonly Pair[]>;
   /** Small buckets lie within their parent's page, as bbolt does it. true when not given. */
   inline?: boolean;
+  /** A page takes this many pairs before it is called full, over as many pages as they need; 2 when not given. */
+  minPairs?: number;
   /** Write the free list; pages skipped by `gap` are on it. */
   freelist?: boolean;
   /** Pages left unused before a run of `size` pages is placed at `next`; 0 when not given. */
@@ -33,7 +35,7 @@ const noFreelist = 0xffffffffffffffffn;
 
 /** Lays out buckets as bbolt would, without its code: leaves filled in order, branches above them, metas last. */
 export function writeBolt(options: BoltOptions): BoltFile {
-  const { pageSize, gap = () => 0, inline = true } = options;
+  const { pageSize, gap = () => 0, inline = true, minPairs = 2 } = options;
   const runs: BoltFile["runs"] = new Map();
   const unused: number[] = [];
   let next = 2;
@@ -51,12 +53,12 @@ export function writeBolt(options: BoltOptions): BoltFile {
   }
 
   function tree(pairs: readonly LeafPair[]): number {
-    let level = split(pairs, pageSize, (pair) => 16 + pair.key.length + pair.value.length).map((group) => ({
+    let level = split(pairs, { pageSize, least: minPairs }, (pair) => 16 + pair.key.length + pair.value.length).map((group) => ({
       key: group[0]?.key ?? Buffer.alloc(0),
       page: place("leaf", leafSize(group), (bytes) => writeLeaf(bytes, group)),
     }));
     while (level.length > 1) {
-      level = split(level, pageSize, (child) => 16 + child.key.length).map((group) => ({
+      level = split(level, { pageSize, least: 2 }, (child) => 16 + child.key.length).map((group) => ({
         key: group[0]?.key ?? Buffer.alloc(0),
         page: place("branch", branchSize(group), (bytes) => writeBranch(bytes, group)),
       }));
@@ -173,13 +175,13 @@ function varint(value: number): Buffer {
 type LeafPair = Pair & { flags?: number };
 type Child = { key: Uint8Array; page: number };
 
-/** Groups of at least two that fit a page; one empty group when there is nothing. */
-function split<T>(items: readonly T[], pageSize: number, sizeOf: (item: T) => number): T[][] {
+/** Groups that fit a page, or of the least number; one empty group when there is nothing. */
+function split<T>(items: readonly T[], limits: { pageSize: number; least: number }, sizeOf: (item: T) => number): T[][] {
   const groups: T[][] = [[]];
   let size = 16;
   for (const item of items) {
     const group = groups.at(-1) ?? [];
-    if (group.length >= 2 && size + sizeOf(item) > pageSize) {
+    if (group.length >= limits.least && size + sizeOf(item) > limits.pageSize) {
       groups.push([item]);
       size = 16 + sizeOf(item);
     } else {

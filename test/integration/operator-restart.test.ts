@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { access, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { etcdBackup, etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
+import {
+  type Bench,
+  conditionOf,
+  eventually,
+  fillTwoParts,
+  type Operator,
+  startBench,
+  startOperator,
+} from "./operator.fixture.ts";
+import type { Seen } from "./store-fault-proxy.ts";
+
+describe("a backup outlives the operator that began it", () => {
+  let bench: Bench;
+
+  before(async () => {
+    bench = await startBench();
+    await fillTwoParts(bench.etcd);
+  });
+  after(async () => {
+    bench.s3.resume();
+    bench.api.resume();
+    await bench[Symbol.asyncDispose]();
+  });
+
+  const isPart = ({ operation }: Seen) => operation === "Part";
+  const isManifest = ({ operation, url }: Seen) => operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
+
+  /** An operator with a store of this name, probed: what comes next is the backup's own. */
+  async function operatorWithStore(store: string, args: string[] = []): Promise<Operator> {
+    const operator = await startOperator(bench.api, { args });
+    await bench.addStore(store);
+    await bench.kube.wait(`etcdbackupstore/${store}`, "condition=Ready");
+    return operator;
+  }
+
+  /** The questions after every fault: one backup, that verifies, and nothing beside it. */
+  async function holdsOneBackup(store: string): Promise<void> {
+    const { url, env } = s3Store(bench.s3, store);
+    const [manifest, ...more] = await bench.manifests(store);
+    assert.deepEqual(more, [], "one backup");
+    assert.equal((await bench.kube.backup(store)).status.artifact?.name, manifest);
+    assert.equal((await bench.objects(store)).length, 2, "data and manifest");
+    assert.deepEqual(await bench.unfinished(store), []);
+    const listed = await etcdBackupJson<{ name: string }[]>(["list", "--store", url], env);
+    assert.deepEqual(
+      listed.map(({ name }) => name),
+      [manifest],
+    );
+    const verified = await etcdBackup(["verify", "latest", "--store", url], env);
+    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+  }
+
+  it("killed in the middle of the upload: the next operator sweeps it and makes the backup", async () => {
+    const operator = await operatorWithStore("killed");
+    const part = bench.hold(isPart, () => bench.s3.pause());
+    await bench.kube.apply(bench.backupObject("killed", "killed"));
+    await part.reached;
+    await operator.process.kill();
+    bench.s3.resume();
+    part.release();
+    assert.equal((await bench.unfinished("killed")).length, 1, "the crash left an upload");
+    const left = await bench.kube.backup("killed");
+    assert.equal(left.status.attempts, 1);
+    assert.equal(conditionOf(left, "Finished")?.status, "False");
+
+    await using _next = await startOperator(bench.api);
+    await bench.kube.wait("etcdbackup/killed", "condition=Succeeded");
+    assert.equal((await bench.kube.backup("killed")).status.attempts, 2);
+    await holdsOneBackup("killed");
+    const reasons = (await bench.kube.events("killed")).map(({ reason }) => reason);
+    assert.ok(reasons.includes("OperatorRestarted"), reasons.join());
+  });
+
+  it("killed after the manifest was written: the next operator adopts the backup, and makes no second", async () => {
+    const operator = await operatorWithStore("adopted");
+    // From before the manifest on, no status can be written.
+    const manifest = bench.hold(isManifest, () => bench.api.pause());
+    await bench.kube.apply(bench.backupObject("adopted", "adopted"));
+    await manifest.reached;
+    manifest.release();
+    const folder = join(bench.s3.rootDir, "adopted", "prod");
+    await eventually("the manifest is in the bucket", async () =>
+      (await readdir(folder)).some((name) => name.endsWith(".json")),
+    );
+    await operator.process.kill();
+    bench.api.resume();
+    const before = await bench.objects("adopted");
+    assert.equal(before.length, 2);
+    assert.notEqual(conditionOf(await bench.kube.backup("adopted"), "Finished")?.status, "True");
+
+    await using _next = await startOperator(bench.api);
+    await bench.kube.wait("etcdbackup/adopted", "condition=Succeeded");
+    const { status } = await bench.kube.backup("adopted");
+    assert.equal(status.attempts, 1);
+    assert.notEqual(status.snapshot?.revision, undefined);
+    assert.notEqual(status.member?.name, undefined);
+    assert.deepEqual(await bench.objects("adopted"), before);
+    await holdsOneBackup("adopted");
+  });
+
+  it("killed in the last attempt that it may make: it fails with a reason", async () => {
+    const operator = await operatorWithStore("last");
+    const part = bench.hold(isPart);
+    await bench.kube.apply(bench.backupObject("last", "last", { backoffLimit: 0 }));
+    await part.reached;
+    await operator.process.kill();
+    part.release();
+    await using _next = await startOperator(bench.api);
+    await bench.kube.wait("etcdbackup/last", "condition=Finished");
+    const succeeded = conditionOf(await bench.kube.backup("last"), "Succeeded");
+    assert.equal(succeeded?.status, "False");
+    assert.equal(succeeded?.reason, "BackoffLimitExceeded");
+    assert.match(succeeded?.message ?? "", /the operator stopped in the middle of the attempt/);
+    assert.deepEqual(await bench.unfinished("last"), []);
+    assert.deepEqual(await bench.objects("last"), []);
+  });
+
+  it("SIGTERM in the middle of the upload: it tidies up and exits 0, and the next one makes the backup", async () => {
+    const operator = await operatorWithStore("stopped");
+    const part = bench.hold(isPart);
+    await bench.kube.apply(bench.backupObject("stopped", "stopped"));
+    await part.reached;
+    operator.process.signal("SIGTERM");
+    // Kubernetes waits for 30 s; nothing here has to be waited for.
+    await eventually("the operator ends", async () => !operator.process.running, 8);
+    assert.deepEqual(await operator.process.exited, { code: 0, signal: null });
+    part.release();
+    assert.deepEqual(await bench.unfinished("stopped"), []);
+    assert.deepEqual(await bench.objects("stopped"), []);
+    assert.match(operator.process.output(), /"msg":"stopped"/);
+
+    await using _next = await startOperator(bench.api);
+    await bench.kube.wait("etcdbackup/stopped", "condition=Succeeded");
+    assert.equal((await bench.kube.backup("stopped")).status.attempts, 2);
+    await holdsOneBackup("stopped");
+  });
+
+  it("the API server is killed in the middle of the upload: the backup is made, and its end is recorded", async () => {
+    await using _operator = await operatorWithStore("offline");
+    const part = bench.hold(isPart);
+    await bench.kube.apply(bench.backupObject("offline", "offline"));
+    await part.reached;
+    await bench.api.kill();
+    part.release();
+    const folder = join(bench.s3.rootDir, "offline", "prod");
+    await eventually("the manifest is in the bucket", async () => {
+      const names = await readdir(folder).catch(() => []);
+      return names.some((name) => name.endsWith(".json"));
+    });
+    await bench.api.start();
+    await bench.kube.wait("etcdbackup/offline", "condition=Succeeded");
+    assert.equal((await bench.kube.backup("offline")).status.attempts, 1);
+    await holdsOneBackup("offline");
+  });
+
+  it("with --max-concurrent-backups 1 the second of two says that it waits, and follows the first", async () => {
+    await using operator = await operatorWithStore("queue", ["--max-concurrent-backups", "1"]);
+    const part = bench.hold(isPart, () => bench.s3.pause());
+    await bench.kube.apply(bench.backupObject("queue", "queue"));
+    await part.reached;
+    await bench.kube.apply(bench.backupObject("queue-2", "queue"));
+    await bench.kube.wait(
+      "etcdbackup/queue-2",
+      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=waiting until one of the running backups has ended',
+    );
+    assert.equal(conditionOf(await bench.kube.backup("queue-2"), "Succeeded")?.reason, "Pending");
+    assert.match((await operator.get("/metrics"))?.body ?? "", /^etcd_backup_running 1$/m);
+    bench.s3.resume();
+    part.release();
+    await bench.kube.wait("etcdbackup/queue", "condition=Succeeded");
+    await bench.kube.wait("etcdbackup/queue-2", "condition=Succeeded");
+    assert.equal((await bench.manifests("queue")).length, 2);
+  });
+
+  it("a store that hangs ends the backup when its time is up, and leaves nothing behind", async () => {
+    await using _operator = await operatorWithStore("hangs");
+    const part = bench.hold(isPart);
+    await bench.kube.apply(bench.backupObject("hangs", "hangs", { timeoutSeconds: 10 }));
+    await part.reached;
+    await bench.kube.waitReason("etcdbackup/hangs", "Succeeded", "TimedOut");
+    part.release();
+    const { status } = await bench.kube.backup("hangs");
+    assert.equal(status.attempts, 1);
+    assert.equal(status.member?.name, "m0");
+    assert.deepEqual(await bench.unfinished("hangs"), []);
+    assert.deepEqual(await bench.objects("hangs"), []);
+  });
+
+  it("a store that is gone when the operator comes back does not keep the backup waiting for ever", async () => {
+    const operator = await operatorWithStore("vanished");
+    const part = bench.hold(isPart);
+    await bench.kube.apply(bench.backupObject("vanished", "vanished", { timeoutSeconds: 12 }));
+    await part.reached;
+    await operator.process.kill();
+    // Requests to this bucket are refused from now on.
+    part.release();
+    bench.network.fault = ({ url }) =>
+      url.startsWith("/vanished") ? { do: "answer", status: 403, code: "AccessDenied" } : undefined;
+    await using _next = await startOperator(bench.api);
+    await bench.kube.wait("etcdbackup/vanished", "condition=Finished");
+    bench.network.fault = () => undefined;
+    const succeeded = conditionOf(await bench.kube.backup("vanished"), "Succeeded");
+    assert.equal(succeeded?.status, "False");
+    assert.match(succeeded?.message ?? "", /AccessDenied|refused/);
+    await access(join(bench.s3.rootDir, "vanished"));
+  });
+});
