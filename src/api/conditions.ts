@@ -68,7 +68,7 @@ export const backupReasons = {
   Streaming:
     "The snapshot is being read from the member and written to the store; status.progress says how far.",
   Verifying:
-    "All bytes are stored; what the store holds is being proved before the manifest makes it a backup.",
+    "All bytes are read from the member; they are being stored and proved before the manifest makes them a backup.",
   Retrying: "An attempt failed for a reason that may pass; status.nextAttemptTime says when the next begins.",
   OperatorRestarted:
     "The operator stopped in the middle of an attempt; nothing of it counts, and the run is taken up again.",
@@ -80,7 +80,7 @@ export const backupReasons = {
   SnapshotFailed: "The member's stream broke off, stalled or announced something else than it sent.",
   UploadFailed: "The store did not take the data or the manifest.",
   VerificationFailed: "A digest, a total or the page structure disagreed; what was uploaded is not a backup.",
-  StoreNotReady: "The EtcdBackupStore is missing, ReadOnly or not Ready.",
+  StoreNotReady: "The EtcdBackupStore is missing or ReadOnly, or its bucket is not there.",
   InvalidConfiguration: "A setting, certificate or address cannot be used as it stands.",
   CredentialsNotFound: "A Secret, or a key in it, is not there.",
   Unauthorized: "etcd or the store refuses the credentials, or they lack a permission.",

@@ -52,7 +52,7 @@ const snapshot = {
     pairs: count("Key-value pairs in all buckets."),
     liveKeys: count("User keys that exist."),
     totalSizeBytes: count("Bytes of the database."),
-    size: text("The same for people, such as 1.2 GiB."),
+    size: text("The same for people, such as 1.2 GB."),
     sha256: text("SHA-256 of the database, 64 hex digits: etcd's own trailer, checked."),
     etcdVersion: text("Version of the etcd that made it."),
     clusterID: text("etcd's cluster ID, hex."),

@@ -3,7 +3,7 @@ import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
 import { reference } from "./references.ts";
 import { defineResource, type Resource } from "./resource.ts";
-import { immutable, matches } from "./rules.ts";
+import { immutable } from "./rules.ts";
 import type { ObjectSchema, Schema } from "./schema.ts";
 
 /** What one backup is made of, free of the rules that hold only once it exists. */
@@ -15,10 +15,11 @@ const properties = {
     minLength: 1,
     maxLength: 63,
     "x-kubernetes-validations": [
-      matches(
-        "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
-        "must be lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit",
-      ),
+      {
+        rule: "self.matches(r'^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$') && !self.contains('..')",
+        message:
+          "must be lower-case letters, digits, '-' or single '.', beginning and ending with a letter or digit",
+      },
     ],
   },
   etcd: etcdConnectionSchema,

@@ -179,7 +179,7 @@ export class PageRecords {
       this.#byte(byte);
       if (byte !== 0) continue;
       let run = 1;
-      while (run < 256 && at < to && bytes[at] === 0) {
+      while (run < 255 && at < to && bytes[at] === 0) {
         run++;
         at++;
       }

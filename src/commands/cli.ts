@@ -13,31 +13,57 @@ export async function run(argv: string[], host: NodeJS.Process): Promise<number>
     signal: stop.signal,
     now: () => new Date(),
   };
-  const received = listen(host, stop);
+  const signals = listen(host, stop);
+  const writing = watchOutput(host);
   const program = build(context);
-  try {
-    await program.parseAsync(argv, { from: "user" });
-    return 0;
-  } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    const error = asOperatorError(thrown);
-    report(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
-    return error.code === "Aborted" && received() === "SIGTERM" ? 143 : exitCode(error);
-  }
+  const code = await program.parseAsync(argv, { from: "user" }).then(
+    () => 0,
+    (thrown: unknown) => {
+      if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+      const error = asOperatorError(thrown);
+      report(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
+      return error.code === "Aborted" && signals.first() === "SIGTERM" ? 143 : exitCode(error);
+    },
+  );
+  signals.done();
+  return (await writing.ended()) || code !== 0 ? code : 1;
 }
 
-/** First signal: stop in good order. Second: at once. A closed pipe behind us is no error. */
-function listen(host: NodeJS.Process, stop: AbortController): () => NodeJS.Signals | undefined {
+/** First signal: stop in good order. Second, or when only a reader is waited for: at once. */
+function listen(
+  host: NodeJS.Process,
+  stop: AbortController,
+): { first: () => NodeJS.Signals | undefined; done: () => void } {
   let first: NodeJS.Signals | undefined;
+  let isDone = false;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     host.on(name, () => {
-      if (first !== undefined) host.exit(name === "SIGINT" ? 130 : 143);
+      if (first !== undefined || isDone) host.exit(name === "SIGINT" ? 130 : 143);
       first = name;
       stop.abort(new OperatorError("Aborted", "stopped by " + (name === "SIGINT" ? "Ctrl-C" : name)));
     });
   }
-  host.stdout.on("error", (error: NodeJS.ErrnoException) => host.exit(error.code === "EPIPE" ? 0 : 1));
-  return () => first;
+  return { first: () => first, done: () => void (isDone = true) };
+}
+
+/** A closed pipe behind us is no error; a full disk is. What a pipe could not yet hold is waited for at the end. */
+function watchOutput({ stdout, stderr }: NodeJS.Process): { ended: () => Promise<boolean> } {
+  let failure: NodeJS.ErrnoException | undefined;
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") failure ??= error;
+  });
+  stderr.on("error", () => {});
+  const flushed = (stream: NodeJS.WriteStream) =>
+    new Promise<void>((resolve) => void stream.write("", () => resolve()));
+  return {
+    async ended() {
+      await flushed(stdout);
+      if (failure !== undefined)
+        stderr.write(`etcd-backup: the result could not be written: ${failure.code ?? failure.message}\n`);
+      await flushed(stderr);
+      return failure === undefined;
+    },
+  };
 }
 
 function report(error: OperatorError, { stderr }: Context, withStack: boolean): void {
@@ -63,22 +89,21 @@ function build(context: Context): Command {
     })
     .showHelpAfterError("(see --help)")
     .exitOverride();
+  addEtcdVerbs(program, context);
+  addStoreVerbs(program, context);
+  addOperator(program, context);
+  return program;
+}
 
-  withEtcd(verb(program, "members", "show every member, and which one a snapshot would use and why"), context)
+function addEtcdVerbs(program: Command, context: Context): void {
+  withEtcd(verb(program, "members", "show every member, and which one a snapshot would use and why"))
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./members.ts")).members(command.optsWithGlobals(), context),
     );
 
-  withStore(
-    withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it"), context),
-    context,
-  )
-    .option(
-      "--cluster-name <name>",
-      "the cluster's name in the store",
-      context.env["ETCD_BACKUP_CLUSTER_NAME"],
-    )
+  withStore(withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it")))
+    .addOption(clusterName("the cluster's name in the store"))
     .addOption(
       new Option("--compression <kind>", "how the object is stored")
         .choices(["zstd", "none"])
@@ -94,9 +119,11 @@ function build(context: Context): Command {
     .action(async (_flags, command: Command) =>
       (await import("./save.ts")).save(command.optsWithGlobals(), context),
     );
+}
 
-  withStore(verb(program, "list", "show the backups in a store, newest first"), context)
-    .option("--cluster-name <name>", "only this cluster", context.env["ETCD_BACKUP_CLUSTER_NAME"])
+function addStoreVerbs(program: Command, context: Context): void {
+  withStore(verb(program, "list", "show the backups in a store, newest first"))
+    .addOption(clusterName("only this cluster"))
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./list.ts")).list(command.optsWithGlobals(), context),
@@ -104,7 +131,6 @@ function build(context: Context): Command {
 
   withBackup(
     verb(program, "status", "hash, revision, total keys and size, as `etcdutl snapshot status` gives them"),
-    context,
   )
     .addOption(outputFormat())
     .addHelpText("after", totalKeysHelp)
@@ -112,10 +138,7 @@ function build(context: Context): Command {
       (await import("./status.ts")).status(backup, command.optsWithGlobals(), context),
     );
 
-  withBackup(
-    verb(program, "verify", "read everything back; compare every digest and the page structure"),
-    context,
-  )
+  withBackup(verb(program, "verify", "read everything back; compare every digest and the page structure"))
     .addOption(outputFormat())
     .addHelpText("after", "\nExit code 0 only if the backup can be restored, 4 if anything disagrees.")
     .action(async (backup: string, _flags, command: Command) =>
@@ -124,22 +147,21 @@ function build(context: Context): Command {
 
   withBackup(
     verb(program, "fetch", "get the plain snapshot file, as `etcdctl snapshot save` would have written it"),
-    context,
   )
     .requiredOption("-o, --output <file>", "where to write it; never overwritten unless --force")
     .option("-f, --force", "replace the file if it exists")
     .action(async (backup: string, _flags, command: Command) =>
       (await import("./fetch.ts")).fetch(backup, command.optsWithGlobals(), context),
     );
+}
 
+function addOperator(program: Command, context: Context): void {
   verb(program, "operator", "run the controllers: what the Deployment runs")
-    .option("--kubeconfig <file>", "instead of the in-cluster configuration", context.env["KUBECONFIG"])
-    .option(
-      "--watch-namespaces <names>",
-      "only these namespaces, separated by commas",
-      context.env["WATCH_NAMESPACES"],
+    .option("--kubeconfig <file>", "instead of KUBECONFIG or the service account of the pod")
+    .addOption(
+      fromEnv("--watch-namespaces <names>", "only these namespaces, separated by commas", "WATCH_NAMESPACES"),
     )
-    .addOption(new Option("--max-concurrent-backups <count>", "snapshots that may run at once").default("2"))
+    .option("--max-concurrent-backups <count>", "snapshots that may run at once", "2")
     .option(
       "--host-path-namespaces <names>",
       "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default",
@@ -148,8 +170,6 @@ function build(context: Context): Command {
     .action(async (_flags, command: Command) =>
       (await import("./operator.ts")).operator(command.optsWithGlobals(), context),
     );
-
-  return program;
 }
 
 /** Commander copies settings to subcommands only where `command()` makes them. */
@@ -163,28 +183,39 @@ function outputFormat(): Option {
     .default("table");
 }
 
+/** An option that an environment variable may give as well; help names the variable and never shows its value. */
+function fromEnv(flags: string, description: string, variable: string): Option {
+  return new Option(flags, description).env(variable);
+}
+
 /** etcdctl's flags and environment. */
-function withEtcd(command: Command, { env }: Context): Command {
+function withEtcd(command: Command): Command {
   return command
-    .option(
-      "--endpoints <urls>",
-      "client URLs, separated by commas; the others are found through the member list",
-      env["ETCDCTL_ENDPOINTS"],
+    .addOption(
+      fromEnv(
+        "--endpoints <urls>",
+        "client URLs, separated by commas; the others are found through the member list",
+        "ETCDCTL_ENDPOINTS",
+      ),
     )
-    .option("--cacert <file>", "CA that signed the members' certificates", env["ETCDCTL_CACERT"])
-    .option("--cert <file>", "client certificate", env["ETCDCTL_CERT"])
-    .option("--key <file>", "key of the client certificate", env["ETCDCTL_KEY"])
+    .addOption(fromEnv("--cacert <file>", "CA that signed the members' certificates", "ETCDCTL_CACERT"))
+    .addOption(fromEnv("--cert <file>", "client certificate", "ETCDCTL_CERT"))
+    .addOption(fromEnv("--key <file>", "key of the client certificate", "ETCDCTL_KEY"))
     .option("--server-name <name>", "the name to expect in the members' certificates")
-    .option(
-      "--user <name[:password]>",
-      "etcd user; the password may come from ETCDCTL_PASSWORD",
-      env["ETCDCTL_USER"],
+    .addOption(fromEnv("--user <name[:password]>", "etcd user", "ETCDCTL_USER"))
+    .addOption(
+      fromEnv(
+        "--password <password>",
+        "better given by the variable: command lines are public",
+        "ETCDCTL_PASSWORD",
+      ),
     )
-    .option("--password <password>", "better given as ETCDCTL_PASSWORD: command lines are public")
-    .option(
-      "--command-timeout <duration>",
-      "for each call to a member, such as 5s or 1m",
-      env["ETCDCTL_COMMAND_TIMEOUT"] ?? "5s",
+    .addOption(
+      fromEnv(
+        "--command-timeout <duration>",
+        "for each call to a member, such as 5s or 1m",
+        "ETCDCTL_COMMAND_TIMEOUT",
+      ).default("5s"),
     )
     .addOption(
       new Option("--prefer <role>", "which kind of member to read from")
@@ -196,23 +227,24 @@ function withEtcd(command: Command, { env }: Context): Command {
     .option("--allow-without-quorum", "take the last snapshot of a cluster that has lost its quorum");
 }
 
-function withStore(command: Command, { env }: Context): Command {
-  return command.option(
-    "--store <url>",
-    "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///dir",
-    env["ETCD_BACKUP_STORE"],
+function clusterName(description: string): Option {
+  return fromEnv("--cluster-name <name>", description, "ETCD_BACKUP_CLUSTER_NAME");
+}
+
+function withStore(command: Command): Command {
+  return command.addOption(
+    fromEnv(
+      "--store <url>",
+      "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///dir",
+      "ETCD_BACKUP_STORE",
+    ),
   );
 }
 
-function withBackup(command: Command, context: Context): Command {
+function withBackup(command: Command): Command {
   return withStore(
     command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"),
-    context,
-  ).option(
-    "--cluster-name <name>",
-    "the cluster the backup belongs to",
-    context.env["ETCD_BACKUP_CLUSTER_NAME"],
-  );
+  ).addOption(clusterName("the cluster the backup belongs to"));
 }
 
 const totalKeysHelp = `

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { OperatorError } from "../core/errors.ts";
-import { findBackup } from "../snapshot/catalog.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import { describeFailures, readStored } from "../snapshot/stored.ts";
 import { openStore } from "../store/open-store.ts";
@@ -10,6 +9,7 @@ import { parseStoreUrl } from "../store/store-url.ts";
 import { parseBackupArgument } from "./backup-argument.ts";
 import type { Context, GlobalFlags } from "./context.ts";
 import type { StoreFlags } from "./flags.ts";
+import { findStored } from "./stored-backup.ts";
 import { bytes } from "../core/human.ts";
 import { type Progress, progress } from "./progress.ts";
 
@@ -32,7 +32,7 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
     });
   }
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
-  const { manifest } = await findBackup(store, { ...backup, signal });
+  const { manifest } = await findStored(store, backup, context);
   using lines = progress(context, flags);
   await writeWhole(flags.output, (file) => download(store, manifest, file, signal, lines));
   lines.say(
@@ -81,8 +81,16 @@ async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void
   } catch (error) {
     await file.close().catch(() => {});
     await rm(part, { force: true });
-    throw error;
+    throw writeError(error, path);
   }
+}
+
+/** What the file system threw says where; what anybody else threw stays as it is. */
+function writeError(error: unknown, path: string): unknown {
+  if (error instanceof OperatorError || !(error instanceof Error) || !("errno" in error)) return error;
+  const code = "code" in error ? String(error.code) : error.message;
+  const what = code === "ENOSPC" || code === "EDQUOT" ? `no space is left (${code})` : code;
+  return new OperatorError("StoreFailed", `writing ${path}: ${what}`, { cause: error });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,7 +2,6 @@ import { readFile } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
 import type { MemberSelection } from "../core/member-choice.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
-import type { Context } from "./context.ts";
 
 /** etcdctl's flags as commander gives them. */
 export interface EtcdFlags {
@@ -49,7 +48,7 @@ export function endpointsOf(flags: EtcdFlags): string[] {
   });
 }
 
-export async function accessOf(flags: EtcdFlags, { env }: Context): Promise<EtcdAccess> {
+export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
   const [ca, cert, key] = await Promise.all([
     pem(flags.cacert, "--cacert"),
     pem(flags.cert, "--cert"),
@@ -62,7 +61,7 @@ export async function accessOf(flags: EtcdFlags, { env }: Context): Promise<Etcd
     ...(key === undefined ? {} : { key }),
     ...(flags.serverName === undefined ? {} : { serverName: flags.serverName }),
   };
-  const auth = credentials(flags, env);
+  const auth = credentials(flags);
   return {
     tls,
     ...(auth === undefined ? {} : { auth }),
@@ -79,14 +78,11 @@ async function pem(file: string | undefined, flag: string): Promise<Buffer | und
   return bytes;
 }
 
-function credentials(
-  flags: EtcdFlags,
-  env: Context["env"],
-): { username: string; password: string } | undefined {
+function credentials(flags: EtcdFlags): { username: string; password: string } | undefined {
   if (flags.user === undefined || flags.user === "") return undefined;
   const colon = flags.user.indexOf(":");
   const username = colon < 0 ? flags.user : flags.user.slice(0, colon);
-  const password = colon < 0 ? (flags.password ?? env["ETCDCTL_PASSWORD"]) : flags.user.slice(colon + 1);
+  const password = colon < 0 ? flags.password : flags.user.slice(colon + 1);
   if (password === undefined) throw usage(`user ${username} has no password`, "set ETCDCTL_PASSWORD");
   return { username, password };
 }
@@ -95,18 +91,21 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 
 /** Go's duration as etcdctl takes it, such as 500ms, 5s, 1m30s; a bare number is seconds. */
 export function milliseconds(text: string, flag: string): number {
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text))
-    throw usage(`${flag} ${text} is not a duration`, "use 500ms, 5s or 1m");
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
-    total += Number(amount) * (units[unit ?? ""] ?? 0);
-  return total;
+  const total = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : sumOfParts(text);
+  if (total > 0) return total;
+  throw usage(`${flag} ${text} is not a duration above zero`, "use 500ms, 5s or 1m");
+}
+
+function sumOfParts(text: string): number {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return 0;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  return parts.reduce((total, [, amount, unit]) => total + Number(amount) * (units[unit ?? ""] ?? 0), 0);
 }
 
 export function count(text: string, flag: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw usage(`${flag} ${text} is not a whole number`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw usage(`${flag} ${text} is not a whole number`);
   return value;
 }
 

@@ -12,7 +12,7 @@ export async function members(
   flags: GlobalFlags & EtcdFlags & { output: OutputFormat },
   context: Context,
 ): Promise<void> {
-  await using cluster = openCluster(endpointsOf(flags), await accessOf(flags, context));
+  await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
   const observed = await cluster.observe(context.signal);
   const choice = chooseMember(observed.members, selectionOf(flags));
   await print(context, flags.output, describe(observed.clusterId, observed.members, choice), () =>

@@ -40,7 +40,7 @@ export function progress(context: Context, flags: GlobalFlags): Progress {
       if (at - last < (live ? redrawEvery : plainLineEvery)) return;
       last = at;
       const line = describe(label, done, total, at - (begin ?? at));
-      if (live) stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`);
+      if (live) stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns || 80) - 1)}`);
       else stderr.write(`${line}\n`);
       drawn = live;
     },

@@ -40,7 +40,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   }
   const clusterName = checkClusterName(flags.clusterName);
   await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
-  await using cluster = openCluster(endpointsOf(flags), await accessOf(flags, context));
+  await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
   let manifest: Manifest;
   {
     using lines = progress(context, flags);
@@ -81,6 +81,9 @@ function tell(step: SaveStep, lines: Progress): void {
     }
     case "HashesAgree":
       lines.say(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
+      return;
+    case "HashesDisagree":
+      lines.say(`warning     HashKV differs: ${step.groups}; ${step.member} was asked for by name`);
       return;
     case "HashesUnknown":
       lines.say(`HashKV      not compared: ${step.reason}`);

@@ -27,6 +27,9 @@ export async function readSnapshotFile(
     return await unpack(counted(), "Zstd", signal, (plain) => readSnapshot(plain, { signal }));
   } catch (error) {
     if (signal.aborted) throw signal.reason;
+    if (error instanceof Error && "syscall" in error) {
+      throw new OperatorError("Internal", `${path} cannot be read: ${error.message}`, { cause: error });
+    }
     if (compressed)
       throw new OperatorError("VerificationFailed", `${path}: zstd data is damaged or cut off`, {
         cause: error,

@@ -36,13 +36,13 @@ export async function status(text: string, flags: StatusFlags, context: Context)
 }
 
 async function ofStored(backup: BackupArgument & { kind: "stored" }, context: Context): Promise<StatusFacts> {
-  const [{ findBackup }, { openStore }, { parseStoreUrl }] = await Promise.all([
-    import("../snapshot/catalog.ts"),
+  const [{ findStored }, { openStore }, { parseStoreUrl }] = await Promise.all([
+    import("./stored-backup.ts"),
     import("../store/open-store.ts"),
     import("../store/store-url.ts"),
   ]);
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
-  const { manifest } = await findBackup(store, { ...backup, signal: context.signal });
+  const { manifest } = await findStored(store, backup, context);
   return manifest.snapshot;
 }
 

@@ -1,5 +1,4 @@
 import { OperatorError } from "../core/errors.ts";
-import { findBackup } from "../snapshot/catalog.ts";
 import { type Check, plainChecks, readStored } from "../snapshot/stored.ts";
 import { openStore } from "../store/open-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
@@ -9,6 +8,7 @@ import { print } from "./output.ts";
 import { progress } from "./progress.ts";
 import { readSnapshotFile } from "./snapshot-file.ts";
 import type { StatusFlags } from "./status.ts";
+import { findStored } from "./stored-backup.ts";
 import { table } from "./table.ts";
 
 /** `etcd-backup verify`: every check by name. Throws VerificationFailed (exit 4) when one fails. */
@@ -38,7 +38,7 @@ async function examine(
     return { subject: backup.path, checks: plainChecks(reading) };
   }
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
-  const { manifest } = await findBackup(store, { ...backup, signal });
+  const { manifest } = await findStored(store, backup, context);
   const { checks } = await readStored(store, manifest, {
     signal,
     onProgress: (done, total) => lines.update("reading", done, total),

@@ -1,13 +1,14 @@
 import type { EtcdBackup } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
-import { deadlineOf } from "../core/backup.ts";
+import { deadlineOf, runPrefix } from "../core/backup.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { MemberChoice, MemberFacts } from "../core/member-choice.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
+import { sweepRun } from "../snapshot/runs-in-store.ts";
 import { saveSnapshot } from "../snapshot/save.ts";
 import type { SaveStep, SnapshotCluster } from "../snapshot/step.ts";
 import type { Store } from "../store/store.ts";
-import type { EventSink } from "./backup.ts";
+import type { EventSink } from "./backup-pass.ts";
 import type { Log } from "./controller.ts";
 import type { Turns } from "./turns.ts";
 
@@ -17,11 +18,16 @@ export interface BackupReport {
   progress?: { bytes: number; totalBytes: number };
 }
 
+export interface BackupResult {
+  manifest: Manifest;
+  storeUrl: string;
+}
+
 export type StartBackupRun = (attempt: {
   backup: EtcdBackup;
   store: EtcdBackupStore;
   runId: string;
-}) => (report: (change: Partial<BackupReport>) => void, signal: AbortSignal) => Promise<Manifest>;
+}) => (report: (change: Partial<BackupReport>) => void, signal: AbortSignal) => Promise<BackupResult>;
 
 export interface BackupRunDeps {
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
@@ -48,24 +54,20 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
       const signal = AbortSignal.any([cancelled, late]);
       try {
         await using opened = await deps.openStore(store, signal);
+        if ((backup.status.attempts ?? 0) > 1) await clearEarlier(opened, backup, { ...deps, signal });
         await using cluster = await deps.openCluster(backup, signal);
-        let member = "";
         let reported = 0;
         const onStep = (step: SaveStep) => {
-          if (step.step === "MemberSelected") member = step.choice.chosen.id || step.choice.chosen.endpoint;
-          if (step.step === "Streaming") {
+          if (step.step === "Streaming" || step.step === "ReadingBack") {
             const now = deps.now().getTime();
             if (now - reported < reportEveryMs && step.readBytes < step.totalBytes) return;
             reported = now;
           }
           tell(step, { backup, report, events: deps.events });
-          deps.log.debug(
-            { ...log, ...(step.step === "MemberSelected" ? { member, reason: step.choice.reason } : step) },
-            step.step,
-          );
+          if (step.step !== "ReadingBack") deps.log.debug({ ...log, step: step.step }, "backup step");
         };
-        return await saveSnapshot({
-          cluster: oneStreamAMember(cluster, () => member, deps.streams),
+        const manifest = await saveSnapshot({
+          cluster: oneStreamAMember(cluster, deps.streams),
           store: opened,
           clusterName: spec.clusterName,
           runId,
@@ -84,6 +86,7 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
           signal,
           onStep,
         });
+        return { manifest, storeUrl: opened.url };
       } catch (error) {
         if (late.aborted && !cancelled.aborted) {
           throw new OperatorError("Timeout", "stopped when the time was up", {
@@ -94,6 +97,30 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
         throw error;
       }
     };
+}
+
+/** What earlier attempts of this resource left behind is nobody's. Not being allowed to tidy up stops no backup. */
+async function clearEarlier(
+  store: Store,
+  { spec, metadata }: EtcdBackup,
+  { log, now, signal }: BackupRunDeps & { signal: AbortSignal },
+): Promise<void> {
+  // The hour is for stores whose clock is ahead of ours: by its name the object is this resource's anyway.
+  const before = new Date(now().getTime() + 3_600_000);
+  try {
+    await sweepRun(store, {
+      clusterName: spec.clusterName,
+      runPrefix: runPrefix(metadata.uid),
+      before,
+      signal,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn(
+      { backup: `${metadata.namespace}/${metadata.name}`, err: error },
+      "earlier attempts cannot be cleared away",
+    );
+  }
 }
 
 function tell(
@@ -126,6 +153,15 @@ function tell(
         note: `HashKV is equal on ${step.members.join(", ")} at revision ${step.revision}`,
       });
       return;
+    case "HashesDisagree":
+      events.record({
+        regarding: backup,
+        type: "Warning",
+        reason: "MembersDisagree",
+        action: "Backup",
+        note: `${step.groups}; ${step.member} was asked for by name`,
+      });
+      return;
     case "HashesUnknown":
       events.record({
         regarding: backup,
@@ -146,14 +182,14 @@ function tell(
 }
 
 /** Holds the member's turn from before its stream opens until its last byte, or its end. */
-function oneStreamAMember(cluster: SnapshotCluster, member: () => string, streams: Turns): SnapshotCluster {
+function oneStreamAMember(cluster: SnapshotCluster, streams: Turns): SnapshotCluster {
   return {
     observe: (signal) => cluster.observe(signal),
     hashKV: (endpoint, revision, options) => cluster.hashKV(endpoint, revision, options),
-    async snapshot(endpoint, signal) {
-      const end = await streams.take(member(), signal);
+    async snapshot(member, signal) {
+      const end = await streams.take(member.id || member.endpoint, signal);
       try {
-        const stream = await cluster.snapshot(endpoint, signal);
+        const stream = await cluster.snapshot(member, signal);
         return {
           totalBytes: stream.totalBytes,
           chunks: untilEnd(stream.chunks, end),

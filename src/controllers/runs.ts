@@ -2,6 +2,7 @@ import { OperatorError, asOperatorError } from "../core/errors.ts";
 
 export type RunView<Report, Result> =
   | { state: "none" }
+  | { state: "reserved"; attempt: number }
   | { state: "running"; report: Report }
   | { state: "succeeded"; report: Report; result: Result }
   | { state: "failed"; report: Report; error: OperatorError };
@@ -14,8 +15,9 @@ interface Run<Report, Result> {
 }
 
 /**
- * The long work that this process does for resources, one run a key. An ended run is kept until the reconciler has
- * recorded its end and forgets it; what is lost with the process is found again in the store.
+ * The long work that this process does for resources, one run a key. A slot is reserved before the attempt is written
+ * into status, so the limit holds and an attempt that was written is the one that runs. An ended run is kept until the
+ * reconciler has recorded its end and forgets it; what is lost with the process is found again in the store.
  */
 export class Runs<Report extends object, Result> {
   readonly #runs = new Map<string, Run<Report, Result>>();
@@ -32,8 +34,11 @@ export class Runs<Report extends object, Result> {
     return this.#limit - this.active;
   }
 
+  /** Runs under way or about to be. */
   get active(): number {
-    return [...this.#runs.values()].filter((run) => run.view.state === "running").length;
+    return [...this.#runs.values()].filter(
+      ({ view }) => view.state === "running" || view.state === "reserved",
+    ).length;
   }
 
   /** Of the resource with this UID; another one's under the same key counts as none. */
@@ -42,34 +47,51 @@ export class Runs<Report extends object, Result> {
     return run?.uid === uid ? run.view : { state: "none" };
   }
 
-  /** `work` reports by replacing what it changes; the signal fires when the run is cancelled. */
+  /** Ends and forgets the run of an earlier resource under the same key. */
+  async cancelOthers(key: string, uid: string): Promise<void> {
+    const run = this.#runs.get(key);
+    if (run !== undefined && run.uid !== uid)
+      await this.cancel(key, "the resource was replaced by another of its name");
+  }
+
+  /** Takes a slot for an attempt; false when there is none. An attempt that has one keeps it. */
+  reserve(key: string, { uid, attempt }: { uid: string; attempt: number }): boolean {
+    const held = this.#runs.get(key);
+    if (held !== undefined) return held.uid === uid && held.view.state === "reserved";
+    if (this.freeSlots <= 0) return false;
+    const view = { state: "reserved", attempt } as const;
+    this.#runs.set(key, { uid, view, controller: new AbortController(), settled: Promise.resolve() });
+    return true;
+  }
+
+  /** Runs what was reserved. `work` reports by replacing what it changes; the signal fires when the run is cancelled. */
   start(
-    options: { key: string; uid: string; report: Report },
+    key: string,
+    first: Report,
     work: (report: (change: Partial<Report>) => void, signal: AbortSignal) => Promise<Result>,
   ): void {
-    const { key, uid, report } = options;
-    if (this.#runs.has(key)) throw new OperatorError("Internal", `a run for ${key} is under way`);
-    const controller = new AbortController();
-    const run: Run<Report, Result> = {
-      uid,
-      view: { state: "running", report },
-      controller,
-      settled: Promise.resolve(),
+    const run = this.#runs.get(key);
+    if (run?.view.state !== "reserved") throw new OperatorError("Internal", `no run is reserved for ${key}`);
+    let report = first;
+    const show = () => {
+      run.view = { state: "running", report };
     };
     const update = (change: Partial<Report>) => {
-      run.view.report = { ...run.view.report, ...change };
+      if (run.view.state !== "running") return;
+      report = { ...report, ...change };
+      show();
       this.#wake(key);
     };
-    this.#runs.set(key, run);
     const settle = async (): Promise<void> => {
       try {
-        const result = await work(update, controller.signal);
-        run.view = { state: "succeeded", report: run.view.report, result };
+        const result = await work(update, run.controller.signal);
+        run.view = { state: "succeeded", report, result };
       } catch (error) {
-        run.view = { state: "failed", report: run.view.report, error: asOperatorError(error) };
+        run.view = { state: "failed", report, error: asOperatorError(error) };
       }
       this.#wake(key);
     };
+    show();
     run.settled = settle();
   }
 
@@ -87,7 +109,14 @@ export class Runs<Report extends object, Result> {
     if (this.#runs.get(key)?.view.state !== "running") this.#runs.delete(key);
   }
 
-  async stopAll(why: string): Promise<void> {
-    await Promise.all([...this.#runs.keys()].map((key) => this.cancel(key, why)));
+  /** Ends every run. Resolves to the keys of those that were under way and did not end well. */
+  async stopAll(why: string): Promise<string[]> {
+    const stopped = [...this.#runs].map(async ([key, run]) => {
+      const underWay = run.view.state === "running" || run.view.state === "reserved";
+      run.controller.abort(new OperatorError("Aborted", why));
+      await run.settled;
+      return underWay && run.view.state !== "succeeded" ? [key] : [];
+    });
+    return (await Promise.all(stopped)).flat();
   }
 }

@@ -1,11 +1,12 @@
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../api/etcd-backup-store.ts";
 import type { StoreReason } from "../api/conditions.ts";
 import { withHint } from "../core/backup.ts";
-import { setCondition, wholeSeconds } from "../core/conditions.ts";
+import { conditionStatus, setCondition, wholeSeconds } from "../core/conditions.ts";
 import { type OperatorError, asOperatorError } from "../core/errors.ts";
-import { listBackups } from "../snapshot/catalog.ts";
+import { type WholeBackup, summarise } from "../snapshot/catalog.ts";
+import { sweepAbandoned } from "../snapshot/runs-in-store.ts";
 import type { Store } from "../store/store.ts";
-import type { EventSink } from "./backup.ts";
+import type { EventSink } from "./backup-pass.ts";
 import type { Log, Reconcile, Request } from "./controller.ts";
 
 export interface StoreControllerDeps {
@@ -35,6 +36,8 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       deps.observe(request, undefined);
       return undefined;
     }
+    if ((store.status.conditions ?? []).length === 0)
+      await deps.resources.writeStatus(store, firstSight(store, deps.now()), signal);
     const probe = await look(deps, store, AbortSignal.any([signal, AbortSignal.timeout(probeTimeoutMs)]));
     signal.throwIfAborted();
     const status = describe(store, probe, deps.now());
@@ -73,38 +76,64 @@ async function look(
   try {
     await using store = await deps.openStore(resource, signal);
     url = store.url;
-    const capabilities = await store.probe({ signal, write: resource.spec.accessMode === "ReadWrite" });
+    const capabilities = await store.probe({ signal, write: wantsWriting(resource) });
     if (resource.spec.accessMode === "ReadWrite") await sweep(deps, store, signal);
-    const entries = await listBackups(store, { signal });
-    const newest = entries.find((entry) => entry.problem === undefined && entry.manifest !== undefined);
+    const { count, newest } = await summarise(store, { signal });
     return {
       url,
-      capabilities,
-      backups: entries.length,
-      ...(newest?.manifest === undefined
-        ? {}
-        : {
-            latest: {
-              name: newest.name,
-              clusterName: newest.clusterName,
-              revision: newest.revision,
-              completionTime: wholeSeconds(new Date(newest.manifest.run.completedAt)),
-            },
-          }),
+      // A look alone does not tell what writing would: what an earlier probe found out stays.
+      capabilities: wantsWriting(resource) ? capabilities : (resource.status.capabilities ?? capabilities),
+      backups: count,
+      ...(newest === undefined ? {} : { latest: latestOf(newest) }),
     };
   } catch (thrown) {
     return { ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
   }
 }
 
+/** Once for each spec, and again after a failure: in a bucket with versions every probe object leaves one behind. */
+function wantsWriting({ spec, status, metadata }: EtcdBackupStore): boolean {
+  const proved =
+    status.observedGeneration === metadata.generation &&
+    conditionStatus(status.conditions, "Ready") === "True";
+  return spec.accessMode === "ReadWrite" && !proved;
+}
+
+function latestOf({
+  name,
+  clusterName,
+  revision,
+  manifest,
+}: WholeBackup): NonNullable<EtcdBackupStoreStatus["latestBackup"]> {
+  return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
+}
+
+function firstSight({ metadata: { generation }, status }: EtcdBackupStore, now: Date): EtcdBackupStoreStatus {
+  const reason: StoreReason = "Probing";
+  const ready = {
+    type: "Ready",
+    status: "Unknown",
+    reason,
+    message: "asking the store for the first time",
+  } as const;
+  return {
+    ...status,
+    observedGeneration: generation,
+    conditions: setCondition([], ready, { generation, now }),
+  };
+}
+
 /** Not being allowed to tidy up is no reason to call the store unusable. */
 async function sweep({ now, log }: StoreControllerDeps, store: Store, signal: AbortSignal): Promise<void> {
   try {
-    const count = await store.sweep("", { before: new Date(now().getTime() - abandonedAfterMs), signal });
-    if (count > 0) log.info({ store: store.url, count }, "aborted uploads that were never finished");
+    const count = await sweepAbandoned(store, {
+      before: new Date(now().getTime() - abandonedAfterMs),
+      signal,
+    });
+    if (count > 0) log.info({ store: store.url, count }, "cleared away what runs had left behind");
   } catch (error) {
     signal.throwIfAborted();
-    log.warn({ store: store.url, err: error }, "unfinished uploads cannot be looked for");
+    log.warn({ store: store.url, err: error }, "what runs have left behind cannot be cleared away");
   }
 }
 

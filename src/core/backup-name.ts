@@ -8,7 +8,6 @@ export interface BackupName {
 }
 
 const clusterNamePattern = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
-const runIdPattern = /^[a-z0-9]{4,40}$/;
 const backupNamePattern = /^(\d{8}T\d{6}Z)-r(\d{20})-([a-z0-9]{4,40})$/;
 
 /** Compact, sortable, colon-free UTC time of second precision: `20260820T120000Z`. */
@@ -47,14 +46,33 @@ export function dataObject(
   return `${clusterName}/${formatTime(time)}-${runId}.db${compression === "Zstd" ? ".zst" : ""}`;
 }
 
+/** Whose data an object of this name is; undefined when it is not named as `dataObject` names. */
+export function parseDataObject(
+  objectName: string,
+): { clusterName: string; time: string; runId: string } | undefined {
+  const match = /^([^/]+)\/(\d{8}T\d{6}Z)-([a-z0-9]{4,40})\.db(\.zst)?$/.exec(objectName);
+  const [, clusterName, time, runId] = match ?? [];
+  return clusterName === undefined || time === undefined || runId === undefined
+    ? undefined
+    : { clusterName, time, runId };
+}
+
+/** The backup whose manifest an object of this name is. */
+export function parseManifestObject(
+  objectName: string,
+): { clusterName: string; name: string; backup: BackupName } | undefined {
+  const match = /^([^/]+)\/([^/]+)\.json$/.exec(objectName);
+  const [, clusterName, name] = match ?? [];
+  const backup = name === undefined ? undefined : parseBackupName(name);
+  return clusterName === undefined || name === undefined || backup === undefined
+    ? undefined
+    : { clusterName, name, backup };
+}
+
 /** Refuses a cluster name that cannot be one path segment of an object name. */
 export function checkClusterName(name: string): string {
-  if (clusterNamePattern.test(name)) return name;
+  if (clusterNamePattern.test(name) && !name.includes("..")) return name;
   throw new OperatorError("Usage", `cluster name ${JSON.stringify(name)} is not valid`, {
     hint: "use 1 to 63 lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit",
   });
-}
-
-export function isRunId(text: string): boolean {
-  return runIdPattern.test(text);
 }

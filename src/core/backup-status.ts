@@ -31,6 +31,42 @@ export function changed(
   };
 }
 
+/** An ended backup whose deletionPolicy has changed since: everything stays but for the generation that was seen. */
+export function restamped({ status, metadata: { generation } }: EtcdBackup): EtcdBackupStatus {
+  const conditions = (status.conditions ?? []).map((condition) => ({
+    ...condition,
+    observedGeneration: generation,
+  }));
+  return { ...status, observedGeneration: generation, conditions };
+}
+
+/** The attempt that the operator did not finish is over; the next may start at once. In good order it does not count. */
+export function interrupted(
+  backup: EtcdBackup,
+  { counts, now }: { counts: boolean; now: Date },
+): EtcdBackupStatus {
+  const change: StatusChange = {
+    outcome: "InProgress",
+    reason: "OperatorRestarted",
+    message: "the operator stopped in the middle of the attempt; it is taken up again",
+  };
+  const { progress: _, ...status } = changed(backup, change, now);
+  const attempts = Math.max(0, (status.attempts ?? 1) - (counts ? 0 : 1));
+  return { ...status, attempts, nextAttemptTime: wholeSeconds(now) };
+}
+
+export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
+  const stamp = { generation: backup.metadata.generation, now };
+  const reason: BackupReason = "Deleting";
+  const message = "removing the stored backup";
+  const conditions = setCondition(
+    backup.status.conditions ?? [],
+    { type: "Reconciling", status: "True", reason, message },
+    stamp,
+  );
+  return { ...backup.status, conditions };
+}
+
 export function initialised(backup: EtcdBackup, now: Date): EtcdBackupStatus {
   return changed(
     backup,

@@ -8,18 +8,14 @@ export const finalizer = "etcdbackup.dev/stored-objects";
 /** Annotation that lets a person delete the resource when its store is gone for good. */
 export const forceDelete = "etcdbackup.dev/force-delete";
 
-/** What this process knows of the work on one EtcdBackup. */
-export type RunState<Result = unknown> =
-  | { state: "none" }
-  | { state: "running" }
-  | { state: "succeeded"; result: Result }
-  | { state: "failed"; error: OperatorError };
-
 export interface ObservedBackup {
   backup: EtcdBackup;
   /** Its EtcdBackupStore. */
   store: "found" | "missing" | "readOnly";
-  run: RunState["state"];
+  /** In this process. Reserved: an attempt was begun in status, or may have been, and has not run. */
+  run: "none" | "reserved" | "running" | "succeeded" | "failed";
+  /** Of the reserved run. */
+  attempt?: number;
   failure?: OperatorError;
   /** How many more runs this process may start. */
   freeSlots: number;
@@ -29,6 +25,7 @@ export interface ObservedBackup {
 export type BackupDecision =
   | { do: "nothing" }
   | { do: "initialise" }
+  | { do: "restamp" }
   | { do: "addFinalizer" }
   | { do: "removeFinalizer" }
   | { do: "removeObjects" }
@@ -51,6 +48,8 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, held);
 
   if (conditionStatus(status.conditions, "Finished") === "True") {
+    // deletionPolicy may change after the end; kstatus waits for a status that has seen it.
+    if (status.observedGeneration !== metadata.generation) return { do: "restamp" };
     if (spec.deletionPolicy === "Delete")
       return held || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
     return held ? { do: "removeFinalizer" } : { do: "nothing" };
@@ -60,7 +59,11 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
 
   switch (run) {
     case "running":
-      return { do: "watch" };
+      return observed.store === "readOnly"
+        ? { do: "cancel", why: "the EtcdBackupStore became ReadOnly" }
+        : { do: "watch" };
+    case "reserved":
+      return { do: "start", attempt: observed.attempt ?? (status.attempts ?? 0) + 1 };
     case "succeeded":
       return { do: "succeed" };
     case "failed":
@@ -83,7 +86,7 @@ function decideDeletion(
 ): BackupDecision {
   if (run === "running") return { do: "cancel", why: "the EtcdBackup was deleted" };
   if (!held) return { do: "nothing" };
-  const forced = metadata.annotations?.[forceDelete] !== undefined;
+  const forced = (metadata.annotations?.[forceDelete] ?? "false") !== "false";
   const owed = spec.deletionPolicy === "Delete" && (status.attempts ?? 0) > 0;
   return owed && !forced ? { do: "removeObjects" } : { do: "removeFinalizer" };
 }
@@ -93,24 +96,21 @@ function decideStart(
   now: Date,
 ): BackupDecision {
   const attempts = status.attempts ?? 0;
-  if (store === "readOnly") {
-    return {
-      do: "fail",
-      reason: "StoreNotReady",
-      message: `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there`,
-    };
-  }
+  const late = status.startTime !== undefined && now >= deadlineOf(spec.timeoutSeconds, status, now);
   if (store === "missing") {
-    return {
-      do: "wait",
-      ms: 30_000,
-      reason: "StoreNotReady",
-      message: `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace`,
-    };
+    const message = `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace`;
+    return late
+      ? timedOut(spec.timeoutSeconds, message)
+      : { do: "wait", ms: 30_000, reason: "StoreNotReady", message };
   }
   const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
   // An attempt was begun, no other is planned, and no run is known: the operator stopped in the middle of it.
   if (attempts > 0 && next === undefined) return { do: "recover" };
+  if (store === "readOnly") {
+    const message = `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there`;
+    return { do: "fail", reason: "StoreNotReady", message };
+  }
+  if (late) return timedOut(spec.timeoutSeconds, currentMessage(status));
   if (next !== undefined && next > now) {
     return {
       do: "wait",
@@ -119,14 +119,19 @@ function decideStart(
       message: currentMessage(status),
     };
   }
-  if (freeSlots <= 0)
+  if (freeSlots <= 0) {
     return {
       do: "wait",
       ms: 15_000,
       reason: "Pending",
       message: "waiting until one of the running backups has ended",
     };
+  }
   return { do: "start", attempt: attempts + 1 };
+}
+
+function timedOut(seconds: number, last: string): BackupDecision & { do: "fail" } {
+  return { do: "fail", reason: "TimedOut", message: `not finished within ${seconds} s; the last: ${last}` };
 }
 
 function currentMessage(status: EtcdBackupStatus): string {
@@ -138,12 +143,7 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
   const attempts = status.attempts ?? 1;
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message: withHint(error) };
   const deadline = deadlineOf(spec.timeoutSeconds, status, now);
-  if (now >= deadline)
-    return {
-      do: "fail",
-      reason: "TimedOut",
-      message: `not finished within ${spec.timeoutSeconds} s; the last attempt: ${withHint(error)}`,
-    };
+  if (now >= deadline) return timedOut(spec.timeoutSeconds, withHint(error));
   if (attempts > spec.backoffLimit) {
     return {
       do: "fail",
@@ -160,6 +160,22 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
       message: `no time is left for another attempt within ${spec.timeoutSeconds} s; the last: ${withHint(error)}`,
     };
   return { do: "retry", at, error };
+}
+
+/**
+ * An earlier operator began an attempt, and the store does not say whether it had finished. Another attempt has to wait
+ * for the answer, since it could store the backup a second time; after the deadline nobody waits any more.
+ */
+export function whileUnknown(
+  { spec, status }: EtcdBackup,
+  error: OperatorError,
+  now: Date,
+): BackupDecision & { do: "wait" | "fail" } {
+  const message = `the operator stopped in the middle of attempt ${status.attempts ?? 1}; what it stored cannot be looked for: ${withHint(error)}`;
+  if (error.permanent) return { do: "fail", reason: reasonOf(error), message };
+  const left = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
+  if (left <= 0) return timedOut(spec.timeoutSeconds, message);
+  return { do: "wait", ms: Math.min(firstDelayMs, left), reason: "OperatorRestarted", message };
 }
 
 /** When the run has to have ended, all attempts together. */

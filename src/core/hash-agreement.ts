@@ -15,21 +15,17 @@ export type HashAgreement =
 /**
  * Compares HashKV across members at one revision. Hashes are comparable only at the same compact revision
  * (etcd caches the hash of a compaction under the previous one), so unequal compact revisions prove nothing.
+ * Nor does agreement without the chosen member, or of one member alone where there are others.
  */
-export function agree(hashes: readonly MemberHash[]): HashAgreement {
+export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreement {
   const known = hashes.filter(
     (h): h is MemberHash & { hash: number; compactRevision: number } =>
       h.hash !== undefined && h.compactRevision !== undefined,
   );
   const missing = hashes.filter((h) => h.hash === undefined);
-  const first = known[0];
-  if (first === undefined)
-    return {
-      verdict: "inconclusive",
-      reason:
-        missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ") ||
-        "no member was asked",
-    };
+  const reasons = missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ");
+  const first = known.find((h) => h.member === chosen);
+  if (known.length === 0) return { verdict: "inconclusive", reason: reasons || "no member was asked" };
 
   const byCompact = Map.groupBy(known, (h) => h.compactRevision);
   for (const members of byCompact.values()) {
@@ -46,6 +42,9 @@ export function agree(hashes: readonly MemberHash[]): HashAgreement {
       verdict: "inconclusive",
       reason: `members were compacted at different revisions (${[...byCompact.keys()].join(", ")})`,
     };
+  }
+  if (first === undefined || (hashes.length > 1 && known.length < 2)) {
+    return { verdict: "inconclusive", reason: reasons || `${chosen} was not asked` };
   }
   return {
     verdict: "agree",

@@ -34,7 +34,8 @@ export interface EtcdCluster extends AsyncDisposable {
     revision: number,
     options: { signal: AbortSignal; timeoutMs: number },
   ): Promise<HashKV>;
-  snapshot(endpoint: string, signal: AbortSignal): Promise<SnapshotStream>;
+  /** Throws Unreachable when the endpoint is by now answered by another member. */
+  snapshot(member: { endpoint: string; id: string }, signal: AbortSignal): Promise<SnapshotStream>;
 }
 
 interface Answer {
@@ -69,6 +70,8 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
 
   return {
     async observe(signal) {
+      // Passwords and certificates that were meant for TLS do not follow the member list onto plain http.
+      const secure = endpoints.every((url) => url.startsWith("https:"));
       const given = await Promise.all(endpoints.map((url) => ask(url, signal)));
       const answered = given.flatMap((a) => (a.status === undefined ? [] : [{ ...a, status: a.status }]));
       const clusterIds = new Set(answered.map((a) => a.status.clusterId));
@@ -82,14 +85,27 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
         );
       }
       const listed = answered.find((a) => a.listed !== undefined)?.listed ?? [];
-      const others = await Promise.all(missing(listed, answered).map((m) => askMember(m, signal, ask)));
+      const others = await Promise.all(
+        missing(listed, answered).map((m) => askMember(m, secure, signal, ask)),
+      );
       return {
         clusterId: answered[0]?.status.clusterId ?? "",
         members: merge([...given, ...others], listed),
       };
     },
     hashKV: (endpoint, revision, options) => endpointOf(endpoint).hashKV(revision, options),
-    snapshot: (endpoint, signal) => endpointOf(endpoint).snapshot(signal),
+    async snapshot({ endpoint, id }, signal) {
+      const opened = endpointOf(endpoint);
+      // Minutes may have passed since the choice, and a name or load balancer may lead elsewhere by now.
+      const { memberId } = await opened.status(signal);
+      if (memberId !== id) {
+        throw new OperatorError(
+          "Unreachable",
+          `${endpoint} is answered by member ${memberId}, not by ${id} that was chosen`,
+        );
+      }
+      return opened.snapshot(signal);
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([...opened.values()].map((endpoint) => endpoint[Symbol.asyncDispose]()));
       opened.clear();
@@ -108,6 +124,7 @@ function missing(
 /** The first of the member's client URLs that answers as this member. */
 async function askMember(
   member: ListedMember,
+  secure: boolean,
   signal: AbortSignal,
   ask: (url: string, signal: AbortSignal) => Promise<Answer>,
 ): Promise<Answer & { id: string }> {
@@ -120,6 +137,13 @@ async function askMember(
   }
   let last: Answer | undefined;
   for (const url of member.clientURLs) {
+    if (secure && !url.startsWith("https:")) {
+      last = {
+        url,
+        error: new OperatorError("Refused", "it advertises plain http, and the endpoints given are https"),
+      };
+      continue;
+    }
     last = await ask(url, signal);
     if (last.status?.memberId === member.id) return { ...last, id: member.id };
     if (last.status !== undefined) {
@@ -161,7 +185,9 @@ function merge(
 /** The leader's committed index, or the highest known where the leader does not answer. */
 function committedIndex(answers: readonly Answer[]): number {
   const statuses = answers.flatMap((a) => (a.status === undefined ? [] : [a.status]));
-  const leader = statuses.find((s) => s.leader === s.memberId);
+  const newest = Math.max(...statuses.map((s) => s.raftTerm));
+  // A deposed leader calls itself one until it hears of the new term.
+  const leader = statuses.find((s) => s.leader === s.memberId && s.raftTerm === newest);
   return leader?.raftIndex ?? Math.max(0, ...statuses.map((s) => s.raftIndex));
 }
 

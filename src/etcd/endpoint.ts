@@ -1,3 +1,4 @@
+import { rootCertificates } from "node:tls";
 import { type CallOptions, InterceptingCall, type Interceptor, ListenerBuilder, status } from "@grpc/grpc-js";
 import { noop } from "cockatiel";
 import { AuthClient, ClusterClient, type IHashKVResponse, type IOptions, MaintenanceClient } from "etcd3";
@@ -39,8 +40,6 @@ export interface ListedMember {
 export interface HashKV {
   hash: number;
   compactRevision: number;
-  /** The member's current revision when it answered. */
-  currentRevision: number;
 }
 
 /** One etcd endpoint over one connection. Every failure is an OperatorError that names the endpoint. */
@@ -121,16 +120,22 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
       return {
         hash: Number(answer.hash),
         compactRevision: Number(answer.compact_revision),
-        currentRevision: Number(answer.header.revision),
       };
     },
     async snapshot(signal) {
-      signal.throwIfAborted();
-      const held = await token?.get(signal);
-      return openSnapshotStream(() => maintenance.snapshot({ interceptors: [withToken(held)] }), {
-        endpoint: url,
-        signal,
-      });
+      for (let attempt = 1; ; attempt++) {
+        signal.throwIfAborted();
+        const held = await token?.get(signal);
+        const start = () => maintenance.snapshot({ interceptors: [withToken(held)] });
+        try {
+          return await openSnapshotStream(start, { endpoint: url, signal });
+        } catch (error) {
+          const cause = error instanceof Error ? error.cause : undefined;
+          if (token === undefined || attempt > 1 || !(isInvalidToken(error) || isInvalidToken(cause)))
+            throw error;
+          token.forget();
+        }
+      }
     },
     async [Symbol.asyncDispose]() {
       pool.close();
@@ -142,14 +147,8 @@ function poolOptions(url: string, { tls }: EtcdAccess): IOptions {
   const https = url.startsWith("https:");
   return {
     hosts: url,
-    ...(https && tls?.ca !== undefined
-      ? {
-          credentials: {
-            rootCertificate: tls.ca,
-            ...(tls.key === undefined ? {} : { privateKey: tls.key }),
-            ...(tls.cert === undefined ? {} : { certChain: tls.cert }),
-          },
-        }
+    ...(https && (tls?.ca !== undefined || tls?.cert !== undefined)
+      ? { credentials: credentialsOf(tls) }
       : {}),
     grpcOptions: {
       // The default window of 64 KiB holds the snapshot stream to a fifth of what the member can send.
@@ -165,6 +164,19 @@ function poolOptions(url: string, { tls }: EtcdAccess): IOptions {
     },
     // Retries belong to whoever knows what is being done: etcd3's own would hide which attempt failed.
     faultHandling: { host: () => noop, global: noop },
+  };
+}
+
+/** A client certificate is shown whoever signed the members': without a CA they are held to the roots Node trusts. */
+function credentialsOf({
+  ca,
+  cert,
+  key,
+}: NonNullable<EtcdAccess["tls"]>): NonNullable<IOptions["credentials"]> {
+  return {
+    rootCertificate: ca ?? Buffer.from(rootCertificates.join("\n")),
+    ...(key === undefined ? {} : { privateKey: key }),
+    ...(cert === undefined ? {} : { certChain: cert }),
   };
 }
 
@@ -210,6 +222,7 @@ function withToken(token: string | undefined, signal?: AbortSignal): Interceptor
       start(metadata, _listener, next) {
         if (token !== undefined) metadata.set("token", token);
         const stop = () => call.cancelWithStatus(status.CANCELLED, "stopped");
+        if (signal?.aborted === true) stop();
         signal?.addEventListener("abort", stop, { once: true });
         const listener = new ListenerBuilder()
           .withOnReceiveStatus((received, forward) => {

@@ -22,7 +22,7 @@ function split(error: Error): { code: number; details: string } {
 }
 
 export function isInvalidToken(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("invalid auth token");
+  return error instanceof Error && /invalid auth token|revision in header is old/.test(error.message);
 }
 
 /** Classifies what a call to one etcd endpoint threw. 3.4 and 3.5 answer UNKNOWN for auth errors: the text decides. */
@@ -51,7 +51,7 @@ export function classify(thrown: unknown, endpoint: string, doing: string): Oper
   }
   switch (code) {
     case grpcCode.cancelled:
-      return new OperatorError("Aborted", `${where} was stopped`);
+      return new OperatorError("Unreachable", `${where}: the connection was cancelled by the other side`);
     case grpcCode.deadlineExceeded:
       return new OperatorError("Timeout", `${where}: no answer in time`, {
         hint: "is the member overloaded or its disk stalled?",

@@ -44,7 +44,10 @@ export async function openSnapshotStream(
   const first = await next();
   if (first === undefined) throw failed(endpoint, "the stream ended before its first byte");
   const totalBytes = Number(first.remaining_bytes) + first.blob.length;
-  if (!Number.isSafeInteger(totalBytes)) throw failed(endpoint, `it announces ${totalBytes} bytes`);
+  if (!Number.isSafeInteger(totalBytes)) {
+    stream.cancel();
+    throw failed(endpoint, `it announces ${totalBytes} bytes`);
+  }
   return {
     totalBytes,
     chunks: coalesce(inspect(first, next, { endpoint, totalBytes })),

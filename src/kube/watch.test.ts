@@ -136,7 +136,7 @@ function believer(server: WatchSource, limit: AbortSignal) {
   const stopping = new AbortController();
   const objects = new Map<string, ConfigMap>();
   const told: string[] = [];
-  let wake = Promise.withResolvers<void>();
+  let wake = Promise.withResolvers<boolean>();
   const ended = (async () => {
     const options = { signal: AbortSignal.any([stopping.signal, limit]), backoff: { baseMs: 0, maxMs: 0 } };
     for await (const event of watch(server, configMaps, options)) {
@@ -150,9 +150,10 @@ function believer(server: WatchSource, limit: AbortSignal) {
         objects.set(keyOf(event.object.metadata), event.object);
       }
       if (event.type === "gone") objects.delete(keyOf(event.object.metadata));
-      wake.resolve();
+      wake.resolve(true);
       wake = Promise.withResolvers();
     }
+    wake.resolve(false);
   })();
   return {
     told,
@@ -161,7 +162,9 @@ function believer(server: WatchSource, limit: AbortSignal) {
     },
     /** Resolves when it holds what the server holds, however long that takes. */
     async agreesWith(wanted: { state: string[] }) {
-      while (JSON.stringify(this.state) !== JSON.stringify(wanted.state)) await wake.promise;
+      while (JSON.stringify(this.state) !== JSON.stringify(wanted.state)) {
+        assert.ok(await wake.promise, `it holds ${this.state.join(", ")} and not ${wanted.state.join(", ")}`);
+      }
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();
@@ -170,7 +173,7 @@ function believer(server: WatchSource, limit: AbortSignal) {
   };
 }
 
-describe("a watch", () => {
+describe("a watch", { timeout: 20_000 }, () => {
   test("says that an object has gone before another one takes its name", async (t) => {
     const server = new FakeServer();
     server.set("a");
@@ -210,7 +213,7 @@ describe("a watch", () => {
       for (let n = 0; n < 4; n += 1) server.endings.push({ how, after: 0 });
       await using it = believer(server, t.signal);
       await it.agreesWith(server);
-      while (server.watches < 5) await new Promise((resolve) => setImmediate(resolve));
+      while (server.watches < 5 && !t.signal.aborted) await new Promise((resolve) => setImmediate(resolve));
       server.set("a");
       await it.agreesWith(server);
       assert.equal(server.lists, 2);
@@ -224,7 +227,7 @@ describe("a watch", () => {
     server.set("a");
     server.set("b");
     await it.agreesWith(server);
-    while (server.lists < 2) await new Promise((resolve) => setImmediate(resolve));
+    while (server.lists < 2 && !t.signal.aborted) await new Promise((resolve) => setImmediate(resolve));
   });
 
   test("ends without an error when the signal fires", async (t) => {
@@ -243,7 +246,7 @@ const steps = fc.array(
   { maxLength: 40 },
 );
 
-test("whatever breaks, in the end it has told the state of the server", async (t) => {
+test("whatever breaks, in the end it has told the state of the server", { timeout: 60_000 }, async (t) => {
   await fc.assert(
     fc.asyncProperty(endings, steps, async (broken, changes) => {
       const server = new FakeServer();

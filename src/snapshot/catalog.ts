@@ -1,4 +1,4 @@
-import { parseBackupName } from "../core/backup-name.ts";
+import { type BackupName, formatTime, parseDataObject, parseManifestObject } from "../core/backup-name.ts";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import type { ObjectInfo, Store } from "../store/store.ts";
 import { type Manifest, maxManifestSize, parseManifest } from "./manifest.ts";
@@ -17,51 +17,69 @@ export interface CatalogEntry {
 
 const manifestsInFlight = 8;
 
+interface Scope {
+  /** Only this cluster's; all by default. */
+  clusterName?: string;
+  signal: AbortSignal;
+}
+
 /** Every backup below the store, or of one cluster, newest first. What has no manifest is no backup and is left out. */
-export async function listBackups(
+export function listBackups(store: Pick<Store, "list" | "get">, scope: Scope): Promise<CatalogEntry[]> {
+  return findBackups(store, { ...scope, which: () => true });
+}
+
+/** The backups that `which` picks by their names, newest first; only their manifests are read. */
+export async function findBackups(
   store: Pick<Store, "list" | "get">,
-  options: { clusterName?: string; signal: AbortSignal },
+  { which, ...scope }: Scope & { which: (found: FoundManifest) => boolean },
 ): Promise<CatalogEntry[]> {
-  const listing = await scan(store, options);
+  const { manifests, sizes } = await scan(store, scope);
+  const wanted = manifests.filter(which);
   const entries: CatalogEntry[] = [];
-  for (let next = 0; next < listing.manifests.length; next += manifestsInFlight) {
-    const batch = listing.manifests.slice(next, next + manifestsInFlight);
-    const read = await Promise.all(
-      batch.map((found) => readEntry(store, found, listing.sizes, options.signal)),
-    );
+  for (let next = 0; next < wanted.length; next += manifestsInFlight) {
+    const batch = wanted.slice(next, next + manifestsInFlight);
+    const read = await Promise.all(batch.map((found) => readEntry(store, found, sizes, scope.signal)));
     entries.push(...read.filter((entry) => entry !== undefined));
   }
   return entries;
 }
 
+/** How many backups there are, and the newest that is whole. Reads no more manifests than that takes. */
+export async function summarise(
+  store: Pick<Store, "list" | "get">,
+  scope: Scope,
+): Promise<{ count: number; newest: WholeBackup | undefined }> {
+  const { manifests, sizes } = await scan(store, scope);
+  const { whole } = await firstWhole(store, manifests, sizes, scope.signal);
+  return { count: manifests.length, newest: whole };
+}
+
+export type WholeBackup = CatalogEntry & { manifest: Manifest };
+
 /**
- * One backup by its name, or `latest`: the newest without a problem. Reads no more manifests than it needs. Throws
- * NotFound, VerificationFailed for one that has a problem, and Usage where the name could mean several clusters.
+ * One backup by its name, by its data object's name, or `latest`: the newest without a problem. Reads no more manifests
+ * than it needs. Throws NotFound, VerificationFailed for one that has a problem, and Usage where the name could mean
+ * several clusters. `passedOver` are newer backups that `latest` could not mean, since they have a problem.
  */
 export async function findBackup(
   store: Pick<Store, "list" | "get" | "url">,
-  options: { name: string; clusterName?: string; signal: AbortSignal },
-): Promise<CatalogEntry & { manifest: Manifest }> {
+  options: Scope & { name: string },
+): Promise<WholeBackup & { passedOver: CatalogEntry[] }> {
   const { name, clusterName, signal } = options;
   const { manifests, sizes } = await scan(store, options);
   const where = `${store.url}${clusterName === undefined ? "" : `, cluster ${clusterName}`}`;
-  const wanted = name === "latest" ? manifests : manifests.filter((found) => found.name === name);
+  const wanted = name === "latest" ? manifests : manifests.filter((found) => isCalled(found, name));
   const clusters = new Set(wanted.map((found) => found.clusterName));
   if (clusters.size > 1) {
-    throw new OperatorError(
-      "Usage",
-      `${name} of which cluster? ${where} holds ${[...clusters].toSorted().join(", ")}`,
-      { hint: "add --cluster-name" },
-    );
+    const known = [...clusters].toSorted().join(", ");
+    throw new OperatorError("Usage", `${name} of which cluster? ${where} holds ${known}`, {
+      hint: "add --cluster-name",
+    });
   }
-  let problem: string | undefined;
-  for (const found of wanted) {
-    const entry = await readEntry(store, found, sizes, signal);
-    if (entry?.problem === undefined && entry?.manifest !== undefined)
-      return { ...entry, manifest: entry.manifest };
-    problem ??= entry?.problem;
-  }
-  if (problem === undefined) {
+  const { whole, passedOver } = await firstWhole(store, wanted, sizes, signal);
+  if (whole !== undefined) return { ...whole, passedOver };
+  const [first] = passedOver;
+  if (first === undefined) {
     const what = name === "latest" ? "no backup" : `no backup ${name}`;
     throw new OperatorError("NotFound", `there is ${what} in ${where}`, { hint: "see `etcd-backup list`" });
   }
@@ -69,48 +87,60 @@ export async function findBackup(
     name === "latest"
       ? `none of the ${wanted.length} backups in ${where} is whole; the newest`
       : `backup ${name} in ${where}`;
-  throw new OperatorError("VerificationFailed", `${what}: ${problem}`);
+  throw new OperatorError("VerificationFailed", `${what}: ${first.problem}`);
+}
+
+function isCalled({ name, backup }: FoundManifest, text: string): boolean {
+  return name === text || `${formatTime(backup.time)}-${backup.runId}` === text;
+}
+
+async function firstWhole(
+  store: Pick<Store, "get">,
+  manifests: readonly FoundManifest[],
+  sizes: ReadonlyMap<string, number>,
+  signal: AbortSignal,
+): Promise<{ whole: WholeBackup | undefined; passedOver: CatalogEntry[] }> {
+  const passedOver: CatalogEntry[] = [];
+  for (const found of manifests) {
+    const entry = await readEntry(store, found, sizes, signal);
+    if (entry === undefined) continue;
+    const { manifest, problem } = entry;
+    if (problem === undefined && manifest !== undefined) return { whole: { ...entry, manifest }, passedOver };
+    passedOver.push(entry);
+  }
+  return { whole: undefined, passedOver };
 }
 
 interface FoundManifest {
   object: ObjectInfo;
   clusterName: string;
   name: string;
+  backup: BackupName;
 }
 
-/** The manifests, newest first, and the sizes of everything else. */
+/** The manifests, newest first, and the sizes of the data. Whatever else lies there is not ours and not kept in mind. */
 async function scan(
   store: Pick<Store, "list">,
-  { clusterName, signal }: { clusterName?: string; signal: AbortSignal },
+  { clusterName, signal }: Scope,
 ): Promise<{ manifests: FoundManifest[]; sizes: Map<string, number> }> {
   const sizes = new Map<string, number>();
   const manifests: FoundManifest[] = [];
   for await (const object of store.list(clusterName === undefined ? "" : `${clusterName}/`, { signal })) {
-    const backup = backupOf(object.name);
-    if (backup === undefined) sizes.set(object.name, object.size);
-    else manifests.push({ object, ...backup });
+    const manifest = parseManifestObject(object.name);
+    if (manifest !== undefined) manifests.push({ object, ...manifest });
+    else if (parseDataObject(object.name) !== undefined) sizes.set(object.name, object.size);
   }
-  manifests.sort((a, b) => (a.name > b.name ? -1 : a.name < b.name ? 1 : 0));
-  return { manifests, sizes };
-}
-
-function backupOf(objectName: string): { clusterName: string; name: string } | undefined {
-  const match = /^([^/]+)\/([^/]+)\.json$/.exec(objectName);
-  const [, clusterName, name] = match ?? [];
-  return clusterName !== undefined && name !== undefined && parseBackupName(name) !== undefined
-    ? { clusterName, name }
-    : undefined;
+  return { manifests: manifests.toSorted((a, b) => (a.name > b.name ? -1 : a.name < b.name ? 1 : 0)), sizes };
 }
 
 /** Undefined when the manifest was removed after it had been listed. */
 async function readEntry(
   store: Pick<Store, "get">,
-  { object, clusterName, name }: FoundManifest,
+  { object, clusterName, name, backup }: FoundManifest,
   sizes: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<CatalogEntry | undefined> {
-  const { time, revision } = parseBackupName(name) ?? { time: object.modified, revision: 0 };
-  const entry = { name, clusterName, time, revision };
+  const entry = { name, clusterName, time: backup.time, revision: backup.revision };
   if (object.size > maxManifestSize)
     return { ...entry, problem: `its manifest is ${object.size} bytes long` };
   try {

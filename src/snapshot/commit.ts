@@ -35,7 +35,8 @@ export async function commit(options: CommitOptions): Promise<void> {
       }
     }
     signal.throwIfAborted();
-    await store.put(object, [bytes], { signal, contentType: "application/json" });
+    // A manifest is read with every listing: an archive class is for the data alone.
+    await store.put(object, [bytes], { signal, contentType: "application/json", storageClass: "Default" });
   } catch (error) {
     if (await landed(options, bytes)) return;
     throw error;

@@ -29,15 +29,14 @@ export async function compareMembers(
   const silent: MemberHash[] = members
     .filter((m) => m.error !== undefined && !m.isLearner)
     .map((m) => ({ member: m.name || m.endpoint, unavailable: m.error ?? "no answer" }));
-  // A revision that every member has already applied; a busy cluster may compact it away, so take a newer one then.
-  let revision = Math.min(...asked.map((m) => m.revision));
-  let verdict: HashAgreement = { verdict: "inconclusive", reason: "no member was asked" };
-  for (let attempt = 0; attempt < 3; attempt++) {
-    verdict = agree([...(await hashes(asked, revision, options)), ...silent]);
+  const nameOf = (m: MemberFacts) => m.name || m.endpoint;
+  let revision = commonRevision(asked, chosen, options);
+  let verdict: HashAgreement = { verdict: "inconclusive", reason: `only ${nameOf(chosen)} can be asked` };
+  // A busy cluster may compact the revision away between two members: then a newer one is tried.
+  for (let attempt = 0; attempt < 3 && (asked.length > 1 || silent.length === 0); attempt++) {
+    verdict = agree([...(await hashes(asked, revision, options)), ...silent], nameOf(chosen));
     if (verdict.verdict !== "inconclusive") break;
-    const { members: again } = await options.cluster.observe(options.signal);
-    const current = again.filter((m) => m.error === undefined && !m.isLearner).map((m) => m.revision);
-    revision = current.length > 0 ? Math.min(...current) : revision;
+    revision = commonRevision((await options.cluster.observe(options.signal)).members, chosen, options);
   }
   switch (verdict.verdict) {
     case "disagree": {
@@ -53,10 +52,7 @@ export async function compareMembers(
           },
         );
       }
-      step({
-        step: "HashesUnknown",
-        reason: `members disagree (${groups}); ${chosen.name} was asked for by name`,
-      });
+      step({ step: "HashesDisagree", groups, member: nameOf(chosen) });
       return undefined;
     }
     case "inconclusive":
@@ -79,6 +75,16 @@ export async function compareMembers(
     default:
       return verdict satisfies never;
   }
+}
+
+/** One that the members within maxLag have applied: a member far behind must not drag it below the others' compaction. */
+function commonRevision(
+  members: readonly MemberFacts[],
+  chosen: MemberFacts,
+  { selection }: CompareOptions,
+): number {
+  const current = members.filter((m) => m.error === undefined && !m.isLearner && m.lag <= selection.maxLag);
+  return Math.min(chosen.revision, ...current.map((m) => m.revision));
 }
 
 function notCompared(reason: string): OperatorError {

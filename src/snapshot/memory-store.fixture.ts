@@ -49,7 +49,7 @@ export function memoryStore(): MemoryStore {
     async *get(name) {
       const bytes = objects.get(name);
       if (bytes === undefined) throw new OperatorError("NotFound", `${name} is not there`);
-      for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);
+      for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
     },
     async head(name) {
       const bytes = objects.get(name);

@@ -1,6 +1,6 @@
-import { parseBackupName } from "../core/backup-name.ts";
+import { formatTime, parseDataObject, parseManifestObject } from "../core/backup-name.ts";
 import type { Store } from "../store/store.ts";
-import { findBackup } from "./catalog.ts";
+import { findBackups } from "./catalog.ts";
 import type { Manifest } from "./manifest.ts";
 
 interface RunQuery {
@@ -10,57 +10,89 @@ interface RunQuery {
   signal: AbortSignal;
 }
 
-/** Whole backups that were made for one resource, by whichever operator. */
+/** Whole backups that were made for one resource, by whichever operator. A damaged one is none. */
 export async function findBackupsOfRun(
-  store: Pick<Store, "list" | "get" | "url">,
-  { uid, ...query }: RunQuery & { uid: string },
+  store: Pick<Store, "list" | "get">,
+  { uid, clusterName, runPrefix, signal }: RunQuery & { uid: string },
 ): Promise<Manifest[]> {
-  const found: Manifest[] = [];
-  for (const { backup } of await objectsOf(store, query)) {
-    if (backup === undefined) continue;
-    const { manifest } = await findBackup(store, { name: backup, ...query });
-    if (manifest.owner?.uid === uid) found.push(manifest);
-  }
-  return found;
+  const entries = await findBackups(store, {
+    clusterName,
+    signal,
+    which: ({ backup }) => backup.runId.startsWith(runPrefix),
+  });
+  return entries.flatMap(({ manifest, problem }) =>
+    problem === undefined && manifest?.owner?.uid === uid ? [manifest] : [],
+  );
 }
 
 /** Removes everything that was stored for one resource: manifests first, so that no listing shows half a backup. */
 export async function removeRun(store: Pick<Store, "list" | "remove">, query: RunQuery): Promise<void> {
-  const objects = await objectsOf(store, query);
-  const [manifests, data] = [
-    objects.filter((o) => o.backup !== undefined),
-    objects.filter((o) => o.backup === undefined),
-  ];
+  const { manifests, data } = await objectsOf(store, query);
   for (const { name } of [...manifests, ...data]) await store.remove(name, { signal: query.signal });
 }
 
-/** Aborts what an earlier attempt of this resource left half-uploaded. */
+/** Clears away what attempts for one resource left behind: half-done uploads, and data without a manifest. */
 export async function sweepRun(
-  store: Pick<Store, "sweep">,
-  { clusterName, runPrefix, before, signal }: RunQuery & { before: Date },
+  store: Pick<Store, "list" | "remove" | "sweep">,
+  query: RunQuery & { before: Date },
 ): Promise<number> {
-  return store.sweep(`${clusterName}/`, {
-    before,
-    only: (name) => isDataOf(name.slice(clusterName.length + 1), runPrefix),
-    signal,
-  });
+  const { clusterName, runPrefix, before, signal } = query;
+  const ofRun = (name: string) => parseDataObject(name)?.runId.startsWith(runPrefix) === true;
+  const uploads = await store.sweep(`${clusterName}/`, { before, only: ofRun, signal });
+  return uploads + (await removeOrphans(store, await objectsOf(store, query), { before, signal }));
 }
 
-/** `<time>-<run id>.db[.zst]` */
-function isDataOf(base: string, runPrefix: string): boolean {
-  return base.split(".")[0]?.split("-")[1]?.startsWith(runPrefix) === true;
+/**
+ * Clears away what runs of anybody left behind before `before`, which has to be longer ago than a run can take.
+ * Objects that are not named as ours are let be. Resolves to how many there were.
+ */
+export async function sweepAbandoned(
+  store: Pick<Store, "list" | "remove" | "sweep">,
+  { before, signal }: { before: Date; signal: AbortSignal },
+): Promise<number> {
+  const isOurs = (name: string) =>
+    parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined;
+  const uploads = await store.sweep("", { before, only: isOurs, signal });
+  return uploads + (await removeOrphans(store, await objectsOf(store, { signal }), { before, signal }));
+}
+
+interface RunObjects {
+  /** `run` is the same for the manifest and the data of one attempt. */
+  manifests: { name: string; run: string }[];
+  data: { name: string; run: string; modified: Date }[];
+}
+
+/** Rests on a complete listing: one that fails throws, so a manifest that was not seen is not there. */
+async function removeOrphans(
+  store: Pick<Store, "remove">,
+  { manifests, data }: RunObjects,
+  { before, signal }: { before: Date; signal: AbortSignal },
+): Promise<number> {
+  const recorded = new Set(manifests.map((m) => m.run));
+  const orphans = data.filter((d) => !recorded.has(d.run) && d.modified < before);
+  for (const { name } of orphans) await store.remove(name, { signal });
+  return orphans.length;
 }
 
 async function objectsOf(
   store: Pick<Store, "list">,
-  { clusterName, runPrefix, signal }: RunQuery,
-): Promise<{ name: string; backup?: string }[]> {
-  const objects: { name: string; backup?: string }[] = [];
-  for await (const { name } of store.list(`${clusterName}/`, { signal })) {
-    const base = name.slice(clusterName.length + 1);
-    const manifest = base.endsWith(".json") ? parseBackupName(base.slice(0, -5)) : undefined;
-    if (manifest?.runId.startsWith(runPrefix) === true) objects.push({ name, backup: base.slice(0, -5) });
-    else if (isDataOf(base, runPrefix)) objects.push({ name });
+  { clusterName, runPrefix = "", signal }: Partial<RunQuery> & { signal: AbortSignal },
+): Promise<RunObjects> {
+  const found: RunObjects = { manifests: [], data: [] };
+  for await (const { name, modified } of store.list(clusterName === undefined ? "" : `${clusterName}/`, {
+    signal,
+  })) {
+    const manifest = parseManifestObject(name);
+    const data = parseDataObject(name);
+    if (manifest?.backup.runId.startsWith(runPrefix) === true) {
+      found.manifests.push({
+        name,
+        run: `${manifest.clusterName}/${formatTime(manifest.backup.time)}-${manifest.backup.runId}`,
+      });
+    }
+    if (data?.runId.startsWith(runPrefix) === true) {
+      found.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
+    }
   }
-  return objects;
+  return found;
 }

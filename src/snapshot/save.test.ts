@@ -47,7 +47,7 @@ function clusterOf(
     closed: 0,
     observe: async () => ({ clusterId: "cafe", members }),
     hashKV: async (endpoint) => ({ hash: hashes[endpoint] ?? 1, compactRevision: -1 }),
-    async snapshot(endpoint) {
+    async snapshot({ endpoint }) {
       watched.opened.push(endpoint);
       async function* chunks() {
         for (let at = 0; at < bytes.length; at += 10_000) yield bytes.subarray(at, at + 10_000);
@@ -114,7 +114,10 @@ test("the manifest is written last, and says what was read, from whom and why", 
   const name = `prod/${manifest.name}.json`;
   assert.deepEqual(run.store.puts, [data, name]);
   assert.deepEqual(parseManifest(run.store.objects.get(name) ?? Buffer.alloc(0), name), manifest);
-  assert.equal(manifest.name, `20260820T120001Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`);
+  assert.equal(
+    manifest.name,
+    `20260820T120001Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`,
+  );
   assert.equal(manifest.stored.object, data);
   assert.equal(manifest.member.name, "m1");
   assert.match(manifest.member.reason, /follower/);

@@ -46,7 +46,7 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   step({ step: "MemberSelected", choice: { ...choice, chosen } });
 
   const hashKV = await compareMembers(members, chosen, choice.withoutQuorum, options);
-  await using source = await cluster.snapshot(chosen.endpoint, signal);
+  await using source = await cluster.snapshot(chosen, signal);
   const object = dataObject(clusterName, startedAt, runId, options.compression);
   const transferred = await transfer({
     source,

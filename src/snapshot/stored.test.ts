@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { zstdCompressSync } from "node:zlib";
 import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
@@ -18,7 +19,15 @@ async function backup(
 ): Promise<{ store: MemoryStore; manifest: Manifest; object: Buffer }> {
   const store = memoryStore();
   const facts = { endpoint: "http://m0:2379", id: "a", name: "m0", version: "3.6.16", leader: "a" };
-  const zeros = { dbSize: 1, dbSizeInUse: 1, raftTerm: 1, raftIndex: 1, raftAppliedIndex: 1, lag: 0, revision: 1 };
+  const zeros = {
+    dbSize: 1,
+    dbSizeInUse: 1,
+    raftTerm: 1,
+    raftIndex: 1,
+    raftAppliedIndex: 1,
+    lag: 0,
+    revision: 1,
+  };
   const manifest = await saveSnapshot({
     cluster: {
       observe: async () => ({
@@ -107,7 +116,12 @@ for (const compression of ["Zstd", "None"] as const) {
 
   test(`an object cut at either end fails (${compression})`, async () => {
     const { store, manifest, object } = await backup(compression);
-    for (const cut of [object.subarray(0, -1), object.subarray(1), object.subarray(0, 100), Buffer.alloc(0)]) {
+    for (const cut of [
+      object.subarray(0, -1),
+      object.subarray(1),
+      object.subarray(0, 100),
+      Buffer.alloc(0),
+    ]) {
       store.objects.set(manifest.stored.object, Buffer.from(cut));
       assert.ok((await failures(store, manifest)).includes("stored size"), `${cut.length} bytes`);
     }
@@ -130,6 +144,23 @@ test("the same plain bytes packed another way are told by the stored digests alo
   store.objects.set(manifest.stored.object, other);
   assert.deepEqual(await failures(store, manifest), ["stored size", "stored SHA-256", "stored CRC-32C"]);
 });
+
+test("damage that ends the unpacking long before the object ends is a failed check, not an error", async () => {
+  const { store, manifest } = await backup("Zstd");
+  const packed = zstdCompressSync(randomBytes(4 * 1024 * 1024));
+  for (const bytes of [randomBytes(4 * 1024 * 1024), damaged(packed), packed.subarray(0, 1024 * 1024)]) {
+    store.objects.set(manifest.stored.object, Buffer.from(bytes));
+    const failed = await failures(store, manifest);
+    assert.ok(failed.includes("unpack"), failed.join());
+  }
+});
+
+/** Block headers overwritten in the middle. */
+function damaged(packed: Buffer): Buffer {
+  const copy = Buffer.from(packed);
+  copy.fill(0xff, 1024 * 1024, 1024 * 1024 + 200_000);
+  return copy;
+}
 
 test("each fact of the manifest is compared", async () => {
   const { store, manifest } = await backup("Zstd");

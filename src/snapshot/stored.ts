@@ -23,8 +23,8 @@ export interface StoredReading {
 
 /**
  * Reads a backup's data object whole, once, and compares everything with its manifest: the stored bytes, the plain
- * bytes, etcd's trailer, the page structure and the status. Damage becomes a failed check; throws only when the store
- * cannot be read at all. `write` gets the plain file's bytes in order, before they are known to be right.
+ * bytes, etcd's trailer, the page structure and the status. Damage becomes a failed check; throws only what the
+ * store or `write` threw, or the signal's reason. `write` gets the plain file's bytes in order, before they are known to be right.
  */
 export async function readStored(
   store: Pick<Store, "get">,
@@ -39,7 +39,9 @@ export async function readStored(
   const { stored, snapshot } = manifest;
   const digest = createHash("sha256");
   const found = { bytes: 0, crc: 0, plainCrc: 0, whole: false };
-  let storeFailure: unknown;
+  /** What the store or `write` threw: the backup may be sound all the same. */
+  let failure: unknown;
+  let handedOver = false;
 
   async function* storedBytes(): AsyncGenerator<Uint8Array> {
     try {
@@ -48,18 +50,24 @@ export async function readStored(
         found.crc = crc32c(chunk, found.crc);
         found.bytes += chunk.length;
         onProgress?.(found.bytes, stored.bytes);
+        handedOver = true;
         yield chunk;
+        handedOver = false;
       }
       found.whole = true;
     } catch (error) {
-      storeFailure = error;
+      // Unpacking that fails throws into the yield: that is damage, no failure of the store.
+      if (!handedOver) failure = error;
       throw error;
     }
   }
   async function* plain(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of bytes) {
       found.plainCrc = crc32c(chunk, found.plainCrc);
-      await write?.(chunk);
+      await write?.(chunk).catch((error: unknown) => {
+        failure = error;
+        throw error;
+      });
       yield chunk;
     }
   }
@@ -72,14 +80,15 @@ export async function readStored(
     );
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    if (storeFailure !== undefined) throw storeFailure;
+    if (failure !== undefined) throw failure;
     unpacked.ok = false;
     unpacked.detail = asOperatorError(error).message;
   }
   const checks = [
-    compare("stored size", stored.bytes, found.bytes),
+    // Of an object that was not read to its end there is nothing to compare.
     ...(found.whole
       ? [
+          compare("stored size", stored.bytes, found.bytes),
           compare("stored SHA-256", stored.sha256, digest.digest("hex")),
           compare("stored CRC-32C", stored.crc32c, hex8(found.crc)),
         ]

@@ -91,7 +91,11 @@ const file = snapshotFile("mixed-3.6");
 const database = databaseOf("mixed-3.6");
 const lies: [what: string, source: () => SnapshotSource, says: RegExp][] = [
   ["a flipped bit in the database", () => sourceOf(flipped(file, 20_000)), /SHA-256 trailer is wrong/],
-  ["a flipped bit in the trailer", () => sourceOf(flipped(file, file.length - 1)), /SHA-256 trailer is wrong/],
+  [
+    "a flipped bit in the trailer",
+    () => sourceOf(flipped(file, file.length - 1)),
+    /SHA-256 trailer is wrong/,
+  ],
   [
     "a stream without trailer",
     () => sourceOf(database, { announced: database.length }),

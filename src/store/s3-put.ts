@@ -11,9 +11,9 @@ import { confirmStored } from "./s3-proof.ts";
 import { headObject } from "./s3-read.ts";
 import type { PutOptions, StoredObject } from "./store.ts";
 
-/** Measured on two cores with a local store: larger parts or more of them are no faster. */
+/** With one part that is being filled, 32 MiB of buffers. */
 const defaultPartSize = 8 * 1024 * 1024;
-const defaultConcurrency = 4;
+const defaultConcurrency = 3;
 /** For undoing what a failed put has begun. */
 const cleanupMs = 10_000;
 

@@ -36,6 +36,7 @@ describe("a store URL", () => {
     ],
     ["file:///backups", { kind: "file", path: "/backups" }],
     ["file:///backups/etcd/", { kind: "file", path: "/backups/etcd" }],
+    ["file:////", { kind: "file", path: "/" }],
     ["file:///my%20backups", { kind: "file", path: "/my backups" }],
   ];
   for (const [url, config] of readings) {

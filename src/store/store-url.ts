@@ -126,7 +126,7 @@ function fileConfig(url: URL, text: string): StoreConfig {
     throw usage(`${shown(text)} has parameters`, "file:///directory takes none");
   const path = decoded(url.pathname);
   if (path === undefined || path.includes("\0")) throw usage(`${shown(text)} is not a directory's URL`);
-  return { kind: "file", path: path === "/" ? path : path.replace(/\/+$/, "") };
+  return { kind: "file", path: path.replace(/(?!^)\/+$/, "") };
 }
 
 function decoded(path: string): string | undefined {

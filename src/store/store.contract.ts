@@ -42,7 +42,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         assert.equal(stored.name, "whole/a");
         assert.equal(stored.size, bytes.length);
         assert.equal(stored.crc32c, crcHex(crc32c(bytes)));
-        assert.deepEqual(await readAll(store, "whole/a"), bytes);
+        same(await readAll(store, "whole/a"), bytes);
       });
 
       it("is seen by head and list, from another opening of the store as well", async () => {
@@ -70,14 +70,14 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
         const bytes = randomBytes(3_000);
         const chunks = [...bytes].flatMap((byte) => [Buffer.of(byte), Buffer.alloc(0)]);
         assert.equal((await store.put("bytes/a", chunks, { signal })).crc32c, crcHex(crc32c(bytes)));
-        assert.deepEqual(await readAll(store, "bytes/a"), bytes);
+        same(await readAll(store, "bytes/a"), bytes);
       });
 
       it("may consist of many parts, from chunks that fit no part", async () => {
         const bytes = randomBytes(3 * under.partSize + 12_345);
         const stored = await store.put("parts/a", cut(bytes, 777_777), { signal });
         assert.deepEqual([stored.size, stored.crc32c], [bytes.length, crcHex(crc32c(bytes))]);
-        assert.deepEqual(await readAll(store, "parts/a"), bytes);
+        same(await readAll(store, "parts/a"), bytes);
         assert.deepEqual(await under.unfinished(), []);
       });
 
@@ -90,7 +90,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
           const bytes = randomBytes(more === 2 ? 2 * under.partSize : under.partSize + more);
           const object = `exact/${more}`;
           assert.equal((await store.put(object, [bytes], { signal })).size, bytes.length);
-          assert.deepEqual(await readAll(store, object), bytes);
+          same(await readAll(store, object), bytes);
         });
       }
 
@@ -127,7 +127,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
           const lost = outcomes.filter((o) => o.status === "rejected");
           assert.equal(lost.length, 1, `${lost.length} puts failed`);
           assert.equal(codeOf(lost[0]?.reason), "AlreadyExists");
-          assert.deepEqual(await readAll(store, object), bytes[winner]);
+          same(await readAll(store, object), bytes[winner]);
           assert.deepEqual(await under.unfinished(), []);
         });
       }
@@ -354,6 +354,14 @@ async function absent(store: Store, prefix: string, name: string): Promise<void>
   assert.equal((await names(store, prefix)).includes(name), false);
   assert.equal(await store.head(name, { signal }), undefined);
   await rejectsWith("NotFound", readAll(store, name));
+}
+
+/** Not deepEqual: the difference of two large buffers would be printed. */
+function same(found: Buffer, expected: Buffer | undefined): void {
+  assert.ok(
+    expected !== undefined && found.equals(expected),
+    `${found.length} bytes, not those that were put`,
+  );
 }
 
 function codeOf(error: unknown): ErrorCode | undefined {

@@ -3,50 +3,41 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 /** What /metrics serves. Names and labels are API; a series of a resource goes with the resource. */
 export interface Metrics {
   readonly registry: Registry;
-  backupEnded(backup: { namespace: string; cluster: string }, outcome: BackupOutcome): void;
+  backupEnded(labels: ClusterLabels, result: "succeeded" | "failed"): void;
+  /** Undefined when there is no EtcdBackup of the cluster any more. */
+  latestBackup(labels: ClusterLabels, latest: LatestBackup | undefined): void;
   running(count: () => number): void;
   storeReady(store: { namespace: string; store: string }, ready: boolean | undefined): void;
   reconciled(controller: string, result: string, seconds: number): void;
 }
 
-export type BackupOutcome =
-  | {
-      result: "succeeded";
-      completedAt: Date;
-      durationSeconds: number;
-      sizeBytes: number;
-      storedBytes: number;
-      revision: number;
-    }
-  | { result: "failed"; at: Date };
+export interface ClusterLabels extends Record<string, string> {
+  namespace: string;
+  cluster: string;
+}
+
+export interface LatestBackup {
+  success?: {
+    completedAt: Date;
+    durationSeconds: number;
+    sizeBytes: number;
+    storedBytes: number;
+    revision: number;
+  };
+  failedAt?: Date;
+}
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const labelNames = ["namespace", "cluster"];
-  const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames, registers });
+  const latest = latestGauges(registers);
   const total = new Counter({
     name: "etcd_backup_total",
     help: "Backups that have ended, by result.",
-    labelNames: [...labelNames, "result"],
+    labelNames: ["namespace", "cluster", "result"],
     registers,
   });
-  const lastSuccess = gauge(
-    "etcd_backup_last_success_timestamp_seconds",
-    "When the newest successful backup was complete.",
-  );
-  const lastFailure = gauge(
-    "etcd_backup_last_failure_timestamp_seconds",
-    "When a backup last failed for good.",
-  );
-  const took = gauge("etcd_backup_last_duration_seconds", "Seconds that the newest successful backup took.");
-  const size = gauge("etcd_backup_last_size_bytes", "Bytes of the database in the newest successful backup.");
-  const stored = gauge(
-    "etcd_backup_last_stored_bytes",
-    "Bytes of the newest successful backup in the store.",
-  );
-  const revision = gauge("etcd_backup_last_revision", "Revision of the newest successful backup.");
   const ready = new Gauge({
     name: "etcd_backup_store_ready",
     help: "1 when the store can be used, else 0.",
@@ -69,20 +60,10 @@ export function createMetrics(): Metrics {
 
   return {
     registry,
-    backupEnded(labels, outcome) {
-      total.inc({ ...labels, result: outcome.result });
-      if (outcome.result === "failed") {
-        lastFailure.set(labels, outcome.at.getTime() / 1000);
-        return;
-      }
-      lastSuccess.set(labels, outcome.completedAt.getTime() / 1000);
-      took.set(labels, outcome.durationSeconds);
-      size.set(labels, outcome.sizeBytes);
-      stored.set(labels, outcome.storedBytes);
-      revision.set(labels, outcome.revision);
-    },
+    backupEnded: (labels, result) => total.inc({ ...labels, result }),
+    latestBackup: latest,
     running(count) {
-      const gaugeOfRuns = new Gauge({
+      const running = new Gauge({
         name: "etcd_backup_running",
         help: "Backups that run now.",
         registers: [],
@@ -90,7 +71,7 @@ export function createMetrics(): Metrics {
           this.set(count());
         },
       });
-      registry.registerMetric(gaugeOfRuns);
+      registry.registerMetric(running);
     },
     storeReady(labels, isReady) {
       if (isReady === undefined) ready.remove(labels);
@@ -100,5 +81,28 @@ export function createMetrics(): Metrics {
       passes.inc({ controller, result });
       passSeconds.observe({ controller }, seconds);
     },
+  };
+}
+
+function latestGauges(registers: Registry[]): Metrics["latestBackup"] {
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name: `etcd_backup_last_${name}`, help, labelNames: ["namespace", "cluster"], registers });
+  const succeededAt = gauge("success_timestamp_seconds", "When the newest successful backup was complete.");
+  const failedAt = gauge("failure_timestamp_seconds", "When a backup last failed for good.");
+  const took = gauge("duration_seconds", "Seconds that the newest successful backup took.");
+  const size = gauge("size_bytes", "Bytes of the database in the newest successful backup.");
+  const stored = gauge("stored_bytes", "Bytes of the newest successful backup in the store.");
+  const revision = gauge("revision", "Revision of the newest successful backup.");
+
+  return (labels, latest) => {
+    const set = (to: typeof took, value: number | undefined) =>
+      value === undefined ? to.remove(labels) : to.set(labels, value);
+    const { success, failedAt: failed } = latest ?? {};
+    set(succeededAt, success === undefined ? undefined : success.completedAt.getTime() / 1000);
+    set(failedAt, failed === undefined ? undefined : failed.getTime() / 1000);
+    set(took, success?.durationSeconds);
+    set(size, success?.sizeBytes);
+    set(stored, success?.storedBytes);
+    set(revision, success?.revision);
   };
 }

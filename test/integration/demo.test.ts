@@ -30,7 +30,10 @@ test("Ctrl-C ends the demo and everything that it started", async (t) => {
   await using run = startProcess(process.execPath, [demo]);
   await until(run, /Writing sample data/);
   const children = (await readFile(`/proc/${run.pid}/task/${run.pid}/children`, "utf8")).trim().split(" ");
-  assert.ok(children.length >= 6, `three etcd members, the API server with its etcd, S3, the operator: ${children.length}`);
+  assert.ok(
+    children.length >= 6,
+    `three etcd members, the API server with its etcd, S3, the operator: ${children.length}`,
+  );
   run.signal("SIGINT");
   const { code } = await run.exited;
   assert.equal(code, 130, run.output());

@@ -11,8 +11,7 @@ const owned = new AsyncDisposableStack();
 after(() => owned.disposeAsync());
 const server = owned.use(await startApiServer());
 const client = owned.use(await connect({ kubeconfig: server.kubeconfigPath }));
-const { signal } = new AbortController();
-const never = { signal };
+const never = { signal: new AbortController().signal };
 
 /** What a watch says, as text: `set a=1`, `gone a`, `synced`. */
 interface Story extends AsyncDisposable {
@@ -21,18 +20,20 @@ interface Story extends AsyncDisposable {
   until(line: string): Promise<void>;
 }
 
-function follow(source: WatchSource, options: Omit<WatchOptions, "signal">): Story {
+function follow(source: WatchSource, options: WatchOptions): Story {
   const stopping = new AbortController();
+  const signal = AbortSignal.any([stopping.signal, options.signal]);
   const told: string[] = [];
   let read = 0;
-  let wake = Promise.withResolvers<void>();
+  let wake = Promise.withResolvers<boolean>();
   const ended = (async () => {
-    const fast = { backoff: { baseMs: 20, maxMs: 200 }, ...options, signal: stopping.signal };
+    const fast = { backoff: { baseMs: 20, maxMs: 200 }, ...options, signal };
     for await (const event of watch(source, configMaps, fast)) {
       told.push(text(event));
-      wake.resolve();
+      wake.resolve(true);
       wake = Promise.withResolvers();
     }
+    wake.resolve(false);
   })();
   return {
     told,
@@ -43,7 +44,7 @@ function follow(source: WatchSource, options: Omit<WatchOptions, "signal">): Sto
           read = at + 1;
           return;
         }
-        await wake.promise;
+        assert.ok(await wake.promise, `"${line}" never came; what came: ${told.join(", ")}`);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -82,11 +83,11 @@ const lists = (proxy: BreakingProxy) =>
 const watches = (proxy: BreakingProxy) =>
   proxy.requests.filter((request) => request.includes("watch=true")).length;
 
-describe("a watch", () => {
-  test("reports what is there, then every change", async () => {
+describe("a watch", { timeout: 60_000 }, () => {
+  test("reports what is there, then every change", async ({ signal }) => {
     const { namespace, put, drop } = await place("plain");
     await put("a", "1");
-    await using story = follow(client, { namespace });
+    await using story = follow(client, { signal, namespace });
     await story.until("synced");
     await put("b", "1");
     await put("a", "2");
@@ -95,24 +96,24 @@ describe("a watch", () => {
     assert.deepEqual(story.told, ["set a=1", "synced", "set b=1", "set a=2", "gone a"]);
   });
 
-  test("with a label selector says gone when the label is taken away", async () => {
+  test("with a label selector says gone when the label is taken away", async ({ signal }) => {
     const { namespace } = await place("labels");
     const draft = (labels: Record<string, string>) => ({
       metadata: { namespace, name: "a", labels },
       data: { v: "1" },
     });
     await client.apply(configMaps, draft({ mine: "yes" }), never);
-    await using story = follow(client, { namespace, labelSelector: "mine=yes" });
+    await using story = follow(client, { signal, namespace, labelSelector: "mine=yes" });
     await story.until("synced");
     await client.apply(configMaps, draft({ mine: "no" }), never);
     await story.until("gone a");
   });
 
-  test("goes on from where it was when the server ends it, without a new list", async () => {
+  test("goes on from where it was when the server ends it, without a new list", async ({ signal }) => {
     const { namespace, put } = await place("ending");
     await using it = await broken();
     await put("a", "1");
-    await using story = follow(it.through, { namespace, timeoutSeconds: 1 });
+    await using story = follow(it.through, { signal, namespace, timeoutSeconds: 1 });
     await story.until("synced");
     for (let n = 2; watches(it.proxy) < 4; n += 1) {
       await put("a", String(n));
@@ -127,12 +128,12 @@ describe("a watch", () => {
     assert.equal(new Set(numbers).size, numbers.length, "nothing was told twice");
   });
 
-  test("takes up a connection that was cut, and tells what happened meanwhile", async () => {
+  test("takes up a connection that was cut, and tells what happened meanwhile", async ({ signal }) => {
     const { namespace, put, drop } = await place("cutting");
     await using it = await broken();
     await put("a", "1");
     await put("b", "1");
-    await using story = follow(it.through, { namespace });
+    await using story = follow(it.through, { signal, namespace });
     await story.until("synced");
     await put("c", "1");
     await story.until("set c=1");
@@ -146,13 +147,13 @@ describe("a watch", () => {
   });
 
   for (const status of [429, 500]) {
-    test(`outlives answers of ${status}`, async () => {
+    test(`outlives answers of ${status}`, async ({ signal }) => {
       const { namespace, put } = await place(`answers-${status}`);
       await using it = await broken();
       let left = 12;
       it.proxy.refuse = () => (left-- > 0 ? { status, headers: { "retry-after": "0" } } : undefined);
       await put("a", "1");
-      await using story = follow(it.through, { namespace });
+      await using story = follow(it.through, { signal, namespace });
       await story.until("set a=1");
       left = 6;
       it.proxy.cut();
@@ -161,7 +162,7 @@ describe("a watch", () => {
     });
   }
 
-  test("begins anew from a version the server no longer has, and says what is gone", async () => {
+  test("begins anew from a version the server no longer has, and says what is gone", async ({ signal }) => {
     const { namespace, put, drop } = await place("expired");
     // A new process remembers nothing from before its start.
     await server.restart();
@@ -179,7 +180,7 @@ describe("a watch", () => {
         return await it.through.openWatch(kind, { ...options, resourceVersion: "1" });
       },
     };
-    await using story = follow(old, { namespace });
+    await using story = follow(old, { signal, namespace });
     await story.until("synced");
     await drop("b");
     await put("a", "2");
@@ -189,7 +190,9 @@ describe("a watch", () => {
     assert.equal(lists(it.proxy), 2);
   });
 
-  test("notices an etcd that was restored to an earlier revision, though the server keeps silent about it", async () => {
+  test("notices an etcd that was restored to an earlier revision, though the server keeps silent about it", async ({
+    signal,
+  }) => {
     const { namespace, put } = await place("restored");
     await put("a", "1");
     const future: WatchSource = {
@@ -199,17 +202,17 @@ describe("a watch", () => {
       },
       openWatch: (kind, options) => client.openWatch(kind, options),
     };
-    await using story = follow(future, { namespace, timeoutSeconds: 1, silenceMs: 500 });
+    await using story = follow(future, { signal, namespace, timeoutSeconds: 1, silenceMs: 500 });
     await story.until("synced");
     await put("a", "2");
     await story.until("set a=2");
   });
 
-  test("never skips a line that arrives garbled", async () => {
+  test("never skips a line that arrives garbled", async ({ signal }) => {
     const { namespace, put } = await place("garbled");
     await using it = await broken();
     await put("a", "1");
-    await using story = follow(it.through, { namespace });
+    await using story = follow(it.through, { signal, namespace });
     await story.until("synced");
     await put("a", "2");
     await story.until("set a=2");
@@ -223,11 +226,11 @@ describe("a watch", () => {
     assert.equal(watches(it.proxy), 2);
   });
 
-  test("leaves a connection on which nothing comes any more", async () => {
+  test("leaves a connection on which nothing comes any more", async ({ signal }) => {
     const { namespace, put } = await place("half-open");
     await using it = await broken();
     await put("a", "1");
-    await using story = follow(it.through, { namespace, timeoutSeconds: 2, marginMs: 100 });
+    await using story = follow(it.through, { signal, namespace, timeoutSeconds: 2, marginMs: 100 });
     await story.until("synced");
     await put("a", "2");
     await story.until("set a=2");
@@ -240,12 +243,12 @@ describe("a watch", () => {
     assert.ok(watches(it.proxy) >= 2);
   });
 
-  test("outlives the API server, whose memory of the past is gone with it", async () => {
+  test("outlives the API server, whose memory of the past is gone with it", async ({ signal }) => {
     const { namespace, put, drop } = await place("restart");
     await using it = await broken();
     await put("a", "1");
     await put("b", "1");
-    await using story = follow(it.through, { namespace });
+    await using story = follow(it.through, { signal, namespace });
     await story.until("synced");
     await put("b", "2");
     await story.until("set b=2");
@@ -260,11 +263,11 @@ describe("a watch", () => {
   });
 });
 
-describe("a cache", () => {
+describe("a cache", { timeout: 60_000 }, () => {
   test("holds what is there and tells its handlers, one that came late and one that throws too", async () => {
     const { namespace, put, drop } = await place("cached");
     await put("a", "1");
-    await using cache = startCache(client, configMaps, { namespace, signal });
+    await using cache = startCache(client, configMaps, { namespace, ...never });
     const heard: string[] = [];
     const awaited = Promise.withResolvers<void>();
     cache.onChange(() => {
@@ -291,7 +294,7 @@ describe("a cache", () => {
   test("that is stopped before it is filled says so", async () => {
     await using it = await broken();
     const held = it.proxy.freeze();
-    const cache = startCache(it.through, configMaps, { signal });
+    const cache = startCache(it.through, configMaps, never);
     await held;
     await cache[Symbol.asyncDispose]();
     await assert.rejects(cache.synced, { code: "Aborted" });

@@ -56,10 +56,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     await using dir = await tempDir("fetch");
     const file = join(dir.path, "snapshot.db");
     const { url, env } = s3Store(bench.s3, "main");
-    const fetched = await etcdBackup(
-      ["fetch", status.artifact?.name ?? "", "--store", url, "-o", file],
-      env,
-    );
+    const fetched = await etcdBackup(["fetch", status.artifact?.name ?? "", "--store", url, "-o", file], env);
     assert.equal(fetched.code, 0, fetched.stderr);
     const theirs = JSON.parse(await bench.etcd.etcdutl(["snapshot", "status", file, "-w", "json"])) as {
       hash: number;
@@ -95,12 +92,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     const events = await bench.kube.events("first");
     assert.deepEqual(
       events.map(({ type, reason }) => `${type} ${reason}`),
-      [
-        "Normal SnapshotStarted",
-        "Normal MemberSelected",
-        "Normal MembersAgree",
-        "Normal SnapshotSucceeded",
-      ],
+      ["Normal SnapshotStarted", "Normal MemberSelected", "Normal MembersAgree", "Normal SnapshotSucceeded"],
     );
     const { status } = await bench.kube.backup("first");
     assert.ok(events[1]?.note.includes(status.member?.name ?? "?"), events[1]?.note);
@@ -252,8 +244,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     ];
     assert.ok(secrets.length > 6, "the key has lines");
     for (const [place, text] of Object.entries(places))
-      for (const value of secrets)
-        assert.ok(!text.includes(value), `${place} holds ${value.slice(0, 4)}…`);
+      for (const value of secrets) assert.ok(!text.includes(value), `${place} holds ${value.slice(0, 4)}…`);
   });
 });
 

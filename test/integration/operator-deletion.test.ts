@@ -55,10 +55,10 @@ describe("what becomes of the stored backup when its object is deleted", () => {
   it("Retain: the object goes at once, and everything stays in the bucket", async () => {
     const { metadata } = await create("retained", "kept");
     assert.deepEqual(await finalizersOf("retained"), []);
-    const before = await bench.objects("kept");
+    const stored = await bench.objects("kept");
     await remove("retained");
     await gone("retained");
-    assert.deepEqual(await bench.objects("kept"), before);
+    assert.deepEqual(await bench.objects("kept"), stored);
     assert.equal((await ofRun("kept", metadata.uid)).length, 2);
   });
 
@@ -93,7 +93,10 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await bench.kube.waitReason("etcdbackup/orphan", "Stalled", "DeletionBlocked");
     const blocked = await bench.kube.backup("orphan");
     assert.equal(conditionOf(blocked, "Stalled")?.status, "True");
-    assert.match(conditionOf(blocked, "Stalled")?.message ?? "", /EtcdBackupStore lost is gone.*force-delete/);
+    assert.match(
+      conditionOf(blocked, "Stalled")?.message ?? "",
+      /EtcdBackupStore lost is gone.*force-delete/,
+    );
     // What was backed up stays true.
     assert.equal(conditionOf(blocked, "Succeeded")?.status, "True");
     assert.deepEqual(blocked.metadata.finalizers, [finalizer]);
@@ -156,7 +159,10 @@ describe("what becomes of the stored backup when its object is deleted", () => {
       bench.s3.resume();
       part.release();
       await gone(store);
-      await eventually("the unfinished upload goes", async () => (await bench.unfinished(store)).length === 0);
+      await eventually(
+        "the unfinished upload goes",
+        async () => (await bench.unfinished(store)).length === 0,
+      );
       await eventually("no run is left", async () =>
         /^etcd_backup_running 0$/m.test((await operator.get("/metrics"))?.body ?? ""),
       );

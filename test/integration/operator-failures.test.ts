@@ -16,7 +16,13 @@ import {
 } from "./operator.fixture.ts";
 
 const password = "pass-word-of-etcd-root";
-const failed = { Finished: "True", Succeeded: "False", Ready: "False", Reconciling: "False", Stalled: "True" };
+const failed = {
+  Finished: "True",
+  Succeeded: "False",
+  Ready: "False",
+  Reconciling: "False",
+  Stalled: "True",
+};
 
 // Each case has objects and a bucket of its own, and most of its time is waiting: so they run at once.
 describe("the operator says what stands in the way, and goes on when it is gone", { concurrency: 10 }, () => {
@@ -168,7 +174,8 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     const { message } = await failsFor("read-only", "StoreNotReady");
     assert.match(message, /ReadOnly/);
     const writes = bench.network.seen.filter(
-      ({ operation, url }) => !["Head", "Get", "List", "Other"].includes(operation) && url.includes("/read-only"),
+      ({ operation, url }) =>
+        !["Head", "Get", "List", "Other"].includes(operation) && url.includes("/read-only"),
     );
     assert.deepEqual(writes, []);
     assert.deepEqual(await bench.objects("read-only"), []);
@@ -244,10 +251,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     const { body = "" } = (await operator.get("/metrics")) ?? {};
     assert.match(body, /^etcd_backup_store_ready\{namespace="default",store="wrong-keys"\} 0$/m);
 
-    await kube.apply(
-      bench.storeObject("wrong-keys", s3Of({})),
-      bench.storeObject("unreachable", s3Of({})),
-    );
+    await kube.apply(bench.storeObject("wrong-keys", s3Of({})), bench.storeObject("unreachable", s3Of({})));
     await kube.wait("etcdbackupstore/wrong-keys", "condition=Ready");
     await kube.wait("etcdbackupstore/unreachable", "condition=Ready");
     const mended = await kube.store("unreachable");

@@ -308,5 +308,8 @@ export async function fillTwoParts(etcd: EtcdCluster): Promise<void> {
 }
 
 function randomText(length: number): string {
-  return randomBytes(length).toString("latin1").replaceAll(/[^!-~]/g, "x").slice(0, length);
+  return randomBytes(length)
+    .toString("latin1")
+    .replaceAll(/[^!-~]/g, "x")
+    .slice(0, length);
 }

@@ -1,0 +1,84 @@
+import { type EtcdBackup, etcdBackupDefinition } from "../api/etcd-backup.ts";
+import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/etcd-backup-store.ts";
+import type { BackupResources } from "../controllers/backup-pass.ts";
+import type { ConnectionReader } from "../controllers/connection.ts";
+import { podIPs, serviceIPs } from "../kube/addresses.ts";
+import { type Cache, startCache } from "../kube/cache.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { customResource } from "../kube/objects.ts";
+import { readSecret } from "../kube/secrets.ts";
+import type { Log } from "../controllers/controller.ts";
+
+const backupKind = customResource(etcdBackupDefinition);
+const storeKind = customResource(etcdBackupStoreDefinition);
+
+/** The custom resources as the operator reads and writes them. Reads are live: a decision never rests on a stale copy. */
+export function operatorResources(client: KubeClient): BackupResources & {
+  writeStoreStatus(
+    store: EtcdBackupStore,
+    status: EtcdBackupStore["status"],
+    signal: AbortSignal,
+  ): Promise<void>;
+} {
+  return {
+    backup: (request, signal) => client.get(backupKind, request, { signal }),
+    store: (request, signal) => client.get(storeKind, request, { signal }),
+    async writeStatus({ metadata }, status, signal) {
+      await client.applyStatus(backupKind, refOf(metadata), { uid: metadata.uid, status }, { signal });
+    },
+    async writeFinalizers({ metadata }, finalizers, signal) {
+      const { resourceVersion } = metadata;
+      await client.patchMetadata(backupKind, refOf(metadata), { resourceVersion, finalizers }, { signal });
+    },
+    async writeStoreStatus({ metadata }, status, signal) {
+      await client.applyStatus(storeKind, refOf(metadata), { uid: metadata.uid, status }, { signal });
+    },
+  };
+}
+
+function refOf({ namespace, name }: { namespace?: string; name: string }) {
+  return namespace === undefined ? { name } : { namespace, name };
+}
+
+export function connectionReader(client: KubeClient): ConnectionReader {
+  return {
+    secret: (namespace, name, signal) => readSecret(client, namespace, name, { signal }),
+    podIPs: (namespace, labels, signal) => podIPs(client, namespace, labels, { signal }),
+    serviceIPs: (namespace, name, signal) => serviceIPs(client, namespace, name, { signal }),
+  };
+}
+
+/** What wakes the controllers. */
+export interface WatchedResources {
+  readonly synced: Promise<unknown>;
+  backups(): EtcdBackup[];
+  stores(): EtcdBackupStore[];
+  onBackup(handler: (key: string, backup: EtcdBackup | undefined) => void): void;
+  onStore(handler: (key: string, store: EtcdBackupStore | undefined) => void): void;
+}
+
+/** Watches all namespaces, or only those given. The caches end with `stack`. */
+export function watchResources(
+  client: KubeClient,
+  {
+    namespaces,
+    log,
+    signal,
+    stack,
+  }: { namespaces: string[]; log: Log; signal: AbortSignal; stack: AsyncDisposableStack },
+): WatchedResources {
+  const scopes = namespaces.length === 0 ? [{}] : namespaces.map((namespace) => ({ namespace }));
+  const backups: Cache<EtcdBackup>[] = scopes.map((scope) =>
+    stack.use(startCache(client, backupKind, { ...scope, log, signal })),
+  );
+  const stores: Cache<EtcdBackupStore>[] = scopes.map((scope) =>
+    stack.use(startCache(client, storeKind, { ...scope, log, signal })),
+  );
+  return {
+    synced: Promise.all([...backups, ...stores].map((cache) => cache.synced)),
+    backups: () => backups.flatMap((cache) => cache.list()),
+    stores: () => stores.flatMap((cache) => cache.list()),
+    onBackup: (handler) => backups.forEach((cache) => cache.onChange(handler)),
+    onStore: (handler) => stores.forEach((cache) => cache.onChange(handler)),
+  };
+}

@@ -1,0 +1,15 @@
+import { type WholeBackup, findBackup } from "../snapshot/catalog.ts";
+import type { Store } from "../store/store.ts";
+import type { BackupArgument } from "./backup-argument.ts";
+import type { Context } from "./context.ts";
+
+/** The backup that was asked for. Newer ones that `latest` had to step over are named on stderr: they want attention. */
+export async function findStored(
+  store: Store,
+  backup: BackupArgument & { kind: "stored" },
+  { signal, stderr }: Context,
+): Promise<WholeBackup> {
+  const { passedOver, ...found } = await findBackup(store, { ...backup, signal });
+  for (const { name, problem } of passedOver) stderr.write(`warning: ${name} is passed over: ${problem}\n`);
+  return found;
+}

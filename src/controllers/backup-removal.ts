@@ -1,0 +1,46 @@
+import { finalizer, runPrefix, withHint } from "../core/backup.ts";
+import { deleting, deletionBlocked } from "../core/backup-status.ts";
+import { OperatorError, asOperatorError } from "../core/errors.ts";
+import { removeRun } from "../snapshot/runs-in-store.ts";
+import { type Again, type Pass, write } from "./backup-pass.ts";
+
+const tryAgainMs = 60_000;
+
+/** deletionPolicy Delete: the finalizer goes only when the objects are gone. */
+export async function removeObjects(pass: Pass): Promise<Again> {
+  const { backup, signal, now } = pass;
+  await write(pass, deleting(backup, now()));
+  try {
+    await removeFromStore(pass);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const why = withHint(asOperatorError(thrown));
+    const note = `the stored backup cannot be deleted: ${why}; annotate with etcdbackup.dev/force-delete=true to let it go without`;
+    pass.events.record({
+      regarding: backup,
+      type: "Warning",
+      reason: "DeletionBlocked",
+      action: "Delete",
+      note,
+    });
+    await pass.resources.writeStatus(backup, deletionBlocked(backup, note, now()), signal);
+    return { againAfterMs: tryAgainMs };
+  }
+  const rest = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
+  await pass.resources.writeFinalizers(backup, rest, signal);
+  return undefined;
+}
+
+async function removeFromStore({ backup, store, signal, openStore }: Pass): Promise<void> {
+  if (store === undefined)
+    throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} is gone`);
+  if (store.spec.accessMode === "ReadOnly") {
+    throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
+  }
+  await using opened = await openStore(store, signal);
+  await removeRun(opened, {
+    clusterName: backup.spec.clusterName,
+    runPrefix: runPrefix(backup.metadata.uid),
+    signal,
+  });
+}
