@@ -3,6 +3,7 @@ import { type BackupDecision, afterFailure, runPrefix, whileUnknown } from "../c
 import { changed, interrupted } from "../core/backup-status.ts";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { findBackupsOfRun } from "../snapshot/runs-in-store.ts";
+import { clearEarlier } from "./backup-leftovers.ts";
 import { type Again, type Pass, write } from "./backup-pass.ts";
 import type { BackupResult } from "./backup-run.ts";
 
@@ -44,5 +45,7 @@ async function lookFor(pass: Pass, store: EtcdBackupStore): Promise<BackupResult
   const { uid } = backup.metadata;
   const query = { clusterName: backup.spec.clusterName, runPrefix: runPrefix(uid), uid, signal };
   const [manifest] = await findBackupsOfRun(opened, query);
-  return manifest === undefined ? undefined : { manifest, storeUrl: opened.url };
+  if (manifest !== undefined) return { manifest, storeUrl: opened.url };
+  if (store.spec.accessMode === "ReadWrite") await clearEarlier(opened, backup, pass);
+  return undefined;
 }

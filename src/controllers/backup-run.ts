@@ -1,13 +1,13 @@
 import type { EtcdBackup } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
-import { deadlineOf, runPrefix } from "../core/backup.ts";
+import { deadlineOf } from "../core/backup.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { MemberChoice, MemberFacts } from "../core/member-choice.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
-import { sweepRun } from "../snapshot/runs-in-store.ts";
 import { saveSnapshot } from "../snapshot/save.ts";
 import type { SaveStep, SnapshotCluster } from "../snapshot/step.ts";
 import type { Store } from "../store/store.ts";
+import { clearEarlier } from "./backup-leftovers.ts";
 import type { EventSink } from "./backup-pass.ts";
 import type { Log } from "./controller.ts";
 import type { Turns } from "./turns.ts";
@@ -97,30 +97,6 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
         throw error;
       }
     };
-}
-
-/** What earlier attempts of this resource left behind is nobody's. Not being allowed to tidy up stops no backup. */
-async function clearEarlier(
-  store: Store,
-  { spec, metadata }: EtcdBackup,
-  { log, now, signal }: BackupRunDeps & { signal: AbortSignal },
-): Promise<void> {
-  // The hour is for stores whose clock is ahead of ours: by its name the object is this resource's anyway.
-  const before = new Date(now().getTime() + 3_600_000);
-  try {
-    await sweepRun(store, {
-      clusterName: spec.clusterName,
-      runPrefix: runPrefix(metadata.uid),
-      before,
-      signal,
-    });
-  } catch (error) {
-    signal.throwIfAborted();
-    log.warn(
-      { backup: `${metadata.namespace}/${metadata.name}`, err: error },
-      "earlier attempts cannot be cleared away",
-    );
-  }
 }
 
 function tell(

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { zstdDecompressSync } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
-import { databaseOf, expectedStatuses, snapshotFile } from "../../test/testdata/snapshot-files.ts";
+import { databaseOf, expectedStatuses, readWhole, snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.fixture.ts";
 import { type SnapshotSource, hex8, transfer } from "./transfer.ts";
@@ -124,6 +124,11 @@ const lies: [what: string, source: () => SnapshotSource, says: RegExp][] = [
     /the database is damaged: .*page \d+/,
   ],
   [
+    "keys out of order, which can be read all the same, under a right digest",
+    () => sourceOf(withTrailer(disordered(database))),
+    /the database is damaged: page \d+/,
+  ],
+  [
     "something that is no database, under a right digest",
     () => sourceOf(withTrailer(randomBytes(16_384))),
     /the database is damaged/,
@@ -134,6 +139,17 @@ function zeroed(bytes: Uint8Array, at: number, length: number): Buffer {
   const copy = Buffer.from(bytes);
   copy.fill(0, at, at + length);
   return copy;
+}
+
+/** The first one-byte change that leaves a database with a status, and with something wrong. */
+function disordered(bytes: Uint8Array): Buffer {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const copy = Buffer.from(bytes);
+    copy.writeUInt8(copy.readUInt8(at) ^ 0x7f, at);
+    const { status, violationCount } = readWhole(copy);
+    if (status !== undefined && violationCount > 0) return copy;
+  }
+  throw new Error("no such change");
 }
 
 for (const [what, source, says] of lies) {

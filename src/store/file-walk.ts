@@ -51,7 +51,7 @@ async function entries(root: string, below: string): Promise<Dirent[]> {
   const reading = readdir(path, { withFileTypes: true });
   const found = below === "" ? await named(reading, path) : await unlessGone(reading, path);
   const key = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name);
-  return (found ?? []).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return (found ?? []).toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 async function named<T>(reading: Promise<T>, path: string): Promise<T> {

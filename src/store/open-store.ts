@@ -33,7 +33,7 @@ export async function openStore(config: StoreConfig, options: { env?: Environmen
       });
     }
     default:
-      throw new Error(`no such store: ${config satisfies never}`);
+      return config satisfies never;
   }
 }
 

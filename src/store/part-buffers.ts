@@ -18,7 +18,8 @@ export function createPartBuffers(options: { limit: number; allocate?: Allocate 
   return {
     async acquire(size, signal) {
       throwIfAborted(signal);
-      while (out >= limit) await turn(waiting, signal);
+      const isFree = () => out < limit;
+      while (!isFree()) await turn(waiting, signal);
       out += 1;
       const buffer = free.pop();
       return buffer !== undefined && buffer.length >= size ? buffer : allocate(size);

@@ -23,8 +23,8 @@ export interface StoreUnderTest extends AsyncDisposable {
 const signal = AbortSignal.timeout(600_000);
 
 /** The contract of store.ts, as a suite that every store has to pass. */
-export function storeContract(name: string, open: () => Promise<StoreUnderTest>): void {
-  describe(`${name} keeps the contract of a store`, () => {
+export function storeContract(kind: string, open: () => Promise<StoreUnderTest>): void {
+  describe(`${kind} keeps the contract of a store`, () => {
     let under: StoreUnderTest;
     let store: Store;
     before(async () => {
@@ -303,10 +303,10 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     it("probe finds it usable, and a trial write leaves nothing behind", async () => {
-      const before = await names(store, "");
+      const present = await names(store, "");
       assert.equal(typeof (await store.probe({ signal, write: false })).objectLock, "boolean");
       assert.equal((await store.probe({ signal, write: true })).conditionalWrites, true);
-      assert.deepEqual(await names(store, ""), before);
+      assert.deepEqual(await names(store, ""), present);
       assert.deepEqual(await under.unfinished(), []);
     });
 
@@ -379,8 +379,8 @@ function* cut(bytes: Buffer, size: number): Generator<Buffer> {
   for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size);
 }
 
-async function* breaking(after: number, thrown: Error): AsyncGenerator<Buffer> {
-  yield* cut(Buffer.alloc(after), 500_000);
+async function* breaking(length: number, thrown: Error): AsyncGenerator<Buffer> {
+  yield* cut(Buffer.alloc(length), 500_000);
   await setImmediate();
   throw thrown;
 }

@@ -114,6 +114,7 @@ test("a second Ctrl-C ends it at once, while the store still hangs", async () =>
   const { code } = await run.exited;
   s3.resume();
   assert.equal(code, 130, run.output());
+  assert.doesNotMatch(run.output(), /stopped by/, "it did not wait for the tidying");
 });
 
 for (const operation of ["Head", "Create", "Complete", "Put"] as const) {

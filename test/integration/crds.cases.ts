@@ -155,9 +155,10 @@ const tls = { secretRef: { name: "etcd-client" } };
 const pods = { matchLabels: { component: "etcd" } };
 
 export const refused: Refusal[] = [
-  ...backups("spec.clusterName", "must be lower-case letters, digits, '-' or '.'", {
+  ...backups("spec.clusterName", "must be lower-case letters, digits, '-' or single '.'", {
     "a cluster name in capitals": backup({ clusterName: "Prod" }),
     "a cluster name that climbs": backup({ clusterName: ".." }),
+    "a cluster name with two dots in a row": backup({ clusterName: "a..b" }),
     "a cluster name of two segments": backup({ clusterName: "eu/prod" }),
     "a cluster name that ends in a hyphen": backup({ clusterName: "prod-" }),
   }),

@@ -67,9 +67,9 @@ describe("a cluster of which one member holds other data", () => {
     const { status } = await bench.kube.backup("named");
     assert.equal(status.member?.name, name);
     assert.equal(status.hashKV, undefined, "no agreement is claimed");
-    await eventually("the event MembersNotCompared", async () =>
+    await eventually("the event MembersDisagree", async () =>
       (await bench.kube.events("named")).some(
-        ({ reason, note }) => reason === "MembersNotCompared" && note.includes(diverged.name),
+        ({ reason, note }) => reason === "MembersDisagree" && note.includes(diverged.name),
       ),
     );
   });

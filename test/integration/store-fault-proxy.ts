@@ -36,10 +36,7 @@ export interface FaultProxy extends AsyncDisposable {
 /** An HTTP proxy in front of an S3 server that breaks what it is told to. */
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const seen: Seen[] = [];
-  const proxy = {
-    seen,
-    fault: (_: Seen): Fault | undefined | Promise<Fault | undefined> => undefined,
-  };
+  const proxy: Pick<FaultProxy, "seen" | "fault"> = { seen, fault: () => undefined };
   const server = createServer((request, response) => {
     void serve(request, response).catch(() => response.destroy());
   });
