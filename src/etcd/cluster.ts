@@ -95,16 +95,16 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
     },
     hashKV: (endpoint, revision, options) => endpointOf(endpoint).hashKV(revision, options),
     async snapshot({ endpoint, id }, signal) {
-      const opened = endpointOf(endpoint);
+      const member = endpointOf(endpoint);
       // Minutes may have passed since the choice, and a name or load balancer may lead elsewhere by now.
-      const { memberId } = await opened.status(signal);
+      const { memberId } = await member.status(signal);
       if (memberId !== id) {
         throw new OperatorError(
           "Unreachable",
           `${endpoint} is answered by member ${memberId}, not by ${id} that was chosen`,
         );
       }
-      return opened.snapshot(signal);
+      return member.snapshot(signal);
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([...opened.values()].map((endpoint) => endpoint[Symbol.asyncDispose]()));

@@ -6,6 +6,7 @@ import { etcdBackup, s3Store } from "../harness/etcd-backup.ts";
 import { tempDir } from "../harness/process.ts";
 import {
   type Bench,
+  conditionOf,
   eventually,
   type Operator,
   secret,
@@ -206,6 +207,18 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     await bench.kube.wait("etcdbackup/left", "condition=Succeeded");
     await bench.kube.wait("etcdbackup/right", "condition=Succeeded");
     assert.equal((await bench.manifests("pair")).length, 2);
+  });
+
+  it("waits for a store that is missing, and goes on as soon as it is created", async () => {
+    await bench.kube.apply(bench.backupObject("early", "late-store"));
+    await bench.kube.waitReason("etcdbackup/early", "Succeeded", "StoreNotReady");
+    const waiting = await bench.kube.backup("early");
+    assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /EtcdBackupStore late-store/);
+    assert.equal(conditionOf(waiting, "Finished")?.status, "False");
+    await bench.addStore("late-store");
+    // Unless the store wakes it, it looks again after 30 s.
+    await bench.kube.wait("etcdbackup/early", "condition=Succeeded", { seconds: 20 });
+    assert.equal((await bench.kube.backup("early")).status.attempts, 1);
   });
 
   it("shows no secret in its log, its metrics, its objects or the bucket", async () => {

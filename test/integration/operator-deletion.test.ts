@@ -79,7 +79,10 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await eventually("the finalizer goes", async () => (await finalizersOf("changed")).length === 0);
     await policy("Delete");
     await bench.kube.wait("etcdbackup/changed", `jsonpath={.metadata.finalizers[0]}=${finalizer}`);
-    assert.equal(conditionOf(await bench.kube.backup("changed"), "Succeeded")?.status, "True");
+    const { metadata: now, status } = await bench.kube.backup("changed");
+    assert.equal(now.generation, 4);
+    assert.equal(status.conditions?.find(({ type }) => type === "Succeeded")?.status, "True");
+    await bench.kube.wait("etcdbackup/changed", "jsonpath={.status.observedGeneration}=4");
     await remove("changed");
     await gone("changed");
     assert.deepEqual(await ofRun("kept", metadata.uid), []);
@@ -172,4 +175,40 @@ describe("what becomes of the stored backup when its object is deleted", () => {
       await create(`after-${store}`, store);
     });
   }
+
+  it("one that takes the name of a deleted backup is made anew, and of the other nothing is left", async () => {
+    await bench.addStore("renamed");
+    await bench.kube.wait("etcdbackupstore/renamed", "condition=Ready");
+    const part = bench.hold(({ operation }) => operation === "Part");
+    await bench.kube.apply(bench.backupObject("renamed", "renamed"));
+    await part.reached;
+    const first = await bench.kube.backup("renamed");
+    await bench.api.kubectl(["delete", "etcdbackup", "renamed"]);
+    await bench.kube.apply(bench.backupObject("renamed", "renamed"));
+    await aborting("renamed");
+    part.release();
+    await bench.kube.wait("etcdbackup/renamed", "condition=Succeeded");
+    const { metadata, status } = await bench.kube.backup("renamed");
+    assert.notEqual(metadata.uid, first.metadata.uid);
+    assert.equal(status.attempts, 1);
+    assert.deepEqual(await bench.manifests("renamed"), [status.artifact?.name]);
+    assert.deepEqual(await ofRun("renamed", first.metadata.uid), []);
+    assert.deepEqual(await bench.unfinished("renamed"), []);
+  });
+
+  it("a store that becomes ReadOnly ends the run that writes to it", async () => {
+    await bench.addStore("frozen");
+    await bench.kube.wait("etcdbackupstore/frozen", "condition=Ready");
+    const part = bench.hold(({ operation }) => operation === "Part");
+    await bench.kube.apply(bench.backupObject("frozen", "frozen"));
+    await part.reached;
+    await bench.kube.apply(bench.storeObject("frozen", { accessMode: "ReadOnly" }));
+    await bench.kube.wait("etcdbackup/frozen", "condition=Finished");
+    part.release();
+    const succeeded = conditionOf(await bench.kube.backup("frozen"), "Succeeded");
+    assert.equal(succeeded?.status, "False");
+    assert.equal(succeeded?.reason, "StoreNotReady", succeeded?.message);
+    assert.deepEqual(await bench.objects("frozen"), []);
+    assert.deepEqual(await bench.unfinished("frozen"), []);
+  });
 });

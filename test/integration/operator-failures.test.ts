@@ -113,18 +113,6 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     await bench.kube.wait("etcdbackupstore/late-keys", "jsonpath={.status.backups}=1");
   });
 
-  it("a store that is missing is waited for, and its creation starts the backup", async () => {
-    await bench.kube.apply(bench.backupObject("late-store", "late-store"));
-    await bench.kube.waitReason("etcdbackup/late-store", "Succeeded", "StoreNotReady");
-    const waiting = await bench.kube.backup("late-store");
-    assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /EtcdBackupStore late-store/);
-    assert.equal(conditionOf(waiting, "Finished")?.status, "False");
-    await bench.addStore("late-store");
-    // Without the wake-up it would look again after 30 s only.
-    await bench.kube.wait("etcdbackup/late-store", "condition=Succeeded", { seconds: 20 });
-    assert.equal((await bench.kube.backup("late-store")).status.attempts, 1);
-  });
-
   it("an etcd that does not answer ends the backup after backoffLimit more attempts", async () => {
     const [port = 0] = await freePorts(1);
     const etcd = { endpoints: [`http://127.0.0.1:${port}`] };
