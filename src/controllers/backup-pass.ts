@@ -5,6 +5,7 @@ import type { Manifest } from "../snapshot/manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupReport, BackupResult, StartBackupRun } from "./backup-run.ts";
 import type { Log, Request } from "./controller.ts";
+import type { EventSink } from "./event-sink.ts";
 import type { Runs } from "./runs.ts";
 
 export interface BackupControllerDeps {
@@ -25,16 +26,6 @@ export interface BackupResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
   writeStatus(backup: EtcdBackup, status: EtcdBackupStatus, signal: AbortSignal): Promise<void>;
   writeFinalizers(backup: EtcdBackup, finalizers: string[], signal: AbortSignal): Promise<void>;
-}
-
-export interface EventSink {
-  record(event: {
-    regarding: EtcdBackup | EtcdBackupStore;
-    type: "Normal" | "Warning";
-    reason: string;
-    action: string;
-    note: string;
-  }): void;
 }
 
 /** One look at one EtcdBackup: what was observed, and what acting on it needs. */

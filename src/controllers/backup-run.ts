@@ -8,7 +8,7 @@ import { saveSnapshot } from "../snapshot/save.ts";
 import type { SaveStep, SnapshotCluster } from "../snapshot/step.ts";
 import type { Store } from "../store/store.ts";
 import { clearEarlier } from "./backup-leftovers.ts";
-import type { EventSink } from "./backup-pass.ts";
+import type { EventSink } from "./event-sink.ts";
 import type { Log } from "./controller.ts";
 import type { Turns } from "./turns.ts";
 

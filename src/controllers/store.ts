@@ -6,7 +6,7 @@ import { type OperatorError, asOperatorError } from "../core/errors.ts";
 import { type WholeBackup, summarise } from "../snapshot/catalog.ts";
 import { sweepAbandoned } from "../snapshot/runs-in-store.ts";
 import type { Store } from "../store/store.ts";
-import type { EventSink } from "./backup-pass.ts";
+import type { EventSink } from "./event-sink.ts";
 import type { Log, Reconcile, Request } from "./controller.ts";
 
 export interface StoreControllerDeps {

@@ -7,7 +7,7 @@ import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "
 import { type EtcdCluster, startEtcd } from "../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../harness/process.ts";
 import { type S3Server, startS3 } from "../harness/s3-server.ts";
-import { eventually, fill, filesBelow } from "./sample-data.ts";
+import { during, eventually, fill, filesBelow } from "./sample-data.ts";
 import { type FaultProxy, type Seen, startFaultProxy } from "./store-fault-proxy.ts";
 import { rawClient, unfinishedUploads } from "./store-s3.ts";
 import { startTcpFaultProxy } from "./tcp-fault-proxy.ts";
@@ -87,11 +87,14 @@ for (const [signal, code] of [
     await using run = start();
     // Stopped in the middle of a part; it goes on when the program has begun to tidy up.
     void first(proxy, "Abort", () => s3.resume());
-    await first(proxy, "Part", () => {
+    const arrived = first(proxy, "Part", () => {
       s3.pause();
       run.signal(signal);
     });
-    assertStopped(run, await run.exited, code);
+    await during(run, arrived);
+    const exit = await run.exited;
+    s3.resume();
+    assertStopped(run, exit, code);
     assert.deepEqual(await leftIn(bucket), { objects: [], uploads: [] });
     assert.ok(
       proxy.seen.some(({ operation }) => operation === "Abort"),
@@ -105,11 +108,12 @@ test("a second Ctrl-C ends it at once, while the store still hangs", async () =>
   await using _ = proxy;
   await using run = start();
   const tidying = first(proxy, "Abort", () => run.exited.then(() => {}));
-  await first(proxy, "Part", () => {
+  const arrived = first(proxy, "Part", () => {
     s3.pause();
     run.signal("SIGINT");
   });
-  await tidying;
+  await during(run, arrived);
+  await during(run, tidying).finally(() => run.running || s3.resume());
   run.signal("SIGINT");
   const { code } = await run.exited;
   s3.resume();
@@ -123,7 +127,7 @@ for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
     const { proxy, url, env, start } = await savingInto(bucket);
     await using _ = proxy;
     await using run = start();
-    await first(proxy, operation, () => run.signal("SIGINT"));
+    await during(run, first(proxy, operation, () => run.signal("SIGINT")));
     const exit = await run.exited;
     const { objects, uploads } = await leftIn(bucket);
     assert.deepEqual(uploads, []);
@@ -145,7 +149,7 @@ test("Ctrl-C while etcd hangs in the stream: exit code 130, and no file is left,
   const held = proxy.holdAfter(4_000_000);
   const args = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab"];
   await using run = startProcess(etcdBackupPath, [...args, ...etcdFlags(cluster, [proxy.endpoint])]);
-  await held;
+  await during(run, held);
   cluster.members[0]?.pause();
   try {
     await eventually("a temporary file", async () => (await filesBelow(dir.path)).length === 1);
@@ -174,7 +178,7 @@ test("reading that is interrupted: fetch leaves no file, verify gives no verdict
     await using run = startProcess(etcdBackupPath, ["fetch", "latest", ...flags, ...force, "-o", file], {
       env,
     });
-    await held;
+    await during(run, held);
     await eventually("a temporary file", async () =>
       (await filesBelow(dir.path)).some((name) => /^\.snapshot\.db\..*\.part$/.test(name)),
     );
@@ -188,7 +192,7 @@ test("reading that is interrupted: fetch leaves no file, verify gives no verdict
 
   const verified = proxy.holdAfter(4_000_000);
   await using verifying = startProcess(etcdBackupPath, ["verify", "latest", ...flags], { env });
-  await verified;
+  await during(verifying, verified);
   verifying.signal("SIGINT");
   assertStopped(verifying, await verifying.exited, 130);
   assert.doesNotMatch(verifying.output(), /FAILED|ok/);

@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EtcdCluster } from "../harness/etcd-cluster.ts";
+import type { RunningProcess } from "../harness/process.ts";
 
 /** A text that every value of `fill` begins with. */
 export const marker = "the-beginning-of-a-value";
@@ -30,4 +31,12 @@ export async function eventually(what: string, condition: () => Promise<boolean>
     if (deadline.aborted) throw new Error(`it never came about: ${what}`);
     await delay(20);
   }
+}
+
+/** What happens while a program runs; throws with its output when it ends before. */
+export async function during<T>(run: RunningProcess, event: Promise<T>): Promise<T> {
+  const ended = run.exited.then(({ code }) => {
+    throw new Error(`it ended too early, with exit code ${code}:\n${run.output()}`);
+  });
+  return Promise.race([event, ended]);
 }
