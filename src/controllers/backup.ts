@@ -169,6 +169,7 @@ async function recordFailure(
     error === undefined ? (decision.do === "fail" ? decision.reason : "Retrying") : reasonOf(error);
   const note = decision.do === "fail" ? decision.message : withHint(decision.error);
   pass.events.record({ regarding: backup, type: "Warning", reason, action: "Backup", note });
+  pass.log.warn({ backup: pass.key, attempt: backup.status.attempts, reason, note }, "attempt failed");
   pass.runs.forget(pass.key);
   if (decision.do === "retry") return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
   pass.ended({ ...backup, status }, undefined);

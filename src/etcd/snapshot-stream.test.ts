@@ -150,12 +150,12 @@ test("a consumer that is slow is no stall of the member", async () => {
   assert.equal(bytes, database.length + 32);
 });
 
-test("an abort is thrown as its reason, even while the member is silent", async () => {
+test("an abort is thrown as its reason, even while the member is silent", { timeout: 10_000 }, async () => {
   const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
   for (const sent of [0, 2]) {
     const abort = new AbortController();
     const from = member(honest().slice(0, sent), "silent");
-    const reading = read(from, { signal: abort.signal });
+    const reading = read(from, { signal: abort.signal, stallMs: 1_000_000 });
     setImmediate(() => abort.abort(reason));
     await assert.rejects(reading, (error) => error === reason);
     assert.ok(from.state.cancelled > 0);

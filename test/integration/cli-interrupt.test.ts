@@ -127,7 +127,10 @@ for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
     const { proxy, url, env, start } = await savingInto(bucket);
     await using _ = proxy;
     await using run = start();
-    await during(run, first(proxy, operation, () => run.signal("SIGINT")));
+    await during(
+      run,
+      first(proxy, operation, () => run.signal("SIGINT")),
+    );
     const exit = await run.exited;
     const { objects, uploads } = await leftIn(bucket);
     assert.deepEqual(uploads, []);

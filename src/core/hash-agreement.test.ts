@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type MemberHash, agree } from "./hash-agreement.ts";
+
+const hash = (member: string, value: number, compactRevision = -1): MemberHash => ({
+  member,
+  hash: value,
+  compactRevision,
+});
+const silent = (member: string): MemberHash => ({
+  member,
+  unavailable: "required revision has been compacted",
+});
+
+describe("agree", () => {
+  it("agrees where all hashes are equal at one compact revision", () => {
+    const found = agree([hash("a", 7, 3), hash("b", 7, 3), hash("c", 7, 3)], "b");
+    assert.deepEqual(found, {
+      verdict: "agree",
+      hash: 7,
+      compactRevision: 3,
+      compared: ["a", "b", "c"],
+      missing: [],
+    });
+  });
+
+  it("names who holds what where hashes differ", () => {
+    const found = agree([hash("a", 7), hash("b", 8), hash("c", 7)], "a");
+    assert.deepEqual(found, {
+      verdict: "disagree",
+      groups: [
+        { hash: 7, members: ["a", "c"] },
+        { hash: 8, members: ["b"] },
+      ],
+    });
+  });
+
+  it("finds a difference among members of one compact revision, whatever the others were compacted at", () => {
+    assert.equal(agree([hash("a", 1, 5), hash("b", 7, 6), hash("c", 8, 6)], "a").verdict, "disagree");
+  });
+
+  const undecided: [string, MemberHash[], string, RegExp][] = [
+    [
+      "unequal compact revisions",
+      [hash("a", 7, 1), hash("b", 8, 2)],
+      "a",
+      /compacted at different revisions \(1, 2\)/,
+    ],
+    ["one member alone of two", [hash("a", 7), silent("b")], "a", /b: required revision has been compacted/],
+    ["agreement of the others", [silent("a"), hash("b", 7), hash("c", 7)], "a", /a: required/],
+    ["silence", [silent("a"), silent("b")], "a", /a: .*; b: /],
+    ["nobody", [], "a", /no member was asked/],
+  ];
+  for (const [what, hashes, chosen, reason] of undecided) {
+    it(`takes ${what} for no proof`, () => {
+      const found = agree(hashes, chosen);
+      assert.equal(found.verdict, "inconclusive");
+      assert.match(found.verdict === "inconclusive" ? found.reason : "", reason);
+    });
+  }
+
+  it("is satisfied with the only member of a cluster", () => {
+    assert.equal(agree([hash("a", 7)], "a").verdict, "agree");
+  });
+
+  it("never agrees without the chosen member, nor when two hashes of one compact revision differ", () => {
+    const one = fc.record({ hash: fc.option(fc.nat(2), { nil: undefined }), compactRevision: fc.nat(1) });
+    fc.assert(
+      fc.property(fc.array(one, { minLength: 1, maxLength: 5 }), fc.nat(4), (list, index) => {
+        const hashes = list.map(
+          (h, i): MemberHash =>
+            h.hash === undefined ? silent(`m${i}`) : hash(`m${i}`, h.hash, h.compactRevision),
+        );
+        const found = agree(hashes, `m${index}`);
+        if (found.verdict !== "agree") return;
+        assert.ok(found.compared.includes(`m${index}`));
+        assert.ok(found.compared.length > 1 || hashes.length === 1);
+        assert.equal(new Set(hashes.flatMap((h) => h.hash ?? [])).size, 1);
+      }),
+    );
+  });
+});

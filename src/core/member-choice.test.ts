@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type MemberFacts, type MemberSelection, chooseMember, defaultSelection } from "./member-choice.ts";
+
+function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
+  return {
+    endpoint: `https://${name}:2379`,
+    id: `id-${name}`,
+    name,
+    version: "3.6.0",
+    dbSize: 1,
+    dbSizeInUse: 1,
+    isLeader: false,
+    isLearner: false,
+    leader: "id-a",
+    raftTerm: 2,
+    raftIndex: 100,
+    raftAppliedIndex: 100,
+    lag: 0,
+    revision: 10,
+    alarms: [],
+    ...over,
+  };
+}
+
+const leader = member("a", { isLeader: true });
+const corrupt = (memberId: string) => ({ alarms: [{ memberId, alarm: "CORRUPT" }] });
+
+describe("chooseMember", () => {
+  const table: [string, MemberFacts[], Partial<MemberSelection>, string | undefined, RegExp][] = [
+    ["a follower before the leader", [leader, member("b"), member("c")], {}, "b", /^follower, lag 0$/],
+    [
+      "the follower with the smallest lag",
+      [leader, member("b", { lag: 5 }), member("c", { lag: 4 })],
+      {},
+      "c",
+      /lag 4/,
+    ],
+    [
+      "the leader where no follower is usable",
+      [leader, member("b", { error: "silent" })],
+      {},
+      "a",
+      /only usable member/,
+    ],
+    ["the leader where it is preferred", [leader, member("b")], { prefer: "Leader" }, "a", /^leader/],
+    [
+      "the smallest lag where any will do",
+      [member("a", { isLeader: true, lag: 1 }), member("b")],
+      { prefer: "Any" },
+      "b",
+      /smallest lag/,
+    ],
+    [
+      "no learner, though it is alone",
+      [member("b", { isLearner: true })],
+      {},
+      undefined,
+      /no member may serve/,
+    ],
+    ["nobody beyond maxLag", [member("b", { lag: 1001 })], {}, undefined, /no member may serve/],
+    [
+      "a named member whatever its lag",
+      [leader, member("b", { lag: 5000 })],
+      { name: "b" },
+      "b",
+      /asked for by name/,
+    ],
+    ["a named member by its ID", [leader, member("b")], { name: "id-a" }, "a", /asked for by name/],
+    [
+      "nobody when the name is unknown, and the names that there are",
+      [leader, member("b")],
+      { name: "x" },
+      undefined,
+      /called x; there are a, b/,
+    ],
+    [
+      "nobody that is named but silent",
+      [leader, member("b", { error: "silent" })],
+      { name: "b" },
+      undefined,
+      /no member may serve/,
+    ],
+    [
+      "another than the member with the CORRUPT alarm",
+      [member("b", corrupt("id-b")), member("c", corrupt("id-b"))],
+      {},
+      "c",
+      /only usable/,
+    ],
+    [
+      "nobody when the corrupt member is unknown",
+      [member("b", corrupt("0")), member("c", corrupt("0"))],
+      {},
+      undefined,
+      /no member may/,
+    ],
+    [
+      "the named one when the corrupt member is unknown",
+      [member("b", corrupt("0")), member("c", corrupt("0"))],
+      { name: "c" },
+      "c",
+      /by name/,
+    ],
+    ["nobody without a leader", [member("b", { leader: "0" })], {}, undefined, /quorum is lost/],
+    [
+      "not the member cut off from the leader",
+      [member("b", { leader: "0" }), member("c")],
+      {},
+      "c",
+      /only usable/,
+    ],
+    [
+      "nobody where nobody answers",
+      [member("b", { error: "x" }), member("c", { error: "y" })],
+      {},
+      undefined,
+      /none of 2 endpoints answers/,
+    ],
+    ["nobody of nothing", [], {}, undefined, /no endpoint/],
+    [
+      "without quorum, where that is allowed, the member that applied most",
+      [
+        member("b", { leader: "0", raftAppliedIndex: 7 }),
+        member("c", { leader: "0", raftAppliedIndex: 9 }),
+        member("d", { error: "gone" }),
+      ],
+      { allowWithoutQuorum: true },
+      "c",
+      /quorum is lost; highest applied index \(9\)/,
+    ],
+  ];
+  for (const [what, members, selection, name, reason] of table) {
+    it(`takes ${what}`, () => {
+      const choice = chooseMember(members, { ...defaultSelection, ...selection });
+      assert.equal(choice.chosen?.name, name);
+      assert.match(choice.reason, reason);
+    });
+  }
+
+  it("marks the choice as without quorum only when quorum is lost", () => {
+    const allowed = { ...defaultSelection, allowWithoutQuorum: true };
+    assert.equal(chooseMember([leader, member("b")], allowed).withoutQuorum, false);
+    assert.equal(chooseMember([member("b", { leader: "0" })], allowed).withoutQuorum, true);
+  });
+
+  const anyMember = fc
+    .record({
+      name: fc.constantFrom("a", "b", "c", "d", "e", "f"),
+      isLeader: fc.boolean(),
+      isLearner: fc.boolean(),
+      leader: fc.constantFrom("0", "id-a"),
+      lag: fc.nat(2000),
+      error: fc.option(fc.constant("silent"), { nil: undefined }),
+    })
+    .map(({ name, error, ...over }) => member(name, { ...over, ...(error === undefined ? {} : { error }) }));
+  const members = fc.uniqueArray(anyMember, { selector: (m) => m.name, maxLength: 6 });
+  const prefer = fc.constantFrom("Follower" as const, "Leader" as const, "Any" as const);
+
+  it("never chooses a learner, a silent member or one too far behind, and gives each of the others a reason", () => {
+    fc.assert(
+      fc.property(members, prefer, fc.boolean(), (all, preferred, allowWithoutQuorum) => {
+        const choice = chooseMember(all, { ...defaultSelection, prefer: preferred, allowWithoutQuorum });
+        const { chosen } = choice;
+        if (chosen !== undefined) {
+          assert.equal(chosen.error, undefined);
+          assert.equal(chosen.isLearner, false);
+          assert.ok(chosen.lag <= defaultSelection.maxLag || choice.withoutQuorum);
+          assert.ok(chosen.leader !== "0" || choice.withoutQuorum);
+        }
+        const told = [...choice.refusals.map((r) => r.member), ...(chosen === undefined ? [] : [chosen])];
+        assert.deepEqual(told.map((m) => m.name).toSorted(), all.map((m) => m.name).toSorted());
+        assert.ok(choice.refusals.every(({ reason }) => reason !== ""));
+      }),
+    );
+  });
+
+  it("does not depend on the order in which the members answered", () => {
+    fc.assert(
+      fc.property(members, prefer, (all, preferred) => {
+        const selection = { ...defaultSelection, prefer: preferred };
+        const forward = chooseMember(all, selection).chosen;
+        assert.equal(chooseMember(all.toReversed(), selection).chosen?.name, forward?.name);
+      }),
+    );
+  });
+});
