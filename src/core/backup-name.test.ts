@@ -55,12 +55,37 @@ describe("backup names", () => {
     );
   });
 
-  it("are not seen in anything else", () => {
+  it("sort rightly where times are seconds apart, or the same", () => {
+    const seconds = fc.nat({ max: 100_000 });
+    const revision = fc.oneof(fc.nat({ max: 20 }), fc.maxSafeNat());
+    const near = fc.record({ seconds, revision }).map((n) => ({
+      time: new Date(Date.parse("2026-12-31T12:00:00Z") + n.seconds * 1000),
+      revision: n.revision,
+      runId: "ab12x1",
+    }));
     fc.assert(
-      fc.property(fc.string(), (text) => {
+      fc.property(near, near, fc.boolean(), (a, other, together) => {
+        const b = together ? { ...other, time: a.time } : other;
+        const order = a.time.getTime() - b.time.getTime() || a.revision - b.revision;
+        if (order !== 0) assert.equal(formatBackupName(a) < formatBackupName(b), order < 0);
+      }),
+    );
+  });
+
+  it("are not seen in anything else", () => {
+    const altered = fc
+      .tuple(name, fc.nat({ max: 60 }), fc.string({ maxLength: 3 }), fc.nat({ max: 3 }))
+      .map(([n, at, insert, remove]) => {
+        const text = formatBackupName(n);
+        return text.slice(0, at) + insert + text.slice(at + remove);
+      });
+    const shaped = fc.stringMatching(/^\d{8}T\d{6}Z-r\d{20}-[a-z0-9]{3,41}$/);
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), altered, shaped), (text) => {
         const parsed = parseBackupName(text);
         assert.ok(parsed === undefined || formatBackupName(parsed) === text);
       }),
+      { numRuns: 500 },
     );
     for (const text of [
       "",
@@ -68,15 +93,68 @@ describe("backup names", () => {
       "20260231T000000Z-r00000000000000000001-abcd",
       "20260820T120000Z-r1-abcd",
       "20260820T120000Z-r99999999999999999999-abcd",
+      "20260820T250000Z-r00000000000000000001-abcd",
+      "20260820T235960Z-r00000000000000000001-abcd",
+      "20260820T120000Z-r00000000000000000001-abc",
+      "20260820T120000Z-r00000000000000000001-ABCD",
+      "20260820T120000Z-r00000000000000000001-abcd\n",
+      "20260820T120000Z-r00000000000000000001-abcd.json",
+      "prod/20260820T120000Z-r00000000000000000001-abcd",
     ]) {
       assert.equal(parseBackupName(text), undefined, text);
     }
   });
 });
 
+describe("object names", () => {
+  it("are never taken for a manifest and for data at once", () => {
+    const compression = fc.constantFrom("Zstd" as const, "None" as const);
+    fc.assert(
+      fc.property(name, compression, (n, kind) => {
+        assert.equal(parseDataObject(manifestObject("prod", n)), undefined);
+        assert.equal(parseManifestObject(dataObject("prod", n.time, n.runId, kind)), undefined);
+        assert.equal(parseDataObject(dataObject("prod", n.time, n.runId, kind))?.runId, n.runId);
+      }),
+    );
+  });
+
+  it("belong to nobody when they are deeper, shallower or of another kind", () => {
+    const backup = "20260820T120000Z-r00000000000000000042-ab12x1";
+    for (const object of [
+      `${backup}.json`,
+      `a/b/${backup}.json`,
+      `/${backup}.json`,
+      `prod/${backup}`,
+      "prod/notes.json",
+      "prod/20260820T120000Z-ab12x1.db.gz",
+      "prod/20260820T120000Z-.db",
+      "20260820T120000Z-ab12x1.db",
+      "a/b/20260820T120000Z-ab12x1.db",
+    ]) {
+      assert.equal(parseManifestObject(object), undefined, object);
+      assert.equal(parseDataObject(object), undefined, object);
+    }
+  });
+});
+
 it("a cluster name is one harmless path segment", () => {
-  for (const good of ["prod", "eu-1.prod", "a", "0"]) assert.equal(checkClusterName(good), good);
-  for (const bad of ["", "Prod", "../x", "a/b", "a..b", "-a", "a-", ".a", "a".repeat(64), "a b"]) {
+  for (const good of ["prod", "eu-1.prod", "a", "0", "a".repeat(63)])
+    assert.equal(checkClusterName(good), good);
+  for (const bad of [
+    "",
+    "Prod",
+    "../x",
+    "a/b",
+    "a..b",
+    "-a",
+    "a-",
+    ".a",
+    "a".repeat(64),
+    "a b",
+    "a.",
+    "ä",
+    "a\n",
+  ]) {
     assert.throws(() => checkClusterName(bad), { code: "Usage", message: /not valid/ }, bad);
   }
 });

@@ -63,7 +63,7 @@ function objectMismatch(
 
 function arrayMismatch(value: readonly unknown[], schema: DocumentSchema, path: string): string | undefined {
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
-    return `${path}: more than ${schema.maxItems} items`;
+    return `${path === "" ? "document" : path}: more than ${schema.maxItems} items`;
   if (schema.items === undefined) return undefined;
   for (const [index, item] of value.entries()) {
     const mismatch = findMismatch(item, schema.items, `${path}[${index}]`);

@@ -4,14 +4,16 @@ export function bytes(count: number): string {
   if (count < 10) return `${count} B`;
   const exponent = Math.min(Math.floor(Math.log(count) / Math.log(1000)), units.length - 1);
   const value = Math.floor((count / 1000 ** exponent) * 10 + 0.5) / 10;
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ${units[exponent]}`;
+  // Go rounds a half to the even number: an empty database of 20480 bytes is 20 kB.
+  const whole = value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
+  return `${value < 10 ? value.toFixed(1) : whole} ${units[exponent]}`;
 }
 
-/** `340ms`, `12.4s`, `3m 20s`, `2h 5m`. */
+/** `340ms`, `12.4s`, `3m 20s`, `2h 5m`: what has passed in full. */
 export function duration(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.round(milliseconds)}ms`;
+  if (milliseconds < 1000) return `${Math.floor(milliseconds)}ms`;
   const seconds = milliseconds / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  if (seconds < 60) return `${(Math.floor(milliseconds / 100) / 10).toFixed(1)}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${Math.floor(seconds % 60)}s`;
   return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
 }

@@ -203,11 +203,10 @@ test("a store that cannot be used says why, with the exit code of its kind", asy
   ];
   for (const [name, environment, store, code, says] of cases) {
     await t.test(name, async () => {
-      for (const args of [
-        saveInto(store),
-        ["list", "--store", store],
-        ["--log-level", "debug", ...saveInto(store)],
-      ]) {
+      const list = ["list", "--store", store];
+      // What may be tried again is, for some seconds: once is enough.
+      const retried = /connection refused/.test(says.source);
+      for (const args of retried ? [list] : [list, ["--log-level", "debug", ...saveInto(store)]]) {
         const ran = await etcdBackup(args, environment);
         assert.equal(ran.code, code, `${args[0]}: ${ran.stderr}`);
         assert.match(ran.stderr, says);
@@ -225,20 +224,22 @@ test("no command prints a secret or writes one into the store", async () => {
   const access = { ...env, ETCDCTL_PASSWORD: "s3cret-of-root", ETCDCTL_USER: "root" };
   const etcd = etcdFlags(secured);
   const store = ["--store", url, "--cluster-name", "lab"];
-  for (const args of [
-    ["save", ...store, ...etcd],
-    ["save", ...store, ...etcd, "--user", "root:s3cret-of-root"],
-    ["members", ...etcd],
-    ["list", ...store],
-    ["status", "latest", ...store],
-    ["verify", "latest", ...store],
-    ["fetch", "latest", ...store, "-f", "-o", join(dir.path, "a.db")],
-    ["save", "--help"],
-    ["save", ...store, "--endpoints", "http://127.0.0.1:1"],
-    ["save", ...store, ...etcd, "--member", "nobody"],
-  ]) {
+  const commands: [number, string[]][] = [
+    [0, ["save", ...store, ...etcd]],
+    [0, ["save", ...store, ...etcd, "--user", "root:s3cret-of-root"]],
+    [0, ["members", ...etcd]],
+    [0, ["list", ...store]],
+    [0, ["status", "latest", ...store]],
+    [0, ["verify", "latest", ...store]],
+    [0, ["fetch", "latest", ...store, "-f", "-o", join(dir.path, "a.db")]],
+    [0, ["save", "--help"]],
+    [1, ["save", ...store, "--endpoints", "http://127.0.0.1:1"]],
+    [1, ["save", ...store, ...etcd, "--member", "nobody"]],
+  ];
+  for (const [code, args] of commands) {
     const format = args[0] === "fetch" ? [] : ["-o", "json"];
     const ran = await etcdBackup(["--log-level", "debug", ...args, ...format], access);
+    assert.equal(ran.code, code, ran.stderr);
     holdsNoSecret(ran, "s3cret-of-root", s3.secretAccessKey, s3.accessKeyId);
   }
   const manifests = (await filesBelow(s3.rootDir)).filter((name) => name.endsWith(".json"));
