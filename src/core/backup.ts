@@ -63,6 +63,9 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
         ? { do: "cancel", why: "the EtcdBackupStore became ReadOnly" }
         : { do: "watch" };
     case "reserved":
+      // It gives its slot back: nothing could be stored now.
+      if (observed.store !== "found")
+        return { do: "cancel", why: "the EtcdBackupStore is missing or ReadOnly" };
       return { do: "start", attempt: observed.attempt ?? (status.attempts ?? 0) + 1 };
     case "succeeded":
       return { do: "succeed" };
