@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Etcd3 } from "etcd3";
 import { parseAllDocuments, stringify } from "yaml";
 import { type ApiServer, startApiServer } from "./harness/api-server.ts";
 import { etcdBackup, etcdBackupPath, s3Store } from "./harness/etcd-backup.ts";
+import { binary } from "./harness/binaries.ts";
 import { type EtcdCluster, startEtcd } from "./harness/etcd-cluster.ts";
 import { freePorts, startProcess, tempDir } from "./harness/process.ts";
 import { type S3Server, startS3 } from "./harness/s3-server.ts";
@@ -67,6 +68,15 @@ async function writeSampleData(etcd: EtcdCluster): Promise<void> {
   } finally {
     client.close();
   }
+}
+
+/** Exports for a shell; the programs of the demo are on its PATH. */
+async function shell(env: Record<string, string>): Promise<string> {
+  const programs = [etcdBackupPath, await binary("kubectl"), await binary("etcdutl", "3.6")].map((path) =>
+    dirname(path),
+  );
+  const lines = Object.entries(env).map(([name, value]) => `export ${name}='${value}'`);
+  return `${lines.join("\n")}\nexport PATH='${programs.join(":")}':"$PATH"\n`;
 }
 
 /** What etcdctl and the AWS tools read as well. */
@@ -150,9 +160,10 @@ async function demo(): Promise<void> {
   say(`  S3          ${s3.endpoint}/etcd-backups`);
   say(`  operator    pid ${operator.pid}, http://127.0.0.1:${port}/metrics`);
 
-  say("  the commands below find etcd and the store by these variables:");
-  for (const [name, value] of Object.entries(env))
-    say(`    ${name}=${name === "AWS_SECRET_ACCESS_KEY" ? "…" : value}`);
+  const work = stack.use(await tempDir("etcd-backup-demo"));
+  const variables = join(work.path, "env.sh");
+  await writeFile(variables, await shell({ ...env, KUBECONFIG: api.kubeconfigPath }), { mode: 0o600 });
+  say(`  variables   source ${variables}   (etcd, store, KUBECONFIG and PATH for the commands below)`);
 
   title("Writing sample data");
   await writeSampleData(etcd);
@@ -173,7 +184,6 @@ async function demo(): Promise<void> {
   await show(["list"], env);
 
   title("Fetched, verified, and beside etcdutl's own status");
-  const work = stack.use(await tempDir("etcd-backup-demo"));
   const file = join(work.path, "snapshot.db");
   await show(["verify", "latest"], env);
   await show(["fetch", "latest", "-o", file], env);

@@ -36,10 +36,17 @@ function listen(
 ): { first: () => NodeJS.Signals | undefined; done: () => void } {
   let first: NodeJS.Signals | undefined;
   let isDone = false;
+  let at = 0;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     host.on(name, () => {
-      if (first !== undefined || isDone) host.exit(name === "SIGINT" ? 130 : 143);
+      if (first !== undefined || isDone) {
+        // Wrappers forward what the terminal has sent to everybody already: that is one Ctrl-C, not two.
+        if (!isDone && performance.now() - at < 300) return;
+        host.stderr.write("etcd-backup: stopped at once; an unfinished upload may remain in the store\n");
+        host.exit(name === "SIGINT" ? 130 : 143);
+      }
       first = name;
+      at = performance.now();
       stop.abort(new OperatorError("Aborted", "stopped by " + (name === "SIGINT" ? "Ctrl-C" : name)));
     });
   }

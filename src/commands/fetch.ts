@@ -26,6 +26,10 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
     throw new OperatorError("Usage", `${text} is not a backup in a store`, {
       hint: "give its name with --store, or its URL",
     });
+  if (flags.output === "-")
+    throw new OperatorError("Usage", "fetch writes to a file, not to standard output", {
+      hint: "give -o FILE: it appears only when all of it is verified",
+    });
   if (flags.force !== true && (await exists(flags.output))) {
     throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {
       hint: "choose another file, or add --force",

@@ -40,6 +40,8 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   }
   const clusterName = checkClusterName(flags.clusterName);
   await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
+  // A store that cannot be used is found out before any member is asked for anything.
+  await store.probe({ signal: context.signal, write: false });
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
   let manifest: Manifest;
   {

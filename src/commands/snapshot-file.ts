@@ -51,7 +51,7 @@ async function look(path: string): Promise<{ size: number; compressed: boolean }
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     throw new OperatorError(
       code === "ENOENT" ? "NotFound" : "Usage",
-      `${path} cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`,
+      `${path} cannot be read: ${code === "ENOENT" ? "there is no such file, and it is not a backup's name" : code}`,
       {
         hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
       },

@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 import type { BackupArgument } from "./backup-argument.ts";
 import type { Context } from "./context.ts";
 
-/** The backup that was asked for. Newer ones that `latest` had to step over are named on stderr: they want attention. */
+/** The backup that was asked for. What `latest` came to mean is said on stderr, and which newer ones it stepped over. */
 export async function findStored(
   store: Store,
   backup: BackupArgument & { kind: "stored" },
@@ -11,5 +11,6 @@ export async function findStored(
 ): Promise<WholeBackup> {
   const { passedOver, ...found } = await findBackup(store, { ...backup, signal });
   for (const { name, problem } of passedOver) stderr.write(`warning: ${name} is passed over: ${problem}\n`);
+  if (backup.name === "latest") stderr.write(`latest is ${found.clusterName}/${found.name}\n`);
   return found;
 }

@@ -1,5 +1,5 @@
 import { OperatorError } from "../core/errors.ts";
-import { type Check, plainChecks, readStored } from "../snapshot/stored.ts";
+import { type Check, describeFailures, plainChecks, readStored } from "../snapshot/stored.ts";
 import { openStore } from "../store/open-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { parseBackupArgument } from "./backup-argument.ts";
@@ -16,11 +16,11 @@ export async function verify(text: string, flags: StatusFlags, context: Context)
   const { subject, checks } = await examine(text, flags, context);
   const restorable = checks.every((c) => c.ok);
   await print(context, flags.output, { subject, restorable, checks }, () => checksTable(checks));
-  const failed = checks.filter((c) => !c.ok).map((c) => c.check);
-  if (!restorable)
-    throw new OperatorError("VerificationFailed", `${subject} must not be restored: ${failed.join(", ")}`, {
-      hint: "choose another backup: see `etcd-backup list`",
-    });
+  const failures = describeFailures(checks);
+  if (failures === undefined) return;
+  throw new OperatorError("VerificationFailed", `${subject} must not be restored: ${failures}`, {
+    hint: "choose another backup: see `etcd-backup list`",
+  });
 }
 
 async function examine(
@@ -38,12 +38,17 @@ async function examine(
     return { subject: backup.path, checks: plainChecks(reading) };
   }
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
-  const { manifest } = await findStored(store, backup, context);
-  const { checks } = await readStored(store, manifest, {
-    signal,
-    onProgress: (done, total) => lines.update("reading", done, total),
-  });
-  return { subject: `${store.url}/${manifest.cluster.name}/${manifest.name}`, checks };
+  let subject = `${store.url}/${backup.clusterName === undefined ? "" : `${backup.clusterName}/`}${backup.name}`;
+  try {
+    const { manifest } = await findStored(store, backup, context);
+    subject = `${store.url}/${manifest.cluster.name}/${manifest.name}`;
+    const onProgress = (done: number, total: number) => lines.update("reading", done, total);
+    return { subject, checks: (await readStored(store, manifest, { signal, onProgress })).checks };
+  } catch (error) {
+    // What the catalogue or the store itself found wrong is a result like any other.
+    if (!(error instanceof OperatorError) || error.code !== "VerificationFailed") throw error;
+    return { subject, checks: [{ check: "stored backup", ok: false, detail: error.message }] };
+  }
 }
 
 function checksTable(checks: readonly Check[]): string {

@@ -9,7 +9,9 @@ const tryAgainMs = 60_000;
 /** deletionPolicy Delete: the finalizer goes only when the objects are gone. */
 export async function removeObjects(pass: Pass): Promise<Again> {
   const { backup, signal, now } = pass;
-  await write(pass, deleting(backup, now()));
+  // A blocked deletion goes on saying so until it comes about: two states in turn would wake the controller for ever.
+  const blocked = backup.status.conditions?.some((c) => c.reason === "DeletionBlocked") === true;
+  if (!blocked) await write(pass, deleting(backup, now()));
   try {
     await removeFromStore(pass);
   } catch (thrown) {
@@ -23,9 +25,16 @@ export async function removeObjects(pass: Pass): Promise<Again> {
       action: "Delete",
       note,
     });
-    await pass.resources.writeStatus(backup, deletionBlocked(backup, note, now()), signal);
+    await write(pass, deletionBlocked(backup, note, now()));
     return { againAfterMs: tryAgainMs };
   }
+  pass.events.record({
+    regarding: backup,
+    type: "Normal",
+    reason: "StoredBackupDeleted",
+    action: "Delete",
+    note: `removed from EtcdBackupStore ${backup.spec.storeRef.name}, as spec.deletionPolicy asks`,
+  });
   const rest = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await pass.resources.writeFinalizers(backup, rest, signal);
   return undefined;

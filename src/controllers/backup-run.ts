@@ -54,6 +54,8 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
       const signal = AbortSignal.any([cancelled, late]);
       try {
         await using opened = await deps.openStore(store, signal);
+        // A store that cannot be used is found out before any member is asked for anything.
+        await opened.probe({ signal, write: false });
         if ((backup.status.attempts ?? 0) > 1) await clearEarlier(opened, backup, { ...deps, signal });
         await using cluster = await deps.openCluster(backup, signal);
         let reported = 0;

@@ -80,6 +80,9 @@ async function act(pass: Pass, decision: BackupDecision): Promise<Again> {
       return { againAfterMs: 0 };
     case "wait": {
       const { reason, message, ms } = decision;
+      if (reason === "StoreNotReady") {
+        pass.events.record({ regarding: backup, type: "Warning", reason, action: "Backup", note: message });
+      }
       await write(pass, changed(backup, { outcome: "InProgress", reason, message }, now()));
       return { againAfterMs: ms };
     }

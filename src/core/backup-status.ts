@@ -232,7 +232,7 @@ function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
   return {
     ...status,
     completionTime: wholeSeconds(now),
-    duration: duration(now.getTime() - since.getTime()),
+    duration: duration(Math.max(0, now.getTime() - since.getTime())),
   };
 }
 

@@ -9,8 +9,10 @@ import {
   decide,
   finalizer,
   forceDelete,
+  reasonOf,
   runIdOf,
   runPrefix,
+  whileUnknown,
 } from "./backup.ts";
 import {
   type BackupRecord,
@@ -24,7 +26,7 @@ import {
   succeeded,
 } from "./backup-status.ts";
 import { conditionStatus } from "./conditions.ts";
-import { OperatorError } from "./errors.ts";
+import { type ErrorCode, OperatorError } from "./errors.ts";
 
 const now = new Date("2026-08-20T12:00:00Z");
 const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);
@@ -135,6 +137,12 @@ describe("decide", () => {
       look(begun, { run: "reserved", attempt: 1 }),
       "start",
     ],
+    [
+      "but gives its slot back when the store is gone meanwhile",
+      look(begun, { run: "reserved", attempt: 1, store: "missing" }),
+      "cancel",
+    ],
+    ["or has become ReadOnly", look(begun, { run: "reserved", attempt: 1, store: "readOnly" }), "cancel"],
     ["an attempt without a run was an earlier operator's", look(begun), "recover"],
     [
       "what an earlier operator finished is looked for in a ReadOnly store, too",
@@ -228,6 +236,95 @@ describe("decide", () => {
       message: "4 attempts failed; the last: connection refused",
     });
   });
+});
+
+describe("afterFailure", () => {
+  const after = (error: OperatorError, seconds: number, attempts = 1) =>
+    afterFailure({ ...begun, status: { ...begun.status, attempts } }, error, later(seconds));
+
+  it("ends at once what trying again cannot mend, with the hint", () => {
+    const error = new OperatorError("InvalidConfiguration", "ca.crt is no certificate", { hint: "mend it" });
+    assert.deepEqual(after(error, 1), {
+      do: "fail",
+      reason: "InvalidConfiguration",
+      message: "ca.crt is no certificate (mend it)",
+    });
+  });
+
+  it("says that the time is up, and what failed last", () => {
+    assert.deepEqual(after(broken, 3600), {
+      do: "fail",
+      reason: "TimedOut",
+      message: "not finished within 3600 s; the last: connection refused",
+    });
+  });
+
+  it("plans no attempt for the deadline or later", () => {
+    assert.equal(after(broken, 3589).do, "retry");
+    assert.deepEqual(after(broken, 3590), {
+      do: "fail",
+      reason: "TimedOut",
+      message: "no time is left for another attempt within 3600 s; the last: connection refused",
+    });
+  });
+
+  it("speaks of one attempt where no other is allowed", () => {
+    const once = { ...begun, spec: { ...begun.spec, backoffLimit: 0 } };
+    assert.deepEqual(afterFailure(once, broken, now), {
+      do: "fail",
+      reason: "BackoffLimitExceeded",
+      message: "1 attempt failed; the last: connection refused",
+    });
+  });
+});
+
+describe("whileUnknown", () => {
+  const message =
+    "the operator stopped in the middle of attempt 1; what it stored cannot be looked for: connection refused";
+
+  it("waits for the store's answer, at most until the deadline", () => {
+    const wait = { do: "wait", reason: "OperatorRestarted", message };
+    assert.deepEqual(whileUnknown(begun, broken, now), { ...wait, ms: 10_000 });
+    assert.deepEqual(whileUnknown(begun, broken, later(3597)), { ...wait, ms: 3000 });
+  });
+
+  it("gives up at the deadline, and when no answer can come", () => {
+    assert.deepEqual(whileUnknown(begun, broken, later(3600)), {
+      do: "fail",
+      reason: "TimedOut",
+      message: `not finished within 3600 s; the last: ${message}`,
+    });
+    const noBucket = new OperatorError("NotFound", "bucket b does not exist");
+    const found = whileUnknown(begun, noBucket, now);
+    assert.deepEqual([found.do, found.reason], ["fail", "StoreNotReady"]);
+  });
+});
+
+describe("reasonOf", () => {
+  const reasons: Record<ErrorCode, string> = {
+    Usage: "InvalidConfiguration",
+    InvalidConfiguration: "InvalidConfiguration",
+    NotFound: "StoreNotReady",
+    CredentialsNotFound: "CredentialsNotFound",
+    AlreadyExists: "UploadFailed",
+    Conflict: "SnapshotFailed",
+    Refused: "InvalidConfiguration",
+    NoUsableMember: "NoUsableMember",
+    MembersDisagree: "MembersDisagree",
+    Unauthorized: "Unauthorized",
+    Unreachable: "SnapshotFailed",
+    Timeout: "TimedOut",
+    SnapshotFailed: "SnapshotFailed",
+    StoreFailed: "UploadFailed",
+    VerificationFailed: "VerificationFailed",
+    Aborted: "OperatorRestarted",
+    Internal: "InternalError",
+  };
+  for (const [code, reason] of Object.entries(reasons)) {
+    it(`shows ${code} as ${reason}`, () => {
+      assert.equal(reasonOf(new OperatorError(code as ErrorCode, "m")), reason);
+    });
+  }
 });
 
 it("a run's identity is its resource's and its attempt's", () => {

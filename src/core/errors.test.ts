@@ -70,8 +70,11 @@ test("a bare abort is Aborted, a signal's time limit is Timeout, and both are wo
 
 test("anything thrown becomes an OperatorError, and what is unknown is Internal", () => {
   assert.equal(asOperatorError(new TypeError("x is not a function")).message, "x is not a function");
+  assert.equal(asOperatorError("disk full").message, "disk full");
+  assert.equal(asOperatorError(undefined).message, "undefined");
+  assert.equal(asOperatorError(Object.create(null)).message, "[object Object]");
   fc.assert(
-    fc.property(fc.anything(), (thrown) => {
+    fc.property(fc.anything({ withNullPrototype: true }), (thrown) => {
       const error = asOperatorError(thrown);
       assert.equal(error.code, "Internal");
       assert.equal(error.permanent, false);

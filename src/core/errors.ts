@@ -64,6 +64,12 @@ export function asOperatorError(thrown: unknown): OperatorError {
       ? thrown.cause
       : new OperatorError("Aborted", "stopped before it was finished", { cause: thrown });
   }
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new OperatorError("Internal", message, { cause: thrown });
+  return new OperatorError("Internal", messageOf(thrown), { cause: thrown });
+}
+
+/** `String()` throws on an object that cannot be made a primitive. */
+function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  const primitive = typeof thrown !== "object" && typeof thrown !== "function";
+  return primitive || thrown === null ? String(thrown) : Object.prototype.toString.call(thrown);
 }

@@ -51,6 +51,8 @@ describe("agree", () => {
     ["agreement of the others", [silent("a"), hash("b", 7), hash("c", 7)], "a", /a: required/],
     ["silence", [silent("a"), silent("b")], "a", /a: .*; b: /],
     ["nobody", [], "a", /no member was asked/],
+    ["a hash of an unknown compaction", [hash("a", 7), { member: "b", hash: 7 }], "a", /^b: no answer$/],
+    ["others that say why, without the chosen", [hash("b", 7), hash("c", 7)], "a", /^a was not asked$/],
   ];
   for (const [what, hashes, chosen, reason] of undecided) {
     it(`takes ${what} for no proof`, () => {
@@ -62,6 +64,32 @@ describe("agree", () => {
 
   it("is satisfied with the only member of a cluster", () => {
     assert.equal(agree([hash("a", 7)], "a").verdict, "agree");
+  });
+
+  it("tells who was compared and who could not be", () => {
+    const found = agree([hash("a", 7), silent("b"), hash("c", 7)], "a");
+    assert.deepEqual(found, {
+      verdict: "agree",
+      hash: 7,
+      compactRevision: -1,
+      compared: ["a", "c"],
+      missing: [silent("b")],
+    });
+  });
+
+  it("sees a difference wherever two members of one compact revision differ, in whatever order they are", () => {
+    const one = fc.record({ hash: fc.nat(1), compactRevision: fc.nat(2) });
+    fc.assert(
+      fc.property(fc.array(one, { minLength: 1, maxLength: 5 }), (list) => {
+        const hashes = list.map((h, i) => hash(`m${i}`, h.hash, h.compactRevision));
+        const differs = list.some((a) =>
+          list.some((b) => a.compactRevision === b.compactRevision && a.hash !== b.hash),
+        );
+        for (const order of [hashes, hashes.toReversed()]) {
+          assert.equal(agree(order, "m0").verdict === "disagree", differs);
+        }
+      }),
+    );
   });
 
   it("never agrees without the chosen member, nor when two hashes of one compact revision differ", () => {

@@ -22,7 +22,7 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
     (h): h is MemberHash & { hash: number; compactRevision: number } =>
       h.hash !== undefined && h.compactRevision !== undefined,
   );
-  const missing = hashes.filter((h) => h.hash === undefined);
+  const missing = hashes.filter((h) => h.hash === undefined || h.compactRevision === undefined);
   const reasons = missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ");
   const first = known.find((h) => h.member === chosen);
   if (known.length === 0) return { verdict: "inconclusive", reason: reasons || "no member was asked" };

@@ -149,10 +149,11 @@ describe("chooseMember", () => {
     .record({
       name: fc.constantFrom("a", "b", "c", "d", "e", "f"),
       isLeader: fc.boolean(),
-      isLearner: fc.boolean(),
-      leader: fc.constantFrom("0", "id-a"),
-      lag: fc.nat(2000),
-      error: fc.option(fc.constant("silent"), { nil: undefined }),
+      isLearner: fc.constantFrom(false, false, false, true),
+      leader: fc.constantFrom("id-a", "id-a", "id-a", "0"),
+      lag: fc.oneof(fc.nat(2), fc.constantFrom(1000, 1001), fc.nat(2000)),
+      raftAppliedIndex: fc.integer({ min: 98, max: 100 }),
+      error: fc.constantFrom(undefined, undefined, undefined, "silent"),
     })
     .map(({ name, error, ...over }) => member(name, { ...over, ...(error === undefined ? {} : { error }) }));
   const members = fc.uniqueArray(anyMember, { selector: (m) => m.name, maxLength: 6 });
@@ -172,6 +173,34 @@ describe("chooseMember", () => {
         const told = [...choice.refusals.map((r) => r.member), ...(chosen === undefined ? [] : [chosen])];
         assert.deepEqual(told.map((m) => m.name).toSorted(), all.map((m) => m.name).toSorted());
         assert.ok(choice.refusals.every(({ reason }) => reason !== ""));
+      }),
+    );
+  });
+
+  it("takes a named voting member that answers and is led, and nobody else, whatever its lag", () => {
+    fc.assert(
+      fc.property(members, prefer, fc.constantFrom("a", "b", "c"), (all, preferred, name) => {
+        const { chosen } = chooseMember(all, { ...defaultSelection, prefer: preferred, name });
+        const usable = all.find(
+          (m) => m.name === name && m.error === undefined && !m.isLearner && m.leader !== "0",
+        );
+        assert.deepEqual(chosen, usable);
+      }),
+    );
+  });
+
+  it("comes to the same choice and the same reasons in any order of the members", () => {
+    const shuffled = members.chain((all) =>
+      fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, prefer, fc.boolean(), ([all, again], preferred, allowWithoutQuorum) => {
+        const selection = { ...defaultSelection, prefer: preferred, allowWithoutQuorum };
+        const said = (list: MemberFacts[]) => {
+          const { refusals, ...choice } = chooseMember(list, selection);
+          return { ...choice, refusals: new Map(refusals.map((r) => [r.member.name, r.reason])) };
+        };
+        assert.deepEqual(said(again), said(all));
       }),
     );
   });

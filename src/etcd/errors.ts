@@ -72,7 +72,9 @@ export function classify(thrown: unknown, endpoint: string, doing: string): Oper
 }
 
 function unavailable(details: string, where: string): OperatorError {
-  if (/certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|wrong version number/i.test(details)) {
+  if (
+    /certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|PEM|wrong version number/i.test(details)
+  ) {
     return new OperatorError("Unreachable", `${where}: TLS failed: ${tlsCause(details)}`, {
       hint: "check the CA, the client certificate and key, and that the certificate names this host (or give the server name)",
     });
@@ -83,8 +85,25 @@ function unavailable(details: string, where: string): OperatorError {
   return new OperatorError("Unreachable", `${where}: ${strip(details)}`);
 }
 
+/** Node and OpenSSL speak to programmers: the causes that people meet, in their words. */
+const tlsCauses: readonly [RegExp, string][] = [
+  [
+    /unable to (verify the first|get (local )?issuer) certificate|self.signed/i,
+    "the member's certificate is not signed by an authority that is trusted here",
+  ],
+  [/alert number 116|certificate required/i, "the member asks for a client certificate"],
+  [
+    /alert number (42|48|46)|bad certificate|unknown ca/i,
+    "the member does not accept the client certificate",
+  ],
+  [/wrong version number/i, "the member does not speak TLS on this port"],
+  [/no start line/i, "the CA, certificate or key is not PEM, or is another kind of PEM"],
+  [/has expired/i, "a certificate has expired"],
+];
+
 function tlsCause(details: string): string {
-  return strip(details.replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, ""));
+  const known = tlsCauses.find(([pattern]) => pattern.test(details))?.[1];
+  return known ?? strip(details.replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, ""));
 }
 
 function strip(details: string): string {

@@ -1,17 +1,14 @@
 import { crc32c } from "@node-rs/crc32";
-import { type Bucket, decodeBucket } from "../bbolt/bucket.ts";
 import type { TreeCheck } from "../bbolt/check.ts";
 import { combineCrc32c } from "../bbolt/crc32c-combine.ts";
-import type { KeySpan } from "../bbolt/key-order.ts";
-import { emptyLeafLayout, readLeaf, sizeProblem } from "../bbolt/leaf.ts";
-import { elementSize, pageHeaderSize, viewOf } from "../bbolt/page.ts";
-import type { LeafFacts } from "../bbolt/page-records.ts";
+import type { LeafRecord } from "../bbolt/page-records.ts";
 import type { Violations } from "../bbolt/violations.ts";
 import { WordList } from "../bbolt/word-list.ts";
 import { createFactsReader, type FactsReader } from "./facts.ts";
+import type { KeptBucket } from "./kept-bucket.ts";
+import type { KeptPage } from "./kept-pairs.ts";
 import { addRange, countLiveKeys } from "./key-table.ts";
-import type { KeptPair } from "./kept-pairs.ts";
-import type { LeafNotes } from "./leaf-notes.ts";
+import type { LeafNote, LeafNotes } from "./leaf-notes.ts";
 import { mainPart, revisionProblems } from "./revision-key.ts";
 
 /** What all buckets of a database add up to. */
@@ -23,9 +20,6 @@ export interface BucketTotals {
   facts: FactsReader;
 }
 
-/** Buckets of which some pairs are facts. */
-const factBuckets = new Set(["meta", "members", "cluster", "alarm", "auth"]);
-
 interface Walk {
   check: TreeCheck;
   notes: LeafNotes;
@@ -35,51 +29,33 @@ interface Walk {
 /** Walks all buckets below `root` in order and adds them up; what cannot be read becomes a violation. */
 export function addUpBuckets(root: number, walk: Walk): BucketTotals {
   const { check, notes, violations } = walk;
-  const buckets: { page: number; pair: KeptPair }[] = [];
+  const buckets: { page: number; name: Uint8Array; bucket: KeptBucket }[] = [];
   check.walk(root, (leaf, page) => {
     if (leaf.count === 0) return;
-    const { kept } = notes.read(leaf.note);
-    if (kept === undefined) {
-      check.complete = false;
-      violations.add(
-        page,
-        "page's buckets could not be kept: the file has too many different pages of buckets",
-      );
-      return;
-    }
-    const found = kept.filter((pair) => pair.isBucket);
+    const found = notes.read(leaf.note).kept.buckets.filter((bucket) => bucket !== undefined);
     if (found.length !== leaf.count) {
       check.complete = false;
       violations.add(page, "page of buckets holds something else than buckets");
     }
-    for (const pair of found) buckets.push({ page, pair });
+    for (const { name, bucket } of found) buckets.push({ page, name, bucket });
   });
 
   const totals: BucketTotals = { hash: 0, revision: 0, pairs: 0, liveKeys: 0, facts: createFactsReader() };
   const ranges = new WordList();
-  for (const { page, pair } of buckets) {
-    const name = Buffer.from(pair.key).toString("latin1");
-    totals.hash = combineCrc32c(totals.hash, crc32c(pair.key), pair.key.length);
-    const bucket = decodeBucket(pair.value);
-    if (bucket === undefined) {
-      check.complete = false;
-      violations.add(page, `bucket ${JSON.stringify(name)} has a damaged root`);
-      continue;
-    }
-    forEachLeaf(bucket, name, page, walk, (leaf, at) => {
+  for (const { page, name: bytes, bucket } of buckets) {
+    const name = Buffer.from(bytes).toString("latin1");
+    totals.hash = combineCrc32c(totals.hash, crc32c(bytes), bytes.length);
+    forEachLeaf(bucket, name, page, walk, (leaf, note, at) => {
       totals.hash = combineCrc32c(totals.hash, leaf.crc, leaf.length);
       totals.pairs += leaf.count;
-      if (name === "lease") totals.facts.facts.leases += leaf.count;
-      if (name === "key") {
-        const { problem, entries } = notes.read(leaf.note);
-        if (problem === 0) {
-          addRange(ranges, entries, leaf.count);
-          totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
-        } else {
-          violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[problem]}`);
-        }
+      if (name === "lease") totals.facts.addLeases(leaf.count);
+      if (name !== "key") {
+        addFacts(name, note.kept, at, totals.facts, walk);
+      } else if (note.problem === 0) {
+        addRange(ranges, note.entries, leaf.count);
+        totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
       } else {
-        addFacts(name, notes.read(leaf.note).kept, at, totals.facts, walk);
+        violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[note.problem]}`);
       }
     });
   }
@@ -89,43 +65,49 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
 
 function addFacts(
   bucket: string,
-  kept: KeptPair[] | undefined,
+  kept: KeptPage,
   page: number,
   facts: FactsReader,
-  walk: Walk,
+  { violations }: Walk,
 ): void {
-  if (kept === undefined) {
-    if (factBuckets.has(bucket)) walk.violations.add(page, `page of bucket "${bucket}" could not be kept`);
-    return;
+  if (kept.lostFacts) facts.lose(bucket);
+  for (const pair of kept.facts) {
+    const problem = facts.add(bucket, pair);
+    if (problem !== undefined) violations.add(page, problem);
   }
-  for (const pair of kept) {
-    const problem = pair.isBucket ? `bucket "${bucket}" holds a bucket` : facts.add(bucket, pair);
-    if (problem !== undefined) walk.violations.add(page, problem);
-  }
+  for (const _ of kept.buckets) violations.add(page, `bucket "${bucket}" holds a bucket`);
 }
 
 function forEachLeaf(
-  bucket: Bucket,
+  bucket: KeptBucket,
   name: string,
   page: number,
   { check, notes, violations }: Walk,
-  visit: (leaf: LeafFacts & { lastKey: KeySpan }, page: number) => void,
+  visit: (
+    leaf: Pick<LeafRecord, "count" | "crc" | "length" | "lastKey">,
+    note: LeafNote,
+    page: number,
+  ) => void,
 ): void {
-  if (bucket.inline === undefined) {
-    check.walk(bucket.root, (leaf, at) => {
-      if (leaf.count > 0) visit(leaf, at);
-    });
-    return;
-  }
-  const bytes = bucket.inline;
-  const leaf = emptyLeafLayout();
-  const problem =
-    readLeaf(bytes, viewOf(bytes), 0, bytes.length, 0, notes.sink(), leaf) ??
-    (pageHeaderSize + elementSize * leaf.count + leaf.length === bytes.length ? undefined : sizeProblem);
-  if (problem !== undefined) {
-    check.complete = false;
-    violations.add(page, `inline bucket ${JSON.stringify(name)}: ${problem}`);
-  } else if (leaf.count > 0) {
-    visit(leaf, page);
+  switch (bucket.kind) {
+    case "tree":
+      return check.walk(bucket.root, (leaf, at) => {
+        if (leaf.count > 0) visit(leaf, notes.read(leaf.note), at);
+      });
+    case "inline":
+      if (bucket.leaf.count > 0) visit(bucket.leaf, notes.readInline(bucket.leaf), page);
+      return;
+    case "damaged": {
+      const { problem } = bucket;
+      const quoted = JSON.stringify(name);
+      check.complete = false;
+      violations.add(
+        page,
+        problem === undefined ? `bucket ${quoted} has a damaged root` : `inline bucket ${quoted}: ${problem}`,
+      );
+      return;
+    }
+    default:
+      bucket satisfies never;
   }
 }

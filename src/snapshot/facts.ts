@@ -1,19 +1,27 @@
 import { viewOf } from "../bbolt/page.ts";
-import type { KeptPair } from "./kept-pairs.ts";
+import type { KeptPair } from "./pair-list.ts";
 import { mainPart, revisionProblem } from "./revision-key.ts";
 
+/** Buckets of which some pairs are facts. */
+export const factBuckets: ReadonlySet<string> = new Set(["meta", "members", "cluster", "alarm", "auth"]);
+
+/**
+ * What the small buckets tell. A fact is undefined where it cannot be told: a file may hold so many pages that only
+ * look like those of the small buckets that the right ones, coming after, find no room until it is known which they
+ * are. Nothing is wrong with such a file.
+ */
 export interface SnapshotFacts {
   /** Raft index that the database's contents include; 0 when the file has none. */
-  consistentIndex: bigint;
+  consistentIndex: bigint | undefined;
   /** Raft term of it; 0 in files of etcd 3.4. */
-  term: bigint;
+  term: bigint | undefined;
   /** The last revision whose compaction was scheduled or finished; -1 when none was. */
-  compactRevision: number;
+  compactRevision: number | undefined;
   /** As `3.6.0`; "" when the file has none. */
   clusterVersion: string;
-  members: SnapshotMember[];
-  alarms: SnapshotAlarm[];
-  authEnabled: boolean;
+  members: SnapshotMember[] | undefined;
+  alarms: SnapshotAlarm[] | undefined;
+  authEnabled: boolean | undefined;
   leases: number;
 }
 
@@ -35,25 +43,26 @@ export interface SnapshotAlarm {
 
 /** Gathers the facts of one database from the pairs of its small buckets. */
 export interface FactsReader {
-  readonly facts: SnapshotFacts;
-  /** meta/storageVersion, "" when there is none. */
-  readonly storageVersion: string;
   /** Returns what is wrong with a pair that etcd itself could not read. */
   add(bucket: string, pair: KeptPair): string | undefined;
+  addLeases(count: number): void;
+  /** Some pairs of the bucket are not to be had; versions are among those added all the same. */
+  lose(bucket: string): void;
+  /** The storage version is "" when there is none. */
+  finish(): { facts: SnapshotFacts; storageVersion: string };
 }
 
 export function createFactsReader(): FactsReader {
-  const facts: SnapshotFacts = {
-    consistentIndex: 0n,
-    term: 0n,
-    compactRevision: -1,
-    clusterVersion: "",
-    members: [],
-    alarms: [],
-    authEnabled: false,
-    leases: 0,
-  };
+  const lost = new Set<string>();
+  const members: SnapshotMember[] = [];
+  const alarms: SnapshotAlarm[] = [];
+  let consistentIndex = 0n;
+  let term = 0n;
+  let compactRevision = -1;
+  let clusterVersion = "";
   let storageVersion = "";
+  let authEnabled = false;
+  let leases = 0;
 
   function addMeta(name: string, value: Buffer): string | undefined {
     switch (name) {
@@ -61,14 +70,14 @@ export function createFactsReader(): FactsReader {
       case "term": {
         if (value.length !== 8) return `meta/${name} is not of 8 bytes`;
         const index = value.readBigUInt64BE();
-        if (name === "term") facts.term = index;
-        else facts.consistentIndex = index;
+        if (name === "term") term = index;
+        else consistentIndex = index;
         return undefined;
       }
       case "scheduledCompactRev":
       case "finishedCompactRev": {
         if (revisionProblem(viewOf(value), 0, value.length) !== 0) return `meta/${name} is no revision`;
-        facts.compactRevision = Math.max(facts.compactRevision, mainPart(value, 0));
+        compactRevision = Math.max(compactRevision, mainPart(value, 0));
         return undefined;
       }
       case "storageVersion":
@@ -80,43 +89,54 @@ export function createFactsReader(): FactsReader {
   }
 
   return {
-    facts,
-    get storageVersion() {
-      return storageVersion;
-    },
-    add(bucket, pair) {
-      const name = bufferOf(pair.key).toString("latin1");
-      const value = bufferOf(pair.value);
+    add(bucket, { key, value }) {
+      const name = key.toString("latin1");
       switch (bucket) {
         case "meta":
           return addMeta(name, value);
         case "cluster":
-          if (name === "clusterVersion") facts.clusterVersion = value.toString();
+          if (name === "clusterVersion") clusterVersion = value.toString();
           return undefined;
         case "auth":
-          if (name === "authEnabled") facts.authEnabled = value.length === 1 && value[0] === 1;
+          if (name === "authEnabled") authEnabled = value.length === 1 && value[0] === 1;
           return undefined;
         case "members": {
           const member = decodeMember(name, value);
           if (member === undefined) return `members/${name} is no JSON object`;
-          facts.members.push(member);
+          members.push(member);
           return undefined;
         }
         case "alarm": {
-          const alarm = decodeAlarm(pair.key);
+          const alarm = decodeAlarm(key);
           if (alarm === undefined) return "an alarm's entry is damaged";
-          facts.alarms.push(alarm);
+          alarms.push(alarm);
           return undefined;
         }
         default:
           return undefined;
       }
     },
+    addLeases(count) {
+      leases += count;
+    },
+    lose(bucket) {
+      lost.add(bucket);
+    },
+    finish() {
+      const known = <T>(bucket: string, fact: T) => (lost.has(bucket) ? undefined : fact);
+      const facts: SnapshotFacts = {
+        consistentIndex: known("meta", consistentIndex),
+        term: known("meta", term),
+        compactRevision: known("meta", compactRevision),
+        clusterVersion,
+        members: known("members", members),
+        alarms: known("alarm", alarms),
+        authEnabled: known("auth", authEnabled),
+        leases,
+      };
+      return { facts, storageVersion };
+    },
   };
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The id is taken from the key: in the JSON it is a number beyond 2^53. */

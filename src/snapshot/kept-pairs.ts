@@ -1,20 +1,16 @@
-import { crc32c } from "@node-rs/crc32";
 import { bucketFlag } from "../bbolt/leaf.ts";
 import { WordList } from "../bbolt/word-list.ts";
+import { factBuckets } from "./facts.ts";
+import { type KeptBucket, unpackBucket } from "./kept-bucket.ts";
+import { type KeptPair, maxListedValue, PairList, sizeOf } from "./pair-list.ts";
 
-/** The longest value that is kept: an inline bucket is smaller than a page, a member's entry far smaller. */
-const maxValueSize = 65536;
-const maxKeptBytes = 48 * 1024 * 1024;
-/** The index of a pair that found no room. */
-const noRoom = 0xffffffff;
-/** Stands, at index 0, for every bucket that cannot be one of etcd's. */
-const nestedBucket: KeptPair = { isBucket: true, key: new Uint8Array(0), value: new Uint8Array(0) };
-
-export interface KeptPair {
-  isBucket: boolean;
-  key: Uint8Array;
-  value: Uint8Array;
-}
+/** Bytes for facts on pages that may turn out not to be in use. */
+const tentativeBytes = 32 * 1024 * 1024;
+/** Bytes for facts on pages known to be in use: a thousand times what a cluster has. */
+const liveBytes = 16 * 1024 * 1024;
+const longestVersion = 64;
+/** The place of all pages of which nothing is kept. */
+const emptyPage = 0;
 
 const factNames = new Set([
   "consistent_index",
@@ -37,74 +33,129 @@ export function isWorthKeeping(
   valueSize: number,
   firstOfValue: number,
 ): boolean {
-  if (valueSize > maxValueSize) return false;
+  if (valueSize > maxListedValue) return false;
   if ((flags & bucketFlag) !== 0 || valueSize === 0) return key.length <= 64;
   if (key.length > longestFactName) return false;
   if (firstOfValue === 0x7b && key.length <= 16) return isLowerHex(key);
-  return factNames.has(Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1"));
+  const name = nameOf(key);
+  return factNames.has(name) && (!isVersion(name) || valueSize <= longestVersion);
 }
 
 function isLowerHex(key: Uint8Array): boolean {
   return key.every((byte) => (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66));
 }
 
+function isVersion(name: string): boolean {
+  return name === "storageVersion" || name === "clusterVersion";
+}
+
+function nameOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
+
+/** The pairs kept of one page. */
+export interface KeptPage {
+  /** In the page's order. */
+  facts: KeptPair[];
+  /** Whether some facts found no room. */
+  lostFacts: boolean;
+  /** In the page's order; undefined for one that no database of etcd can have. */
+  buckets: ({ name: Uint8Array; bucket: KeptBucket } | undefined)[];
+}
+
 /**
- * The pairs of a page that the status needs word for word. Every commit of etcd leaves a stale copy of some such pages
- * behind, alike but for a few pairs, so each distinct pair is stored once.
+ * The pairs of pages that the status needs word for word, kept before it is known which pages are in use: every
+ * commit of etcd leaves behind a stale copy of the page of all buckets, inline ones and their facts included.
+ *
+ * Buckets always find room, so that no number of stale copies can hide the tree: each copy takes some hundred bytes,
+ * until the root has come by and turned out to be a leaf; no other page of buckets matters then. Facts on pages that
+ * are not known to be in use find room up to a limit, but for the versions that a file's format is told by.
  */
 export class KeptPairs {
-  /** For each page: how many pairs, then the index of each in #pairs. */
+  /** For each page: how many facts and their places, how many buckets and their places. */
   readonly #pages = new WordList();
-  readonly #pairs: KeptPair[] = [nestedBucket];
-  /** By checksum and length: the pairs' indices. */
-  readonly #known = new Map<number, number>();
+  readonly #facts = new PairList();
+  readonly #buckets = new PairList();
   readonly #root: number;
   #rootIsLeaf = false;
-  #bytes = 0;
+  /** Pages known to hold facts in use: the root, and the roots of its buckets once it has come by. */
+  readonly #live: Set<number>;
+  #roomTentative = tentativeBytes;
+  #roomLive = liveBytes;
 
   constructor(root: number) {
     this.#root = root;
+    this.#live = new Set([root]);
+    this.#append([], []);
   }
 
-  /** The place of a page's pairs. Once the root was a leaf, no other page's buckets matter. */
-  addPage(page: number, pairs: readonly number[]): number {
-    if (page === this.#root) this.#rootIsLeaf = true;
+  /** Whether buckets on this page may be the database's. */
+  mayHoldBuckets(page: number): boolean {
+    return !this.#rootIsLeaf || page === this.#root;
+  }
+
+  /** The place of a bucket, given as `packBucket` packs it. */
+  addBucket(name: Uint8Array, packed: Uint8Array): number {
+    return this.#buckets.add(name, packed);
+  }
+
+  /** The place of a fact on this page; 0 when there is no room. */
+  addFact(page: number, key: Uint8Array, value: Uint8Array): number {
+    const known = this.#facts.find(key, value);
+    if (known !== 0) return known;
+    const size = sizeOf(key, value);
+    if (!isVersion(nameOf(key))) {
+      const isLive = this.#live.has(page);
+      if (size > (isLive ? this.#roomLive : this.#roomTentative)) return 0;
+      if (isLive) this.#roomLive -= size;
+      else this.#roomTentative -= size;
+    }
+    return this.#facts.add(key, value);
+  }
+
+  /** The place of a page with these facts and buckets, which are their places. */
+  addPage(page: number, facts: readonly number[], buckets: readonly number[]): number {
+    if (page === this.#root) this.#takeRoot(buckets);
+    return facts.length + buckets.length === 0 ? emptyPage : this.#append(facts, buckets);
+  }
+
+  page(place: number): KeptPage {
+    const facts = this.#list(place);
+    const buckets = this.#list(place + 1 + facts.length);
+    return { ...this.readFacts(facts), buckets: buckets.map((at) => this.#bucket(at)) };
+  }
+
+  /** The facts at these places. */
+  readFacts(places: readonly number[]): Pick<KeptPage, "facts" | "lostFacts"> {
+    const facts = places.filter((place) => place !== 0).map((place) => this.#facts.get(place));
+    return { facts, lostFacts: facts.length < places.length };
+  }
+
+  #append(...lists: (readonly number[])[]): number {
     const place = this.#pages.length;
-    this.#pages.push(pairs.length);
-    for (const pair of pairs) this.#pages.push(pair);
+    for (const list of lists) {
+      this.#pages.push(list.length);
+      for (const word of list) this.#pages.push(word);
+    }
     return place;
   }
 
-  /** Undefined when one of them had found no room. */
-  page(place: number): KeptPair[] | undefined {
-    const count = this.#pages.get(place);
-    const pairs: KeptPair[] = [];
-    for (let i = 1; i <= count; i++) {
-      const pair = this.#pairs[this.#pages.get(place + i)];
-      if (pair === undefined) return undefined;
-      pairs.push(pair);
-    }
-    return pairs;
+  #list(at: number): number[] {
+    return Array.from({ length: this.#pages.get(at) }, (_, i) => this.#pages.get(at + 1 + i));
   }
 
-  /** The index of this pair, whose bytes are copied when it is new. */
-  add(page: number, isBucket: boolean, key: Uint8Array, value: Uint8Array): number {
-    if (isBucket && this.#rootIsLeaf && page !== this.#root) return 0;
-    const sum = crc32c(value, crc32c(key)) * 2097152 + key.length + value.length;
-    const known = this.#known.get(sum);
-    const pair = known === undefined ? undefined : this.#pairs[known];
-    if (known !== undefined && pair !== undefined && pair.isBucket === isBucket) {
-      if (same(pair.key, key) && same(pair.value, value)) return known;
-    }
-    const size = key.length + value.length + 256;
-    if (this.#bytes + size > maxKeptBytes) return noRoom;
-    this.#bytes += size;
-    const index = this.#pairs.push({ isBucket, key: new Uint8Array(key), value: new Uint8Array(value) }) - 1;
-    this.#known.set(sum, index);
-    return index;
+  #bucket(place: number): KeptPage["buckets"][number] {
+    if (place === 0) return undefined;
+    const { key, value } = this.#buckets.get(place);
+    return { name: key, bucket: unpackBucket(value) };
   }
-}
 
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
+  #takeRoot(buckets: readonly number[]): void {
+    this.#rootIsLeaf = true;
+    for (const place of buckets) {
+      const found = this.#bucket(place);
+      if (found?.bucket.kind === "tree" && factBuckets.has(nameOf(found.name)))
+        this.#live.add(found.bucket.root);
+    }
+  }
 }

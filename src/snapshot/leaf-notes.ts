@@ -1,7 +1,8 @@
-import { bucketFlag, type LeafSink } from "../bbolt/leaf.ts";
+import { bucketFlag, emptyLeafLayout, type LeafLayout, type LeafSink } from "../bbolt/leaf.ts";
 import { WordList } from "../bbolt/word-list.ts";
+import { type InlineLeaf, type InlineSink, packBucket } from "./kept-bucket.ts";
+import { isWorthKeeping, type KeptPage, KeptPairs } from "./kept-pairs.ts";
 import { KeyValueScan } from "./key-value.ts";
-import { isWorthKeeping, type KeptPair, KeptPairs } from "./kept-pairs.ts";
 import { bucketProblem, revisionProblem, tombstoneSize, valueProblem } from "./revision-key.ts";
 
 /** What was noted of one leaf. A leaf is only known to be of the `key` bucket once the tree is walked. */
@@ -10,11 +11,12 @@ export interface LeafNote {
   problem: number;
   /** Where its entries begin in `entries`, two words a pair; set where `problem` is 0. */
   entries: number;
-  /** The pairs kept word for word; empty where `problem` is 0, undefined when there was no room for them. */
-  kept: KeptPair[] | undefined;
+  /** The pairs kept word for word; none where `problem` is 0. */
+  kept: KeptPage;
 }
 
 const kinds = 8;
+const nothing: KeptPage = { facts: [], lostFacts: false, buckets: [] };
 
 /**
  * What the status needs of all leaves, whether or not they turn out to be in use: of leaves that look like the `key`
@@ -31,27 +33,41 @@ export class LeafNotes {
   }
 
   sink(): LeafSink {
-    return new NotingSink(this.entries, this.#kept);
+    return new NotingSink(this.entries, this.#kept, false);
   }
 
   read(note: number): LeafNote {
-    const problem = note % kinds;
-    const place = Math.floor(note / kinds);
+    const { problem, place } = decode(note);
     return problem === 0
-      ? { problem, entries: place, kept: [] }
+      ? { problem, entries: place, kept: nothing }
       : { problem, entries: 0, kept: this.#kept.page(place) };
+  }
+
+  /** Of an inline bucket's leaf. */
+  readInline({ note, facts }: InlineLeaf): LeafNote {
+    const { problem, place } = decode(note);
+    return { problem, entries: place, kept: { ...this.#kept.readFacts(facts), buckets: [] } };
   }
 }
 
-class NotingSink implements LeafSink {
+function decode(note: number): { problem: number; place: number } {
+  return { problem: note % kinds, place: Math.floor(note / kinds) };
+}
+
+class NotingSink implements InlineSink {
   readonly #all: WordList;
   readonly #kept: KeptPairs;
+  /** Whether it is told the leaves of inline buckets, which lie within a page. */
+  readonly #isInline: boolean;
   readonly #scan = new KeyValueScan();
   #entries = new Uint32Array(64);
   #used = 0;
   #page = 0;
   #problem = 0;
-  #keptHere: number[] = [];
+  /** Places of the page's facts and buckets. */
+  #facts: number[] = [];
+  #buckets: number[] = [];
+  #inline: { sink: NotingSink; layout: LeafLayout } | undefined;
   /** Of the open pair. */
   #key: Uint8Array = new Uint8Array(0);
   #flags = 0;
@@ -60,16 +76,22 @@ class NotingSink implements LeafSink {
   #valueSize = 0;
   #valueGot = 0;
 
-  constructor(all: WordList, kept: KeptPairs) {
+  constructor(all: WordList, kept: KeptPairs, isInline: boolean) {
     this.#all = all;
     this.#kept = kept;
+    this.#isInline = isInline;
+  }
+
+  get facts(): readonly number[] {
+    return this.#facts;
   }
 
   begin(page: number): void {
     this.#page = page;
     this.#used = 0;
     this.#problem = 0;
-    if (this.#keptHere.length > 0) this.#keptHere = [];
+    if (this.#facts.length > 0) this.#facts = [];
+    if (this.#buckets.length > 0) this.#buckets = [];
   }
 
   pair(
@@ -125,8 +147,9 @@ class NotingSink implements LeafSink {
   }
 
   end(): number {
-    if (this.#problem !== 0) return this.#kept.addPage(this.#page, this.#keptHere) * kinds + this.#problem;
-    return this.#all.append(this.#entries, this.#used) * kinds;
+    if (this.#problem === 0) return this.#all.append(this.#entries, this.#used) * kinds;
+    if (this.#isInline) return this.#problem;
+    return this.#kept.addPage(this.#page, this.#facts, this.#buckets) * kinds + this.#problem;
   }
 
   abandon(): void {
@@ -134,7 +157,7 @@ class NotingSink implements LeafSink {
   }
 
   fork(): LeafSink {
-    return new NotingSink(this.#all, this.#kept);
+    return new NotingSink(this.#all, this.#kept, this.#isInline);
   }
 
   #addEntry(keySize: number): void {
@@ -150,6 +173,14 @@ class NotingSink implements LeafSink {
   }
 
   #keep(flags: number, key: Uint8Array, value: Uint8Array): void {
-    this.#keptHere.push(this.#kept.add(this.#page, (flags & bucketFlag) !== 0, key, value));
+    if ((flags & bucketFlag) === 0) this.#facts.push(this.#kept.addFact(this.#page, key, value));
+    else this.#buckets.push(this.#keepBucket(key, value));
+  }
+
+  #keepBucket(name: Uint8Array, value: Uint8Array): number {
+    if (this.#isInline || !this.#kept.mayHoldBuckets(this.#page)) return 0;
+    this.#inline ??= { sink: new NotingSink(this.#all, this.#kept, true), layout: emptyLeafLayout() };
+    const { sink, layout } = this.#inline;
+    return this.#kept.addBucket(name, packBucket(value, this.#page, sink, layout));
   }
 }

@@ -63,17 +63,16 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
 }
 
 function noMember(choice: MemberChoice): OperatorError {
+  // A name that no member has is a mistake that time does not mend.
+  const unknownName = choice.reason.startsWith("no member is called");
   const rows = choice.refusals.map(({ member, reason }) => `${member.name || member.endpoint}: ${reason}`);
-  const quorum = /quorum/.test(choice.reason);
-  return new OperatorError(
-    "NoUsableMember",
-    `${choice.reason}${rows.length > 0 ? ` (${rows.join("; ")})` : ""}`,
-    {
-      hint: quorum
-        ? "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)"
-        : "run `etcd-backup members` with the same endpoints to see each member",
-    },
-  );
+  const details = rows.length > 0 && !unknownName ? ` (${rows.join("; ")})` : "";
+  const hint = unknownName
+    ? "give one of these names, or none"
+    : choice.reason.includes("quorum")
+      ? "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)"
+      : "run `etcd-backup members` with the same endpoints to see each member";
+  return new OperatorError("NoUsableMember", `${choice.reason}${details}`, { hint, permanent: unknownName });
 }
 
 function describe(run: {

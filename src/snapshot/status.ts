@@ -196,7 +196,7 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
   const totals = addUpBuckets(meta.root, { check, notes, violations });
   if (scan.freelist !== undefined) check.checkFree(scan.freelist);
   if (!check.complete) return undefined;
-  const { facts, storageVersion } = totals.facts;
+  const { facts, storageVersion } = totals.facts.finish();
   const countsLiveKeys = storageVersion !== "" || isFrom36(facts.clusterVersion);
   return {
     hash: totals.hash,

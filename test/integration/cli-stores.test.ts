@@ -234,7 +234,7 @@ test("no command prints a secret or writes one into the store", async () => {
     [0, ["fetch", "latest", ...store, "-f", "-o", join(dir.path, "a.db")]],
     [0, ["save", "--help"]],
     [1, ["save", ...store, "--endpoints", "http://127.0.0.1:1"]],
-    [1, ["save", ...store, ...etcd, "--member", "nobody"]],
+    [3, ["save", ...store, ...etcd, "--member", "nobody"]],
   ];
   for (const [code, args] of commands) {
     const format = args[0] === "fetch" ? [] : ["-o", "json"];

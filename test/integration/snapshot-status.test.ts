@@ -72,9 +72,9 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
 
     await raiseAlarm(cluster);
     const { facts } = (await stage("alarm")).status ?? {};
-    assert.deepEqual(facts?.alarms, [{ memberID: facts?.members[0]?.id, alarm: "NOSPACE" }]);
-    assert.equal(facts?.members[0]?.name, cluster.members[0]?.name);
-    assert.deepEqual(facts?.members[0]?.clientURLs, cluster.endpoints);
+    assert.deepEqual(facts?.alarms, [{ memberID: facts?.members?.[0]?.id, alarm: "NOSPACE" }]);
+    assert.equal(facts?.members?.[0]?.name, cluster.members[0]?.name);
+    assert.deepEqual(facts?.members?.[0]?.clientURLs, cluster.endpoints);
     assert.equal(facts?.clusterVersion, `${minor}.0`);
   });
 }
