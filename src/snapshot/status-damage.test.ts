@@ -545,7 +545,14 @@ function liveRegions(bytes: Buffer): [from: number, to: number][] {
     }
     // A branch's keys are no part of the hash. In the root's page lie sequences and page headers of inline buckets,
     // which nothing depends on.
-    regions.push([at, isRoot ? at + 16 + 16 * count : end]);
+    const to = isRoot ? at + 16 + 16 * count : end;
+    if (bytes.readUInt16LE(at + 8) !== 1) {
+      regions.push([at, to]);
+      return;
+    }
+    // Nor is there anything that the size of its last key has to agree with.
+    const lastKeySize = at + 16 * count + 4;
+    regions.push([at, lastKeySize], [lastKeySize + 4, to]);
   };
   visit(Number(bytes.readBigUInt64LE(32)), true);
   return regions;
