@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type ErrorCode, OperatorError } from "../core/errors.ts";
+import { type CommitOptions, commit } from "./commit.ts";
+import { addBackup, manifestOf } from "./manifest.fixture.ts";
+import { encodeManifest } from "./manifest.ts";
+import { memoryStore } from "./memory-store.fixture.ts";
+import type { SaveStep } from "./step.ts";
+
+/** The data lies in the store, the manifest is about to be written. */
+function prepare(over: Partial<CommitOptions> = {}) {
+  const store = memoryStore();
+  const { object, data } = addBackup(store);
+  store.objects.delete(object);
+  const manifest = manifestOf();
+  const steps: SaveStep[] = [];
+  const run = () =>
+    commit({
+      store,
+      manifest,
+      object,
+      readBack: false,
+      signal: new AbortController().signal,
+      step: (step) => steps.push(step),
+      ...over,
+    });
+  return { store, object, data, manifest, steps, run };
+}
+
+const reset = new OperatorError("Unreachable", "the connection broke");
+
+async function rejects(promise: Promise<void>, code: ErrorCode, message: RegExp): Promise<OperatorError> {
+  const error: unknown = await promise.then(
+    () => assert.fail("it was committed"),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof OperatorError, String(error));
+  assert.equal(error.code, code);
+  assert.match(error.message, message);
+  return error;
+}
+
+test("the manifest is written as JSON in the bucket's own class: it is read with every listing", async () => {
+  const { store, object, manifest, run } = prepare();
+  const asked: unknown[] = [];
+  store.beforePut = (name, { contentType, storageClass }) =>
+    void asked.push([name, contentType, storageClass]);
+  await run();
+  assert.deepEqual(asked, [[object, "application/json", "Default"]]);
+  assert.deepEqual(store.objects.get(object), encodeManifest(manifest));
+  assert.deepEqual(store.calls, [], "a commit that goes well asks for nothing else");
+});
+
+test("a manifest that is refused takes the data with it, and the refusal is told", async () => {
+  const { store, run } = prepare();
+  store.beforePut = () => {
+    throw new OperatorError("Unauthorized", "no PutObject for you");
+  };
+  await rejects(run(), "Unauthorized", /no PutObject for you/);
+  assert.deepEqual([...store.objects.keys()], []);
+});
+
+test("a manifest whose answer was lost is there all the same: the backup counts, and keeps its data", async () => {
+  const { store, object, data, run } = prepare();
+  const { put } = store;
+  store.put = async (name, source, options) => {
+    await put(name, source, options);
+    throw reset;
+  };
+  await run();
+  assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
+});
+
+test("another manifest under this name is not ours: the failure is told, and no data goes that it may name", async () => {
+  const { store, object, data, run } = prepare();
+  store.objects.set(object, Buffer.from("somebody else's"));
+  await rejects(run(), "AlreadyExists", /exists/);
+  assert.ok(store.objects.has(data));
+});
+
+test("when the store does not say whether the manifest landed, everything stays and the first failure is told", async () => {
+  const { store, data, run } = prepare();
+  store.beforePut = () => {
+    throw reset;
+  };
+  store.beforeCall = () => {
+    throw new OperatorError("StoreFailed", "503 SlowDown");
+  };
+  await rejects(run(), "Unreachable", /the connection broke/);
+  assert.ok(store.objects.has(data));
+});
+
+test("data that cannot be tidied up does not hide why the manifest failed", async () => {
+  const { store, run } = prepare();
+  store.beforePut = () => {
+    throw reset;
+  };
+  store.beforeCall = (call) => {
+    if (call === "remove") throw new OperatorError("Unauthorized", "no DeleteObject");
+  };
+  await rejects(run(), "Unreachable", /the connection broke/);
+});
+
+test("stopped before the manifest, it writes none and tidies up though its signal has fired", async () => {
+  const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
+  const { store, run } = prepare({ signal: AbortSignal.abort(reason) });
+  await rejects(run(), "Aborted", /stopped by Ctrl-C/);
+  assert.deepEqual([store.puts, [...store.objects.keys()]], [[], []]);
+});
+
+test("data that does not read back as it was sent is never recorded, and may be tried again", async () => {
+  const { store, steps, run } = prepare({ readBack: true });
+  const error = await rejects(
+    run(),
+    "VerificationFailed",
+    /^reading back prod\/.*\.db\.zst: .*stored SHA-256/,
+  );
+  assert.equal(error.permanent, false);
+  assert.deepEqual([store.puts, [...store.objects.keys()]], [[], []]);
+  assert.ok(steps.every(({ step }) => step === "ReadingBack"));
+});
+
+test("a store that breaks off while it is read back fails the commit, with its own reason", async () => {
+  const { store, run } = prepare({ readBack: true });
+  store.beforeCall = (call) => {
+    if (call === "get") throw reset;
+  };
+  await rejects(run(), "Unreachable", /the connection broke/);
+  assert.deepEqual([store.puts, [...store.objects.keys()]], [[], []]);
+});
