@@ -36,7 +36,9 @@ export async function compareMembers(
   for (let attempt = 0; attempt < 3 && (asked.length > 1 || silent.length === 0); attempt++) {
     verdict = agree([...(await hashes(asked, revision, options)), ...silent], nameOf(chosen));
     if (verdict.verdict !== "inconclusive") break;
-    revision = commonRevision((await options.cluster.observe(options.signal)).members, chosen, options);
+    const { members: later } = await options.cluster.observe(options.signal);
+    const again = later.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
+    revision = commonRevision(later, again, options);
   }
   switch (verdict.verdict) {
     case "disagree": {
