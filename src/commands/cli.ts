@@ -173,6 +173,13 @@ function addOperator(program: Command, context: Context): void {
       "--host-path-namespaces <names>",
       "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default",
     )
+    .option("--no-leader-elect", "work without a Lease: only where there is never a second operator")
+    .option("--lease-name <name>", "Lease in the operator's own namespace", "etcd-backup-operator")
+    .option(
+      "--lease-duration <seconds>",
+      "how long others wait for a leader that is not heard of; it stops its work after two thirds of that",
+      "30",
+    )
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
     .action(async (_flags, command: Command) =>
       (await import("./operator.ts")).operator(command.optsWithGlobals(), context),

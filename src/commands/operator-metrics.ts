@@ -1,21 +1,39 @@
 import type { EtcdBackup } from "../api/etcd-backup.ts";
 import { conditionStatus } from "../core/conditions.ts";
+import { requestOf } from "../controllers/controller.ts";
 import type { LatestBackup, Metrics } from "../telemetry/metrics.ts";
+import type { WatchedResources } from "./operator-resources.ts";
 
 /**
- * Keeps the gauges of each cluster at what its EtcdBackups say: right after a restart, and gone with the last of them.
- * Returns what to call when an EtcdBackup of the cluster has changed.
+ * Keeps the gauges at what the resources say: right after a restart, the same in every replica, and gone with the last
+ * resource that they speak of.
  */
-export function clusterGauges(metrics: Metrics, backups: () => EtcdBackup[]): (changed: EtcdBackup) => void {
-  return ({ metadata: { namespace = "" }, spec: { clusterName } }) => {
-    const ofCluster = backups().filter(
-      (b) => b.spec.clusterName === clusterName && b.metadata.namespace === namespace,
-    );
-    metrics.latestBackup(
-      { namespace, cluster: clusterName },
-      ofCluster.length === 0 ? undefined : latestOf(ofCluster),
-    );
-  };
+export function followResources(metrics: Metrics, watched: WatchedResources): void {
+  const lastSeen = new Map<string, EtcdBackup>();
+  watched.onBackup((key, backup) => {
+    const changed = backup ?? lastSeen.get(key);
+    if (changed !== undefined) gaugeCluster(metrics, changed, watched.backups());
+    if (backup === undefined) lastSeen.delete(key);
+    else lastSeen.set(key, backup);
+  });
+  watched.onStore((key, store) => {
+    const { namespace, name } = requestOf(key);
+    const ready =
+      store === undefined ? undefined : conditionStatus(store.status.conditions, "Ready") === "True";
+    metrics.storeReady({ namespace, store: name }, ready);
+  });
+}
+
+function gaugeCluster(
+  metrics: Metrics,
+  { metadata: { namespace = "" }, spec: { clusterName } }: EtcdBackup,
+  backups: readonly EtcdBackup[],
+): void {
+  const ofCluster = backups.filter(
+    (b) => b.spec.clusterName === clusterName && b.metadata.namespace === namespace,
+  );
+  const labels = { namespace, cluster: clusterName };
+  metrics.latestBackup(labels, ofCluster.length === 0 ? undefined : latestOf(ofCluster));
 }
 
 function latestOf(backups: readonly EtcdBackup[]): LatestBackup {

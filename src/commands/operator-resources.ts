@@ -3,7 +3,7 @@ import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/etcd-bac
 import type { BackupResources } from "../controllers/backup-pass.ts";
 import type { ConnectionReader } from "../controllers/connection.ts";
 import { podIPs, serviceIPs } from "../kube/addresses.ts";
-import { type Cache, startCache } from "../kube/cache.ts";
+import { type Cache, type ChangeHandler, startCache } from "../kube/cache.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { customResource } from "../kube/objects.ts";
 import { readSecret } from "../kube/secrets.ts";
@@ -53,8 +53,9 @@ export interface WatchedResources {
   readonly synced: Promise<unknown>;
   backups(): EtcdBackup[];
   stores(): EtcdBackupStore[];
-  onBackup(handler: (key: string, backup: EtcdBackup | undefined) => void): void;
-  onStore(handler: (key: string, store: EtcdBackupStore | undefined) => void): void;
+  /** Tells of what is there at once, then of every change, until the signal fires. */
+  onBackup(handler: (key: string, backup: EtcdBackup | undefined) => void, until?: AbortSignal): void;
+  onStore(handler: (key: string, store: EtcdBackupStore | undefined) => void, until?: AbortSignal): void;
 }
 
 /** Watches all namespaces, or only those given. The caches end with `stack`. */
@@ -78,7 +79,12 @@ export function watchResources(
     synced: Promise.all([...backups, ...stores].map((cache) => cache.synced)),
     backups: () => backups.flatMap((cache) => cache.list()),
     stores: () => stores.flatMap((cache) => cache.list()),
-    onBackup: (handler) => backups.forEach((cache) => cache.onChange(handler)),
-    onStore: (handler) => stores.forEach((cache) => cache.onChange(handler)),
+    onBackup: (handler, until) => backups.forEach((cache) => follow(cache, handler, until)),
+    onStore: (handler, until) => stores.forEach((cache) => follow(cache, handler, until)),
   };
+}
+
+function follow<T>(cache: Cache<T>, handler: ChangeHandler<T>, until?: AbortSignal): void {
+  const stop = cache.onChange(handler);
+  until?.addEventListener("abort", stop, { once: true });
 }

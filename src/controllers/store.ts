@@ -16,8 +16,6 @@ export interface StoreControllerDeps {
   };
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;
-  /** Told whether the store is ready; undefined when its resource is gone. */
-  observe(request: Request, ready: boolean | undefined): void;
   now: () => Date;
   log: Log;
 }
@@ -32,10 +30,7 @@ const abandonedAfterMs = 25 * 60 * 60_000;
 export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   return async (request, signal) => {
     const store = await deps.resources.store(request, signal);
-    if (store === undefined || store.metadata.deletionTimestamp !== undefined) {
-      deps.observe(request, undefined);
-      return undefined;
-    }
+    if (store === undefined || store.metadata.deletionTimestamp !== undefined) return undefined;
     if ((store.status.conditions ?? []).length === 0)
       await deps.resources.writeStatus(store, firstSight(store, deps.now()), signal);
     const probe = await look(deps, store, AbortSignal.any([signal, AbortSignal.timeout(probeTimeoutMs)]));
@@ -43,7 +38,6 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
     const status = describe(store, probe, deps.now());
     await deps.resources.writeStatus(store, status, signal);
     const ready = probe.error === undefined;
-    deps.observe(request, ready);
     const before = store.status.conditions?.find((c) => c.type === "Ready")?.status;
     const after = status.conditions?.find((c) => c.type === "Ready");
     if (after !== undefined && after.status !== before) {

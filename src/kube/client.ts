@@ -57,6 +57,8 @@ export interface KubeClient extends AsyncDisposable {
     change: { uid?: string; status: Partial<T["status"]> },
     options: CallOptions,
   ): Promise<T>;
+  /** The whole object as given. Conflict when it has changed since its resourceVersion; never sent twice. */
+  replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: CallOptions): Promise<T>;
   patchMetadata<T extends KubeObject>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
@@ -156,6 +158,17 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
         if (found?.metadata.uid !== uid) throw replaced(kind, ref, found !== undefined);
         return await write({ ...ref, resourceVersion: found.metadata.resourceVersion });
       });
+    },
+
+    async replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: CallOptions) {
+      const call: ApiCall = {
+        ...doing("update", kind, object.metadata),
+        method: "PUT",
+        query: { fieldManager },
+        body: object,
+        repeatable: false,
+      };
+      return (await request(call, options)) as T;
     },
 
     async patchMetadata<T extends KubeObject>(

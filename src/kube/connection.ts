@@ -5,7 +5,7 @@ import { OperatorError } from "../core/errors.ts";
 import { type ConfigSource, loadKubeConfig } from "./kube-config.ts";
 
 export interface HttpRequest {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below the server's URL, query included. */
   path: string;
   headers: Readonly<Record<string, string>>;

@@ -6,7 +6,9 @@ export interface Metrics {
   backupEnded(labels: ClusterLabels, result: "succeeded" | "failed"): void;
   /** Undefined when there is no EtcdBackup of the cluster any more. */
   latestBackup(labels: ClusterLabels, latest: LatestBackup | undefined): void;
+  /** Those of the term under way; each call replaces the one before. */
   running(count: () => number): void;
+  leading(leads: boolean): void;
   storeReady(store: { namespace: string; store: string }, ready: boolean | undefined): void;
   reconciled(controller: string, result: string, seconds: number): void;
 }
@@ -58,21 +60,31 @@ export function createMetrics(): Metrics {
     registers,
   });
 
+  let countRunning = () => 0;
+  registry.registerMetric(
+    new Gauge({
+      name: "etcd_backup_running",
+      help: "Backups that run now.",
+      registers: [],
+      collect() {
+        this.set(countRunning());
+      },
+    }),
+  );
+  const leader = new Gauge({
+    name: "etcd_backup_operator_leader",
+    help: "1 in the replica that leads, 0 in one that stands by.",
+    registers,
+  });
+
   return {
     registry,
     backupEnded: (labels, result) => total.inc({ ...labels, result }),
     latestBackup: latest,
     running(count) {
-      const running = new Gauge({
-        name: "etcd_backup_running",
-        help: "Backups that run now.",
-        registers: [],
-        collect() {
-          this.set(count());
-        },
-      });
-      registry.registerMetric(running);
+      countRunning = count;
     },
+    leading: (leads) => leader.set(leads ? 1 : 0),
     storeReady(labels, isReady) {
       if (isReady === undefined) ready.remove(labels);
       else ready.set(labels, isReady ? 1 : 0);

@@ -36,7 +36,9 @@ describe("a backup outlives the operator that began it", () => {
   const isPart = ({ operation }: Seen) => operation === "Part";
   const isManifest = ({ operation, url }: Seen) => operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
 
-  const start = async (args: string[] = []) => operators.use(await startOperator(bench.api, { args }));
+  /** The lease is short, as the successor of an operator that was killed has to wait for its end. */
+  const start = async (args: string[] = []) =>
+    operators.use(await startOperator(bench.api, { args: ["--lease-duration", "5", ...args] }));
 
   /** An operator with a store of this name, probed: what comes next is the backup's own. */
   async function operatorWithStore(store: string, args: string[] = []): Promise<Operator> {
@@ -150,7 +152,7 @@ describe("a backup outlives the operator that began it", () => {
   });
 
   it("the API server is killed in the middle of the upload: the backup is made, and its end is recorded", async () => {
-    await operatorWithStore("offline");
+    await operatorWithStore("offline", ["--lease-duration", "30"]);
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("offline", "offline"));
     await part.reached;
