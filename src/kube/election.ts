@@ -30,7 +30,7 @@ export interface ElectionOptions {
   onSight?: () => void;
 }
 
-/** The time of one leader. Disposing of it gives the Lease back, for the next to begin at once. */
+/** The time of one leader. Dispose of it when its work has ended: that gives the Lease back, for the next to begin at once. */
 export interface Term extends AsyncDisposable {
   readonly fence: Fence;
 }
@@ -117,9 +117,7 @@ function holdOn(
     async [Symbol.asyncDispose]() {
       closing.abort();
       await loop;
-      const held = !fence.signal.aborted;
       fence.close("the term is over");
-      if (!held) return;
       await candidate.release(AbortSignal.timeout(timings.requestMs)).catch((error: unknown) => {
         log.warn(
           { err: asOperatorError(error) },

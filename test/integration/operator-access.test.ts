@@ -72,6 +72,12 @@ describe("the operator as a user with its own rights and no others", () => {
         operatorRules.filter(({ resources }) => !resources.includes("secrets")),
       ),
     );
+    await bench.kube.apply(
+      ...grant(
+        "without-lease",
+        operatorRules.filter(({ resources }) => !resources.includes("leases")),
+      ),
+    );
     await bench.addStore("store");
   });
   after(() => bench[Symbol.asyncDispose]());
@@ -89,6 +95,20 @@ describe("the operator as a user with its own rights and no others", () => {
     assert.equal((await operator.get("/readyz"))?.status, 200);
     await bench.kube.apply(...grant("without-secrets", operatorRules));
     await bench.kube.wait("etcdbackup/blind", "condition=Succeeded");
+  });
+
+  it("without the right to the Lease it is not ready and says which right is missing, and works when it is given", async () => {
+    await using operator = await startOperator(bench.api, {
+      kubeconfig: await bench.api.userKubeconfig("without-lease"),
+      ready: false,
+    });
+    await eventually("it says why", async () =>
+      /grant the verb get on leases.coordination.k8s.io/.test(operator.process.output()),
+    );
+    const ready = await operator.get("/readyz");
+    assert.deepEqual([ready?.status, ready?.body], [503, "waiting for the lease\n"]);
+    await bench.kube.apply(...grant("without-lease", operatorRules));
+    await eventually("ready", async () => (await operator.get("/readyz"))?.status === 200);
   });
 
   it("makes a backup, writes events, holds and removes by finalizer", async () => {
