@@ -3,7 +3,7 @@ import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
 import { reference } from "./references.ts";
 import { defineResource, type Resource } from "./resource.ts";
-import { immutable } from "./rules.ts";
+import { immutable, matches } from "./rules.ts";
 import type { ObjectSchema, Schema } from "./schema.ts";
 
 /** What one backup is made of, free of the rules that hold only once it exists. */
@@ -32,6 +32,15 @@ const properties = {
     description: "How the data is stored. Zstd halves what Kubernetes typically keeps, and costs no time.",
     enum: ["Zstd", "None"],
     default: "Zstd",
+  },
+  maxRate: {
+    type: "string",
+    description:
+      "Bytes a second that are read from the member at most, such as 50Mi. Spares a busy member; it keeps the pages of the snapshot for longer instead. No limit unless set.",
+    maxLength: 16,
+    "x-kubernetes-validations": [
+      matches("^[1-9][0-9]*(Ki|Mi|Gi)?$", "has to be bytes a second, such as 50Mi (Ki, Mi, Gi or no unit)"),
+    ],
   },
   verification: {
     type: "object",

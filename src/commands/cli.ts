@@ -121,6 +121,7 @@ function addEtcdVerbs(program: Command, context: Context): void {
         .choices(["when-available", "required", "skip"])
         .default("when-available"),
     )
+    .option("--max-rate <bytes>", "bytes a second to read from the member at most, such as 50Mi")
     .option("--read-back", "download the stored object again and compare it before the backup is recorded")
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { byteRate } from "../core/byte-rate.ts";
 import { checkClusterName } from "../core/backup-name.ts";
 import { OperatorError } from "../core/errors.ts";
 import { openCluster } from "../etcd/cluster.ts";
@@ -28,6 +29,7 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
   compression: "zstd" | "none";
   hashkv: "when-available" | "required" | "skip";
   readBack?: boolean;
+  maxRate?: string;
   output: OutputFormat;
 }
 
@@ -39,6 +41,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
     });
   }
   const clusterName = checkClusterName(flags.clusterName);
+  const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
   await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
   // A store that cannot be used is found out before any member is asked for anything.
   await store.probe({ signal: context.signal, write: false });
@@ -57,6 +60,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
       ],
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
+      ...(maxRate === undefined ? {} : { maxRate }),
       tool: { name: toolName, version: version() },
       now: context.now,
       signal: context.signal,

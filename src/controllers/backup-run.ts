@@ -1,5 +1,6 @@
 import type { EtcdBackup } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
+import { byteRate } from "../core/byte-rate.ts";
 import { deadlineOf } from "../core/backup.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { MemberChoice, MemberFacts } from "../core/member-choice.ts";
@@ -76,6 +77,7 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
           selection: spec.etcd.memberSelection,
           hashKV: spec.verification.hashKV,
           compression: spec.compression,
+          ...(spec.maxRate === undefined ? {} : { maxRate: byteRate(spec.maxRate, "spec.maxRate") }),
           readBack: spec.verification.readBack,
           owner: {
             kind: backup.kind,

@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 import { commit } from "./commit.ts";
 import { compareMembers } from "./compare-members.ts";
 import type { Manifest } from "./manifest.ts";
+import { paced } from "./pace.ts";
 import { manifestVersion } from "./manifest-schema.ts";
 import type { SaveStep, SnapshotCluster } from "./step.ts";
 import { type Transferred, hex8, transfer } from "./transfer.ts";
@@ -23,6 +24,8 @@ export interface SaveOptions {
   hashKV: "WhenAvailable" | "Required" | "Skip";
   compression: "Zstd" | "None";
   readBack: boolean;
+  /** Bytes a second that are taken from the member at most. */
+  maxRate?: number;
   owner?: Manifest["owner"];
   tool: Manifest["tool"];
   now: () => Date;
@@ -49,7 +52,7 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   await using source = await cluster.snapshot(chosen, signal);
   const object = dataObject(clusterName, startedAt, runId, options.compression);
   const transferred = await transfer({
-    source,
+    source: paced(source, { maxRate: options.maxRate, signal }),
     store,
     object,
     compression: options.compression,
