@@ -39,11 +39,11 @@ export function endpointsOf(flags: EtcdFlags): string[] {
   if (given.length === 0) throw usage("no etcd endpoint was given", hint);
   const scheme = flags.cacert === undefined && flags.cert === undefined ? "http" : "https";
   return given.map((endpoint) => {
+    if (endpoint.includes("@"))
+      throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
     const url = URL.parse(endpoint.includes("://") ? endpoint : `${scheme}://${endpoint}`);
     if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "")
       throw usage(`${endpoint} is not an etcd client URL`, hint);
-    if (url.username !== "")
-      throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
     return `${url.protocol}//${url.hostname}:${url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port}`;
   });
 }

@@ -25,10 +25,16 @@ export function parseBackupName(text: string): BackupName | undefined {
   const match = backupNamePattern.exec(text);
   const [, time, digits, runId] = match ?? [];
   if (time === undefined || digits === undefined || runId === undefined) return undefined;
-  const iso = `${time.slice(0, 4)}-${time.slice(4, 6)}-${time.slice(6, 11)}:${time.slice(11, 13)}:${time.slice(13, 15)}.000Z`;
-  const name = { time: new Date(iso), revision: Number(digits), runId };
+  const name = { time: dateOf(time), revision: Number(digits), runId };
   const valid = !Number.isNaN(name.time.getTime()) && Number.isSafeInteger(name.revision);
   return valid && formatBackupName(name) === text ? name : undefined;
+}
+
+/** Of what `formatTime` writes; invalid when no clock shows such a time. */
+function dateOf(time: string): Date {
+  return new Date(
+    `${time.slice(0, 4)}-${time.slice(4, 6)}-${time.slice(6, 11)}:${time.slice(11, 13)}:${time.slice(13, 15)}.000Z`,
+  );
 }
 
 /** The manifest's object name: the backup's name is this without folder and `.json`. */
@@ -52,9 +58,9 @@ export function parseDataObject(
 ): { clusterName: string; time: string; runId: string } | undefined {
   const match = /^([^/]+)\/(\d{8}T\d{6}Z)-([a-z0-9]{4,40})\.db(\.zst)?$/.exec(objectName);
   const [, clusterName, time, runId] = match ?? [];
-  return clusterName === undefined || time === undefined || runId === undefined
-    ? undefined
-    : { clusterName, time, runId };
+  if (clusterName === undefined || time === undefined || runId === undefined) return undefined;
+  const date = dateOf(time);
+  return Number.isNaN(date.getTime()) || formatTime(date) !== time ? undefined : { clusterName, time, runId };
 }
 
 /** The backup whose manifest an object of this name is. */

@@ -279,6 +279,14 @@ describe("afterFailure", () => {
 });
 
 describe("whileUnknown", () => {
+  it("with a start time that no clock writes, the wait is one of seconds and not without end", () => {
+    const odd = backup({
+      status: { observedGeneration: 1, attempts: 1, startTime: "2026-08-20T12:00:00+99:99" },
+    });
+    const decision = whileUnknown(odd, new OperatorError("Unreachable", "no answer"), now);
+    assert.ok(decision.do === "wait" && decision.ms > 0, JSON.stringify(decision));
+  });
+
   const message =
     "the operator stopped in the middle of attempt 1; what it stored cannot be looked for: connection refused";
 

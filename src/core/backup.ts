@@ -183,8 +183,9 @@ export function whileUnknown(
 
 /** When the run has to have ended, all attempts together. */
 export function deadlineOf(timeoutSeconds: number, status: EtcdBackupStatus, now: Date): Date {
-  const start = status.startTime === undefined ? now : new Date(status.startTime);
-  return new Date(start.getTime() + timeoutSeconds * 1000);
+  const start = Date.parse(status.startTime ?? "");
+  // What the API server takes for a date-time is more than what this parses.
+  return new Date((Number.isNaN(start) ? now.getTime() : start) + timeoutSeconds * 1000);
 }
 
 /** The error's code as a documented reason. */

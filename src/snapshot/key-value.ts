@@ -6,6 +6,8 @@ const inLength = 3;
 const inKey = 4;
 const inBytes = 5;
 
+/** protobuf's highest field number. */
+const maxField = 2 ** 29 - 1;
 const bytesField = 2;
 const varintField = 0;
 /** The wire type of each field of mvccpb.KeyValue: key, create_revision, mod_revision, version, value, lease. */
@@ -88,7 +90,7 @@ export class KeyValueScan {
     this.#number = 0;
     this.#digits = 0;
     this.#factor = 1;
-    if (type !== expected || field === 0) this.#failed = true;
+    if (type !== expected || field === 0 || field > maxField) this.#failed = true;
     else if (type === varintField) this.#state = inVarint;
     else if (type === bytesField) this.#state = inLength;
     else if (type === 1 || type === 5) {

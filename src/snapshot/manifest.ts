@@ -1,5 +1,5 @@
 import type { Infer } from "../api/schema.ts";
-import { parseBackupName } from "../core/backup-name.ts";
+import { parseBackupName, parseDataObject } from "../core/backup-name.ts";
 import { findMismatch } from "../core/check-schema.ts";
 import { OperatorError } from "../core/errors.ts";
 import { manifestSchema, manifestVersion } from "./manifest-schema.ts";
@@ -9,6 +9,9 @@ export type Manifest = Infer<typeof manifestSchema>;
 
 /** Bytes. A manifest is about 2 KiB; more than this was not written by us. */
 export const maxManifestSize = 64 * 1024;
+
+/** Levels. Ours has three; what later releases add is not read, but has to be written back. */
+const maxDepth = 32;
 
 /** Canonical: keys sorted at every level, no white space but the last newline. */
 export function encodeManifest(manifest: Manifest): Buffer {
@@ -22,6 +25,11 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(
     entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]),
   );
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1));
 }
 
 /** Reads a manifest found under `objectName`. Throws VerificationFailed with what is wrong; never guesses a version. */
@@ -39,6 +47,7 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   } catch {
     throw refuse("it is not JSON");
   }
+  if (isDeeperThan(document, maxDepth)) throw refuse(`it is nested deeper than ${maxDepth} levels`);
   const version =
     typeof document === "object" && document !== null ? Reflect.get(document, "formatVersion") : undefined;
   if (Number.isSafeInteger(version) && version !== manifestVersion) {
@@ -62,5 +71,7 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   ) {
     throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} lies outside the cluster's folder`);
   }
+  if (parseDataObject(manifest.stored.object)?.clusterName !== manifest.cluster.name)
+    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not a data object's name`);
   return manifest;
 }

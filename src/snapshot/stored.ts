@@ -3,11 +3,14 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createZstdDecompress } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
-import { asOperatorError } from "../core/errors.ts";
+import { asOperatorError, OperatorError } from "../core/errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Manifest } from "./manifest.ts";
 import { type SnapshotFileReading, readSnapshot } from "./read.ts";
 import { hex8 } from "./transfer.ts";
+
+/** What an object may unpack to beyond its manifest's size: more is a frame made to fill disks and time. */
+const unpackSlack = 32 * 1024 * 1024;
 
 /** One thing that was compared, for people and for `-o json`. */
 export interface Check {
@@ -62,7 +65,11 @@ export async function readStored(
     }
   }
   async function* plain(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const most = snapshot.totalSizeBytes + unpackSlack;
+    let unpacked = 0;
     for await (const chunk of bytes) {
+      unpacked += chunk.length;
+      if (unpacked > most) throw new OperatorError("VerificationFailed", tooLong(most));
       found.plainCrc = crc32c(chunk, found.plainCrc);
       await write?.(chunk).catch((error: unknown) => {
         failure = error;
@@ -111,6 +118,10 @@ export async function readStored(
     );
   }
   return { checks, reading };
+}
+
+function tooLong(most: number): string {
+  return `it unpacks to more than ${most} bytes, far beyond the size in the manifest`;
 }
 
 /** What a plain snapshot file proves of itself. */

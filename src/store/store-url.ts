@@ -8,6 +8,8 @@ export type StoreConfig =
   | { kind: "file"; path: string };
 
 const forms = "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///directory";
+/** Characters, by DNS. */
+const longestHost = 253;
 const parameters = ["endpoint", "region", "pathStyle", "sse", "kmsKeyID", "storageClass"];
 
 /** Reads a store URL. Throws Usage; the message repeats nothing of a URL that holds a user or password. */
@@ -34,12 +36,12 @@ function s3Config(url: URL, text: string): StoreConfig {
   if (bucket === "" || url.port !== "")
     throw usage(`${shown(text)} names no bucket`, `it looks like ${forms}; a port belongs into endpoint`);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/.test(bucket))
-    throw usage(`${bucket} cannot be a bucket's name`);
+    throw usage(`${shown(bucket)} cannot be a bucket's name`);
   if (url.hash !== "") throw usage(`${shown(text)} holds a #`);
   const prefix = url.pathname.replace(/^\/|\/$/g, "");
   if (prefix !== "" && !isObjectName(prefix)) {
     throw usage(
-      `${prefix} cannot be a prefix in the bucket`,
+      `${shown(prefix)} cannot be a prefix in the bucket`,
       "use letters, digits and . _ = - between single /",
     );
   }
@@ -90,7 +92,7 @@ function endpointOf(text: string | undefined): string | undefined {
   ) {
     throw usage(`endpoint ${shown(text)} is not an http or https URL`, hint);
   }
-  return url.href.replace(/\/$/, "");
+  return withoutEndSlashes(url.href);
 }
 
 function booleanOf(text: string | undefined): boolean | undefined {
@@ -119,14 +121,23 @@ function encryptionOf(
 function fileConfig(url: URL, text: string): StoreConfig {
   if (url.hostname !== "")
     throw usage(
-      `${shown(text)} names the host ${url.hostname}`,
+      `${shown(text)} names the host ${url.hostname.slice(0, longestHost)}`,
       "a directory has three slashes: file:///backups",
     );
   if (url.search !== "" || url.hash !== "")
     throw usage(`${shown(text)} has parameters`, "file:///directory takes none");
   const path = decoded(url.pathname);
   if (path === undefined || path.includes("\0")) throw usage(`${shown(text)} is not a directory's URL`);
-  return { kind: "file", path: path.replace(/(?!^)\/+$/, "") };
+  if (path.split("/").some((segment) => segment === "." || segment === ".."))
+    throw usage(`${shown(text)} holds . or .. behind a %2F`);
+  return { kind: "file", path: withoutEndSlashes(path) };
+}
+
+/** All slashes at the end, but for the first character. By hand, since a pattern would try every run of slashes. */
+function withoutEndSlashes(text: string): string {
+  let end = text.length;
+  while (end > 1 && text[end - 1] === "/") end--;
+  return text.slice(0, end);
 }
 
 function decoded(path: string): string | undefined {
@@ -172,8 +183,9 @@ export function fileUrl(path: string): string {
   return `file://${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-/** Of a person's input, what a message may repeat. */
+/** Of a person's input, what a message may repeat: nothing that may hold a user or password, even by a slip of the pen. */
 function shown(text: string): string {
+  if (/@|%40/.test(text)) return "(not shown, since it holds an @)";
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
 

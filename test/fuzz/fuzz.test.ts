@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { corpusOf } from "./corpus.ts";
+import { run } from "./run.ts";
+import { targets } from "./targets.ts";
+
+const seed = Math.floor(Date.now() / 1000) % 2 ** 31;
+
+describe("inputs that were trouble once, or are of note, are taken well", () => {
+  for (const target of targets) {
+    test(target.name, async () => {
+      const inputs = corpusOf(target);
+      assert.ok(inputs.length > 0, "the corpus has inputs of this target");
+      for (const [file, input] of inputs) {
+        await assert.doesNotReject(async () => target.check(input), `corpus/${target.name}/${file}`);
+      }
+    });
+  }
+});
+
+describe("new hostile inputs break no promise", () => {
+  for (const target of targets) {
+    test(`${target.name}, from seed ${seed}`, async (t) => {
+      t.diagnostic(`${target.testInputs} inputs from seed ${seed}`);
+      const { failure } = await run(target, { seed, inputs: target.testInputs, until: Infinity });
+      if (failure === undefined) return;
+      const again = `node test/fuzz/fuzz.ts --target ${target.name} --seed ${failure.seed} --inputs 1`;
+      assert.fail(`${String(failure.error)}; again, and kept in the corpus, by: ${again}`);
+    });
+  }
+});
