@@ -4,6 +4,9 @@ import { classify } from "./errors.ts";
 /** Bytes: large enough to spare the stages behind it calls, small enough to hand around. */
 const chunkSize = 1024 * 1024;
 
+/** Of the SHA-256 digest that comes last. */
+const trailerBytes = 32;
+
 /** Without one more message for this long, while we are ready to take it, the stream has stalled. */
 export const stallTimeoutMs = 30_000;
 
@@ -38,66 +41,42 @@ export async function openSnapshotStream(
   const stream = (await start().catch((error: unknown) => {
     throw classify(error, endpoint, "snapshot");
   })) as CancellableStream;
-  const messages = stream[Symbol.asyncIterator]();
-  const next = () => nextMessage(messages, stream, { endpoint, signal, stallMs });
+  const messages = watched(stream, { endpoint, signal, stallMs });
 
-  const first = await next();
+  const first = await messages.next();
   if (first === undefined) throw failed(endpoint, "the stream ended before its first byte");
   const totalBytes = Number(first.remaining_bytes) + first.blob.length;
   if (!Number.isSafeInteger(totalBytes)) {
-    stream.cancel();
+    messages.stop();
     throw failed(endpoint, `it announces ${totalBytes} bytes`);
   }
   return {
     totalBytes,
-    chunks: coalesce(inspect(first, next, { endpoint, totalBytes })),
+    chunks: coalesce(first, messages, { endpoint, totalBytes }),
     // A stream that nobody began to read, or read to its end, would go on holding the member's pages.
     async [Symbol.asyncDispose]() {
-      stream.cancel();
+      messages.stop();
     },
   };
 }
 
-/** The blobs, each checked against what the member announced. */
-async function* inspect(
+/** The blobs, each checked against what the member announced, as chunks of chunkSize. */
+async function* coalesce(
   first: SnapshotMessage,
-  next: () => Promise<SnapshotMessage | undefined>,
-  { endpoint, totalBytes }: { endpoint: string; totalBytes: number },
+  messages: Messages,
+  announced: { endpoint: string; totalBytes: number },
 ): AsyncGenerator<Uint8Array> {
-  const withTrailer = totalBytes + 32;
   let received = 0;
-  for (let message: SnapshotMessage | undefined = first; message !== undefined; message = await next()) {
-    const remaining = Number(message.remaining_bytes);
-    if (message.blob.length === 0 && remaining > 0) {
-      throw failed(
-        endpoint,
-        `the member stopped sending ${remaining} bytes before the end; its log names the read error`,
-      );
-    }
-    received += message.blob.length;
-    if (
-      received <= totalBytes
-        ? received + remaining !== totalBytes
-        : received !== withTrailer || remaining !== 0
-    ) {
-      throw failed(endpoint, `after ${received} bytes it says ${remaining} remain of ${totalBytes}`);
-    }
-    if (message.blob.length > 0) yield message.blob;
-  }
-  if (received !== withTrailer) {
-    throw failed(
-      endpoint,
-      received === totalBytes
-        ? "the SHA-256 trailer is missing"
-        : `it ended after ${received} of ${withTrailer} bytes`,
-    );
-  }
-}
-
-async function* coalesce(blobs: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let chunk = Buffer.allocUnsafeSlow(chunkSize);
   let filled = 0;
-  for await (const blob of blobs) {
+  for (
+    let message: SnapshotMessage | undefined = first;
+    message !== undefined;
+    message = await messages.next()
+  ) {
+    const { blob } = message;
+    received += blob.length;
+    inspect(message, received, announced);
     for (let offset = 0; offset < blob.length; ) {
       const part = blob.subarray(offset, offset + chunkSize - filled);
       chunk.set(part, filled);
@@ -109,38 +88,91 @@ async function* coalesce(blobs: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
       filled = 0;
     }
   }
+  const { endpoint, totalBytes } = announced;
+  const withTrailer = totalBytes + trailerBytes;
+  if (received !== withTrailer) {
+    throw failed(
+      endpoint,
+      received === totalBytes
+        ? "the SHA-256 trailer is missing"
+        : `it ended after ${received} of ${withTrailer} bytes`,
+    );
+  }
   if (filled > 0) yield chunk.subarray(0, filled);
 }
 
-async function nextMessage(
-  messages: AsyncIterator<SnapshotMessage>,
+/** Throws SnapshotFailed when a message does not go on where the one before it ended. */
+function inspect(
+  { blob, remaining_bytes }: SnapshotMessage,
+  received: number,
+  { endpoint, totalBytes }: { endpoint: string; totalBytes: number },
+): void {
+  const remaining = Number(remaining_bytes);
+  if (blob.length === 0 && remaining > 0) {
+    throw failed(
+      endpoint,
+      `the member stopped sending ${remaining} bytes before the end; its log names the read error`,
+    );
+  }
+  const fits =
+    received <= totalBytes
+      ? received + remaining === totalBytes
+      : received === totalBytes + trailerBytes && remaining === 0;
+  if (!fits) throw failed(endpoint, `after ${received} bytes it says ${remaining} remain of ${totalBytes}`);
+}
+
+interface Messages {
+  /** Undefined at the end. Throws when the stream breaks off or stalls, or the signal fires. */
+  next(): Promise<SnapshotMessage | undefined>;
+  stop(): void;
+}
+
+/** The messages of the stream. One timer and one listener for all of them: there are thirty thousand to the gigabyte. */
+function watched(
   stream: CancellableStream,
   { endpoint, signal, stallMs }: { endpoint: string; signal: AbortSignal; stallMs: number },
-): Promise<SnapshotMessage | undefined> {
-  const stalled = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () =>
-      stalled.reject(
-        new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: no data for ${stallMs / 1000} s`, {
-          hint: "is the member paused, or its disk stalled?",
-        }),
-      ),
-    stallMs,
-  );
-  const stop = () => stalled.reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    signal.throwIfAborted();
-    const result = await Promise.race([messages.next(), stalled.promise]);
-    return result.done === true ? undefined : result.value;
-  } catch (error) {
-    stream.cancel();
-    if (signal.aborted) throw signal.reason;
-    throw classify(error, endpoint, "snapshot");
-  } finally {
+): Messages {
+  const iterator = stream[Symbol.asyncIterator]();
+  /** Set while a message is waited for: a slow reader is not a stalled member. */
+  let interrupt: ((reason: unknown) => void) | undefined;
+  const timer = setTimeout(() => interrupt?.(stalled(endpoint, stallMs)), stallMs);
+  const onAbort = () => interrupt?.(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+
+  function stop(): void {
     clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
+    signal.removeEventListener("abort", onAbort);
+    stream.cancel();
   }
+
+  return {
+    stop,
+    async next() {
+      try {
+        signal.throwIfAborted();
+        timer.refresh();
+        const result = await new Promise<IteratorResult<SnapshotMessage>>((resolve, reject) => {
+          interrupt = reject;
+          iterator.next().then(resolve, reject);
+        });
+        if (result.done !== true) return result.value;
+        stop();
+        return undefined;
+      } catch (error) {
+        stop();
+        if (signal.aborted) throw signal.reason;
+        throw classify(error, endpoint, "snapshot");
+      } finally {
+        interrupt = undefined;
+      }
+    },
+  };
+}
+
+function stalled(endpoint: string, stallMs: number): OperatorError {
+  return new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: no data for ${stallMs / 1000} s`, {
+    hint: "is the member paused, or its disk stalled?",
+  });
 }
 
 function failed(endpoint: string, message: string): OperatorError {

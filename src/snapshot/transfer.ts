@@ -7,6 +7,7 @@ import { OperatorError } from "../core/errors.ts";
 import type { Store, StoredObject } from "../store/store.ts";
 import { type SnapshotReading, type SnapshotStatus, createStatusReader } from "./status.ts";
 import { createTrailerCheck } from "./trailer.ts";
+import { youngGarbage } from "./young-garbage.ts";
 
 /** Where a snapshot comes from: the announced size of the database, and database ‖ 32-byte trailer in order. */
 export interface SnapshotSource {
@@ -38,26 +39,28 @@ export async function transfer(options: {
 }): Promise<Transferred> {
   const { source, store, object, compression, signal } = options;
   const proof = proving(source, options.onProgress ?? (() => {}));
-  const digest = createHash("sha256");
+  // Stored as it is, the file is what the proof hashes anyway.
+  const digest = compression === "None" ? undefined : createHash("sha256");
   let stored: StoredObject | undefined;
 
   const sink = async (bytes: AsyncIterable<Uint8Array>): Promise<void> => {
-    stored = await store.put(object, hashing(bytes, digest), {
+    stored = await store.put(object, digest === undefined ? bytes : hashing(bytes, digest), {
       signal,
       contentType: contentType(compression),
     });
   };
-  const plain = Readable.from(proof.chunks, { objectMode: false, highWaterMark: 2 * 1024 * 1024 });
+  const file = Readable.from(proof.chunks, { objectMode: false, highWaterMark: 2 * 1024 * 1024 });
   await (compression === "Zstd"
-    ? pipeline(plain, zstd(), sink, { signal })
-    : pipeline(plain, sink, { signal })
+    ? pipeline(file, zstd(), sink, { signal })
+    : pipeline(file, sink, { signal })
   ).catch((error: unknown) => {
     throw proof.failure() ?? (signal.aborted ? signal.reason : error);
   });
   const proved = proof.result();
   if (stored === undefined || proved === undefined)
     throw new OperatorError("Internal", "the transfer ended without a result");
-  return { ...proved, stored: { ...stored, sha256: digest.digest("hex") } };
+  const { fileSha256, ...plain } = proved;
+  return { ...plain, stored: { ...stored, sha256: digest?.digest("hex") ?? fileSha256 } };
 }
 
 /** Level 1: 750 MB/s, and half the size for typical Kubernetes data. Workers stay off: Node's stream loses data with them. */
@@ -82,12 +85,13 @@ async function* hashing(
   }
 }
 
-type Proved = Omit<Transferred, "stored">;
+type Proved = Omit<Transferred, "stored"> & { fileSha256: string };
 
 /** Passes the bytes on as they come, reads them on the way, and throws at the end unless everything agrees. */
 function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBytes: number) => void) {
   const trailer = createTrailerCheck();
   const reader = createStatusReader();
+  const passed = youngGarbage();
   let crc = 0;
   let read = 0;
   let proved: Proved | undefined;
@@ -100,16 +104,17 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         for (const part of trailer.push(chunk)) reader.push(part);
         crc = crc32c(chunk, crc);
         read += chunk.length;
+        passed(chunk.length);
         onProgress(Math.min(read, source.totalBytes), source.totalBytes);
         handedOver = true;
         yield chunk;
         handedOver = false;
       }
-      const { sha256, dbBytes, trailer: verdict } = trailer.finish();
+      const { sha256, fileSha256, dbBytes, trailer: verdict } = trailer.finish();
       if (verdict !== "valid") throw disagree(`the SHA-256 trailer is ${verdict}`);
       if (dbBytes !== source.totalBytes)
         throw disagree(`${dbBytes} bytes came of ${source.totalBytes} announced`);
-      proved = { status: soundStatus(reader.finish()), sha256, crc32c: hex8(crc) };
+      proved = { status: soundStatus(reader.finish()), sha256, fileSha256, crc32c: hex8(crc) };
     } catch (error) {
       // A stage behind that fails throws into the yield: that is its failure, not ours.
       if (!handedOver) failure = error;
