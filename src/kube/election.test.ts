@@ -184,15 +184,14 @@ test("never two at once, whatever the network and the wall clocks do", async () 
         network(() => down),
       );
       const now = () => new Date(Date.now() + (Math.random() - 0.5) * 1e9);
-      const term = await elected(client, { ...options(identity, 1_000), now, signal: stop.signal });
+      await using term = await elected(client, { ...options(identity, 1_000), now, signal: stop.signal });
       led.set(identity, (led.get(identity) ?? 0) + 1);
       open.add(term);
       const fate = Math.random();
-      if (fate < 0.4) down = true;
-      else if (fate < 0.6) await delay(Math.random() * 1_200, undefined, { signal: stop.signal });
+      down = fate < 0.4;
       if (down) await closed(term);
+      else if (fate < 0.6) await delay(Math.random() * 1_200);
       look();
-      await term[Symbol.asyncDispose]();
       open.delete(term);
       down = false;
     }
