@@ -56,8 +56,8 @@ export async function* gatherParts(
 const mostParts = 10_000;
 
 /**
- * The size of part `number`: `base` for the first 5,000, then double after each further 1,000. With 5 MiB that is
- * constant memory up to 24 GiB, and room for more than 300 GiB of unknown length.
+ * The size of part `number`: `base` for the first 5,000, then double after each further 1,000. With 8 MiB that is
+ * constant memory up to 40 GiB, and room for more than 500 GiB of unknown length.
  */
 export function growingPartSize(base: number): (number: number) => number {
   return (number) => {

@@ -11,8 +11,8 @@ import { confirmStored } from "./s3-proof.ts";
 import { headObject } from "./s3-read.ts";
 import type { PutOptions, StoredObject } from "./store.ts";
 
-/** The least that S3 takes but for the last. With one part that is being filled, 20 MiB of buffers. */
-const defaultPartSize = 5 * 1024 * 1024;
+/** With one part that is being filled, 32 MiB of buffers. Small stores keep an account of few hundred parts. */
+const defaultPartSize = 8 * 1024 * 1024;
 const defaultConcurrency = 3;
 /** For undoing what a failed put has begun. */
 const cleanupMs = 10_000;
