@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /** Bytes of stream between two collections: each takes half a millisecond. */
-const everyBytes = 8 * 1024 * 1024;
+const everyBytes = 4 * 1024 * 1024;
 
 /**
  * Counts the bytes of a stream, and has the young objects collected now and then. The buffers of messages and frames
