@@ -1,5 +1,5 @@
 import { sealMeta } from "../testdata/bolt-writer.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 import { edgeNumbers } from "./target.ts";
 
 /** A page of a database, by where it begins. */

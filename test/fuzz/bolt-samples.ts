@@ -1,6 +1,6 @@
 import { bytesOf, keyValue, type Pair, revisionKey, writeBolt } from "../testdata/bolt-writer.ts";
 import { databaseOf, expectedStatuses } from "../testdata/snapshot-files.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 
 const real = expectedStatuses()
   .map(([name]) => databaseOf(name))

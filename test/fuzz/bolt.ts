@@ -4,7 +4,7 @@ import { createStatusReader, type SnapshotReading } from "../../src/snapshot/sta
 import { sealMeta } from "../testdata/bolt-writer.ts";
 import { mutateStructure } from "./bolt-mutations.ts";
 import { sampleDatabase } from "./bolt-samples.ts";
-import { createRandom, type Random } from "./random.ts";
+import { createRandom, type Random } from "../harness/random.ts";
 import { readReference } from "./reference-reading.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 

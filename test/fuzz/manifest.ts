@@ -3,7 +3,7 @@ import { OperatorError } from "../../src/core/errors.ts";
 import { manifestOf } from "../../src/snapshot/manifest.fixture.ts";
 import { encodeManifest, type Manifest, parseManifest } from "../../src/snapshot/manifest.ts";
 import { mutateJson } from "./json-mutations.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 import { mutateBytes, type Target } from "./target.ts";
 
 /**

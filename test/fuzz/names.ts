@@ -10,7 +10,7 @@ import {
 } from "../../src/core/backup-name.ts";
 import { OperatorError } from "../../src/core/errors.ts";
 import { mutateText } from "./json-mutations.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 import type { Target } from "./target.ts";
 
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59);

@@ -1,4 +1,4 @@
-import { createRandom } from "./random.ts";
+import { createRandom } from "../harness/random.ts";
 import type { Target } from "./target.ts";
 
 export interface Failure {

@@ -7,7 +7,7 @@ import type { Manifest } from "../../src/snapshot/manifest.ts";
 import { readSnapshot } from "../../src/snapshot/read.ts";
 import { describeFailures, readStored } from "../../src/snapshot/stored.ts";
 import { bytesOf, withTrailer, writeBolt } from "../testdata/bolt-writer.ts";
-import { createRandom, type Random } from "./random.ts";
+import { createRandom, type Random } from "../harness/random.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 
 const { signal } = new AbortController();

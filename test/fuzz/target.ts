@@ -1,4 +1,4 @@
-import type { Random } from "./random.ts";
+import type { Random } from "../harness/random.ts";
 
 /** One parser under fire. An input is bytes, whatever the parser takes, so that each can be kept as a file. */
 export interface Target {

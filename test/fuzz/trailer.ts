@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
 import { createTrailerCheck } from "../../src/snapshot/trailer.ts";
 import { withTrailer } from "../testdata/bolt-writer.ts";
-import { createRandom } from "./random.ts";
+import { createRandom } from "../harness/random.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 
 /** However a file is cut, its trailer is told from its database as a look at the whole file tells it. */

@@ -9,7 +9,7 @@ import { type EtcdCluster, type EtcdOptions, startEtcd } from "../harness/etcd-c
 import { type RunningProcess, freePorts, startProcess } from "../harness/process.ts";
 import { probe, untilReady } from "../harness/ready.ts";
 import { type S3Server, startS3 } from "../harness/s3-server.ts";
-import { type FaultProxy, type Seen, startFaultProxy } from "./store-fault-proxy.ts";
+import { type Fault, type FaultProxy, type Seen, startFaultProxy } from "./store-fault-proxy.ts";
 import { rawClient, unfinishedUploads } from "./store-s3.ts";
 
 const apiVersion = "etcdbackup.dev/v1alpha1";
@@ -47,6 +47,7 @@ export interface OperatorOptions {
   args?: string[];
   /** The administrator's when not given. */
   kubeconfig?: string;
+  env?: Record<string, string>;
   /** Resolve when it is ready (true), or as soon as it serves /healthz. */
   ready?: boolean;
 }
@@ -65,7 +66,7 @@ export async function startOperator(api: ApiServer, options: OperatorOptions = {
       `127.0.0.1:${port}`,
       ...(options.args ?? []),
     ],
-    { name: "etcd-backup operator" },
+    { name: "etcd-backup operator", ...(options.env === undefined ? {} : { env: options.env }) },
   );
   const get = (path: string) => probe({ url: `http://127.0.0.1:${port}${path}` });
   const path = options.ready === false ? "/healthz" : "/readyz";
@@ -160,7 +161,8 @@ export async function eventually(what: string, look: () => Promise<boolean>, sec
 export interface Hold {
   /** Resolves when the first of the requests has come. */
   readonly reached: Promise<Seen>;
-  release(): void;
+  /** Forwards what is held, or does this to it instead. */
+  release(fault?: Fault): void;
 }
 
 /** An API server with the CRDs, an etcd to back up, an S3 server, and a network between operator and S3. */
@@ -253,7 +255,7 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
       (await objects(bucket)).flatMap((key) => /([^/]+)\.json$/.exec(key)?.[1] ?? []),
     hold(which, then = () => {}) {
       const reached = Promise.withResolvers<Seen>();
-      const released = Promise.withResolvers<undefined>();
+      const released = Promise.withResolvers<Fault | undefined>();
       network.fault = async (request) => {
         if (!which(request)) return undefined;
         then();
@@ -262,9 +264,9 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
       };
       return {
         reached: reached.promise,
-        release() {
+        release(fault) {
           network.fault = () => undefined;
-          released.resolve(undefined);
+          released.resolve(fault);
         },
       };
     },
