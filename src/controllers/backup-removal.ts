@@ -2,6 +2,7 @@ import { finalizer, runPrefix, withHint } from "../core/backup.ts";
 import { deleting, deletionBlocked } from "../core/backup-status.ts";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { removeRun } from "../snapshot/runs-in-store.ts";
+import { clearEarlier } from "./backup-leftovers.ts";
 import { type Again, type Pass, write } from "./backup-pass.ts";
 
 const tryAgainMs = 60_000;
@@ -33,14 +34,22 @@ export async function removeObjects(pass: Pass): Promise<Again> {
     type: "Normal",
     reason: "StoredBackupDeleted",
     action: "Delete",
-    note: `removed from EtcdBackupStore ${backup.spec.storeRef.name}, as spec.deletionPolicy asks`,
+    note: `removed from EtcdBackupStore ${backup.spec.storeRef.name}, as spec.deletionPolicy asks${heldByLock(pass)}`,
   });
   const rest = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await pass.resources.writeFinalizers(backup, rest, signal);
   return undefined;
 }
 
-async function removeFromStore({ backup, store, signal, openStore }: Pass): Promise<void> {
+/** There, removing hides an object; its bytes stay, and are paid for, until the lock ends. */
+function heldByLock({ store }: Pass): string {
+  return store?.status.capabilities?.objectLock === true
+    ? "; the bucket has object lock and keeps what is locked, unlisted, until its time is up"
+    : "";
+}
+
+async function removeFromStore(pass: Pass): Promise<void> {
+  const { backup, store, signal, openStore } = pass;
   if (store === undefined)
     throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} is gone`);
   if (store.spec.accessMode === "ReadOnly") {
@@ -52,4 +61,6 @@ async function removeFromStore({ backup, store, signal, openStore }: Pass): Prom
     runPrefix: runPrefix(backup.metadata.uid),
     signal,
   });
+  // An operator that was killed in its upload could not call it off.
+  await clearEarlier(opened, backup, pass);
 }

@@ -214,8 +214,10 @@ function silent(
     endpoint,
     // The row names the endpoint already.
     error:
-      error?.message.replace(`status at ${endpoint}: `, "").replace(`status at ${endpoint} `, "") ??
-      "no answer",
+      error?.message
+        .replace(`status at ${endpoint}: `, "")
+        .replace(` at ${endpoint} `, " ")
+        .replace(/^status /, "") ?? "no answer",
     id,
     name,
     version: "",

@@ -3,7 +3,7 @@ import { type CallOptions, InterceptingCall, type Interceptor, ListenerBuilder, 
 import { noop } from "cockatiel";
 import { AuthClient, ClusterClient, type IHashKVResponse, type IOptions, MaintenanceClient } from "etcd3";
 import { ConnectionPool } from "etcd3/lib/connection-pool.js";
-import { classify, isInvalidToken } from "./errors.ts";
+import { classify, isInvalidToken, unusableTls } from "./errors.ts";
 import { type SnapshotStream, openSnapshotStream } from "./snapshot-stream.ts";
 
 /** How to reach the members of one cluster. PEM texts; `auth` is etcd's user and password. */
@@ -54,7 +54,7 @@ export interface EtcdEndpoint extends AsyncDisposable {
 
 /** Opens no connection yet: the first call does. */
 export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
-  const pool = new ConnectionPool(poolOptions(url, access));
+  const pool = openPool(url, access);
   const maintenance = new MaintenanceClient(pool);
   const cluster = new ClusterClient(pool);
   const token =
@@ -141,6 +141,14 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
       pool.close();
     },
   };
+}
+
+function openPool(url: string, access: EtcdAccess): ConnectionPool {
+  try {
+    return new ConnectionPool(poolOptions(url, access));
+  } catch (error) {
+    throw unusableTls(error);
+  }
 }
 
 function poolOptions(url: string, { tls }: EtcdAccess): IOptions {

@@ -31,11 +31,16 @@ export function classify(thrown: unknown, endpoint: string, doing: string): Oper
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code, details } = split(cause);
   const where = `${doing} at ${endpoint}`;
-  if (
-    /authentication failed|user name is empty|invalid auth token|permission denied|role .* not granted/i.test(
-      details,
-    )
-  ) {
+  if (/user name is empty/i.test(details)) {
+    return new OperatorError(
+      "Unauthorized",
+      `${where} was refused: etcd asks for a user, and none was given`,
+      {
+        hint: "snapshots need a user with etcd's root role; give --user, or the auth Secret",
+      },
+    );
+  }
+  if (/authentication failed|invalid auth token|permission denied|role .* not granted/i.test(details)) {
     return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`, {
       hint: "snapshots need a user with etcd's root role; check --user, or the auth Secret",
     });
@@ -71,6 +76,15 @@ export function classify(thrown: unknown, endpoint: string, doing: string): Oper
   }
 }
 
+/** The certificates and the key that were given make no TLS client: found before anybody is asked. */
+export function unusableTls(thrown: unknown): OperatorError {
+  const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+  return new OperatorError("InvalidConfiguration", `TLS failed: ${tlsCause(cause.message)}`, {
+    cause,
+    hint: "check the CA, the client certificate and its key",
+  });
+}
+
 function unavailable(details: string, where: string): OperatorError {
   if (
     /certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|PEM|wrong version number/i.test(details)
@@ -96,12 +110,22 @@ const tlsCauses: readonly [RegExp, string][] = [
     /alert number (42|48|46)|bad certificate|unknown ca/i,
     "the member does not accept the client certificate",
   ],
+  [/alert number 45|alert certificate expired/i, "the client certificate has expired, says the member"],
+  [/key values mismatch/i, "the client certificate and its key do not belong together"],
   [/wrong version number/i, "the member does not speak TLS on this port"],
   [/no start line/i, "the CA, certificate or key is not PEM, or is another kind of PEM"],
   [/has expired/i, "a certificate has expired"],
 ];
 
 function tlsCause(details: string): string {
+  // tls.checkServerIdentity: `Host: a. is not in the cert's altnames: DNS:b, DNS:c`, and alike for IP.
+  const other = /(?:Host|IP): (\S+?)\.? is not (?:in the )?cert's (?:altnames|list|CN): ?(.*?)\.?$/.exec(
+    strip(details),
+  );
+  if (other !== null) {
+    const names = other[2] === "" ? "" : `, but ${other[2]}`;
+    return `the member's certificate does not name ${other[1]}${names}`;
+  }
   const known = tlsCauses.find(([pattern]) => pattern.test(details))?.[1];
   return known ?? strip(details.replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, ""));
 }

@@ -45,7 +45,7 @@ function leaseServer() {
           if (stored === undefined) throw refuse(404, "NotFound");
           if (object.metadata.resourceVersion !== stored.metadata.resourceVersion)
             throw refuse(409, "Conflict");
-          return put(object as unknown as Lease);
+          return put(object);
         }),
     };
   };

@@ -282,6 +282,24 @@ test("the last member standing has nobody to agree with, and is not asked in vai
   );
 });
 
+test("the member that etcd calls corrupt is not compared, and does not keep the others from being backed up", async () => {
+  const corrupt = { alarms: [{ memberId: "id-c", alarm: "CORRUPT" }] };
+  const members = [member("a", corrupt), member("b", corrupt), member("c", corrupt)];
+  const bench = prepare(members, (name) => ({ hash: name === "c" ? 2 : 1, compactRevision: 10 }));
+  assert.deepEqual((await bench.run())?.membersCompared, ["a", "b"]);
+  assert.deepEqual(
+    bench.asked.map(({ name }) => name),
+    ["a", "b"],
+  );
+});
+
+test("a corruption whose member etcd does not know is a difference like any other", async () => {
+  const corrupt = { alarms: [{ memberId: "0", alarm: "CORRUPT" }] };
+  const members = [member("a", corrupt), member("b", corrupt), member("c", corrupt)];
+  const bench = prepare(members, (name) => ({ hash: name === "c" ? 2 : 1, compactRevision: 10 }));
+  await assert.rejects(bench.run(), { code: "MembersDisagree" });
+});
+
 test("stopped in the middle it stops, and does not take that for a member's silence", async () => {
   const stop = new AbortController();
   const { run, asked } = prepare(

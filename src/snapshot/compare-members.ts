@@ -25,10 +25,12 @@ export async function compareMembers(
 ): Promise<Manifest["hashKV"]> {
   if (options.hashKV === "Skip") return undefined;
   const step = options.onStep ?? (() => {});
-  const asked = members.filter((m) => m.error === undefined && !m.isLearner);
-  const silent: MemberHash[] = members
-    .filter((m) => m.error !== undefined && !m.isLearner)
-    .map((m) => ({ member: m.name || m.endpoint, unavailable: m.error ?? "no answer" }));
+  const voting = members.filter((m) => !m.isLearner);
+  const asked = voting.filter((m) => silence(m) === undefined);
+  const silent: MemberHash[] = voting.flatMap((m) => {
+    const unavailable = silence(m);
+    return unavailable === undefined ? [] : [{ member: m.name || m.endpoint, unavailable }];
+  });
   const nameOf = (m: MemberFacts) => m.name || m.endpoint;
   let revision = commonRevision(asked, chosen, options);
   let verdict: HashAgreement = { verdict: "inconclusive", reason: `only ${nameOf(chosen)} can be asked` };
@@ -77,6 +79,13 @@ export async function compareMembers(
     default:
       return verdict satisfies never;
   }
+}
+
+/** Why a member's hash says nothing of the cluster: etcd itself has found out the corrupt one, and backups go on without it. */
+function silence({ error, id, alarms }: MemberFacts): string | undefined {
+  if (error !== undefined) return error;
+  const isCorrupt = alarms.some(({ alarm, memberId }) => alarm === "CORRUPT" && memberId === id);
+  return isCorrupt ? "etcd has raised the CORRUPT alarm for it" : undefined;
 }
 
 /** One that the members within maxLag have applied: a member far behind must not drag it below the others' compaction. */
