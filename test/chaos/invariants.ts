@@ -42,10 +42,20 @@ function recordedTruly({ metadata, status }: EtcdBackup, listed: readonly Listed
   assert.equal(own.length, 1, `${metadata.name} has succeeded and is listed ${own.length} times`);
   const manifest = own[0]?.manifest;
   assert.deepEqual(
-    [status.artifact?.name, status.snapshot?.revision, status.snapshot?.hash, status.artifact?.storedBytes],
-    [manifest?.name, manifest?.snapshot.revision, manifest?.snapshot.hash, manifest?.stored.bytes],
+    [
+      status.artifact?.name,
+      status.snapshot?.revision,
+      hash(status.snapshot?.hash),
+      status.artifact?.storedBytes,
+    ],
+    [manifest?.name, manifest?.snapshot.revision, hash(manifest?.snapshot.hash), manifest?.stored.bytes],
     `status and manifest of ${metadata.name}`,
   );
+}
+
+/** The status shows it as etcdutl does, without zeros in front. */
+function hash(hex: string | undefined): number {
+  return Number.parseInt(hex ?? "", 16);
 }
 
 /** What is listed belongs to a resource that is there, or to one that was deleted and asked to retain it. */

@@ -48,9 +48,7 @@ export interface World extends AsyncDisposable {
 export async function startWorld(bucket: string): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const bench = stack.use(await startBench({ etcd: { members: 3 } }));
-  const client = stack.use(
-    await connect({ kubeconfig: bench.api.kubeconfigPath, env: {} }),
-  );
+  const client = stack.use(await connect({ kubeconfig: bench.api.kubeconfigPath, env: {} }));
   await bench.addStore(bucket);
   const acts: Act[] = [];
   const replicas = [
