@@ -34,7 +34,6 @@ describe("a backup outlives the operator that began it", () => {
   after(() => bench[Symbol.asyncDispose]());
 
   const isPart = ({ operation }: Seen) => operation === "Part";
-  const isManifest = ({ operation, url }: Seen) => operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
 
   /** The lease is short, as the successor of an operator that was killed has to wait for its end. */
   const start = async (args: string[] = []) =>
@@ -64,71 +63,6 @@ describe("a backup outlives the operator that began it", () => {
     const verified = await etcdBackup(["verify", "latest", "--store", url], env);
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
   }
-
-  it("killed in the middle of the upload: the next operator sweeps it and makes the backup", async () => {
-    const operator = await operatorWithStore("killed");
-    const part = bench.hold(isPart, () => bench.s3.pause());
-    await bench.kube.apply(bench.backupObject("killed", "killed"));
-    await part.reached;
-    await operator.process.kill();
-    bench.s3.resume();
-    part.release();
-    assert.equal((await bench.unfinished("killed")).length, 1, "the crash left an upload");
-    const left = await bench.kube.backup("killed");
-    assert.equal(left.status.attempts, 1);
-    assert.equal(conditionOf(left, "Finished")?.status, "False");
-
-    await start();
-    await bench.kube.wait("etcdbackup/killed", "condition=Succeeded");
-    assert.equal((await bench.kube.backup("killed")).status.attempts, 2);
-    await holdsOneBackup("killed");
-    const reasons = (await bench.kube.events("killed")).map(({ reason }) => reason);
-    assert.ok(reasons.includes("OperatorRestarted"), reasons.join());
-  });
-
-  it("killed after the manifest was written: the next operator adopts the backup, and makes no second", async () => {
-    const operator = await operatorWithStore("adopted");
-    // From before the manifest on, no status can be written.
-    const manifest = bench.hold(isManifest, () => bench.api.pause());
-    await bench.kube.apply(bench.backupObject("adopted", "adopted"));
-    await manifest.reached;
-    manifest.release();
-    const folder = join(bench.s3.rootDir, "adopted", "prod");
-    await eventually("the manifest is in the bucket", async () =>
-      (await readdir(folder)).some((name) => name.endsWith(".json")),
-    );
-    await operator.process.kill();
-    bench.api.resume();
-    const stored = await bench.objects("adopted");
-    assert.equal(stored.length, 2);
-    assert.notEqual(conditionOf(await bench.kube.backup("adopted"), "Finished")?.status, "True");
-
-    await start();
-    await bench.kube.wait("etcdbackup/adopted", "condition=Succeeded");
-    const { status } = await bench.kube.backup("adopted");
-    assert.equal(status.attempts, 1);
-    assert.notEqual(status.snapshot?.revision, undefined);
-    assert.notEqual(status.member?.name, undefined);
-    assert.deepEqual(await bench.objects("adopted"), stored);
-    await holdsOneBackup("adopted");
-  });
-
-  it("killed in the last attempt that it may make: it fails with a reason", async () => {
-    const operator = await operatorWithStore("last");
-    const part = bench.hold(isPart);
-    await bench.kube.apply(bench.backupObject("last", "last", { backoffLimit: 0 }));
-    await part.reached;
-    await operator.process.kill();
-    part.release();
-    await start();
-    await bench.kube.wait("etcdbackup/last", "condition=Finished");
-    const succeeded = conditionOf(await bench.kube.backup("last"), "Succeeded");
-    assert.equal(succeeded?.status, "False");
-    assert.equal(succeeded?.reason, "BackoffLimitExceeded");
-    assert.match(succeeded?.message ?? "", /the operator stopped in the middle of the attempt/);
-    assert.deepEqual(await bench.unfinished("last"), []);
-    assert.deepEqual(await bench.objects("last"), []);
-  });
 
   it("SIGTERM in the middle of the upload: it tidies up and exits 0, and the next one makes the backup", async () => {
     const operator = await operatorWithStore("stopped");
