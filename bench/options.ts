@@ -13,6 +13,8 @@ export interface Options {
   only: ReadonlySet<Section>;
   /** Given to `etcd-backup save --max-rate` in one row more. */
   maxRate: string;
+  /** Bits a second between client and store; undefined for loopback as it is. */
+  link: number | undefined;
   json: string | undefined;
   profile: string | undefined;
 }
@@ -23,6 +25,7 @@ export const usage = `usage: npm run bench -- [options]
   --only <sections>    of ${sections.join(",")} (all)
   --store <kind>       versitygw or minio (versitygw)
   --max-rate <rate>    of the throttled row among the latencies (50Mi)
+  --link <rate>        between client and store, such as 1Gbit (no limit)
   --json <file>        every number, machine-readable
   --profile <dir>      one save under node --cpu-prof into this directory, nothing else
 
@@ -40,6 +43,7 @@ export function parseOptions(args: string[]): Options | "help" {
       only: { type: "string", default: sections.join(",") },
       store: { type: "string", default: "versitygw" },
       "max-rate": { type: "string", default: "50Mi" },
+      link: { type: "string" },
       json: { type: "string" },
       profile: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
@@ -56,6 +60,7 @@ export function parseOptions(args: string[]): Options | "help" {
     only: new Set(values.only.split(",").map(sectionOf)),
     store: values.store,
     maxRate: values["max-rate"],
+    link: values.link === undefined ? undefined : linkOf(values.link),
     json: values.json,
     profile: values.profile,
   };
@@ -71,4 +76,10 @@ function sizeOf(text: string): number {
   const [, amount, unit] = /^(\d+)([MG])iB$/.exec(text) ?? [];
   if (amount === undefined) throw new Error(`--size ${text}: use 256MiB or 4GiB`);
   return Number(amount) * (unit === "G" ? 1024 ** 3 : 1024 ** 2);
+}
+
+function linkOf(text: string): number {
+  const [, amount, unit] = /^(\d+)([MG])bit$/.exec(text) ?? [];
+  if (amount === undefined) throw new Error(`--link ${text}: use 100Mbit or 1Gbit`);
+  return Number(amount) * (unit === "G" ? 1e9 : 1e6);
 }

@@ -107,7 +107,7 @@ function report(
   });
   const peak = medianCost(samples[ours] ?? []).peakBytes;
   printTable(
-    `Save: ${mebibytes(etcd.dbSize)} from etcd to ${s3.kind}, medians of ${options.rounds} (lowest to highest)`,
+    `Save: ${mebibytes(etcd.dbSize)} from etcd to ${s3.kind}${options.link === undefined ? "" : ` over ${options.link / 1e6} Mbit/s`}, medians of ${options.rounds} (lowest to highest)`,
     ["", "WALL", "OF ANCHOR", "CPU", "ETCD CPU", "STORE CPU", "PEAK", "WRITTEN TO DISK"],
     rows,
     [

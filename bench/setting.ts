@@ -9,6 +9,7 @@ import { runOrThrow, tempDir } from "../test/harness/process.ts";
 import { type S3Server, startS3 } from "../test/harness/s3-server.ts";
 import type { Awscli } from "./awscli.ts";
 import { type FilledEtcd, startFilledEtcd } from "./filled-etcd.ts";
+import { startLink } from "./link.ts";
 import type { Options } from "./options.ts";
 
 /** The servers and files that every section measures on. */
@@ -35,8 +36,12 @@ export async function createSetting(options: Options, aws: Awscli): Promise<Sett
   await using stack = new AsyncDisposableStack();
   const scratch = stack.use(await tempDir("bench")).path;
   const etcd = stack.use(await startFilledEtcd(options.size));
-  const s3 = stack.use(await startS3(options.store));
-  await s3.createBucket(bucket);
+  const server = stack.use(await startS3(options.store));
+  await server.createBucket(bucket);
+  const s3 =
+    options.link === undefined
+      ? server
+      : { ...server, endpoint: stack.use(await startLink(server.endpoint, options.link / 8)).endpoint };
   const store = s3Store(s3, bucket);
   const opened: Store = await openStore(parseStoreUrl(store.url), { env: store.env });
   stack.defer(() => opened[Symbol.asyncDispose]());
