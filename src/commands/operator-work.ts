@@ -80,10 +80,8 @@ export async function work(fence: Fence, working: Working): Promise<void> {
     await runs.stopAll("this operator no longer leads; the backup is taken up again by the one that does");
     return;
   }
-  const interruptedKeys = await runs.stopAll(
-    "the operator is stopping; the backup is taken up again when it is back",
-  );
-  await handBack(deps.backup, interruptedKeys);
+  const given = await runs.stopAll("the operator is stopping; the backup is taken up again when it is back");
+  await handBack(deps.backup, given);
 }
 
 /** Everything the two controllers work with. */
@@ -146,17 +144,20 @@ function wake(watched: WatchedResources, queues: Queues, until: AbortSignal): vo
   }, until);
 }
 
-/** What was interrupted in good order does not count as an attempt: the next operator begins it at once. */
+/**
+ * What was interrupted in good order does not count as an attempt: the next operator begins it at once. An attempt that
+ * was reserved and never got into the status has nothing to give back.
+ */
 async function handBack(
   { resources, now, log }: BackupControllerDeps,
-  keys: readonly string[],
+  given: readonly { key: string; attempt: number }[],
 ): Promise<void> {
   const signal = AbortSignal.timeout(handBackMs);
   await Promise.all(
-    keys.map(async (key) => {
+    given.map(async ({ key, attempt }) => {
       try {
         const backup = await resources.backup(requestOf(key), signal);
-        if (backup === undefined || finished(backup) || (backup.status.attempts ?? 0) === 0) return;
+        if (backup === undefined || finished(backup) || backup.status.attempts !== attempt) return;
         await resources.writeStatus(backup, interrupted(backup, { counts: false, now: now() }), signal);
       } catch (error) {
         log.warn({ backup: key, err: error }, "the interrupted attempt stays counted");

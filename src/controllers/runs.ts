@@ -9,6 +9,7 @@ export type RunView<Report, Result> =
 
 interface Run<Report, Result> {
   uid: string;
+  attempt: number;
   view: Exclude<RunView<Report, Result>, { state: "none" }>;
   controller: AbortController;
   settled: Promise<void>;
@@ -60,7 +61,8 @@ export class Runs<Report extends object, Result> {
     if (held !== undefined) return held.uid === uid && held.view.state === "reserved";
     if (this.freeSlots <= 0) return false;
     const view = { state: "reserved", attempt } as const;
-    this.#runs.set(key, { uid, view, controller: new AbortController(), settled: Promise.resolve() });
+    const controller = new AbortController();
+    this.#runs.set(key, { uid, attempt, view, controller, settled: Promise.resolve() });
     return true;
   }
 
@@ -109,13 +111,13 @@ export class Runs<Report extends object, Result> {
     if (this.#runs.get(key)?.view.state !== "running") this.#runs.delete(key);
   }
 
-  /** Ends every run. Resolves to the keys of those that were under way and did not end well. */
-  async stopAll(why: string): Promise<string[]> {
+  /** Ends every run. Resolves to the attempts that were under way or reserved and did not end well. */
+  async stopAll(why: string): Promise<{ key: string; attempt: number }[]> {
     const stopped = [...this.#runs].map(async ([key, run]) => {
       const underWay = run.view.state === "running" || run.view.state === "reserved";
       run.controller.abort(new OperatorError("Aborted", why));
       await run.settled;
-      return underWay && run.view.state !== "succeeded" ? [key] : [];
+      return underWay && run.view.state !== "succeeded" ? [{ key, attempt: run.attempt }] : [];
     });
     return (await Promise.all(stopped)).flat();
   }

@@ -64,13 +64,17 @@ export class KeyedQueue {
     this.#pump();
   }
 
-  /** Adds the key in `ms`. Of several delays the one that ends first counts; an add meanwhile does not cancel it. */
+  /**
+   * Adds the key in `ms`, at once when it is 0 or less. Of several delays the one that ends first counts; an add
+   * meanwhile does not cancel it. NaN, a caller's mistake, waits the base delay: Node takes it for 1 ms, and "at once"
+   * would be as hot a loop.
+   */
   addAfter(key: string, ms: number): void {
     if (ms <= 0 || this.#stopped) {
       this.add(key);
       return;
     }
-    const wait = Math.min(ms, longestTimerMs);
+    const wait = Math.min(Number.isNaN(ms) ? this.#backoff.baseMs : ms, longestTimerMs);
     const due = this.#clock.now() + wait;
     const pending = this.#delayed.get(key);
     if (pending !== undefined && pending.due <= due) return;
@@ -118,7 +122,7 @@ export class KeyedQueue {
     this.#stopped = true;
     for (const [key, { timer }] of this.#delayed) {
       this.#clock.clearTimer(timer);
-      this.#ready.add(key);
+      this.add(key);
     }
     this.#delayed.clear();
     if (this.#running.size === 0) this.#drained.resolve();

@@ -12,6 +12,8 @@ export interface BreakingProxy extends AsyncDisposable {
   readonly kubeconfigPath: string;
   /** Method and path of every request, in order. */
   readonly requests: readonly string[];
+  /** What was sent with each request that is no GET, in the order in which they were complete. */
+  readonly writes: readonly { request: string; body: string }[];
   /** Connections that were ever opened to it. */
   readonly connections: number;
   /** Requests for which it holds are answered with this instead of being forwarded. Undefined: none. */
@@ -38,6 +40,7 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
   const target = config.getCurrentCluster()?.server ?? "";
 
   const requests: string[] = [];
+  const writes: { request: string; body: string }[] = [];
   let frozen: PromiseWithResolvers<void> | undefined;
   const hold = async (): Promise<never> => {
     frozen?.resolve();
@@ -49,6 +52,15 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
       if (frozen !== undefined) await hold();
       yield proxy.tamper === undefined ? chunk : proxy.tamper(chunk);
     }
+  }
+
+  async function* noting(line: string, source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of source) {
+      chunks.push(chunk);
+      yield chunk;
+    }
+    if (!line.startsWith("GET ")) writes.push({ request: line, body: Buffer.concat(chunks).toString() });
   }
 
   async function forward(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -67,7 +79,8 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
     const options = { ...tls, agent: false, method: request.method ?? "GET", headers } as const;
     const onward = https.request(new URL(request.url ?? "/", target), options);
     response.once("close", () => onward.destroy());
-    const [answer] = await Promise.all([once(onward, "response"), pipeline(request, onward)]).then(
+    const sent = pipeline(request, (source: AsyncIterable<Buffer>) => noting(line, source), onward);
+    const [answer] = await Promise.all([once(onward, "response"), sent]).then(
       ([a]) => a as [http.IncomingMessage],
     );
     response.writeHead(answer.statusCode ?? 500, answer.headers);
@@ -98,6 +111,7 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
   const proxy: BreakingProxy = {
     kubeconfigPath: path,
     requests,
+    writes,
     get connections() {
       return connections;
     },
