@@ -203,6 +203,24 @@ describe("clearing away what anybody's runs left behind", () => {
     assert.equal(store.unfinished.length, 1);
   });
 
+  it("takes what a probe that was killed left behind, once it is old", async () => {
+    const store = memoryStore();
+    const old = ".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+    const others = [
+      ".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f1",
+      ".probe-results",
+      "prod/.probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+    ];
+    for (const name of [old, ...others]) {
+      store.objects.set(name, Buffer.from("x"));
+      store.modified.set(name, name === others[0] ? recent : long);
+    }
+    store.unfinished.push({ name: old, begun: long });
+    assert.equal(await sweepAbandoned(store, { before: recent, signal }), 2);
+    assert.deepEqual([...store.objects.keys()], others);
+    assert.deepEqual(store.unfinished, []);
+  });
+
   it("a damaged manifest keeps its data: a person may want both", async () => {
     const store = memoryStore();
     const { object } = addBackup(store, attempt(1), long);

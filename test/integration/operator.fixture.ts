@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
 import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../src/api/etcd-backup-store.ts";
-import { type ApiServer, startApiServer } from "../harness/api-server.ts";
+import { type ApiServer, type ApiServerOptions, startApiServer } from "../harness/api-server.ts";
 import { etcdBackupPath } from "../harness/etcd-backup.ts";
 import { type EtcdCluster, type EtcdOptions, startEtcd } from "../harness/etcd-cluster.ts";
 import { type RunningProcess, freePorts, startProcess } from "../harness/process.ts";
@@ -194,12 +194,13 @@ export interface Bench extends AsyncDisposable {
 
 export interface BenchOptions {
   etcd?: EtcdOptions;
+  api?: ApiServerOptions;
 }
 
 export async function startBench(options: BenchOptions = {}): Promise<Bench> {
   await using stack = new AsyncDisposableStack();
   const [api, etcd, s3] = await Promise.all([
-    startApiServer().then((server) => stack.use(server)),
+    startApiServer(options.api).then((server) => stack.use(server)),
     startEtcd(options.etcd).then((cluster) => stack.use(cluster)),
     startS3().then((server) => stack.use(server)),
   ]);

@@ -131,6 +131,16 @@ describe("a store in a directory", () => {
     assert.equal(await store.sweep("", { signal, before: new Date(hourAgo.getTime() + 1_000) }), 1);
   });
 
+  it("a put whose temporary file is swept may be made again", async () => {
+    async function* swept() {
+      yield Buffer.from("ours");
+      assert.equal(await store.sweep("", { signal, before: new Date(Date.now() + 60_000) }), 1);
+    }
+    const error = await failure(store.put("a", swept(), { signal }), "StoreFailed");
+    assert.equal(error.permanent, false);
+    assert.deepEqual(await readdir(path), []);
+  });
+
   it("tells a file that is cut while it is read from one that ends", async () => {
     await put("a", randomBytes(5_000_000));
     const reading = async () => {

@@ -21,7 +21,9 @@ export function optionsFor(server: S3Server, bucket: string): S3Options {
 }
 
 /** A client beside the store, to see what lies in the bucket. */
-export function rawClient(server: S3Server): S3Client {
+export function rawClient(
+  server: Pick<S3Server, "endpoint" | "region" | "accessKeyId" | "secretAccessKey">,
+): S3Client {
   const { endpoint, region, accessKeyId, secretAccessKey } = server;
   return new S3Client({
     endpoint,
