@@ -1,115 +1,80 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../harness/random.ts";
-import { type Replica, leaseSeconds } from "./replica.ts";
 import type { World } from "./world.ts";
 
 export interface Fault {
   name: string;
-  /** What it breaks: of each but operators only one fault is inflicted at a time, of an operator one each. */
-  on: "operator" | "members" | "api" | "store";
-  /** Breaks something, waits, and mends it. `replica` is the operator it was drawn for. */
-  inflict(world: World, random: Random, replica: Replica): Promise<void>;
+  /** Breaks something, waits, and mends it. */
+  inflict(world: World, random: Random): Promise<void>;
 }
 
-const seconds = (random: Random, from: number, to: number) => delay(from * 1000 + random.below((to - from) * 1000 + 1));
+const seconds = (random: Random, from: number, to: number) =>
+  delay((from + random.below(to - from + 1)) * 1000);
 
-const onOperators: Fault[] = [
+export const faults: readonly Fault[] = [
   {
-    name: "is killed",
-    on: "operator",
-    async inflict(_, random, replica) {
+    name: "an operator is killed",
+    async inflict({ replicas }, random) {
+      const replica = random.pick(replicas);
       await replica.operator.process.kill();
       await seconds(random, 0, 4);
       await replica.start();
     },
   },
   {
-    name: "is asked to stop",
-    on: "operator",
-    async inflict(_, random, replica) {
+    name: "an operator is asked to stop",
+    async inflict({ replicas }, random) {
+      const replica = random.pick(replicas);
       await replica.operator.process.stop();
       await seconds(random, 0, 3);
       await replica.start();
     },
   },
   {
-    name: "stands still for less than its lease",
-    on: "operator",
-    async inflict(_, random, replica) {
-      replica.pause();
-      await seconds(random, 0, leaseSeconds - 1);
-      replica.resume();
+    name: "an operator stands still, perhaps past its lease",
+    async inflict({ replicas }, random) {
+      const { process } = random.pick(replicas).operator;
+      process.pause();
+      await seconds(random, 1, 12);
+      process.resume();
     },
   },
   {
-    name: "stands still past its lease",
-    on: "operator",
-    async inflict(_, random, replica) {
-      replica.pause();
-      await seconds(random, leaseSeconds, 2 * leaseSeconds + 2);
-      replica.resume();
-    },
-  },
-  {
-    name: "is stopped while it stands still",
-    on: "operator",
-    async inflict(_, random, replica) {
-      replica.pause();
-      await seconds(random, 0, 2 * leaseSeconds);
-      replica.operator.process.signal("SIGTERM");
-      replica.resume();
-      await replica.operator.process.stop();
-      await replica.start();
-    },
-  },
-  {
-    name: "is cut off from the API server",
-    on: "operator",
-    async inflict(_, random, { proxy }) {
+    name: "an operator is cut off from the API server",
+    async inflict({ replicas }, random) {
+      const { proxy } = random.pick(replicas);
       void proxy.freeze();
-      await seconds(random, 1, 2 * leaseSeconds);
+      await seconds(random, 1, 10);
       proxy.thaw();
-      // Without this its connections stay half-open: it has to find out by itself.
-      if (random.oneIn(2)) proxy.cut();
+      proxy.cut();
     },
   },
   {
-    name: "loses its connections to the API server again and again",
-    on: "operator",
-    async inflict(_, random, { proxy }) {
+    name: "an operator's connections break",
+    async inflict({ replicas }, random) {
+      const { proxy } = random.pick(replicas);
       for (let i = 0; i < 5; i += 1) {
         proxy.cut();
         await delay(random.below(800));
       }
     },
   },
-];
-
-const onApi: Fault[] = [
   {
     name: "the API server stands still",
-    on: "api",
     async inflict({ bench }, random) {
       bench.api.pause();
-      await seconds(random, 1, 2 * leaseSeconds);
+      await seconds(random, 1, 8);
       bench.api.resume();
     },
   },
   {
     name: "the API server is killed and started",
-    on: "api",
-    async inflict({ bench }, random) {
-      await bench.api.kill();
-      await seconds(random, 0, 3);
-      await bench.api.start();
+    async inflict({ bench }) {
+      await bench.api.restart();
     },
   },
-];
-
-const onMembers: Fault[] = [
   {
     name: "a member is killed and started",
-    on: "members",
     async inflict({ bench }, random) {
       const member = random.pick(bench.etcd.members);
       await member.kill();
@@ -119,7 +84,6 @@ const onMembers: Fault[] = [
   },
   {
     name: "a member stands still",
-    on: "members",
     async inflict({ bench }, random) {
       const member = random.pick(bench.etcd.members);
       member.pause();
@@ -128,129 +92,50 @@ const onMembers: Fault[] = [
     },
   },
   {
-    name: "two members stand still: no quorum",
-    on: "members",
-    async inflict({ bench }, random) {
-      const spared = random.pick(bench.etcd.members);
-      const still = bench.etcd.members.filter((member) => member !== spared);
-      for (const member of still) member.pause();
-      await seconds(random, 1, 8);
-      for (const member of still) member.resume();
+    name: "etcd is compacted",
+    async inflict({ bench }) {
+      const { header } = JSON.parse(await bench.etcd.etcdctl(["get", "none", "-w", "json"])) as {
+        header: { revision: number };
+      };
+      await bench.etcd.etcdctl(["compact", String(header.revision)]).catch(() => {});
     },
   },
-  {
-    name: "etcd is compacted and defragmented",
-    on: "members",
-    async inflict({ bench }, random) {
-      const answer = await bench.etcd.etcdctl(["get", "none", "-w", "json"]);
-      const { revision } = (JSON.parse(answer) as { header: { revision: number } }).header;
-      // Compacted already, when no key was written since the last time.
-      await bench.etcd.etcdctl(["compact", String(revision)]).catch(() => "");
-      await seconds(random, 0, 2);
-      for (const { endpoint } of bench.etcd.members) {
-        await bench.etcd.etcdctl(["--command-timeout=30s", "defrag"], { endpoints: [endpoint] });
-      }
-    },
-  },
-];
-
-const onStore: Fault[] = [
   {
     name: "the store stands still",
-    on: "store",
     async inflict({ bench }, random) {
       bench.s3.pause();
       await seconds(random, 1, 8);
-      bench.s3.resume();
-    },
-  },
-  {
-    name: "the store stands still for long",
-    on: "store",
-    async inflict({ bench }, random) {
-      bench.s3.pause();
-      await seconds(random, 12, 35);
       bench.s3.resume();
     },
   },
   {
     name: "the store is killed and started",
-    on: "store",
     async inflict({ bench }) {
       await bench.s3.restart();
     },
   },
   {
     name: "the store answers with errors and breaks connections",
-    on: "store",
-    async inflict(world, random) {
-      world.storeFault = () => {
+    async inflict({ bench }, random) {
+      bench.network.fault = () => {
         if (random.oneIn(4)) return { do: "answer", status: 503, code: "SlowDown" };
         if (random.oneIn(8)) return { do: "reset" };
         if (random.oneIn(8)) return { do: "loseAnswer" };
-        if (random.oneIn(16)) return { do: "flipRequest" };
         return undefined;
       };
-      await seconds(random, 1, 20);
-      world.storeFault = undefined;
-    },
-  },
-  {
-    name: "the store refuses everything",
-    on: "store",
-    async inflict(world, random) {
-      world.storeFault = () => ({ do: "answer", status: 503, code: "ServiceUnavailable" });
-      await seconds(random, 1, 25);
-      world.storeFault = undefined;
-    },
-  },
-  {
-    name: "the store takes what it is sent and never says so",
-    on: "store",
-    async inflict(world, random) {
-      world.storeFault = ({ operation }) =>
-        operation === "Put" || operation === "Complete" || operation === "Delete"
-          ? { do: "loseAnswer" }
-          : { do: "answer", status: 503, code: "SlowDown" };
-      await seconds(random, 1, 20);
-      world.storeFault = undefined;
+      await seconds(random, 1, 8);
+      bench.network.fault = () => undefined;
     },
   },
   {
     name: "the store holds every request up",
-    on: "store",
-    async inflict(world, random) {
-      world.storeFault = async () => {
+    async inflict({ bench }, random) {
+      bench.network.fault = async () => {
         await delay(random.below(700));
         return undefined;
       };
       await seconds(random, 1, 6);
-      world.storeFault = undefined;
+      bench.network.fault = () => undefined;
     },
   },
 ];
-
-const kinds = [onOperators, onOperators, onApi, onMembers, onStore];
-
-/** One to three faults that do not mend each other's damage, each with numbers of its own to draw from. */
-export function drawFaults(
-  random: Random,
-  replicas: World["replicas"],
-  fork: () => Random,
-): { name: string; afterMs: number; inflict(world: World): Promise<void> }[] {
-  const free: Replica[] = random.oneIn(2) ? [...replicas] : replicas.toReversed();
-  const broken = new Set<Fault["on"]>();
-  const drawn = Array.from({ length: 1 + random.below(3) }, () => ({
-    fault: random.pick(random.pick(kinds)),
-    afterMs: random.below(6_000),
-    own: fork(),
-  }));
-  return drawn.flatMap(({ fault, afterMs, own }) => {
-    const [anyone] = replicas;
-    const replica = fault.on === "operator" ? free.shift() : anyone;
-    if (replica === undefined || broken.has(fault.on)) return [];
-    if (fault.on !== "operator") broken.add(fault.on);
-    const name = fault.on === "operator" ? `${replica.name} ${fault.name}` : fault.name;
-    return [{ name, afterMs, inflict: (world: World) => fault.inflict(world, own, replica) }];
-  });
-}
