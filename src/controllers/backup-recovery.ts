@@ -12,9 +12,14 @@ interface Ends {
   recordFailure(pass: Pass, decision: BackupDecision & { do: "retry" | "fail" }): Promise<Again>;
 }
 
-/** An earlier operator began this attempt. What it finished is in the store; what it did not finish counts as failed. */
+/**
+ * An earlier operator began this attempt, or it failed here without saying whether its last request took effect. What
+ * was finished is in the store; what was not counts as failed.
+ */
 export async function recover(pass: Pass, { recordSuccess, recordFailure }: Ends): Promise<Again> {
   const { backup, store, signal, events, now } = pass;
+  const run = pass.runs.view(pass.key, backup.metadata.uid);
+  const ended = run.state === "failed" ? run.error : undefined;
   if (store === undefined) return { againAfterMs: 0 };
   const warn = (reason: string, note: string) =>
     events.record({ regarding: backup, type: "Warning", reason, action: "Backup", note });
@@ -23,7 +28,7 @@ export async function recover(pass: Pass, { recordSuccess, recordFailure }: Ends
     finished = await lookFor(pass, store);
   } catch (thrown) {
     signal.throwIfAborted();
-    const decision = whileUnknown(backup, asOperatorError(thrown), now());
+    const decision = whileUnknown(backup, asOperatorError(thrown), now(), ended);
     if (decision.do === "fail") return recordFailure(pass, decision);
     const { reason, message, ms } = decision;
     warn(reason, message);
@@ -32,8 +37,8 @@ export async function recover(pass: Pass, { recordSuccess, recordFailure }: Ends
   }
   if (finished !== undefined) return recordSuccess(pass, finished);
   const stopped = new OperatorError("Aborted", "the operator stopped in the middle of the attempt");
-  const next = afterFailure(backup, stopped, now());
-  if (next.do === "fail") return recordFailure(pass, next);
+  const next = afterFailure(backup, ended ?? stopped, now());
+  if (next.do === "fail" || (ended !== undefined && next.do === "retry")) return recordFailure(pass, next);
   warn("OperatorRestarted", "the operator stopped in the middle of an attempt; starting again");
   await write(pass, interrupted(backup, { counts: true, now: now() }));
   return { againAfterMs: 0 };

@@ -2,7 +2,7 @@ import type { EtcdBackup } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
 import { byteRate } from "../core/byte-rate.ts";
 import { deadlineOf } from "../core/backup.ts";
-import { OperatorError } from "../core/errors.ts";
+import { OperatorError, asOperatorError } from "../core/errors.ts";
 import type { MemberChoice, MemberFacts } from "../core/member-choice.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import { saveSnapshot } from "../snapshot/save.ts";
@@ -96,6 +96,7 @@ export function backupRunner(deps: BackupRunDeps): StartBackupRun {
           throw new OperatorError("Timeout", "stopped when the time was up", {
             hint: "raise spec.timeoutSeconds, or see what is slow in the events",
             cause: error,
+            outcomeUnknown: asOperatorError(error).outcomeUnknown,
           });
         }
         throw error;

@@ -111,13 +111,15 @@ export class Runs<Report extends object, Result> {
     if (this.#runs.get(key)?.view.state !== "running") this.#runs.delete(key);
   }
 
-  /** Ends every run. Resolves to the attempts that were under way or reserved and did not end well. */
+  /** Ends every run. Resolves to the attempts that were under way or reserved and surely did not end well. */
   async stopAll(why: string): Promise<{ key: string; attempt: number }[]> {
     const stopped = [...this.#runs].map(async ([key, run]) => {
       const underWay = run.view.state === "running" || run.view.state === "reserved";
       run.controller.abort(new OperatorError("Aborted", why));
       await run.settled;
-      return underWay && run.view.state !== "succeeded" ? [{ key, attempt: run.attempt }] : [];
+      const { view } = run;
+      const maybeDone = view.state === "succeeded" || (view.state === "failed" && view.error.outcomeUnknown);
+      return underWay && !maybeDone ? [{ key, attempt: run.attempt }] : [];
     });
     return (await Promise.all(stopped)).flat();
   }

@@ -103,6 +103,7 @@ const record: BackupRecord = {
 const seen = backup({ status: initialised(backup(), now) });
 const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
+const unsure = new OperatorError("Unreachable", "connection reset", { outcomeUnknown: true });
 const done = { ...begun, status: succeeded(begun, record, "s3://bucket", later(5)) };
 
 function look(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): BackupDecision {
@@ -155,6 +156,16 @@ describe("decide", () => {
       "a run that failed for good is not",
       look(begun, { run: "failed", failure: new OperatorError("MembersDisagree", "x", { permanent: true }) }),
       "fail",
+    ],
+    [
+      "what a run that failed may have stored is looked for first",
+      look(begun, { run: "failed", failure: unsure }),
+      "recover",
+    ],
+    [
+      "and waits until there is a store to look into",
+      look(begun, { run: "failed", failure: unsure, store: "missing" }),
+      "wait",
     ],
     ["the next attempt waits for its time", look(retry), "wait"],
     ["and starts then", look(retry, {}, later(10)), "start"],

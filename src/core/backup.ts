@@ -69,12 +69,12 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
       return { do: "start", attempt: observed.attempt ?? (status.attempts ?? 0) + 1 };
     case "succeeded":
       return { do: "succeed" };
-    case "failed":
-      return afterFailure(
-        backup,
-        observed.failure ?? new OperatorError("Internal", "the run failed without a reason"),
-        now,
-      );
+    case "failed": {
+      const failure = observed.failure ?? new OperatorError("Internal", "the run failed without a reason");
+      if (!failure.outcomeUnknown) return afterFailure(backup, failure, now);
+      // It may have stored the backup all the same, and another attempt would store it a second time.
+      return observed.store === "missing" ? whileStoreMissing(backup, now) : { do: "recover" };
+    }
     case "none":
       return decideStart(observed, now);
     default:
@@ -94,18 +94,10 @@ function decideDeletion(
   return owed && !forced ? { do: "removeObjects" } : { do: "removeFinalizer" };
 }
 
-function decideStart(
-  { backup: { spec, status }, store, freeSlots }: ObservedBackup,
-  now: Date,
-): BackupDecision {
+function decideStart({ backup, store, freeSlots }: ObservedBackup, now: Date): BackupDecision {
+  const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
-  const late = status.startTime !== undefined && now >= deadlineOf(spec.timeoutSeconds, status, now);
-  if (store === "missing") {
-    const message = `waiting for EtcdBackupStore ${spec.storeRef.name} in this namespace`;
-    return late
-      ? timedOut(spec.timeoutSeconds, message)
-      : { do: "wait", ms: 30_000, reason: "StoreNotReady", message };
-  }
+  if (store === "missing") return whileStoreMissing(backup, now);
   const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
   // An attempt was begun, no other is planned, and no run is known: the operator stopped in the middle of it.
   if (attempts > 0 && next === undefined) return { do: "recover" };
@@ -113,7 +105,7 @@ function decideStart(
     const message = `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there`;
     return { do: "fail", reason: "StoreNotReady", message };
   }
-  if (late) return timedOut(spec.timeoutSeconds, currentMessage(status));
+  if (isLate(backup, now)) return timedOut(spec.timeoutSeconds, currentMessage(status));
   if (next !== undefined && next > now) {
     return {
       do: "wait",
@@ -131,6 +123,19 @@ function decideStart(
     };
   }
   return { do: "start", attempt: attempts + 1 };
+}
+
+function whileStoreMissing(backup: EtcdBackup, now: Date): BackupDecision {
+  const { timeoutSeconds, storeRef } = backup.spec;
+  const message = `waiting for EtcdBackupStore ${storeRef.name} in this namespace`;
+  return isLate(backup, now)
+    ? timedOut(timeoutSeconds, message)
+    : { do: "wait", ms: 30_000, reason: "StoreNotReady", message };
+}
+
+/** Before the first attempt nothing is late. */
+function isLate({ spec, status }: EtcdBackup, now: Date): boolean {
+  return status.startTime !== undefined && now >= deadlineOf(spec.timeoutSeconds, status, now);
 }
 
 function timedOut(seconds: number, last: string): BackupDecision & { do: "fail" } {
@@ -166,19 +171,27 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
 }
 
 /**
- * An earlier operator began an attempt, and the store does not say whether it had finished. Another attempt has to wait
- * for the answer, since it could store the backup a second time; after the deadline nobody waits any more.
+ * An attempt has ended, or the operator that began it, and the store does not say whether it had finished. Another
+ * attempt has to wait for the answer, since it could store the backup a second time; after the deadline nobody waits
+ * any more. `ended`: how the attempt ended, where this operator knows.
  */
 export function whileUnknown(
   { spec, status }: EtcdBackup,
   error: OperatorError,
   now: Date,
+  ended?: OperatorError,
 ): BackupDecision & { do: "wait" | "fail" } {
-  const message = `the operator stopped in the middle of attempt ${status.attempts ?? 1}; what it stored cannot be looked for: ${withHint(error)}`;
+  const attempt = status.attempts ?? 1;
+  const how =
+    ended === undefined
+      ? `the operator stopped in the middle of attempt ${attempt}`
+      : `attempt ${attempt} failed with its last request under way: ${ended.message}`;
+  const message = `${how}; what it stored cannot be looked for: ${withHint(error)}`;
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message };
   const left = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
   if (left <= 0) return timedOut(spec.timeoutSeconds, message);
-  return { do: "wait", ms: Math.min(firstDelayMs, left), reason: "OperatorRestarted", message };
+  const reason = ended === undefined ? "OperatorRestarted" : reasonOf(ended);
+  return { do: "wait", ms: Math.min(firstDelayMs, left), reason, message };
 }
 
 /** When the run has to have ended, all attempts together. */

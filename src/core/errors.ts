@@ -24,6 +24,8 @@ export interface OperatorErrorInit {
   /** What the person can do. One sentence, no trailing full stop. */
   hint?: string;
   cause?: unknown;
+  /** It may have taken effect all the same: look before it is done again or called failed. */
+  outcomeUnknown?: boolean;
 }
 
 const permanentByDefault: ReadonlySet<ErrorCode> = new Set([
@@ -44,12 +46,14 @@ export class OperatorError extends Error {
   readonly code: ErrorCode;
   readonly permanent: boolean;
   readonly hint: string | undefined;
+  readonly outcomeUnknown: boolean;
 
   constructor(code: ErrorCode, message: string, init: OperatorErrorInit = {}) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
     this.code = code;
     this.permanent = init.permanent ?? permanentByDefault.has(code);
     this.hint = init.hint;
+    this.outcomeUnknown = init.outcomeUnknown ?? false;
   }
 }
 

@@ -43,10 +43,11 @@ async function rejects(promise: Promise<void>, code: ErrorCode, message: RegExp)
 test("the manifest is written as JSON in the bucket's own class: it is read with every listing", async () => {
   const { store, object, manifest, run } = prepare();
   const asked: unknown[] = [];
-  store.beforePut = (name, { contentType, storageClass }) =>
-    void asked.push([name, contentType, storageClass]);
+  store.beforePut = (name, { contentType, storageClass, final }) =>
+    void asked.push({ name, contentType, storageClass, final });
   await run();
-  assert.deepEqual(asked, [[object, "application/json", "Default"]]);
+  const expected = { name: object, contentType: "application/json", storageClass: "Default", final: true };
+  assert.deepEqual(asked, [expected]);
   assert.deepEqual(store.objects.get(object), encodeManifest(manifest));
   assert.deepEqual(store.calls, [], "a commit that goes well asks for nothing else");
 });
@@ -71,10 +72,22 @@ test("a manifest whose answer was lost is there all the same: the backup counts,
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
 });
 
-test("another manifest under this name is not ours: the failure is told, and no data goes that it may name", async () => {
+test("stopped while the manifest landed, the backup counts: somebody may have seen it", async () => {
   const { store, object, data, run } = prepare();
-  store.objects.set(object, Buffer.from("somebody else's"));
-  await rejects(run(), "AlreadyExists", /exists/);
+  const { put } = store;
+  store.put = async (name, source, options) => {
+    await put(name, source, options);
+    throw new OperatorError("Aborted", "the lease could not be renewed in time");
+  };
+  await run();
+  assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
+});
+
+test("another manifest under this name is not ours: the failure is told, and no data goes that it may name", async () => {
+  const { store, object, data, manifest, run } = prepare();
+  store.objects.set(object, Buffer.alloc(encodeManifest(manifest).length));
+  const error = await rejects(run(), "AlreadyExists", /exists/);
+  assert.equal(error.outcomeUnknown, false);
   assert.ok(store.objects.has(data));
 });
 
@@ -86,7 +99,8 @@ test("when the store does not say whether the manifest landed, everything stays 
   store.beforeCall = () => {
     throw new OperatorError("StoreFailed", "503 SlowDown");
   };
-  await rejects(run(), "Unreachable", /the connection broke/);
+  const error = await rejects(run(), "Unreachable", /the connection broke/);
+  assert.deepEqual([error.outcomeUnknown, error.permanent], [true, false]);
   assert.ok(store.objects.has(data));
 });
 
@@ -98,7 +112,8 @@ test("data that cannot be tidied up does not hide why the manifest failed", asyn
   store.beforeCall = (call) => {
     if (call === "remove") throw new OperatorError("Unauthorized", "no DeleteObject");
   };
-  await rejects(run(), "Unreachable", /the connection broke/);
+  const error = await rejects(run(), "Unreachable", /the connection broke/);
+  assert.equal(error.outcomeUnknown, false);
 });
 
 test("stopped before the manifest, it writes none and tidies up though its signal has fired", async () => {
@@ -118,6 +133,17 @@ test("data that does not read back as it was sent is never recorded, and may be 
   assert.equal(error.permanent, false);
   assert.deepEqual([store.puts, [...store.objects.keys()]], [[], []]);
   assert.deepEqual(steps.at(-1), { step: "ReadingBack", readBytes: 4, totalBytes: 4 });
+});
+
+test("data that has vanished before it was read back may be sent again", async () => {
+  const { store, data, run } = prepare({ readBack: true });
+  store.objects.delete(data);
+  const error = await rejects(
+    run(),
+    "VerificationFailed",
+    /^reading back prod\/.*\.db\.zst: .* is not there/,
+  );
+  assert.deepEqual([error.permanent, store.puts], [false, []]);
 });
 
 test("a store that breaks off while it is read back fails the commit, with its own reason", async () => {

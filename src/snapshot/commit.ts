@@ -1,8 +1,10 @@
-import { OperatorError } from "../core/errors.ts";
+import { crc32c } from "@node-rs/crc32";
+import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { type Manifest, encodeManifest } from "./manifest.ts";
 import type { Store } from "../store/store.ts";
 import type { SaveStep } from "./step.ts";
 import { describeFailures, readStored } from "./stored.ts";
+import { hex8 } from "./transfer.ts";
 
 /** Milliseconds to tidy up after a failure, when the run's own signal may have fired already. */
 const tidyTimeout = 10_000;
@@ -19,41 +21,73 @@ export interface CommitOptions {
 
 /** Reads back where asked, then writes the manifest. Until that has happened the data object is nobody's and goes again. */
 export async function commit(options: CommitOptions): Promise<void> {
-  const { manifest, object, store, signal, step } = options;
-  const bytes = encodeManifest(manifest);
+  const { manifest, object, store, signal } = options;
   try {
-    if (options.readBack) {
-      const { checks } = await readStored(store, manifest, {
-        signal,
-        onProgress: (readBytes, totalBytes) => step({ step: "ReadingBack", readBytes, totalBytes }),
-      });
-      const failures = describeFailures(checks);
-      if (failures !== undefined) {
-        throw new OperatorError("VerificationFailed", `reading back ${manifest.stored.object}: ${failures}`, {
-          permanent: false,
-        });
-      }
-    }
+    if (options.readBack) await readBack(options);
     signal.throwIfAborted();
-    // A manifest is read with every listing: an archive class is for the data alone.
-    await store.put(object, [bytes], { signal, contentType: "application/json", storageClass: "Default" });
   } catch (error) {
-    if (await landed(options, bytes)) return;
+    await removeData(options, AbortSignal.timeout(tidyTimeout));
     throw error;
+  }
+  const bytes = encodeManifest(manifest);
+  // A manifest is read with every listing: an archive class is for the data alone.
+  const attributes = { contentType: "application/json", storageClass: "Default" } as const;
+  try {
+    await store.put(object, [bytes], { ...attributes, final: true, signal });
+  } catch (error) {
+    switch (await landed(options, bytes)) {
+      case "yes":
+        return;
+      case "no":
+        throw error;
+      case "unknown":
+        throw withUnknownOutcome(error);
+    }
   }
 }
 
+async function readBack({ store, manifest, signal, step }: CommitOptions): Promise<void> {
+  const { checks } = await readStored(store, manifest, {
+    signal,
+    onProgress: (readBytes, totalBytes) => step({ step: "ReadingBack", readBytes, totalBytes }),
+  }).catch((error: unknown) => {
+    if (error instanceof OperatorError && error.code === "NotFound") throw differs(manifest, error.message);
+    throw error;
+  });
+  const failures = describeFailures(checks);
+  if (failures !== undefined) throw differs(manifest, failures);
+}
+
+/** What was sent is gone or altered. It can be sent again. */
+function differs({ stored }: Manifest, failures: string): OperatorError {
+  const message = `reading back ${stored.object}: ${failures}`;
+  return new OperatorError("VerificationFailed", message, { permanent: false });
+}
+
 /**
- * After a failed commit: true when the manifest is there all the same (its answer was lost). When it surely is not,
- * the data goes; when the store does not say, everything stays for the sweeper, which judges by age and run.
+ * After a failed put: is the manifest there all the same? Its answer may have been lost, or have come too late. When it
+ * is not, the data goes; when the store does not say, everything stays for the sweeper, which judges by age and run.
  */
-async function landed({ store, object, manifest }: CommitOptions, bytes: Buffer): Promise<boolean> {
+async function landed(options: CommitOptions, bytes: Buffer): Promise<"yes" | "no" | "unknown"> {
   const signal = AbortSignal.timeout(tidyTimeout);
   try {
-    const info = await store.head(object, { signal });
-    if (info === undefined) await store.remove(manifest.stored.object, { signal });
-    return info !== undefined && info.size === bytes.length;
+    const info = await options.store.head(options.object, { signal });
+    const crc = hex8(crc32c(bytes));
+    if (info !== undefined) return info.size === bytes.length && (info.crc32c ?? crc) === crc ? "yes" : "no";
   } catch {
-    return false;
+    return "unknown";
   }
+  await removeData(options, signal);
+  return "no";
+}
+
+/** Why the commit failed says more than why this does; what is left is found by the sweeper. */
+async function removeData({ store, manifest }: CommitOptions, signal: AbortSignal): Promise<void> {
+  await store.remove(manifest.stored.object, { signal }).catch(() => {});
+}
+
+function withUnknownOutcome(thrown: unknown): OperatorError {
+  const { code, message, permanent, hint } = asOperatorError(thrown);
+  const init = { permanent, cause: thrown, outcomeUnknown: true };
+  return new OperatorError(code, message, hint === undefined ? init : { ...init, hint });
 }

@@ -101,6 +101,7 @@ function endsDoubt(error: unknown): boolean {
   return (error instanceof OperatorError && error.code === "AlreadyExists") || isNoSuchUpload(error);
 }
 
-function isDamage(error: unknown): boolean {
+/** The store holds other bytes than were sent. */
+export function isDamage(error: unknown): boolean {
   return error instanceof OperatorError && error.code === "VerificationFailed";
 }

@@ -4,7 +4,7 @@ import { type Part, gatherParts, growingPartSize } from "./gather-parts.ts";
 import { abortError } from "./interruptible.ts";
 import { type Allocate, createPartBuffers } from "./part-buffers.ts";
 import type { S3Access } from "./s3-client.ts";
-import { type S3Commit, alreadyExists, createCommit } from "./s3-commit.ts";
+import { type S3Commit, alreadyExists, createCommit, isDamage } from "./s3-commit.ts";
 import { type S3Dialect, attributeFields, digestFields } from "./s3-dialect.ts";
 import { type S3Multipart, createMultipart } from "./s3-multipart.ts";
 import { confirmStored } from "./s3-proof.ts";
@@ -26,7 +26,8 @@ export interface S3PutContext {
 
 /**
  * Store.put on S3: one PutObject when everything fits into one part, else a multipart upload. Memory:
- * (concurrency + 1) × partSize. Whatever fails, the upload is aborted and an object that became visible is removed.
+ * (concurrency + 1) × partSize. Whatever fails, the upload is aborted, and an object that became visible is removed
+ * unless the put is final and its bytes are right.
  */
 export async function putObject(
   context: S3PutContext,
@@ -68,7 +69,7 @@ export async function putObject(
     const during = AbortSignal.timeout(cleanupMs);
     // The error that the put failed with says more than one of these; what is left over is found by sweep.
     await multipart.abort(during).catch(() => {});
-    await commit.undo(during).catch(() => {});
+    if (options.final !== true || isDamage(error)) await commit.undo(during).catch(() => {});
     throw error;
   }
 }

@@ -163,6 +163,12 @@ export const refused: Refusal[] = [
     "a cluster name of two segments": backup({ clusterName: "eu/prod" }),
     "a cluster name that ends in a hyphen": backup({ clusterName: "prod-" }),
   }),
+  ...backups("spec.maxRate", "has to be bytes a second, such as 50Mi", {
+    "a rate of nothing": backup({ maxRate: "0" }),
+    "a rate in decimal units": backup({ maxRate: "50MB" }),
+    "a rate with a fraction": backup({ maxRate: "1.5Gi" }),
+    "no rate at all": backup({ maxRate: "" }),
+  }),
   ...backups("spec.etcd", "set exactly one of endpoints, service, podSelector", {
     "no way to etcd": backup({ etcd: {} }),
     "endpoints and a Service": withEtcd({ service: { name: "etcd" } }),

@@ -124,6 +124,56 @@ describe("two operators, of which one works", () => {
     assert.equal((await bench.manifests("late")).length, 1);
   });
 
+  it("stopped with its manifest on the way, it leaves the backup that the other has recorded meanwhile", async () => {
+    await addStore("taken");
+    // The store has it, and tells nobody.
+    bench.network.fault = (request) => {
+      if (!isManifest(request)) return undefined;
+      a.process.pause();
+      return { do: "loseAnswer" };
+    };
+    await bench.kube.apply(bench.backupObject("taken", "taken"));
+    await onlyBackup("taken", 1);
+    bench.network.fault = () => undefined;
+    const made = await bench.kube.backup("taken");
+
+    a.process.resume();
+    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
+    await onlyBackup("taken", 1);
+    assert.deepEqual(await bench.kube.backup("taken"), made);
+  });
+
+  it("asked to stop while the store does not say whether the manifest landed, it hands no attempt back", async () => {
+    await addStore("doubt");
+    const manifest = bench.hold(isManifest);
+    await bench.kube.apply(bench.backupObject("doubt", "doubt", { backoffLimit: 0 }));
+    await manifest.reached;
+    a.process.signal("SIGTERM");
+    manifest.release({ do: "loseAnswer" });
+    bench.network.fault = ({ operation }) =>
+      operation === "Head" ? { do: "answer", status: 503, code: "SlowDown" } : undefined;
+    await a.process.exited;
+    bench.network.fault = () => undefined;
+    await onlyBackup("doubt", 1);
+  });
+
+  it("a store that falls silent with the manifest on the way is asked until it answers, and holds one backup", async () => {
+    await addStore("silent");
+    let landed = false;
+    bench.network.fault = (request) => {
+      if (landed) return { do: "answer", status: 503, code: "SlowDown" };
+      landed = isManifest(request);
+      return landed ? { do: "loseAnswer" } : undefined;
+    };
+    await bench.kube.apply(bench.backupObject("silent", "silent"));
+    await eventually("it says that it cannot tell", async () => {
+      const { status } = await bench.kube.backup("silent");
+      return (status.conditions ?? []).some(({ message }) => message.includes("cannot be looked for"));
+    });
+    bench.network.fault = () => undefined;
+    await onlyBackup("silent", 1);
+  });
+
   it("without the API server the leader stops in time, and afterwards one of them ends the backup", async () => {
     await addStore("apart");
     const part = bench.hold(isPart);

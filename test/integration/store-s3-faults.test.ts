@@ -170,6 +170,30 @@ describe("the S3 store behind a network that fails", () => {
     });
   });
 
+  describe("a final put whose answer was lost", () => {
+    beforeEach(() => {
+      store = createS3Store({ ...options, attempts: 1 });
+    });
+    const final = () => store.put("a", [small], { signal, final: true });
+
+    it("is not taken back: others may have seen it", async () => {
+      first("Put", { do: "loseAnswer" }, 2);
+      await failure(final(), "Unreachable");
+      assert.equal(await held("a", small), "these bytes");
+      await failure(put("b", small), "Unreachable");
+      assert.equal(await held("b", small), "nothing", "any other put is");
+    });
+
+    it("goes again where the store holds other bytes than were sent", async () => {
+      proxy.fault = ({ operation }) =>
+        operation === "Head" && count("Put") > 0
+          ? { do: "alterAnswer", headers: { "x-amz-checksum-crc32c": "AAAAAA==" } }
+          : undefined;
+      await failure(final(), "VerificationFailed");
+      assert.equal(await held("a", small), "nothing");
+    });
+  });
+
   it("another writer's object is told from our own when the answer to a put was lost", async () => {
     proxy.fault = async ({ operation, count: times }) => {
       if (operation !== "Put" || times > 1) return undefined;
