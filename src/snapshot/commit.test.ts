@@ -43,11 +43,10 @@ async function rejects(promise: Promise<void>, code: ErrorCode, message: RegExp)
 test("the manifest is written as JSON in the bucket's own class: it is read with every listing", async () => {
   const { store, object, manifest, run } = prepare();
   const asked: unknown[] = [];
-  store.beforePut = (name, { contentType, storageClass, final }) =>
-    void asked.push({ name, contentType, storageClass, final });
+  store.beforePut = (name, { contentType, storageClass }) =>
+    void asked.push([name, contentType, storageClass]);
   await run();
-  const expected = { name: object, contentType: "application/json", storageClass: "Default", final: true };
-  assert.deepEqual(asked, [expected]);
+  assert.deepEqual(asked, [[object, "application/json", "Default"]]);
   assert.deepEqual(store.objects.get(object), encodeManifest(manifest));
   assert.deepEqual(store.calls, [], "a commit that goes well asks for nothing else");
 });
@@ -81,6 +80,17 @@ test("stopped while the manifest landed, the backup counts: somebody may have se
   };
   await run();
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
+});
+
+test("a manifest that landed is taken back only where the data that it names is gone", async () => {
+  const { store, data, run } = prepare();
+  let takeBack: ((signal: AbortSignal) => Promise<boolean>) | undefined;
+  store.beforePut = (_, options) => void ({ takeBack } = options);
+  await run();
+  const { signal } = new AbortController();
+  assert.equal(await takeBack?.(signal), false);
+  store.objects.delete(data);
+  assert.equal(await takeBack?.(signal), true);
 });
 
 test("another manifest under this name is not ours: the failure is told, and no data goes that it may name", async () => {

@@ -32,8 +32,11 @@ export async function commit(options: CommitOptions): Promise<void> {
   const bytes = encodeManifest(manifest);
   // A manifest is read with every listing: an archive class is for the data alone.
   const attributes = { contentType: "application/json", storageClass: "Default" } as const;
+  // Whoever took over meanwhile has found the manifest and counts on it, or has not and has removed the data.
+  const takeBack = async (during: AbortSignal): Promise<boolean> =>
+    (await store.head(manifest.stored.object, { signal: during })) === undefined;
   try {
-    await store.put(object, [bytes], { ...attributes, final: true, signal });
+    await store.put(object, [bytes], { ...attributes, takeBack, signal });
   } catch (error) {
     switch (await landed(options, bytes)) {
       case "yes":

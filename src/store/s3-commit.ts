@@ -23,8 +23,8 @@ export interface S3Commit {
     doing: string,
     request: (condition: { IfNoneMatch?: "*" }, abortSignal: AbortSignal) => Promise<unknown>,
   ): Promise<void>;
-  /** Removes the object if it may have become visible and is ours. */
-  undo(during: AbortSignal): Promise<void>;
+  /** Removes the object if it may have become visible, is ours, and is to be taken back. */
+  undo(during: AbortSignal, takeBack?: (signal: AbortSignal) => Promise<boolean>): Promise<void>;
 }
 
 export function createCommit(
@@ -84,8 +84,8 @@ export function createCommit(
       dialect.ifNoneMatch = false;
     },
 
-    async undo(during) {
-      if (!maybeVisible || !(await isOurs(during))) return;
+    async undo(during, takeBack = async () => true) {
+      if (!maybeVisible || !(await isOurs(during)) || !(await takeBack(during))) return;
       const command = new DeleteObjectCommand({ Bucket: access.options.bucket, Key: access.key(name) });
       await access.call(`removing ${name}`, (o) => access.client.send(command, o), { signal: during });
     },

@@ -27,7 +27,7 @@ export interface S3PutContext {
 /**
  * Store.put on S3: one PutObject when everything fits into one part, else a multipart upload. Memory:
  * (concurrency + 1) × partSize. Whatever fails, the upload is aborted, and an object that became visible is removed
- * unless the put is final and its bytes are right.
+ * unless its bytes are right and it is not to be taken back.
  */
 export async function putObject(
   context: S3PutContext,
@@ -69,7 +69,8 @@ export async function putObject(
     const during = AbortSignal.timeout(cleanupMs);
     // The error that the put failed with says more than one of these; what is left over is found by sweep.
     await multipart.abort(during).catch(() => {});
-    if (options.final !== true || isDamage(error)) await commit.undo(during).catch(() => {});
+    const takeBack = isDamage(error) ? undefined : options.takeBack;
+    await commit.undo(during, takeBack).catch(() => {});
     throw error;
   }
 }

@@ -6,7 +6,7 @@
  * The contract that every store passes (`store.contract.ts`):
  * - An object is visible whole or not at all. A `put` that fails or is aborted leaves nothing that `list`,
  *   `head` or `get` can see; what it may leave behind unseen (an unfinished upload, a temporary file) is
- *   aborted at once where possible, and else found by `sweep`. A `final` put may leave its whole object.
+ *   aborted at once where possible, and else found by `sweep`. With `takeBack` it may leave its whole object.
  * - Nothing is ever overwritten: `put` on a name that exists fails with `AlreadyExists`.
  * - Every failure is an OperatorError: NotFound, AlreadyExists, Unauthorized, Unreachable, Timeout,
  *   InvalidConfiguration, VerificationFailed (the store holds other bytes than were sent), StoreFailed, Aborted.
@@ -59,10 +59,10 @@ export interface PutOptions extends CallOptions {
    */
   storageClass?: "Configured" | "Default";
   /**
-   * For an object that others act on as soon as they see it: should the answer be lost, it is not taken back, and the
-   * caller finds out with `head` whether it is there. False by default.
+   * Asked when the put fails and its object is there all the same, whole: is it to be removed again? For objects that
+   * others may have acted on meanwhile; the caller finds out with `head` whether it is there. Absent: it is removed.
    */
-  final?: boolean;
+  takeBack?: (signal: AbortSignal) => Promise<boolean>;
   /** Called with the bytes the store has acknowledged so far. */
   onProgress?: (storedBytes: number) => void;
 }

@@ -1,80 +1,107 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../harness/random.ts";
+import { type Replica, leaseSeconds } from "./replica.ts";
+import { onCommits } from "./commit-faults.ts";
+import { type Fault, seconds } from "./fault.ts";
 import type { World } from "./world.ts";
 
-export interface Fault {
-  name: string;
-  /** Breaks something, waits, and mends it. */
-  inflict(world: World, random: Random): Promise<void>;
-}
-
-const seconds = (random: Random, from: number, to: number) =>
-  delay((from + random.below(to - from + 1)) * 1000);
-
-export const faults: readonly Fault[] = [
+const onOperators: Fault[] = [
   {
-    name: "an operator is killed",
-    async inflict({ replicas }, random) {
-      const replica = random.pick(replicas);
+    name: "is killed",
+    on: "operator",
+    async inflict(_, random, replica) {
       await replica.operator.process.kill();
       await seconds(random, 0, 4);
       await replica.start();
     },
   },
   {
-    name: "an operator is asked to stop",
-    async inflict({ replicas }, random) {
-      const replica = random.pick(replicas);
+    name: "is asked to stop",
+    on: "operator",
+    async inflict(_, random, replica) {
       await replica.operator.process.stop();
       await seconds(random, 0, 3);
       await replica.start();
     },
   },
   {
-    name: "an operator stands still, perhaps past its lease",
-    async inflict({ replicas }, random) {
-      const { process } = random.pick(replicas).operator;
-      process.pause();
-      await seconds(random, 1, 12);
-      process.resume();
+    name: "stands still for less than its lease",
+    on: "operator",
+    async inflict(_, random, replica) {
+      replica.pause();
+      await seconds(random, 0, leaseSeconds - 1);
+      replica.resume();
     },
   },
   {
-    name: "an operator is cut off from the API server",
-    async inflict({ replicas }, random) {
-      const { proxy } = random.pick(replicas);
+    name: "stands still past its lease",
+    on: "operator",
+    async inflict(_, random, replica) {
+      replica.pause();
+      await seconds(random, leaseSeconds, 2 * leaseSeconds + 2);
+      replica.resume();
+    },
+  },
+  {
+    name: "is stopped while it stands still",
+    on: "operator",
+    async inflict(_, random, replica) {
+      replica.pause();
+      await seconds(random, 0, 2 * leaseSeconds);
+      replica.operator.process.signal("SIGTERM");
+      replica.resume();
+      await replica.operator.process.stop();
+      await replica.start();
+    },
+  },
+  {
+    name: "is cut off from the API server",
+    on: "operator",
+    async inflict(_, random, { proxy }) {
       void proxy.freeze();
-      await seconds(random, 1, 10);
+      await seconds(random, 1, 2 * leaseSeconds);
       proxy.thaw();
-      proxy.cut();
+      // Without this its connections stay half-open: it has to find out by itself.
+      if (random.oneIn(2)) proxy.cut();
     },
   },
   {
-    name: "an operator's connections break",
-    async inflict({ replicas }, random) {
-      const { proxy } = random.pick(replicas);
+    name: "loses its connections to the API server again and again",
+    on: "operator",
+    async inflict(_, random, { proxy }) {
       for (let i = 0; i < 5; i += 1) {
         proxy.cut();
         await delay(random.below(800));
       }
     },
   },
+];
+
+const onApi: Fault[] = [
   {
     name: "the API server stands still",
+    on: "api",
     async inflict({ bench }, random) {
       bench.api.pause();
-      await seconds(random, 1, 8);
+      await seconds(random, 1, 2 * leaseSeconds);
       bench.api.resume();
     },
   },
   {
     name: "the API server is killed and started",
-    async inflict({ bench }) {
-      await bench.api.restart();
+    on: "api",
+    async inflict({ bench }, random) {
+      await bench.api.kill();
+      await seconds(random, 0, 3);
+      await bench.api.start();
     },
   },
+];
+
+const onMembers: Fault[] = [
   {
     name: "a member is killed and started",
+    on: "members",
     async inflict({ bench }, random) {
       const member = random.pick(bench.etcd.members);
       await member.kill();
@@ -84,6 +111,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "a member stands still",
+    on: "members",
     async inflict({ bench }, random) {
       const member = random.pick(bench.etcd.members);
       member.pause();
@@ -92,16 +120,36 @@ export const faults: readonly Fault[] = [
     },
   },
   {
-    name: "etcd is compacted",
-    async inflict({ bench }) {
-      const { header } = JSON.parse(await bench.etcd.etcdctl(["get", "none", "-w", "json"])) as {
-        header: { revision: number };
-      };
-      await bench.etcd.etcdctl(["compact", String(header.revision)]).catch(() => {});
+    name: "two members stand still: no quorum",
+    on: "members",
+    async inflict({ bench }, random) {
+      const spared = random.pick(bench.etcd.members);
+      const still = bench.etcd.members.filter((member) => member !== spared);
+      for (const member of still) member.pause();
+      await seconds(random, 1, 8);
+      for (const member of still) member.resume();
     },
   },
   {
+    name: "etcd is compacted and defragmented",
+    on: "members",
+    async inflict({ bench }, random) {
+      const answer = await bench.etcd.etcdctl(["get", "none", "-w", "json"]);
+      const { revision } = (JSON.parse(answer) as { header: { revision: number } }).header;
+      // Compacted already, when no key was written since the last time.
+      await bench.etcd.etcdctl(["compact", String(revision)]).catch(() => "");
+      await seconds(random, 0, 2);
+      for (const { endpoint } of bench.etcd.members) {
+        await bench.etcd.etcdctl(["--command-timeout=30s", "defrag"], { endpoints: [endpoint] });
+      }
+    },
+  },
+];
+
+const onStore: Fault[] = [
+  {
     name: "the store stands still",
+    on: "store",
     async inflict({ bench }, random) {
       bench.s3.pause();
       await seconds(random, 1, 8);
@@ -109,33 +157,107 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    name: "the store stands still for long",
+    on: "store",
+    async inflict({ bench }, random) {
+      bench.s3.pause();
+      await seconds(random, 12, 35);
+      bench.s3.resume();
+    },
+  },
+  {
     name: "the store is killed and started",
+    on: "store",
     async inflict({ bench }) {
       await bench.s3.restart();
     },
   },
   {
     name: "the store answers with errors and breaks connections",
-    async inflict({ bench }, random) {
-      bench.network.fault = () => {
+    on: "store",
+    async inflict(world, random) {
+      world.storeFault = () => {
         if (random.oneIn(4)) return { do: "answer", status: 503, code: "SlowDown" };
         if (random.oneIn(8)) return { do: "reset" };
         if (random.oneIn(8)) return { do: "loseAnswer" };
+        if (random.oneIn(16)) return { do: "flipRequest" };
         return undefined;
       };
-      await seconds(random, 1, 8);
-      bench.network.fault = () => undefined;
+      await seconds(random, 1, 20);
+      world.storeFault = undefined;
+    },
+  },
+  {
+    name: "the store refuses everything",
+    on: "store",
+    async inflict(world, random) {
+      world.storeFault = () => ({ do: "answer", status: 503, code: "ServiceUnavailable" });
+      await seconds(random, 1, 25);
+      world.storeFault = undefined;
+    },
+  },
+  {
+    name: "the store takes what it is sent and never says so",
+    on: "store",
+    async inflict(world, random) {
+      world.storeFault = ({ operation }) =>
+        operation === "Put" || operation === "Complete" || operation === "Delete"
+          ? { do: "loseAnswer" }
+          : { do: "answer", status: 503, code: "SlowDown" };
+      await seconds(random, 1, 20);
+      world.storeFault = undefined;
     },
   },
   {
     name: "the store holds every request up",
-    async inflict({ bench }, random) {
-      bench.network.fault = async () => {
+    on: "store",
+    async inflict(world, random) {
+      world.storeFault = async () => {
         await delay(random.below(700));
         return undefined;
       };
       await seconds(random, 1, 6);
-      bench.network.fault = () => undefined;
+      world.storeFault = undefined;
     },
   },
 ];
+
+/** Where the draw begins: what is broken by more than one fault comes up more often. */
+const kinds = [onOperators, onOperators, onApi, onMembers, onStore, onCommits];
+
+/** One to three faults that do not mend each other's damage, each with numbers of its own to draw from. */
+export function drawFaults(
+  random: Random,
+  replicas: World["replicas"],
+  fork: () => Random,
+): { name: string; afterMs: number; inflict(world: World): Promise<void> }[] {
+  const free: Replica[] = random.oneIn(2) ? [...replicas] : replicas.toReversed();
+  const broken = new Set<Fault["on"]>();
+  const drawn = Array.from({ length: 1 + random.below(3) }, () => ({
+    fault: random.pick(random.pick(kinds)),
+    afterMs: random.below(5_000),
+    own: fork(),
+  }));
+  return drawn.flatMap(({ fault, afterMs, own }) => {
+    const { on } = fault;
+    if (broken.has(on)) return [];
+    if (on === "commit") {
+      if (broken.has("store") || free.length < replicas.length) return [];
+      free.splice(0);
+      broken.add("store");
+    }
+    const [anyone] = replicas;
+    const replica = on === "operator" ? free.shift() : anyone;
+    if (replica === undefined) return [];
+    if (on !== "operator") broken.add(on);
+    const name = on === "operator" ? `${replica.name} ${fault.name}` : fault.name;
+    return [
+      {
+        name,
+        // What waits for a commit has to be there before it.
+        afterMs: on === "commit" ? 0 : afterMs,
+        inflict: (world: World) => fault.inflict(world, own, replica),
+      },
+    ];
+  });
+}

@@ -1,25 +1,30 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
-import { type Random, createRandom } from "../harness/random.ts";
+import { createRandom } from "../harness/random.ts";
 import { fillTwoParts } from "../integration/operator.fixture.ts";
-import { faults } from "./faults.ts";
+import { keepEvidence } from "./evidence.ts";
 import { checkInvariants } from "./invariants.ts";
+import { type Known, playRound } from "./round.ts";
 import { type World, atRest, startWorld } from "./world.ts";
 
 export interface ChaosResult {
   rounds: number;
-  backups: number;
   succeeded: number;
   failed: number;
-  faults: number;
+  /** How often each fault was inflicted. */
+  faults: Record<string, number>;
   /** Changes of the Lease's holder. */
   terms: number;
+  /** Acts that were on their way when the term of who made them ended. */
+  underWay: number;
+  peakMiB: number;
 }
 
-/** For a round that has seen the worst: three attempts with their pauses, after the last fault. */
-const restSeconds = 150;
+/** For a round that has seen the worst: the longest timeoutSeconds after the last fault, and a deletion that waits for its next look. */
+const restSeconds = 180;
 
-/** Rounds of faults until the time is up; throws with seed, round and what was done when an invariant is broken. */
+/**
+ * Rounds of faults until the time is up. Throws when an invariant is broken, with seed, round, what was done, and the
+ * directory with the logs. The seed repeats what is drawn; when it hits depends on the machine.
+ */
 export async function runChaos(options: {
   seed: number;
   seconds: number;
@@ -29,100 +34,57 @@ export async function runChaos(options: {
   const random = createRandom(seed);
   await using world = await startWorld("chaos");
   await fillTwoParts(world.bench.etcd);
-  const known = new Map<string, EtcdBackup>();
-  const result: ChaosResult = { rounds: 0, backups: 0, succeeded: 0, failed: 0, faults: 0, terms: 0 };
+  const known = new Map<string, Known>();
+  const result: ChaosResult = {
+    rounds: 0,
+    succeeded: 0,
+    failed: 0,
+    faults: {},
+    terms: 0,
+    underWay: 0,
+    peakMiB: 0,
+  };
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
     result.rounds += 1;
+    const number = result.rounds;
     const did: string[] = [];
     const note = (text: string) => {
-      did.push(text);
-      say(`round ${result.rounds}: ${text}`);
+      did.push(`${new Date().toISOString()} ${text}`);
+      say(`round ${number}: ${text}`);
+    };
+    const inflicted = (fault: string) => {
+      result.faults[fault] = (result.faults[fault] ?? 0) + 1;
     };
     try {
-      await round(world, { random, number: result.rounds, known, note, result });
+      await playRound(world, { number, random, known, note, inflicted });
       await atRest(world, restSeconds);
-      await checkInvariants(world, known);
+      const ended = await count(world, `r${number}-`);
+      const { underWay, peakMiB } = await checkInvariants(world, known, { sweep: random.oneIn(3) });
+      for (const act of underWay) note(`under way at the end of its term: ${act}`);
+      result.succeeded += ended.succeeded;
+      result.failed += ended.failed;
+      result.underWay += underWay.length;
+      result.peakMiB = Math.max(result.peakMiB, peakMiB);
+      result.terms = world.leaders.terms.filter(({ holder }) => holder !== "").length;
+      note(`${ended.succeeded} succeeded, ${ended.failed} failed; all invariants hold`);
     } catch (error) {
-      const logs = world.replicas.map(({ name, operator }) => `--- ${name}\n${operator.process.output()}`);
-      throw new Error(
-        `seed ${seed}, round ${result.rounds}, after:\n${did.join("\n")}\n${String(error)}\n${logs.join("\n")}`,
-        { cause: error },
-      );
+      const directory = await keepEvidence(world, seed, [...did, String(error)]);
+      const story = did.map((line) => `  ${line}`).join("\n");
+      throw new Error(`seed ${seed}, round ${number}, logs in ${directory}\n${story}\n${String(error)}`, {
+        cause: error,
+      });
     }
-    const ended = (await world.backups()).filter(({ metadata }) =>
-      metadata.name.startsWith(`r${result.rounds}-`),
-    );
-    const good = ended.filter(({ status }) =>
-      status.conditions?.some(({ type, status: is }) => type === "Succeeded" && is === "True"),
-    );
-    result.succeeded += good.length;
-    result.failed += ended.length - good.length;
-    result.terms = world.holders.filter(({ replica }) => replica !== "").length;
-    say(
-      `round ${result.rounds}: ${good.length} succeeded, ${ended.length - good.length} failed; all invariants hold`,
-    );
+    // The proxy counts through all of them with each request.
+    world.bench.network.seen.length = 0;
   }
   return result;
 }
 
-async function round(
-  world: World,
-  parts: {
-    random: Random;
-    number: number;
-    known: Map<string, EtcdBackup>;
-    note: (text: string) => void;
-    result: ChaosResult;
-  },
-): Promise<void> {
-  const { random, number, known, note, result } = parts;
-  const { bench, bucket } = world;
-  await bench.etcd.etcdctl(["put", `/round/${number}`, String(number)]).catch(() => "");
-  const names = Array.from({ length: 1 + random.below(3) }, (_, i) => `r${number}-${i}`);
-  for (const name of names) {
-    const spec = {
-      compression: random.pick(["Zstd", "None"]),
-      deletionPolicy: random.pick(["Retain", "Delete"]),
-      verification: { readBack: random.oneIn(3), hashKV: random.pick(["WhenAvailable", "Skip"]) },
-      timeoutSeconds: 120,
-      backoffLimit: 8,
-    };
-    const object = bench.backupObject(name, bucket, spec);
-    await bench.kube.apply(object);
-    known.set(name, object as EtcdBackup);
-    note(`created ${name} ${JSON.stringify(spec)}`);
-    result.backups += 1;
-  }
-  const breaking = Array.from({ length: 1 + random.below(3) }, () => random.pick(faults));
-  // Two of a kind would mend each other's damage too early.
-  const distinct = [...new Set(breaking)];
-  const deleting = random.oneIn(2) ? random.pick([...known.keys()]) : undefined;
-  await Promise.all([
-    ...distinct.map(async (fault) => {
-      await delay(random.below(2_500));
-      note(fault.name);
-      await fault.inflict(world, random);
-      result.faults += 1;
-    }),
-    (async () => {
-      if (deleting === undefined) return;
-      await delay(random.below(4_000));
-      note(`deleted ${deleting}`);
-      await removed(world, deleting);
-    })(),
-  ]);
-}
-
-/** Asks until the API server, which may be down, has taken the request. */
-async function removed({ bench }: World, name: string): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      await bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false", "--ignore-not-found"]);
-      return;
-    } catch (error) {
-      if (attempt >= 30) throw error;
-      await delay(1_000);
-    }
-  }
+async function count(world: World, prefix: string): Promise<{ succeeded: number; failed: number }> {
+  const ended = (await world.backups()).filter(({ metadata }) => metadata.name.startsWith(prefix));
+  const good = ended.filter(({ status }) =>
+    status.conditions?.some(({ type, status: is }) => type === "Succeeded" && is === "True"),
+  );
+  return { succeeded: good.length, failed: ended.length - good.length };
 }

@@ -1,164 +1,103 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { type KubeClient, connect } from "../../src/kube/client.ts";
-import { type Cache, startCache } from "../../src/kube/cache.ts";
-import { customResource } from "../../src/kube/objects.ts";
-import { type Lease, leases } from "../../src/kube/lease.ts";
 import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/etcd-backup.ts";
-import {
-  type Bench,
-  type Operator,
-  eventually,
-  startBench,
-  startOperator,
-} from "../integration/operator.fixture.ts";
-import { type BreakingProxy, startBreakingProxy } from "../integration/kube-breaking-proxy.ts";
-
-/** Seconds. Short, so that a round sees several terms; long enough for a machine that is busy with ten servers. */
-const leaseSeconds = 6;
-
-/** One of the two operators, with its own way to the API server. */
-export interface Replica {
-  readonly name: string;
-  readonly proxy: BreakingProxy;
-  operator: Operator;
-  /** Of a process that was killed or stopped for good: a new one. */
-  start(): Promise<void>;
-}
-
-/** A write that an operator made, as it passed on its way to the API server. */
-export interface Act {
-  at: number;
-  replica: string;
-  request: string;
-}
+import { finalizer } from "../../src/core/backup.ts";
+import { type Cache, startCache } from "../../src/kube/cache.ts";
+import { type KubeClient, connect } from "../../src/kube/client.ts";
+import { customResource } from "../../src/kube/objects.ts";
+import { tempDir } from "../harness/temp-dir.ts";
+import { type Bench, eventually, startBench } from "../integration/operator.fixture.ts";
+import type { FaultProxy, Seen } from "../integration/store-fault-proxy.ts";
+import { type AuditLog, auditLog } from "./audit.ts";
+import { wentBack } from "./flaps.ts";
+import { Leaders, type Sent } from "./leaders.ts";
+import { type Diary, type Replica, startReplica } from "./replica.ts";
+import { persistently } from "./within.ts";
 
 export interface World extends AsyncDisposable {
   readonly bench: Bench;
   readonly replicas: readonly [Replica, Replica];
+  /** Also the name of the EtcdBackupStore. */
   readonly bucket: string;
-  /** Status writes and finalizers of both operators, in order. */
-  readonly acts: Act[];
-  /** Who held the Lease from when on, by replica; "" for nobody. */
-  readonly holders: { at: number; replica: string }[];
+  readonly audit: AuditLog;
+  readonly leaders: Leaders;
+  readonly diary: Diary;
+  /** Manifests that were put and objects that were removed, as they passed on their way to the store. */
+  readonly stored: Sent[];
+  /** What the store does to requests; undefined: nothing. */
+  storeFault: FaultProxy["fault"] | undefined;
   /** What broke a promise while nobody looked: conditions that went back, attempts that shrank. */
   readonly flaps: string[];
+  /** What the API server holds now. */
   backups(): Promise<EtcdBackup[]>;
 }
 
 export async function startWorld(bucket: string): Promise<World> {
   await using stack = new AsyncDisposableStack();
-  const bench = stack.use(await startBench({ etcd: { members: 3 } }));
+  const audit = await auditLog(stack.use(await tempDir("chaos-audit")).path);
+  const bench = stack.use(await startBench({ etcd: { members: 3 }, api: { extraArgs: audit.args } }));
   const client = stack.use(await connect({ kubeconfig: bench.api.kubeconfigPath, env: {} }));
   await bench.addStore(bucket);
-  const acts: Act[] = [];
+  const diary: Diary = { sent: [], stops: [] };
   const replicas = [
-    await startReplica(bench, "replica-a", acts, stack),
-    await startReplica(bench, "replica-b", acts, stack),
+    stack.use(await startReplica(bench.api, "replica-a", diary)),
+    stack.use(await startReplica(bench.api, "replica-b", diary)),
   ] as const;
-  await bench.kube.wait(`etcdbackupstore/${bucket}`, "condition=Ready");
+  await bench.kube.wait(`etcdbackupstore/${bucket}`, "condition=Ready", { seconds: 60 });
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const holders = watchLease(client, stop.signal, stack);
-  const { flaps, backups } = watchBackups(client, stop.signal, stack);
+  const flaps = watchBackups(client, stop.signal, stack);
   const owned = stack.move();
-  return {
+  const world: World = {
     bench,
     replicas,
     bucket,
-    acts,
-    holders,
+    audit,
+    leaders: new Leaders(),
+    diary,
+    stored: [],
+    storeFault: undefined,
     flaps,
-    backups,
+    backups: () =>
+      persistently("the API server lists EtcdBackups", 30, async () => {
+        const kind = customResource(etcdBackupDefinition);
+        return (await client.list(kind, { signal: AbortSignal.timeout(10_000) })).items;
+      }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-async function startReplica(
-  bench: Bench,
-  name: string,
-  acts: Act[],
-  stack: AsyncDisposableStack,
-): Promise<Replica> {
-  const proxy = stack.use(await startBreakingProxy(bench.api.kubeconfigPath));
-  proxy.refuse = (request) => {
-    if (/^PATCH .*\/etcdbackups\//.test(request))
-      acts.push({ at: performance.now(), replica: name, request });
-    return undefined;
+  bench.network.fault = (request) => {
+    note(request, world.stored);
+    return world.storeFault?.(request);
   };
-  const launch = () =>
-    startOperator(bench.api, {
-      kubeconfig: proxy.kubeconfigPath,
-      args: ["--lease-duration", String(leaseSeconds)],
-      env: { POD_NAME: name },
-      ready: false,
-    });
-  const replica: Replica = {
-    name,
-    proxy,
-    operator: await launch(),
-    async start() {
-      replica.operator = await launch();
-    },
-  };
-  stack.defer(() => replica.operator[Symbol.asyncDispose]());
-  return replica;
+  return world;
 }
 
-function watchLease(client: KubeClient, signal: AbortSignal, stack: AsyncDisposableStack): World["holders"] {
-  const holders: World["holders"] = [];
-  const cache: Cache<Lease> = stack.use(startCache(client, leases, { namespace: "default", signal }));
-  cache.onChange((_key, lease) => {
-    const replica = (lease?.spec?.holderIdentity ?? "").replace(/_.*/, "");
-    if (holders.at(-1)?.replica !== replica) holders.push({ at: performance.now(), replica });
-  });
-  return holders;
+/** The application that an operator gives itself in the SDK's User-Agent says which process it is. */
+export function writerOf(headers: Seen["headers"]): string | undefined {
+  return / app\/(\S+)/.exec(headers["user-agent"] ?? "")?.[1];
 }
 
-function watchBackups(
-  client: KubeClient,
-  signal: AbortSignal,
-  stack: AsyncDisposableStack,
-): Pick<World, "flaps" | "backups"> {
-  const kind = customResource(etcdBackupDefinition);
+function note({ operation, url, headers }: Seen, stored: Sent[]): void {
+  const writer = writerOf(headers);
+  if (writer === undefined) return;
+  const path = new URL(url, "http://store").pathname;
+  const isAct = (operation === "Put" && path.endsWith(".json")) || operation === "Delete";
+  // Probes come and go with the watch of the store.
+  if (isAct && !path.includes("/.probe-"))
+    stored.push({ at: Date.now(), writer, request: `${operation} of ${path}` });
+}
+
+function watchBackups(client: KubeClient, signal: AbortSignal, stack: AsyncDisposableStack): string[] {
   const last = new Map<string, EtcdBackup>();
   const flaps: string[] = [];
+  const kind = customResource(etcdBackupDefinition);
   const cache: Cache<EtcdBackup> = stack.use(startCache(client, kind, { signal }));
   cache.onChange((key, backup) => {
-    if (backup === undefined) {
-      last.delete(key);
-      return;
-    }
     const before = last.get(key);
-    last.set(key, backup);
-    if (before?.metadata.uid === backup.metadata.uid) flaps.push(...wentBack(key, before, backup));
+    if (backup === undefined) last.delete(key);
+    else last.set(key, backup);
+    if (backup === undefined || before?.metadata.uid !== backup.metadata.uid) return;
+    flaps.push(...wentBack(before, backup).map((text) => `${key}: ${text}`));
   });
-  const backups = async () => {
-    // Not from the cache: what counts is what the server holds.
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return (await client.list(kind, { signal })).items;
-      } catch (error) {
-        if (attempt >= 20) throw error;
-        await delay(500);
-      }
-    }
-  };
-  return { flaps, backups };
-}
-
-function wentBack(key: string, before: EtcdBackup, after: EtcdBackup): string[] {
-  const found: string[] = [];
-  for (const old of before.status.conditions ?? []) {
-    const now = after.status.conditions?.find(({ type }) => type === old.type);
-    if (old.type === "Finished" && old.status === "True" && now?.status !== "True")
-      found.push(`${key}: Finished went back to ${now?.status}`);
-    if (now !== undefined && now.status === old.status && now.lastTransitionTime !== old.lastTransitionTime)
-      found.push(`${key}: ${old.type} stayed ${now.status} and changed its lastTransitionTime`);
-  }
-  const [was, is] = [before.status.attempts ?? 0, after.status.attempts ?? 0];
-  // An orderly stop hands one attempt back.
-  if (is < was - 1) found.push(`${key}: attempts went from ${was} to ${is}`);
-  return found;
+  return flaps;
 }
 
 /** Everything that was created has ended or is gone. */
@@ -166,15 +105,18 @@ export async function atRest(world: World, seconds: number): Promise<void> {
   let open: string[] = [];
   const look = async () => {
     open = (await world.backups())
-      .filter(
-        ({ metadata, status }) =>
-          metadata.deletionTimestamp !== undefined ||
-          status.conditions?.find(({ type }) => type === "Finished")?.status !== "True",
-      )
-      .map(({ metadata, status }) => `${metadata.name} ${JSON.stringify(status)}`);
+      .filter((backup) => !rests(backup))
+      .map(({ metadata, status }) => `${JSON.stringify(metadata)} ${JSON.stringify(status)}`);
     return open.length === 0;
   };
   await eventually("every EtcdBackup has ended or is gone", look, seconds).catch((error: unknown) => {
-    throw new Error(`${String(error)}; open: ${open.join("\n")}`);
+    throw new Error(`${String(error)}; open:\n${open.join("\n")}`);
   });
+}
+
+function rests({ metadata, spec, status }: EtcdBackup): boolean {
+  const finished = status.conditions?.find(({ type }) => type === "Finished")?.status === "True";
+  const held = metadata.finalizers?.includes(finalizer) === true;
+  const holdable = spec.deletionPolicy === "Delete" && (held || status.artifact !== undefined);
+  return metadata.deletionTimestamp === undefined && finished && held === holdable;
 }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
 import { pipeline } from "node:stream/promises";
+import timers from "node:timers/promises";
 import { KubeConfig } from "@kubernetes/client-node";
 import { tempDir } from "../harness/process.ts";
 
@@ -20,12 +21,18 @@ export interface BreakingProxy extends AsyncDisposable {
   refuse:
     | ((request: string) => { status: number; headers?: Record<string, string>; body?: object } | undefined)
     | undefined;
-  /** Changes bytes on their way to the client. */
-  tamper: ((chunk: Buffer) => Buffer) | undefined;
+  /** Changes bytes on their way to the client, the answer to that request. */
+  tamper: ((chunk: Buffer, request: string) => Buffer) | undefined;
+  /** Milliseconds that a request waits before it is forwarded, and each part of its answer before it is passed on. */
+  delay: ((request: string) => number) | undefined;
+  /** Bytes of answers that were handed to clients' connections. */
+  readonly passed: number;
   /** Connections stay open and nothing passes any more. Resolves when the first bytes have been held back. */
   freeze(): Promise<void>;
   /** What is frozen by now stays dead; new requests pass. */
   thaw(): void;
+  /** Watches that are open now stay open and nothing comes on them any more; all else passes. */
+  silenceWatches(): void;
   /** Breaks every connection that is open now. */
   cut(): void;
 }
@@ -47,11 +54,26 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
     return await new Promise<never>(() => {});
   };
 
-  async function* through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let passed = 0;
+  let silences = 0;
+  const late = async (line: string): Promise<void> => {
+    const ms = proxy.delay?.(line) ?? 0;
+    if (ms > 0) await timers.setTimeout(ms);
+  };
+
+  async function* through(line: string, source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const born = silences;
+    const silenced = () => line.includes("watch=true") && silences > born;
     for await (const chunk of source) {
+      await late(line);
       if (frozen !== undefined) await hold();
-      yield proxy.tamper === undefined ? chunk : proxy.tamper(chunk);
+      if (silenced()) await new Promise<never>(() => {});
+      const sent = proxy.tamper === undefined ? chunk : proxy.tamper(chunk, line);
+      passed += sent.length;
+      yield sent;
     }
+    // The end of a silenced stream is not passed on either.
+    if (silenced()) await new Promise<never>(() => {});
   }
 
   async function* noting(line: string, source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -66,6 +88,7 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
   async function forward(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const line = `${request.method} ${request.url}`;
     requests.push(line);
+    await late(line);
     if (frozen !== undefined) await hold();
     const refusal = proxy.refuse?.(line);
     if (refusal !== undefined) {
@@ -86,7 +109,7 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
     response.writeHead(answer.statusCode ?? 500, answer.headers);
     // The head of a watch comes long before its first event.
     response.flushHeaders();
-    await pipeline(answer, through, response);
+    await pipeline(answer, (source: AsyncIterable<Buffer>) => through(line, source), response);
   }
 
   const server = http.createServer((request, response) => {
@@ -117,12 +140,19 @@ export async function startBreakingProxy(kubeconfigPath: string): Promise<Breaki
     },
     refuse: undefined,
     tamper: undefined,
+    delay: undefined,
+    get passed() {
+      return passed;
+    },
     freeze() {
       frozen = Promise.withResolvers();
       return frozen.promise;
     },
     thaw() {
       frozen = undefined;
+    },
+    silenceWatches() {
+      silences += 1;
     },
     cut: () => server.closeAllConnections(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -143,6 +143,22 @@ describe("two operators, of which one works", () => {
     assert.deepEqual(await bench.kube.backup("taken"), made);
   });
 
+  it("stopped with its manifest on the way for so long that the other began anew, it takes it back", async () => {
+    await addStore("twice");
+    const manifest = bench.hold(isManifest);
+    await bench.kube.apply(bench.backupObject("twice", "twice"));
+    await manifest.reached;
+    a.process.pause();
+    // Held are the manifests of both now; the first one stays so.
+    bench.network.fault = () => undefined;
+    await onlyBackup("twice", 2);
+    manifest.release();
+    await eventually("the first one has landed", async () => (await bench.manifests("twice")).length === 2);
+    a.process.resume();
+    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
+    await onlyBackup("twice", 2);
+  });
+
   it("asked to stop while the store does not say whether the manifest landed, it hands no attempt back", async () => {
     await addStore("doubt");
     const manifest = bench.hold(isManifest);

@@ -170,26 +170,35 @@ describe("the S3 store behind a network that fails", () => {
     });
   });
 
-  describe("a final put whose answer was lost", () => {
+  describe("a put whose answer was lost and that is not to be taken back", () => {
+    let goes: boolean;
     beforeEach(() => {
       store = createS3Store({ ...options, attempts: 1 });
+      goes = false;
     });
-    const final = () => store.put("a", [small], { signal, final: true });
+    const kept = () => store.put("a", [small], { signal, takeBack: async () => goes });
 
-    it("is not taken back: others may have seen it", async () => {
+    it("stays: others may have seen it", async () => {
       first("Put", { do: "loseAnswer" }, 2);
-      await failure(final(), "Unreachable");
+      await failure(kept(), "Unreachable");
       assert.equal(await held("a", small), "these bytes");
       await failure(put("b", small), "Unreachable");
-      assert.equal(await held("b", small), "nothing", "any other put is");
+      assert.equal(await held("b", small), "nothing", "any other put is taken back");
     });
 
-    it("goes again where the store holds other bytes than were sent", async () => {
+    it("goes when its caller says so then", async () => {
+      first("Put", { do: "loseAnswer" });
+      goes = true;
+      await failure(kept(), "Unreachable");
+      assert.equal(await held("a", small), "nothing");
+    });
+
+    it("goes where the store holds other bytes than were sent", async () => {
       proxy.fault = ({ operation }) =>
         operation === "Head" && count("Put") > 0
           ? { do: "alterAnswer", headers: { "x-amz-checksum-crc32c": "AAAAAA==" } }
           : undefined;
-      await failure(final(), "VerificationFailed");
+      await failure(kept(), "VerificationFailed");
       assert.equal(await held("a", small), "nothing");
     });
   });

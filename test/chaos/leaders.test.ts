@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { AuditedWrite } from "./audit.ts";
+import { Leaders, type Sent } from "./leaders.ts";
+
+const lease = (holder: string, resourceVersion: number, at: number): AuditedWrite => ({
+  writer: holder === "" ? "a" : holder,
+  receivedAt: at - 5,
+  doneAt: at,
+  resource: "leases",
+  subresource: "",
+  name: "etcd-backup-operator",
+  resourceVersion,
+  holder: holder === "" ? "" : `${holder}_uuid`,
+});
+const status = (writer: string, resourceVersion: number, receivedAt: number): AuditedWrite => ({
+  writer,
+  receivedAt,
+  doneAt: receivedAt + 5,
+  resource: "etcdbackups",
+  subresource: "status",
+  name: "b",
+  resourceVersion,
+});
+const sent = (writer: string, at: number): Sent => ({ writer, at, request: "PATCH /etcdbackups/b/status" });
+const put = (writer: string, at: number): Sent => ({ writer, at, request: "Put of /bucket/prod/x.json" });
+
+/** a leads from 1000 on, b from 9000 on. */
+const taken = [lease("a", 10, 1_000), lease("a", 20, 2_000), lease("b", 50, 9_000)];
+const nothing = { writes: taken, sent: [], stored: [], stops: [] };
+
+describe("who acts without the lease", () => {
+  const judge = (seen: Partial<Parameters<Leaders["judge"]>[0]>) => {
+    const { violations, underWay } = new Leaders().judge({ ...nothing, ...seen });
+    return [violations.length, underWay.length];
+  };
+
+  it("is nobody when each one acts in its own term", () => {
+    const writes = [...taken, status("a", 30, 3_000), status("b", 60, 9_500)];
+    assert.deepEqual(judge({ writes, stored: [put("a", 8_999), put("b", 9_000)] }), [0, 0]);
+  });
+
+  it("is found by the order of the writes, however they came", () => {
+    assert.deepEqual(judge({ writes: [status("a", 60, 9_500), ...taken] }), [1, 0]);
+    assert.deepEqual(judge({ writes: [status("b", 30, 3_000), ...taken] }), [1, 0]);
+  });
+
+  it("is found at the store", () => {
+    assert.deepEqual(judge({ stored: [put("a", 9_001)] }), [1, 0]);
+    assert.deepEqual(judge({ stored: [put("b", 8_000)] }), [1, 0]);
+  });
+
+  it("is forgiven a write that was sent before the term ended, once for each that was sent", () => {
+    const writes = [...taken, status("a", 60, 9_500), status("a", 61, 9_600)];
+    assert.deepEqual(judge({ writes, sent: [sent("a", 8_900), sent("a", 9_400)] }), [1, 1]);
+  });
+
+  it("is forgiven one act right after it stood still, and no second one and no later one", () => {
+    const stops = [{ writer: "a", until: 20_000 }];
+    assert.deepEqual(judge({ stops, stored: [put("a", 20_100), put("a", 20_200)] }), [1, 1]);
+    assert.deepEqual(judge({ stops, stored: [put("a", 25_000)] }), [1, 0]);
+    assert.deepEqual(judge({ stops, stored: [put("a", 15_000)] }), [1, 0]);
+  });
+
+  it("is found when it acts after it has given the lease back", () => {
+    const writes = [...taken, lease("", 70, 12_000), status("b", 80, 12_500)];
+    assert.deepEqual(judge({ writes }), [1, 0]);
+  });
+
+  it("is judged by the terms of earlier calls, too", () => {
+    const leaders = new Leaders();
+    leaders.judge(nothing);
+    const { violations } = leaders.judge({ ...nothing, writes: [status("a", 99, 30_000)] });
+    assert.match(violations.join(), /^a: PATCH of b\/status .* while b held the lease since/);
+  });
+});
