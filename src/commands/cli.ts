@@ -98,6 +98,7 @@ function build(context: Context): Command {
     .exitOverride();
   addEtcdVerbs(program, context);
   addStoreVerbs(program, context);
+  addRestore(program, context);
   addOperator(program, context);
   return program;
 }
@@ -160,6 +161,54 @@ function addStoreVerbs(program: Command, context: Context): void {
     .option("-f, --force", "replace the file if it exists")
     .action(async (backup: string, _flags, command: Command) =>
       (await import("./fetch.ts")).fetch(backup, command.optsWithGlobals(), context),
+    );
+}
+
+function addRestore(program: Command, context: Context): void {
+  withBackup(
+    verb(
+      program,
+      "restore",
+      "make the data directory of a new cluster's member from a backup, verified first",
+    ),
+  )
+    .addOption(fromEnv("--name <name>", "the member's name, as in --initial-cluster", "ETCD_NAME"))
+    .addOption(
+      fromEnv(
+        "--initial-cluster <members>",
+        "every member of the new cluster: m1=https://10.0.0.1:2380,m2=…",
+        "ETCD_INITIAL_CLUSTER",
+      ),
+    )
+    .option(
+      "--initial-cluster-token <token>",
+      "the same for all members, and not the old cluster's; a fresh one is made and printed",
+    )
+    .addOption(
+      fromEnv(
+        "--initial-advertise-peer-urls <urls>",
+        "this member's peer URLs; those of --initial-cluster by default",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+      ),
+    )
+    .addOption(
+      fromEnv("--data-dir <dir>", "absent or empty; existing data is never touched", "ETCD_DATA_DIR"),
+    )
+    .addOption(fromEnv("--wal-dir <dir>", "absent or empty, when the log lies apart", "ETCD_WAL_DIR"))
+    .option("--all-members", "every member of --initial-cluster, on this host")
+    .option("--data-dir-template <dir>", "with --all-members, such as '/var/lib/etcd/{name}'")
+    .option("--wal-dir-template <dir>", "with --all-members, when the logs lie apart")
+    .option(
+      "--bump-revision <count>",
+      "revisions go on so far beyond the snapshot's, marked compacted, so that no client takes an old one for new; 0 for neither",
+      "1000000000",
+    )
+    .option("--etcdutl <file>", "etcdutl of the etcd that is to run on the data (3.4: its etcdctl)")
+    .addOption(new Option("--learner").hideHelp())
+    .addOption(outputFormat())
+    .addHelpText("after", restoreHelp)
+    .action(async (backup: string, _flags, command: Command) =>
+      (await import("./restore.ts")).restore(backup, command.optsWithGlobals(), context),
     );
 }
 
@@ -261,6 +310,11 @@ function withBackup(command: Command): Command {
     command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"),
   ).addOption(clusterName("the cluster the backup belongs to"));
 }
+
+const restoreHelp = `
+Run it once for each member, with the same backup and token, or once with --all-members. Everything is verified before
+the data directory is given its place; a failed run leaves it as it was. Never restore a single member into a cluster
+that still has its quorum: remove it and add it again.`;
 
 const totalKeysHelp = `
 TOTAL KEYS is what the etcdutl of the etcd minor that made the snapshot prints: up to 3.5 the key-value pairs of all

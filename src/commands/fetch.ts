@@ -2,8 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { OperatorError } from "../core/errors.ts";
-import type { Manifest } from "../snapshot/manifest.ts";
-import { describeFailures, readStored } from "../snapshot/stored.ts";
+import { download } from "../snapshot/download.ts";
 import { openStore } from "../store/open-store.ts";
 import { parseStoreUrl } from "../store/store-url.ts";
 import { parseBackupArgument } from "./backup-argument.ts";
@@ -11,7 +10,7 @@ import type { Context, GlobalFlags } from "./context.ts";
 import type { StoreFlags } from "./flags.ts";
 import { findStored } from "./stored-backup.ts";
 import { bytes } from "../core/human.ts";
-import { type Progress, progress } from "./progress.ts";
+import { progress } from "./progress.ts";
 
 export interface FetchFlags extends GlobalFlags, StoreFlags {
   output: string;
@@ -38,34 +37,11 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
   await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
   const { manifest } = await findStored(store, backup, context);
   using lines = progress(context, flags);
-  await writeWhole(flags.output, (file) => download(store, manifest, file, signal, lines));
+  const onProgress = (done: number, total: number) => lines.update("fetching", done, total);
+  await writeWhole(flags.output, (file) => download(store, manifest, file, { signal, onProgress }));
   lines.say(
-    `${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcdutl snapshot restore ${flags.output}\``,
+    `${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcd-backup restore ${flags.output}\` or \`etcdutl snapshot restore ${flags.output}\``,
   );
-}
-
-async function download(
-  store: Parameters<typeof readStored>[0],
-  manifest: Manifest,
-  file: FileHandle,
-  signal: AbortSignal,
-  lines: Progress,
-): Promise<void> {
-  const { checks } = await readStored(store, manifest, {
-    signal,
-    onProgress: (done, total) => lines.update("fetching", done, total),
-    write: async (chunk) => {
-      for (let offset = 0; offset < chunk.length; ) {
-        const { bytesWritten } = await file.write(chunk, offset);
-        offset += bytesWritten;
-      }
-    },
-  });
-  const failures = describeFailures(checks);
-  if (failures !== undefined)
-    throw new OperatorError("VerificationFailed", `${manifest.name} is damaged: ${failures}`, {
-      hint: "choose another backup: see `etcd-backup list`",
-    });
 }
 
 /** Temporary name, fsync, rename, fsync of the folder: after a crash there is the whole file or none. */

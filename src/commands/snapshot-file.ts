@@ -6,11 +6,15 @@ import { unpack } from "../snapshot/stored.ts";
 
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
-/** Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the file's own bytes. */
+/**
+ * Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the file's own bytes,
+ * `write` the plain ones, before they are known to be right.
+ */
 export async function readSnapshotFile(
   path: string,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
+  write: (chunk: Uint8Array) => Promise<void> = async () => {},
 ): Promise<SnapshotFileReading> {
   const { size, compressed } = await look(path);
   const bytes = createReadStream(path, { highWaterMark: 1024 * 1024, signal });
@@ -23,8 +27,8 @@ export async function readSnapshotFile(
     }
   }
   try {
-    if (!compressed) return await readSnapshot(counted(), { signal });
-    return await unpack(counted(), "Zstd", signal, (plain) => readSnapshot(plain, { signal }));
+    const read = (plain: AsyncIterable<Uint8Array>) => readSnapshot(writing(plain, write), { signal });
+    return compressed ? await unpack(counted(), "Zstd", signal, read) : await read(counted());
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof Error && "syscall" in error) {
@@ -35,6 +39,21 @@ export async function readSnapshotFile(
         cause: error,
       });
     throw error;
+  }
+}
+
+/** Bytes of the plain snapshot as far as they are known before it is read: a compressed file tells its own size. */
+export async function snapshotFileSize(path: string): Promise<number> {
+  return (await look(path)).size;
+}
+
+async function* writing(
+  plain: AsyncIterable<Uint8Array>,
+  write: (chunk: Uint8Array) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of plain) {
+    await write(chunk);
+    yield chunk;
   }
 }
 
