@@ -20,14 +20,14 @@ export interface WatchOptions {
   labelSelector?: string;
   signal: AbortSignal;
   log?: Log;
-  /** Each request ends after this; the stream goes on with the next. */
+  /** Each request ends after this (75); the stream goes on with the next. So long may a dead connection go unnoticed. */
   timeoutSeconds?: number;
   /** A connection without a byte for `timeoutSeconds` and this is taken for dead. */
   marginMs?: number;
   backoff?: { baseMs: number; maxMs: number };
   /**
-   * A watch that ended after longer than this and said nothing, not even a bookmark (one comes about every minute), is
-   * followed by a list: an etcd that was restored to an earlier revision is silent to a watch from its future.
+   * When nothing was heard for longer than this, not even a bookmark (one comes about every minute), a list follows the
+   * watch that ends: an etcd that was restored to an earlier revision is silent to a watch from its future.
    */
   silenceMs?: number;
 }
@@ -53,6 +53,7 @@ export async function* watch<T extends KubeObject>(
   const known = new Map<string, T>();
   let place: string | undefined;
   let failures = 0;
+  let heardAt = performance.now();
   while (!signal.aborted) {
     let opened = Number.POSITIVE_INFINITY;
     let heard = false;
@@ -62,17 +63,19 @@ export async function* watch<T extends KubeObject>(
         for (const event of differences(known, listed.items)) yield event;
         yield { type: "synced" };
         place = listed.resourceVersion;
+        heardAt = performance.now();
       }
       opened = performance.now();
       for await (const line of openLines(source, kind, options, place)) {
         heard = true;
+        heardAt = performance.now();
         failures = 0;
         if (line.type !== "BOOKMARK") yield* changes(known, line.type === "DELETED", line.object);
         place = line.type === "BOOKMARK" ? line.resourceVersion : line.object.metadata.resourceVersion;
       }
       failures = 0;
       log.debug({ kind: kind.kind, place }, "the watch ended and goes on");
-      if (!heard && performance.now() - opened > silenceMs) place = undefined;
+      if (performance.now() - heardAt > silenceMs) place = undefined;
       // A server that closes at once must not be asked in a busy loop.
       if (!heard) await pause(signal, backoff.baseMs);
     } catch (thrown) {
@@ -92,7 +95,7 @@ async function* openLines<T extends KubeObject>(
   options: WatchOptions,
   resourceVersion: string,
 ) {
-  const { timeoutSeconds = 300, marginMs = 15_000 } = options;
+  const { timeoutSeconds = 75, marginMs = 15_000 } = options;
   const closing = new AbortController();
   const signal = AbortSignal.any([options.signal, closing.signal]);
   try {
