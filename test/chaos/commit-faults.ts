@@ -63,7 +63,7 @@ export const onCommits: Fault[] = [
       const manifest = await nextManifest(world);
       manifest?.replica.operator.process.signal("SIGTERM");
       await seconds(random, 0, 3);
-      manifest?.release(random.pick([undefined, { do: "reset" }, { do: "loseAnswer" }]));
+      manifest?.release(...random.pick<[] | [StoreFault]>([[], [{ do: "reset" }], [{ do: "loseAnswer" }]]));
       await manifest?.replica.operator.process.stop();
       await manifest?.replica.start();
     },

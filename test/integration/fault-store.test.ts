@@ -265,10 +265,10 @@ describe("save", { concurrency: 3 }, () => {
     }
   });
 
-  for (const [what, damage, code] of [
-    ["changed", flipByte, 4],
-    ["cut short", cutShort, 4],
-    ["taken away", unlink, 3],
+  for (const [what, damage] of [
+    ["changed", flipByte],
+    ["cut short", cutShort],
+    ["taken away", unlink],
   ] as const) {
     it(`with --read-back writes no manifest for data that is ${what} before`, async () => {
       await using place = await newPlace();
@@ -280,7 +280,7 @@ describe("save", { concurrency: 3 }, () => {
         return undefined;
       };
       const ran = await saveInto(proxied, ["--read-back"]);
-      assert.equal(ran.code, code, ran.stderr);
+      assert.equal(ran.code, 4, ran.stderr);
       assert.match(ran.stderr, /reading (back )?lab\/\S+\.db: /);
       assert.deepEqual(await aftermath(direct), { backups: [], leftovers: [] });
     });
