@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { resolve, sep } from "node:path";
 import { parseEtcdVersion } from "../core/etcd-version.ts";
 import { OperatorError } from "../core/errors.ts";
 import {
@@ -9,7 +9,7 @@ import {
 } from "../core/initial-cluster.ts";
 import { checkTarget } from "../restore/data-dir.ts";
 import { type RestorePlan, type SnapshotSource, restoreMembers } from "../restore/restore.ts";
-import { findRestoreTool } from "../restore/tool.ts";
+import { findRestoreTool, freshToken } from "../restore/tool.ts";
 import { download, writeAll } from "../snapshot/download.ts";
 import { describeFailures, plainChecks } from "../snapshot/stored.ts";
 import { openStore } from "../store/open-store.ts";
@@ -43,6 +43,7 @@ type Layout = Pick<RestorePlan, "cluster" | "members">;
 /** `etcd-backup restore`: data directories of a new cluster, or what was there before and a reason. */
 export async function restore(text: string, flags: RestoreFlags, context: Context): Promise<void> {
   const layout = layoutOf(flags);
+  checkApart(layout);
   const bump = count(flags.bumpRevision, "--bump-revision");
   const token = flags.initialClusterToken ?? freshToken(context.now());
   const { signal, env, now } = context;
@@ -76,7 +77,7 @@ export async function restore(text: string, flags: RestoreFlags, context: Contex
     members: layout.members.map(({ member, target }) => ({ name: member.name, ...target })),
   };
   await print(context, flags.output, result, () =>
-    report(result, { argument: source.argument, flags, layout }),
+    report(result, { again: [...source.again, ...sameFlags(flags)], layout }),
   );
 }
 
@@ -95,7 +96,8 @@ function oneMember(flags: RestoreFlags): Layout {
   const advertised = flags.initialAdvertisePeerUrls;
   for (const flag of ["dataDirTemplate", "walDirTemplate"] as const)
     if (flags[flag] !== undefined) throw usage(`--${kebab(flag)} goes with --all-members`);
-  if (flags.dataDir === undefined) throw usage("no data directory was given", "add --data-dir DIR");
+  if (flags.dataDir === undefined || flags.dataDir === "")
+    throw usage("no data directory was given", "add --data-dir DIR");
   const given = flags.initialCluster;
   const urls = (advertised ?? "http://localhost:2380").split(",");
   const cluster = parseInitialCluster(given ?? urls.map((url) => `${name}=${url.trim()}`).join(","));
@@ -139,16 +141,30 @@ function directoryOf(template: string, flag: string, { name }: InitialMember): s
 }
 
 function targetOf(dataDir: string, walDir: string | undefined) {
-  return walDir === undefined ? { dataDir } : { dataDir, walDir };
+  return walDir === undefined || walDir === "" ? { dataDir } : { dataDir, walDir };
 }
 
-/** No cluster that ever ran has it: a member of the old one cannot join. */
-function freshToken(now: Date): string {
-  return `restored-${now.toISOString().slice(0, 10)}-${randomBytes(6).toString("hex")}`;
+/** Each directory is renamed, filled and synced by itself. */
+function checkApart({ members }: Layout): void {
+  const directories = members.flatMap(({ target: { dataDir, walDir } }) =>
+    walDir === undefined ? [dataDir] : [dataDir, walDir],
+  );
+  for (const [index, one] of directories.entries())
+    for (const other of directories.slice(index + 1))
+      if (contains(one, other) || contains(other, one))
+        throw usage(
+          one === other ? `${one} is given twice` : `${one} and ${other} lie one in the other`,
+          "give each data directory and each WAL directory a place of its own",
+        );
 }
 
-/** `argument`: what names exactly this backup on a command line with the same settings. */
-type Opened = SnapshotSource & AsyncDisposable & { argument: string };
+function contains(outer: string, inner: string): boolean {
+  const end = (path: string): string => (path.endsWith(sep) ? path : path + sep);
+  return end(resolve(inner)).startsWith(end(resolve(outer)));
+}
+
+/** `again`: what names exactly this backup, whatever is the latest then, on another command line. */
+type Opened = SnapshotSource & AsyncDisposable & { again: string[] };
 
 async function openSource(
   text: string,
@@ -162,17 +178,31 @@ async function openSource(
     const { path } = backup;
     return {
       name: path,
-      argument: path,
+      again: [path],
       bytes: await snapshotFileSize(path),
       etcdVersion: undefined,
       async write(file) {
-        const reading = await readSnapshotFile(path, signal, onProgress, (chunk) => writeAll(file, chunk));
+        let unwritable: unknown;
+        const write = (chunk: Uint8Array) =>
+          writeAll(file, chunk).catch((error: unknown) => {
+            unwritable = error;
+            throw error;
+          });
+        const reading = await readSnapshotFile(path, signal, onProgress, write).catch((error: unknown) => {
+          throw unwritable ?? error;
+        });
+        const { status } = reading;
         const failures = describeFailures(plainChecks(reading));
-        if (failures !== undefined || reading.status === undefined)
+        if (failures !== undefined || status === undefined)
           throw new OperatorError("VerificationFailed", `${path} must not be restored: ${failures ?? ""}`, {
             hint: "choose another backup",
           });
-        return { revision: reading.status.revision, sha256: reading.sha256 };
+        const etcdVersion = parseEtcdVersion(status.storageVersion || status.facts.clusterVersion);
+        return {
+          revision: status.revision,
+          sha256: reading.sha256,
+          ...(etcdVersion === undefined ? {} : { etcdVersion }),
+        };
       },
       async [Symbol.asyncDispose]() {},
     };
@@ -181,9 +211,14 @@ async function openSource(
   try {
     const { manifest } = await findStored(store, backup, context);
     const { snapshot, member } = manifest;
+    const name = `${store.url}/${manifest.cluster.name}/${manifest.name}`;
+    const [, settings] = text.split("?", 2);
     return {
-      name: `${store.url}/${manifest.cluster.name}/${manifest.name}`,
-      argument: manifest.name,
+      name,
+      again:
+        settings === undefined
+          ? [name, ...(flags.store ? ["--store", flags.store] : [])]
+          : [`${name}?${settings}`],
       bytes: snapshot.totalSizeBytes,
       etcdVersion: parseEtcdVersion(member.version),
       async write(file) {
@@ -207,11 +242,8 @@ interface Result {
   members: { name: string; dataDir: string; walDir?: string }[];
 }
 
-function report(
-  result: Result,
-  { argument, flags, layout }: { argument: string; flags: RestoreFlags; layout: Layout },
-): string {
-  const { revision, nextRevision, token, initialCluster, members } = result;
+function report(result: Result, run: { again: string[]; layout: Layout }): string {
+  const { revision, nextRevision, token, members } = result;
   const width = Math.max(...members.map(({ name }) => name.length));
   const revisions =
     nextRevision === revision
@@ -225,33 +257,43 @@ function report(
     `REVISION  ${revisions}`,
     `TOKEN     ${token}`,
     "",
-    ...nextSteps({ argument, flags, layout, token, initialCluster }),
+    ...nextSteps(result, run),
   ];
   return `${lines.join("\n")}\n`;
 }
 
-function nextSteps(run: {
-  argument: string;
-  flags: RestoreFlags;
-  layout: Layout;
-  token: string;
-  initialCluster: string;
-}): string[] {
-  const { argument, flags, layout, token, initialCluster } = run;
-  const done = new Set(layout.members.map(({ member }) => member.name));
+function nextSteps(result: Result, { again, layout }: { again: string[]; layout: Layout }): string[] {
+  const { initialCluster, token } = result;
+  const done = new Set(result.members.map(({ name }) => name));
   const others = layout.cluster.filter(({ name }) => !done.has(name));
   const start =
     "start etcd on every member, with the same name and peer URLs, and look: etcdctl endpoint hashkv --cluster";
   if (others.length === 0) return [`Next: ${start}`];
-  const bump = flags.bumpRevision === defaultBump ? "" : ` --bump-revision ${flags.bumpRevision}`;
+  const cluster = ["--initial-cluster", initialCluster, "--initial-cluster-token", token];
   return [
     "Next: the same backup on each other member, with the same token:",
-    ...others.map(
-      ({ name }) =>
-        `  etcd-backup restore ${argument} --name ${name} --initial-cluster ${initialCluster} --initial-cluster-token ${token} --data-dir ${flags.dataDir ?? ""}${bump}`,
-    ),
+    ...others.map(({ name }) => {
+      const words = ["etcd-backup", "restore", ...again, "--name", name, ...cluster];
+      return `  ${words.map(quoted).join(" ")}`;
+    }),
     `Then ${start}`,
   ];
+}
+
+/** What the other members' hosts have alike. */
+function sameFlags({ dataDir = "", walDir = "", etcdutl, bumpRevision }: RestoreFlags): string[] {
+  return [
+    "--data-dir",
+    dataDir,
+    ...(walDir === "" ? [] : ["--wal-dir", walDir]),
+    ...(etcdutl === undefined ? [] : ["--etcdutl", etcdutl]),
+    ...(bumpRevision === defaultBump ? [] : ["--bump-revision", bumpRevision]),
+  ];
+}
+
+/** For a shell. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** Far beyond what a cluster writes between a backup and its loss. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
   chown,
+  link,
   lstat,
   mkdir,
   open,
@@ -13,7 +14,7 @@ import {
   statfs,
   writeFile,
 } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { OperatorError } from "../core/errors.ts";
 import { bytes } from "../core/human.ts";
 
@@ -51,8 +52,15 @@ async function checkEmpty(what: string, path: string): Promise<void> {
   if (found.length === 0) return;
   const shown = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
   throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was touched`, {
-    hint: `stop the etcd that uses it and move it away first: mv ${path} ${path}.old`,
+    hint: `stop the etcd that uses it and move it away first: ${await movingAway(path)}`,
   });
+}
+
+/** A directory that we make is ours: where etcd runs as somebody else, an empty one of theirs has to be there. */
+async function movingAway(path: string): Promise<string> {
+  const { uid, gid } = await ownerOf(path);
+  const again = uid === process.getuid?.() ? "" : ` && install -d -m 700 -o ${uid} -g ${gid} ${path}`;
+  return `mv ${path} ${path}.old${again}`;
 }
 
 /** A fresh file system has the one, a restore that was killed leaves the other. */
@@ -74,27 +82,33 @@ async function entriesOf(what: string, path: string): Promise<string[] | undefin
   }
 }
 
-/** Throws Refused when the snapshot, its copy in the data directory and the log would not fit. */
-export async function checkSpace(
-  { dataDir, walDir }: Target,
-  need: { snapshotBytes: number; withSnapshot: boolean },
-): Promise<void> {
-  const copies = need.withSnapshot ? 2 : 1;
-  const data = need.snapshotBytes * copies + (walDir === undefined ? walBytes : 0);
-  await checkFree(dataDir, data);
-  if (walDir !== undefined) await checkFree(walDir, walBytes);
-}
-
-async function checkFree(path: string, need: number): Promise<void> {
-  const there = await nearestExisting(path);
-  const { bavail, bsize } = await statfs(there);
-  const free = bavail * bsize;
-  if (free >= need) return;
-  throw new OperatorError(
-    "Refused",
-    `${path} needs ${bytes(need)} while it is restored, and ${bytes(free)} are free`,
-    { hint: "free disk space, or choose another directory" },
-  );
+/**
+ * Throws Refused when the targets would not fit on their file systems together: the data, the logs, and with the first
+ * of them the snapshot itself. Bytes.
+ */
+export async function checkSpace(targets: readonly Target[], snapshotBytes: number): Promise<void> {
+  const needs = new Map<number, { paths: string[]; need: number; free: number }>();
+  const add = async (path: string, need: number): Promise<void> => {
+    const there = await nearestExisting(path);
+    const { dev } = await stat(there);
+    const { bavail, bsize } = await statfs(there);
+    const disk = needs.get(dev) ?? { paths: [], need: 0, free: bavail * bsize };
+    disk.paths.push(path);
+    disk.need += need;
+    needs.set(dev, disk);
+  };
+  for (const [index, { dataDir, walDir }] of targets.entries()) {
+    await add(dataDir, snapshotBytes * (index === 0 ? 2 : 1) + (walDir === undefined ? walBytes : 0));
+    if (walDir !== undefined) await add(walDir, walBytes);
+  }
+  for (const { paths, need, free } of needs.values()) {
+    if (free >= need) continue;
+    throw new OperatorError(
+      "Refused",
+      `not enough disk space: ${paths.join(", ")} need ${bytes(need)}, and ${bytes(free)} are free`,
+      { hint: "free disk space, or choose another disk" },
+    );
+  }
 }
 
 async function nearestExisting(path: string): Promise<string> {
@@ -114,48 +128,141 @@ export function workOf({ dataDir, walDir }: Target, id: string): Work {
   };
 }
 
-/** Makes room for the work, in the place of any that was killed before. Nothing in the target looks like data until `commitWork`. */
+/**
+ * Makes room for the work, in the place of any that was killed before. Nothing in the target looks like data until
+ * `commitWork`. Of two restores at once the later one takes the place of the earlier, as long as that has not committed.
+ */
 export async function beginWork(target: Target, id: string): Promise<void> {
   for (const [what, path] of directoriesOf(target)) {
-    await mkdir(path, { recursive: true, mode: privateMode }).catch((error: unknown) => {
-      throw new OperatorError("Refused", `${what} ${path} cannot be made: ${codeOf(error)}`, {
+    const refused = (doing: string) => (error: unknown) => {
+      throw new OperatorError("Refused", `${what} ${path} cannot be ${doing}: ${codeOf(error)}`, {
+        hint: "make it for the user who is to run etcd, or run this as root",
         cause: error,
       });
+    };
+    await makeDirectory(path).catch(refused("made"));
+    await takeOver(path).catch(refused("written"));
+    // Who was committing meanwhile has either lost its files by now or is to be seen.
+    await checkEmpty(what, path);
+    await mkdir(join(path, `${workPrefix}${id}`), { mode: privateMode }).catch(refused("written"));
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  for (const missing of (await missingFrom(path)).reverse()) {
+    await mkdir(missing, { mode: privateMode }).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
     });
-    for (const name of await readdir(path))
-      if (name.startsWith(workPrefix)) await rm(join(path, name), { recursive: true });
-    await mkdir(join(path, `${workPrefix}${id}`), { mode: privateMode }).catch((error: unknown) => {
-      throw new OperatorError("Refused", `${what} ${path} cannot be written: ${codeOf(error)}`, {
-        cause: error,
-      });
-    });
+    await syncParent(missing);
+  }
+}
+
+/** By a rename, so that a restore that still runs loses all its files at once. */
+async function takeOver(path: string): Promise<void> {
+  for (const name of await readdir(path)) {
+    if (!name.startsWith(workPrefix)) continue;
+    const aside = join(path, `${workPrefix}${randomBytes(8).toString("hex")}`);
+    await rename(join(path, name), aside);
+    await remove(aside);
   }
 }
 
 /** Syncs everything, writes the marker, and gives it its place: after a crash there is the whole member or none. */
 export async function commitWork(target: Target, id: string, marker: object): Promise<void> {
-  const work = workOf(target, id);
-  const member = join(work.dataDir, "member");
-  await writeFile(join(member, markerName), `${JSON.stringify(marker, undefined, 2)}\n`, { mode: 0o600 });
-  await settle(member, await ownerOf(target.dataDir));
-  if (target.walDir !== undefined && work.walDir !== undefined) {
-    await settle(work.walDir, await ownerOf(target.walDir));
-    for (const name of await readdir(work.walDir))
-      await rename(join(work.walDir, name), join(target.walDir, name));
-    await sync(target.walDir);
-  }
-  // etcd takes a directory without `member` for a new one: this is the moment it becomes a restored one.
-  await rename(member, join(target.dataDir, "member"));
-  await sync(target.dataDir);
-  await sync(dirname(target.dataDir));
+  await settleWork(target, id, marker);
+  await placeWork(target, id, marker);
 }
 
-/** Leaves nothing of the work, and no directory that is empty now and did not exist before. */
+/** What can still fail is done before anything is given its place. */
+async function settleWork(target: Target, id: string, marker: object): Promise<void> {
+  const work = workOf(target, id);
+  const member = join(work.dataDir, "member");
+  if (!(await exists(member)) && (await exists(dirname(work.dataDir)))) {
+    throw new OperatorError("Refused", `the tool ended well and made no ${member}`, {
+      hint: "it has to run on this machine, and to see its directories",
+    });
+  }
+  await unlessTaken(target, async () => {
+    if (work.walDir === undefined) await writeMarker(member, marker);
+    await settle(member, await ownerOf(target.dataDir));
+    if (target.walDir !== undefined && work.walDir !== undefined)
+      await settle(work.walDir, await ownerOf(target.walDir));
+  });
+}
+
+/**
+ * etcd takes a directory without `member` for a new one: the rename is the moment it becomes a restored one. A log that
+ * lies apart comes after it, and then the marker: etcd would start with the log alone, and be empty.
+ */
+async function placeWork(target: Target, id: string, marker: object): Promise<void> {
+  const work = workOf(target, id);
+  const member = join(target.dataDir, "member");
+  const atWork = join(work.dataDir, "member");
+  await unlessTaken(target, () => rename(atWork, member));
+  await sync(target.dataDir);
+  if (target.walDir !== undefined && work.walDir !== undefined) {
+    const { walDir } = work;
+    await unlessTaken(target, () => placeLog(walDir, target.walDir ?? "")).catch(async (error: unknown) => {
+      await rename(member, atWork);
+      throw error;
+    });
+    await writeMarker(member, marker);
+    await settle(member, await ownerOf(target.dataDir));
+  }
+  for (const [, path] of directoriesOf(target)) {
+    await syncParent(path);
+    await remove(join(path, `${workPrefix}${id}`));
+  }
+}
+
+/** All of the files or none; never in the place of another's, as a rename would. */
+async function placeLog(from: string, to: string): Promise<void> {
+  const placed: string[] = [];
+  try {
+    for (const name of await readdir(from)) {
+      await link(join(from, name), join(to, name));
+      placed.push(join(to, name));
+    }
+    await sync(to);
+  } catch (error) {
+    for (const path of placed) await rm(path, { force: true });
+    throw error;
+  }
+}
+
+async function writeMarker(member: string, marker: object): Promise<void> {
+  await writeFile(join(member, markerName), `${JSON.stringify(marker, undefined, 2)}\n`, { mode: 0o600 });
+}
+
+async function unlessTaken<T>({ dataDir }: Target, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!["ENOENT", "EEXIST", "ENOTEMPTY"].includes(codeOf(error))) throw error;
+    throw taken(dataDir, error);
+  }
+}
+
+function taken(dataDir: string, cause: unknown): OperatorError {
+  return new OperatorError("Conflict", `another restore works in ${dataDir}; this one has given way`, {
+    hint: "run one restore of a directory at a time",
+    cause,
+  });
+}
+
+/**
+ * Leaves nothing of the work, and no directory that is empty now and did not exist before. What could not be removed is
+ * in nobody's way: the next restore removes it.
+ */
 export async function endWork(target: Target, id: string, existed: boolean): Promise<void> {
   for (const [, path] of directoriesOf(target)) {
-    await rm(join(path, `${workPrefix}${id}`), { recursive: true, force: true });
+    await remove(join(path, `${workPrefix}${id}`));
     if (!existed) await rmdir(path).catch(() => {});
   }
+}
+
+async function remove(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
 }
 
 /** What the restore that filled this directory wrote beside the data; undefined when there is none. */
@@ -168,23 +275,55 @@ export async function readMarker(dataDir: string): Promise<Record<string, unknow
 }
 
 /** A target under work that is as it was before once it is disposed of, unless the work was committed. */
+export interface PreparedTarget extends Work, AsyncDisposable {
+  /** Everything that `commit` does but for the last steps, which hardly fail. */
+  settle(marker: object): Promise<void>;
+  /** After `settle`, with the same marker. */
+  commit(marker: object): Promise<void>;
+  /** Throws Conflict when another restore has taken the target over, which explains every other error. */
+  checkOurs(): Promise<void>;
+}
+
+/** Checks the target and begins the work. Throws Refused, and then nothing has changed. */
 export async function prepareTarget(target: Target): Promise<PreparedTarget> {
   await checkTarget(target);
   const id = randomBytes(4).toString("hex");
-  const existed = await stat(target.dataDir).then(
-    () => true,
-    () => false,
-  );
-  await beginWork(target, id);
+  const missing = (await Promise.all(directoriesOf(target).map(([, path]) => missingFrom(path)))).flat();
+  const end = async (): Promise<void> => {
+    await endWork(target, id, true);
+    // Those that hold data now, or another's work, stay.
+    for (const path of missing) await rmdir(path).catch(() => {});
+  };
+  try {
+    await beginWork(target, id);
+  } catch (error) {
+    await end();
+    throw error;
+  }
   return {
     ...workOf(target, id),
-    commit: (marker) => commitWork(target, id, marker),
-    [Symbol.asyncDispose]: () => endWork(target, id, existed),
+    settle: (marker) => settleWork(target, id, marker),
+    commit: (marker) => placeWork(target, id, marker),
+    async checkOurs() {
+      for (const [, path] of directoriesOf(target))
+        if (!(await exists(join(path, `${workPrefix}${id}`)))) throw taken(path, undefined);
+    },
+    [Symbol.asyncDispose]: end,
   };
 }
 
-export interface PreparedTarget extends Work, AsyncDisposable {
-  commit(marker: object): Promise<void>;
+/** The directories that would have to be made for this one, itself first. */
+async function missingFrom(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = resolve(path); !(await exists(at)); at = dirname(at)) missing.push(at);
+  return missing;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 function directoriesOf({ dataDir, walDir }: Target): [what: string, path: string][] {
@@ -204,25 +343,41 @@ async function ownerOf(path: string): Promise<Owner> {
   return { uid, gid };
 }
 
-/** Everything below is given to the directory's owner, who is to run etcd, and is on the disk when this returns. */
+/**
+ * Everything below is given to the directory's owner, who is to run etcd, and is on the disk when this returns. Who is
+ * not allowed to give files away is to run etcd himself.
+ */
 async function settle(path: string, owner: Owner): Promise<void> {
-  const { uid, gid } = await lstat(path);
-  if (uid !== owner.uid || gid !== owner.gid) await chown(path, owner.uid, owner.gid);
+  await give(path, owner);
   for (const entry of await readdir(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
     if (entry.isDirectory()) await settle(child, owner);
     else {
-      const found = await lstat(child);
-      if (found.uid !== owner.uid || found.gid !== owner.gid) await chown(child, owner.uid, owner.gid);
+      await give(child, owner);
       await sync(child);
     }
   }
   await sync(path);
 }
 
+async function give(path: string, owner: Owner): Promise<void> {
+  const { uid, gid } = await ownerOf(path);
+  if (uid === owner.uid && gid === owner.gid) return;
+  await chown(path, owner.uid, owner.gid).catch((error: unknown) => {
+    if (codeOf(error) !== "EPERM") throw error;
+  });
+}
+
 async function sync(path: string): Promise<void> {
   await using handle = await open(path, "r");
   await handle.sync();
+}
+
+/** A parent that may be passed through but not read cannot be synced by us. */
+async function syncParent(path: string): Promise<void> {
+  await sync(dirname(resolve(path))).catch((error: unknown) => {
+    if (codeOf(error) !== "EACCES") throw error;
+  });
 }
 
 function codeOf(error: unknown): string {

@@ -14,7 +14,7 @@ export interface SnapshotSource {
   /** Of the etcd that made it, where that is known. */
   readonly etcdVersion: EtcdVersion | undefined;
   /** Writes the plain snapshot, trailer included, and resolves only when every check has agreed. */
-  write(file: FileHandle): Promise<{ revision: number; sha256: string }>;
+  write(file: FileHandle): Promise<Proved>;
 }
 
 export interface RestorePlan {
@@ -43,6 +43,12 @@ export interface Restored {
   sha256: string;
 }
 
+/** What reading a snapshot tells of it. */
+export interface Proved extends Restored {
+  /** Of the etcd that can read it, where the source could not tell before. */
+  etcdVersion?: EtcdVersion;
+}
+
 /** Members that are made at the same time: the tool is busy with the disk as much as with the processor. */
 const atOnce = 2;
 
@@ -50,9 +56,9 @@ const atOnce = 2;
 export async function checkPlan({ source, tool, members, bump }: RestorePlan): Promise<void> {
   checkVersions(source.etcdVersion, tool);
   if (bump > 0 && !tool.canBump) throw cannotBump(tool);
-  for (const { target } of members) await checkTarget(target);
-  for (const [index, { target }] of members.entries())
-    await checkSpace(target, { snapshotBytes: source.bytes, withSnapshot: index === 0 });
+  const targets = members.map(({ target }) => target);
+  for (const target of targets) await checkTarget(target);
+  await checkSpace(targets, source.bytes);
 }
 
 function checkVersions(made: EtcdVersion | undefined, { version, release, kind, path }: RestoreTool): void {
@@ -76,58 +82,87 @@ function cannotBump({ kind, release, path, version }: RestoreTool): OperatorErro
  * any of them before all are made; whatever fails before that leaves every directory as it was.
  */
 export async function restoreMembers(plan: RestorePlan): Promise<Restored> {
-  const { source, tool, token, bump, signal, now } = plan;
-  const step = plan.onStep ?? (() => {});
   await checkPlan(plan);
   await using stack = new AsyncDisposableStack();
-  const prepared: { member: InitialMember; target: Target; place: PreparedTarget }[] = [];
+  const prepared: Prepared[] = [];
   for (const { member, target } of plan.members)
     prepared.push({ member, target, place: stack.use(await prepareTarget(target)) });
+  try {
+    return await restoreInto(prepared, plan);
+  } catch (error) {
+    plan.signal.throwIfAborted();
+    for (const { place } of prepared) await place.checkOurs();
+    throw error;
+  }
+}
+
+interface Prepared {
+  member: InitialMember;
+  target: Target;
+  place: PreparedTarget;
+}
+
+async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Promise<Restored> {
+  const { source, tool, token, bump, signal, now } = plan;
+  const step = plan.onStep ?? (() => {});
   const snapshot = prepared[0]?.place.snapshot ?? "";
-  const proved = await writeSnapshot(source, snapshot);
-  step({ step: "Verified", revision: proved.revision });
+  const { revision, sha256, etcdVersion } = await writeSnapshot(source, snapshot);
+  checkVersions(etcdVersion, tool);
+  step({ step: "Verified", revision });
 
   const initialCluster = formatInitialCluster(plan.cluster);
-  const waiting = [...prepared];
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { member, place } = next;
-      step({ step: "Restoring", member: member.name });
-      const peerUrls = member.peerUrls.join(",");
-      const { dataDir, walDir } = place;
-      const where = walDir === undefined ? { dataDir } : { dataDir, walDir };
-      const who = { name: member.name, peerUrls, initialCluster, token, bump };
-      await runRestore(tool, { snapshot, ...where, ...who }, signal);
-    }
-  };
-  await allOrNone(Array.from({ length: atOnce }, work));
+  await eachSome(prepared, async ({ member, place: { dataDir, walDir } }) => {
+    step({ step: "Restoring", member: member.name });
+    const peerUrls = member.peerUrls.join(",");
+    const where = walDir === undefined ? { dataDir } : { dataDir, walDir };
+    const who = { name: member.name, peerUrls, initialCluster, token, bump };
+    await runRestore(tool, { snapshot, ...where, ...who }, signal);
+  });
   await rm(snapshot, { force: true });
-  signal.throwIfAborted();
 
-  for (const { member, target, place } of prepared) {
-    await place.commit({
+  const markers = prepared.map(({ member, target, place }) => ({
+    name: member.name,
+    target,
+    place,
+    marker: {
       backup: source.name,
-      revision: proved.revision,
-      sha256: proved.sha256,
+      revision,
+      sha256,
       bumpRevision: bump,
       member: member.name,
       initialCluster,
       token,
       tool: `${tool.kind} ${tool.release}`,
       restoredAt: now().toISOString(),
-    });
-    step({ step: "InPlace", member: member.name, dataDir: target.dataDir });
+    },
+  }));
+  for (const { place, marker } of markers) await place.settle(marker);
+  signal.throwIfAborted();
+  for (const { name, target, place, marker } of markers) {
+    await place.commit(marker);
+    step({ step: "InPlace", member: name, dataDir: target.dataDir });
   }
-  return proved;
+  return { revision, sha256 };
 }
 
-/** Every one has ended when this does, so that nobody writes into what is being cleared away. */
-async function allOrNone(tasks: Promise<void>[]): Promise<void> {
-  for (const { status, ...end } of await Promise.allSettled(tasks))
-    if (status === "rejected" && "reason" in end) throw end.reason;
+/** After a failure no other one is begun, and all have ended when this does: nobody writes into what is cleared away. */
+async function eachSome<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      try {
+        await act(next);
+      } catch (error) {
+        waiting.length = 0;
+        throw error;
+      }
+    }
+  };
+  for (const end of await Promise.allSettled(Array.from({ length: atOnce }, work)))
+    if (end.status === "rejected") throw end.reason;
 }
 
-async function writeSnapshot(source: SnapshotSource, path: string): Promise<Restored> {
+async function writeSnapshot(source: SnapshotSource, path: string): Promise<Proved> {
   await using file = await open(path, "wx", 0o600);
   try {
     return await source.write(file);

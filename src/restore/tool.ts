@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { OperatorError } from "../core/errors.ts";
@@ -56,17 +57,27 @@ async function executable(given: string, env: Env): Promise<string> {
 
 async function firstExecutable(paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) {
-    const usable = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (usable) return path;
+    if (await isProgram(path)) return path;
   }
   return undefined;
 }
 
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
 async function inspect(path: string, signal: AbortSignal): Promise<RestoreTool> {
-  const ask = AbortSignal.any([signal, AbortSignal.timeout(askTimeoutMs)]);
+  const hangs = new OperatorError("Usage", `${path} version: no answer for ${askTimeoutMs / 1000} s`, {
+    hint: "give --etcdutl FILE: the one of the etcd version that is to run on the data",
+  });
+  const late = new AbortController();
+  using _ = disposableTimer(() => late.abort(hangs), askTimeoutMs);
+  const ask = AbortSignal.any([signal, late.signal]);
   const told = await output(path, ["version"], ask);
   const [, kind, release = ""] = /^(etcdutl|etcdctl) version: (\S+)/m.exec(told) ?? [];
   const version = parseEtcdVersion(release);
@@ -97,6 +108,11 @@ export interface RestoreArguments {
   bump: number;
 }
 
+/** A cluster token that no cluster ever had: a member of the old one cannot join. */
+export function freshToken(now: Date): string {
+  return `restored-${now.toISOString().slice(0, 10)}-${randomBytes(6).toString("hex")}`;
+}
+
 /** What to call the tool with; the same for a process here and for a container. */
 export function restoreArguments(args: RestoreArguments): string[] {
   return [
@@ -119,11 +135,14 @@ export async function runRestore(
   args: RestoreArguments,
   signal: AbortSignal,
 ): Promise<void> {
-  const { code, words } = await execute(tool.path, restoreArguments(args), signal);
-  signal.throwIfAborted();
+  const { code, killedBy, words } = await execute(tool.path, restoreArguments(args), signal);
   if (code === 0) return;
-  const reason = lastWords(words);
   const doing = `${tool.kind} ${tool.release} snapshot restore of ${args.name}`;
+  if (killedBy !== null)
+    throw new OperatorError("Internal", `${doing} was killed by ${killedBy}`, {
+      hint: "is there enough memory for it? The kernel's log tells",
+    });
+  const reason = lastWords(words);
   if (/no space left|disk quota exceeded/i.test(reason))
     throw new OperatorError("Refused", `${doing}: ${reason}`, {
       hint: "free disk space, then restore again",
@@ -155,19 +174,33 @@ async function output(path: string, args: string[], signal: AbortSignal): Promis
   return (await execute(path, args, signal)).words;
 }
 
-async function execute(
-  path: string,
-  args: string[],
-  signal: AbortSignal,
-): Promise<{ code: number | null; words: string }> {
-  const child = spawn(path, args, { env: childEnv(), stdio: ["ignore", "pipe", "pipe"], signal });
-  const ended = new Promise<number | null>((resolve, reject) => {
+interface Ended {
+  code: number | null;
+  killedBy: NodeJS.Signals | null;
+  /** The end of what it wrote. */
+  words: string;
+}
+
+/**
+ * Resolves when it has ended, also when it was called off: then throws the signal's reason. In a process group of its
+ * own: Ctrl-C reaches us alone, and whatever a wrapper has started ends with it.
+ */
+async function execute(path: string, args: string[], signal: AbortSignal): Promise<Ended> {
+  signal.throwIfAborted();
+  const child = spawn(path, args, { env: childEnv(), stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const kill = (): void => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, "SIGKILL");
+  };
+  signal.addEventListener("abort", kill);
+  const ended = new Promise<Pick<Ended, "code" | "killedBy">>((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", resolve);
+    child.once("close", (code, killedBy) => resolve({ code, killedBy }));
   });
   try {
-    const [code, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
-    return { code, words: `${out}\n${err}`.slice(-lastWordsBytes) };
+    const [how, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+    signal.throwIfAborted();
+    return { ...how, words: `${out}\n${err}`.slice(-lastWordsBytes) };
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
@@ -175,5 +208,12 @@ async function execute(
       hint: "is it built for this machine?",
       cause: error,
     });
+  } finally {
+    signal.removeEventListener("abort", kill);
   }
+}
+
+function disposableTimer(act: () => void, ms: number): Disposable {
+  const timer = setTimeout(act, ms);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }

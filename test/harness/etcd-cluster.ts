@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { binary, type EtcdMinor } from "./binaries.ts";
 import { createAuthority } from "./certificates.ts";
-import { type EtcdMember, etcdMember, type MemberContext } from "./etcd-member.ts";
+import { type EtcdMember, etcdMember, type MemberContext, type MemberPlace } from "./etcd-member.ts";
 import { runOrThrow } from "./process.ts";
 import { freePorts } from "./ports.ts";
 import { withPortRetry } from "./ready.ts";
@@ -59,10 +59,47 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster>
 
 async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
   await using stack = new AsyncDisposableStack();
-  const minor = options.minor ?? "3.6";
   const count = options.members ?? 1;
-  const directory = stack.use(await tempDir("etcd")).path;
-  const context: MemberContext = {
+  const context = await contextOf(options, stack.use(await tempDir("etcd")).path);
+  const ports = await freePorts(2 * count);
+  const members: EtcdMember[] = [];
+  stack.defer(async () => void (await Promise.all(members.map((member) => member.kill()))));
+  for (let index = 0; index < count; index += 1) {
+    const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
+    members.push(etcdMember(context, { name: `m${index}`, clientPort, peerPort }));
+  }
+  await Promise.all(members.map((member) => member.join(initialCluster(members), "new")));
+  const { auth, ...withoutAuth } = options;
+  if (auth !== undefined) await enableAuth((await clusterOf(withoutAuth, context, members)).etcdctl, auth);
+  const cluster = await clusterOf(options, context, members);
+  const started = stack.move();
+  return { ...cluster, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+/** As the options of a new cluster say, whose data is there already. */
+export interface FilledOptions extends Omit<EtcdOptions, "members"> {
+  members: (MemberPlace & { dataDir: string })[];
+  /** false where a member cannot get healthy: it has no quorum, or an alarm. */
+  wait?: boolean;
+}
+
+/** Starts members on directories that are filled; resolves when every one is healthy. The directories stay. */
+export async function startFilled(options: FilledOptions): Promise<EtcdCluster> {
+  await using stack = new AsyncDisposableStack();
+  const context = await contextOf(options, stack.use(await tempDir("etcd")).path);
+  const members = options.members.map((place) => etcdMember(context, place));
+  stack.defer(async () => void (await Promise.all(members.map((member) => member.kill()))));
+  await Promise.all(members.map((member) => member.start({ wait: options.wait !== false })));
+  const cluster = await clusterOf(options, context, members);
+  const started = stack.move();
+  return { ...cluster, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+type Shared = Omit<EtcdOptions, "members">;
+
+async function contextOf(options: Shared, directory: string): Promise<MemberContext> {
+  const { minor = "3.6" } = options;
+  return {
     executable: await binary("etcd", minor),
     directory,
     extraArgs: [
@@ -72,14 +109,14 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
     ],
     ...(options.tls === true ? { tls: await createTls(directory) } : {}),
   };
-  const ports = await freePorts(2 * count);
-  const members: EtcdMember[] = [];
-  stack.defer(async () => void (await Promise.all(members.map((member) => member.kill()))));
-  for (let index = 0; index < count; index += 1) {
-    const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
-    members.push(etcdMember(context, { name: `m${index}`, clientPort, peerPort }));
-  }
-  await Promise.all(members.map((member) => member.join(initialCluster(members), "new")));
+}
+
+/** The members' clients. */
+async function clusterOf(
+  { minor = "3.6", auth }: Shared,
+  context: MemberContext,
+  members: EtcdMember[],
+): Promise<Omit<EtcdCluster, keyof AsyncDisposable>> {
   const ctl = {
     path: await binary("etcdctl", minor),
     // Before 3.5 etcdctl spoke the old protocol unless told.
@@ -87,9 +124,7 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
     endpoints: members.map((member) => member.endpoint),
     tls: context.tls?.client,
   };
-  if (options.auth !== undefined) await enableAuth(etcdctlOf(ctl), options.auth);
-  const etcdctl = etcdctlOf({ ...ctl, auth: options.auth });
-  const started = stack.move();
+  const etcdctl = etcdctlOf({ ...ctl, auth });
   return {
     minor,
     endpoints: ctl.endpoints,
@@ -110,7 +145,6 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
       await learner.join(initialCluster(members), "existing");
       return learner;
     },
-    [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 

@@ -32,14 +32,22 @@ export interface EtcdMember extends AsyncDisposable {
   join(initialCluster: string, state: "new" | "existing"): Promise<void>;
 }
 
-export function etcdMember(
-  context: MemberContext,
-  { name, clientPort, peerPort }: { name: string; clientPort: number; peerPort: number },
-): EtcdMember {
+export interface MemberPlace {
+  name: string;
+  clientPort: number;
+  peerPort: number;
+  /** In the context's directory when not given. */
+  dataDir?: string;
+  /** When the log lies apart. */
+  walDir?: string;
+}
+
+export function etcdMember(context: MemberContext, place: MemberPlace): EtcdMember {
+  const { name, clientPort, peerPort, walDir } = place;
   const scheme = context.tls === undefined ? "http" : "https";
   const endpoint = `${scheme}://127.0.0.1:${clientPort}`;
   const peerUrl = `${scheme}://127.0.0.1:${peerPort}`;
-  const dataDir = join(context.directory, name);
+  const dataDir = place.dataDir ?? join(context.directory, name);
   const processes: RunningProcess[] = [];
   let bootstrap: string[] = [];
 
@@ -57,6 +65,7 @@ export function etcdMember(
     const args = [
       `--name=${name}`,
       `--data-dir=${dataDir}`,
+      ...(walDir === undefined ? [] : [`--wal-dir=${walDir}`]),
       `--listen-client-urls=${endpoint}`,
       `--advertise-client-urls=${endpoint}`,
       `--listen-peer-urls=${peerUrl}`,
