@@ -49,8 +49,13 @@ async function lookFor(pass: Pass, store: EtcdBackupStore): Promise<BackupResult
   await using opened = await pass.openStore(store, signal);
   const { uid } = backup.metadata;
   const query = { clusterName: backup.spec.clusterName, runPrefix: runPrefix(uid), uid, signal };
-  const [manifest] = await findBackupsOfRun(opened, query);
-  if (manifest !== undefined) return { manifest, storeUrl: opened.url };
-  if (store.spec.accessMode === "ReadWrite") await clearEarlier(opened, backup, pass);
-  return undefined;
+  const look = async (): Promise<BackupResult | undefined> => {
+    const [manifest] = await findBackupsOfRun(opened, query);
+    return manifest === undefined ? undefined : { manifest, storeUrl: opened.url };
+  };
+  const finished = await look();
+  if (finished !== undefined || store.spec.accessMode === "ReadOnly") return finished;
+  await clearEarlier(opened, backup, pass);
+  // A manifest that was still on its way may have landed before its data was cleared, and has kept it.
+  return look();
 }

@@ -159,6 +159,28 @@ describe("two operators, of which one works", () => {
     await onlyBackup("twice", 2);
   });
 
+  it("stopped with its manifest on the way, which lands while the other clears away, it has made the backup", async () => {
+    await addStore("between");
+    const manifest = bench.hold(isManifest);
+    await bench.kube.apply(bench.backupObject("between", "between", { backoffLimit: 0 }));
+    await manifest.reached;
+    a.process.pause();
+    // The other has looked for it by then, and will see it when it lists what is to be cleared.
+    bench.network.fault = async ({ operation }) => {
+      if (operation !== "Other" || (await bench.manifests("between")).length > 0) return undefined;
+      manifest.release();
+      await eventually("it has landed", async () => (await bench.manifests("between")).length === 1);
+      return undefined;
+    };
+    await onlyBackup("between", 1);
+    bench.network.fault = () => undefined;
+    const made = await bench.kube.backup("between");
+    a.process.resume();
+    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
+    await onlyBackup("between", 1);
+    assert.deepEqual(await bench.kube.backup("between"), made);
+  });
+
   it("asked to stop while the store does not say whether the manifest landed, it hands no attempt back", async () => {
     await addStore("doubt");
     const manifest = bench.hold(isManifest);
