@@ -111,6 +111,46 @@ export const storeReasons = {
   InternalError: "A fault of the operator itself; its log has the details.",
 } as const satisfies Vocabulary;
 
+export const restoreConditions = {
+  Finished:
+    "True when the restore has ended, well or not; False before. Wait for it where either end will do.",
+  Succeeded:
+    "True when the new cluster runs and is proved equal to the backup; False when the restore failed for good; Unknown until then.",
+  Ready: "The same as Succeeded, for tools that look at Ready.",
+  Reconciling: "True while the operator has work to do: verifying, restoring, starting, proving.",
+  Stalled: "True when the restore failed for good and a person has to act.",
+} as const satisfies Vocabulary;
+
+export const restoreReasons = {
+  Pending: "Seen, and waiting for its turn or for what it refers to.",
+  Verifying: "The whole backup is being read, and every digest compared, before anything is created.",
+  CreatingVolumes: "The backup is good; a volume is being made for each member.",
+  RestoringMembers:
+    "A Job for each member puts the backup into its volume; status.members says how far each is.",
+  StartingCluster: "All volumes hold the data; the members are starting.",
+  Proving: "Every member runs; they are being compared with one another and with the backup.",
+  Retrying: "An attempt failed for a reason that may pass; the message tells which.",
+  Succeeded:
+    "The new cluster runs: every member healthy, one leader, equal HashKV, as many keys as the backup.",
+  RestoredBefore:
+    "The store says that this very EtcdRestore has ended before: the object came back with a backup of its own API server, and is not run again.",
+  BackupNotFound: "There is no such EtcdBackup or backup, or it has not succeeded.",
+  BackupDamaged: "The backup does not verify; the message says which check failed. Nothing was created.",
+  TargetExists:
+    "A StatefulSet, Service, PodDisruptionBudget or volume of the new cluster's names exists and is not this restore's. It was not touched.",
+  VersionTooOld: "The etcd of the image is of an earlier minor than the backup's, or cannot bump revisions.",
+  StorageTooSmall: "The volumes asked for are too small for the backup.",
+  MemberFailed: "A member's Job failed; the message ends with its last words.",
+  NotProved: "The members run, and are not equal to one another or to the backup.",
+  StoreNotReady: "The EtcdBackupStore is missing, or its bucket is not there, or cannot be reached.",
+  InvalidConfiguration: "A setting, certificate or address cannot be used as it stands.",
+  CredentialsNotFound: "A Secret, or a key in it, is not there.",
+  Unauthorized: "The store or etcd refuses the credentials, or they lack a permission.",
+  TimedOut: "The restore took longer than spec.timeoutSeconds, all attempts together.",
+  InternalError: "A fault of the operator itself; its log has the details.",
+} as const satisfies Vocabulary;
+
+export type RestoreReason = keyof typeof restoreReasons;
 export type BackupConditionType = keyof typeof backupConditions;
 export type BackupReason = keyof typeof backupReasons;
 export type StoreConditionType = keyof typeof storeConditions;

@@ -1,17 +1,6 @@
 import { conditionsSchema } from "./conditions.ts";
-import type { IntegerSchema, ObjectSchema, StringSchema } from "./schema.ts";
-
-function text<const D extends string>(description: D) {
-  return { type: "string", description } as const satisfies StringSchema;
-}
-
-function time<const D extends string>(description: D) {
-  return { type: "string", format: "date-time", description } as const satisfies StringSchema;
-}
-
-function count<const D extends string>(description: D) {
-  return { type: "integer", format: "int64", minimum: 0, description } as const satisfies IntegerSchema;
-}
+import { count, observedGeneration, text, time } from "./fields.ts";
+import type { ObjectSchema } from "./schema.ts";
 
 const member = {
   type: "object",
@@ -112,13 +101,7 @@ export const etcdBackupStatusSchema = {
   description: "What the operator has seen and done. It alone writes here.",
   default: { observedGeneration: -1 },
   properties: {
-    observedGeneration: {
-      type: "integer",
-      format: "int64",
-      minimum: -1,
-      description:
-        "The metadata.generation that the status speaks of; -1 before the operator has seen the object.",
-    },
+    observedGeneration,
     conditions: conditionsSchema,
     runID: text("Identity of the run; it is part of the stored objects' names."),
     attempts: { type: "integer", format: "int32", minimum: 0, description: "Attempts begun." },

@@ -1,5 +1,6 @@
 import { conditionsSchema, storeConditions, storeReasons } from "./conditions.ts";
 import { absolutePath } from "./etcd-connection.ts";
+import { observedGeneration } from "./fields.ts";
 import { secretReference } from "./references.ts";
 import { defineResource, type Resource } from "./resource.ts";
 import { exactlyOneOf, immutable, matches } from "./rules.ts";
@@ -156,13 +157,7 @@ const status = {
   default: { observedGeneration: -1 },
   required: ["observedGeneration"],
   properties: {
-    observedGeneration: {
-      type: "integer",
-      format: "int64",
-      minimum: -1,
-      description:
-        "The metadata.generation that the status speaks of; -1 before the operator has seen the object.",
-    },
+    observedGeneration,
     conditions: conditionsSchema,
     url: {
       type: "string",

@@ -1,27 +1,16 @@
 import { backupConditions, backupReasons } from "./conditions.ts";
 import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
-import { reference } from "./references.ts";
+import { clusterName, reference } from "./references.ts";
 import { defineResource, type Resource } from "./resource.ts";
 import { immutable, matches } from "./rules.ts";
 import type { ObjectSchema, Schema } from "./schema.ts";
 
 /** What one backup is made of, free of the rules that hold only once it exists. */
 const properties = {
-  clusterName: {
-    type: "string",
-    description:
-      "The cluster's identity in the store: the folder that its backups lie in. One name a cluster, for ever.",
-    minLength: 1,
-    maxLength: 63,
-    "x-kubernetes-validations": [
-      {
-        rule: "self.matches(r'^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$') && !self.contains('..')",
-        message:
-          "must be lower-case letters, digits, '-' or single '.', beginning and ending with a letter or digit",
-      },
-    ],
-  },
+  clusterName: clusterName(
+    "The cluster's identity in the store: the folder that its backups lie in. One name a cluster, for ever.",
+  ),
   etcd: etcdConnectionSchema,
   storeRef: reference(
     "The EtcdBackupStore to write to.",

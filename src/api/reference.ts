@@ -87,7 +87,7 @@ function typeName(schema: Schema): string {
     case "array":
       return `list of ${typeName(schema.items)}${range(schema.minItems, schema.maxItems, " items")}`;
     case "object":
-      if ("properties" in schema) return "object";
+      if (!("additionalProperties" in schema)) return "object";
       return `map of ${typeName(schema.additionalProperties)}${range(schema.minProperties, schema.maxProperties, " entries")}`;
     default:
       return schema satisfies never;

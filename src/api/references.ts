@@ -17,6 +17,23 @@ export function objectName<const D extends string>(description: D) {
   } as const satisfies StringSchema;
 }
 
+/** The name of a cluster in a store. */
+export function clusterName<const D extends string>(description: D) {
+  return {
+    type: "string",
+    description,
+    minLength: 1,
+    maxLength: 63,
+    "x-kubernetes-validations": [
+      {
+        rule: "self.matches(r'^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$') && !self.contains('..')",
+        message:
+          "must be lower-case letters, digits, '-' or single '.', beginning and ending with a letter or digit",
+      },
+    ],
+  } as const satisfies StringSchema;
+}
+
 /** A reference by name to an object in the namespace of the one that refers. */
 export function reference<const D extends string>(description: D, nameDescription: string) {
   return {

@@ -61,8 +61,21 @@ export interface ObjectSchema extends Described {
   readonly default?: Readonly<Record<string, unknown>>;
 }
 
+/** An object whose content belongs to somebody else, such as a Pod's affinity: taken as it is. */
+export interface OpaqueSchema extends Described {
+  readonly type: "object";
+  readonly "x-kubernetes-preserve-unknown-fields": true;
+}
+
 /** The part of OpenAPI v3 that our resources use; every property says what it means. */
-export type Schema = StringSchema | IntegerSchema | BooleanSchema | ArraySchema | MapSchema | ObjectSchema;
+export type Schema =
+  | StringSchema
+  | IntegerSchema
+  | BooleanSchema
+  | ArraySchema
+  | MapSchema
+  | ObjectSchema
+  | OpaqueSchema;
 
 /**
  * The type of a value that has passed `S`, an `as const` literal. A property that is required or has a
@@ -82,7 +95,9 @@ export type Infer<S> = S extends { readonly enum: readonly (infer E)[] }
             ? Record<string, Infer<V>>
             : S extends { readonly type: "object"; readonly properties: infer P }
               ? InferObject<P, PresentKeys<S, P>>
-              : never;
+              : S extends { readonly "x-kubernetes-preserve-unknown-fields": true }
+                ? Record<string, unknown>
+                : never;
 
 type PresentKeys<S, P> =
   | (S extends { readonly required: readonly (infer R)[] } ? R : never)

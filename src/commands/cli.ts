@@ -99,6 +99,7 @@ function build(context: Context): Command {
   addEtcdVerbs(program, context);
   addStoreVerbs(program, context);
   addRestore(program, context);
+  addRestoreSteps(program, context);
   addOperator(program, context);
   return program;
 }
@@ -212,6 +213,29 @@ function addRestore(program: Command, context: Context): void {
     );
 }
 
+/** What the Jobs of an EtcdRestore run; not for people. */
+function addRestoreSteps(program: Command, context: Context): void {
+  const steps = program.command("restore-step", { hidden: true });
+  const step = (name: string) =>
+    steps
+      .command(name)
+      .requiredOption("--id <uid>")
+      .requiredOption("--data-dir <dir>")
+      .requiredOption("--backup <cluster/name>");
+  withStore(step("fetch"))
+    .requiredOption("--sha256 <hex>")
+    .option("--store-ca <file>")
+    .action(async (_flags, command: Command) =>
+      (await import("./restore-step.ts")).fetchStep(command.optsWithGlobals(), context),
+    );
+  step("place")
+    .requiredOption("--member <name>")
+    .requiredOption("--token <token>")
+    .action(async (_flags, command: Command) =>
+      (await import("./restore-step.ts")).placeStep(command.optsWithGlobals(), context),
+    );
+}
+
 function addOperator(program: Command, context: Context): void {
   verb(program, "operator", "run the controllers: what the Deployment runs")
     .option("--kubeconfig <file>", "instead of KUBECONFIG or the service account of the pod")
@@ -229,6 +253,13 @@ function addOperator(program: Command, context: Context): void {
       "--lease-duration <seconds>",
       "how long others wait for a leader that is not heard of; it stops its work after two thirds of that",
       "30",
+    )
+    .addOption(
+      fromEnv(
+        "--image <name>",
+        "image of this program, which the Jobs of an EtcdRestore run",
+        "OPERATOR_IMAGE",
+      ),
     )
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
     .action(async (_flags, command: Command) =>

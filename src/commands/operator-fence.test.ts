@@ -60,7 +60,7 @@ test("an object whose bytes were still coming when the time was up never becomes
   assert.equal(memory.objects.size, 0);
 });
 
-test("neither a status nor finalizers are written after the time was up", async () => {
+test("neither a status nor finalizers nor objects are written after the time was up", async () => {
   using bench = prepare();
   const { signal } = bench;
   const written: string[] = [];
@@ -73,6 +73,11 @@ test("neither a status nor finalizers are written after the time was up", async 
       writeStatus: note("status"),
       writeFinalizers: note("finalizers"),
       writeStoreStatus: note("store status"),
+      writeRestoreStatus: note("restore status"),
+      create: async () => written.push("object") > 0,
+      restore: unused,
+      find: unused,
+      pods: unused,
     },
     bench.fence,
   );
@@ -80,10 +85,12 @@ test("neither a status nor finalizers are written after the time was up", async 
     resources.writeStatus({} as never, { observedGeneration: 1 }, signal),
     resources.writeFinalizers({} as never, [], signal),
     resources.writeStoreStatus({} as never, { observedGeneration: 1 }, signal),
+    resources.writeRestoreStatus({} as never, { observedGeneration: 1 }, signal),
+    resources.create("Job", {} as never, signal),
   ];
   await Promise.all(writes());
-  assert.deepEqual(written, ["status", "finalizers", "store status"]);
+  assert.deepEqual(written, ["status", "finalizers", "store status", "restore status", "object"]);
   bench.wakeUpLate();
   for (const write of writes()) await assert.rejects(write, late);
-  assert.equal(written.length, 3);
+  assert.equal(written.length, 5);
 });

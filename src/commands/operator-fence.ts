@@ -1,4 +1,5 @@
 import type { BackupResources } from "../controllers/backup-pass.ts";
+import type { RestoreResources } from "../controllers/restore-pass.ts";
 import type { StoreControllerDeps } from "../controllers/store.ts";
 import type { Fence } from "../kube/fence.ts";
 import type { Store } from "../store/store.ts";
@@ -41,7 +42,8 @@ async function* whileOpen(
 export function fencedResources(
   resources: ReturnType<typeof operatorResources>,
   fence: Check,
-): BackupResources & { writeStoreStatus: StoreControllerDeps["resources"]["writeStatus"] } {
+): BackupResources &
+  RestoreResources & { writeStoreStatus: StoreControllerDeps["resources"]["writeStatus"] } {
   return {
     ...resources,
     async writeStatus(...change) {
@@ -55,6 +57,14 @@ export function fencedResources(
     async writeStoreStatus(...change) {
       fence.check();
       await resources.writeStoreStatus(...change);
+    },
+    async writeRestoreStatus(...change) {
+      fence.check();
+      await resources.writeRestoreStatus(...change);
+    },
+    async create(...object) {
+      fence.check();
+      return resources.create(...object);
     },
   };
 }

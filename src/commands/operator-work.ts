@@ -4,21 +4,27 @@ import { backupReconciler } from "../controllers/backup.ts";
 import type { BackupControllerDeps } from "../controllers/backup-pass.ts";
 import { type BackupReport, type BackupResult, backupRunner } from "../controllers/backup-run.ts";
 import {
+  type Connecting,
   type HostPathNamespaces,
   endpointsFor,
   etcdAccessFor,
   storeConfigFor,
 } from "../controllers/connection.ts";
 import { type Log, type Reconcile, keyOf, requestOf, worker } from "../controllers/controller.ts";
+import { restoreReconciler } from "../controllers/restore.ts";
+import type { RestoreControllerDeps } from "../controllers/restore-pass.ts";
+import type { RestoreReport, RestoreResult } from "../controllers/restore-run.ts";
 import { Runs } from "../controllers/runs.ts";
 import { type StoreControllerDeps, storeReconciler } from "../controllers/store.ts";
 import { Turns } from "../controllers/turns.ts";
 import { interrupted } from "../core/backup-status.ts";
 import { conditionStatus } from "../core/conditions.ts";
+import { connectionTo } from "../core/restore-objects.ts";
 import { openCluster } from "../etcd/cluster.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/fence.ts";
 import { KeyedQueue } from "../kube/queue.ts";
+import { freshToken, restoreArguments } from "../restore/tool.ts";
 import { openStore } from "../store/open-store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Context } from "./context.ts";
@@ -39,6 +45,8 @@ export interface Working {
   events: BackupControllerDeps["events"];
   /** Backups that may run at once. */
   limit: number;
+  /** Image of this program, for the Jobs of a restore. */
+  image: string | undefined;
   hostPaths: HostPathNamespaces;
   metrics: Metrics;
   watched: WatchedResources;
@@ -47,16 +55,24 @@ export interface Working {
 interface Queues {
   backups: KeyedQueue;
   stores: KeyedQueue;
+  restores: KeyedQueue;
 }
 
-/** Runs both controllers over everything that is watched, until the process is to stop or the fence closes. */
+/** Backups are bounded by a flag; restores are rare, and each reads a backup whole. */
+const restoresAtOnce = 2;
+
+/** Runs the controllers over everything that is watched, until the process is to stop or the fence closes. */
 export async function work(fence: Fence, working: Working): Promise<void> {
   const { context, log, limit, metrics, watched } = working;
   const signal = AbortSignal.any([context.signal, fence.signal]);
-  const queues = { backups: new KeyedQueue(), stores: new KeyedQueue() };
+  const queues = { backups: new KeyedQueue(), stores: new KeyedQueue(), restores: new KeyedQueue() };
   const runs = new Runs<BackupReport, BackupResult>({ limit, wake: (key) => queues.backups.add(key) });
+  const restoring = new Runs<RestoreReport, RestoreResult>({
+    limit: restoresAtOnce,
+    wake: (key) => queues.restores.add(key),
+  });
   metrics.running(() => runs.active);
-  const deps = controllerDeps({ ...working, fence, runs, queues });
+  const deps = controllerDeps({ ...working, fence, runs, restoring, queues });
   wake(watched, queues, signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
@@ -74,27 +90,37 @@ export async function work(fence: Fence, working: Working): Promise<void> {
   await Promise.all([
     run("EtcdBackup", queues.backups, backupReconciler(deps.backup)),
     run("EtcdBackupStore", queues.stores, storeReconciler(deps.store)),
+    run("EtcdRestore", queues.restores, restoreReconciler(deps.restore)),
   ]);
+  // What a restore had begun is observed by the next operator, and begun again where it has to be.
+  const ending = restoring.stopAll("the operator is stopping");
   log.info({ running: runs.active }, "stopping");
   if (fence.signal.aborted) {
     await runs.stopAll("this operator no longer leads; the backup is taken up again by the one that does");
+    await ending;
     return;
   }
   const given = await runs.stopAll("the operator is stopping; the backup is taken up again when it is back");
+  await ending;
   await handBack(deps.backup, given);
 }
 
-/** Everything the two controllers work with. */
+/** Everything the controllers work with. */
 function controllerDeps(
-  parts: Working & { fence: Fence; runs: Runs<BackupReport, BackupResult>; queues: Queues },
-): { backup: BackupControllerDeps; store: StoreControllerDeps } {
+  parts: Working & {
+    fence: Fence;
+    runs: Runs<BackupReport, BackupResult>;
+    restoring: Runs<RestoreReport, RestoreResult>;
+    queues: Queues;
+  },
+): { backup: BackupControllerDeps; store: StoreControllerDeps; restore: RestoreControllerDeps } {
   const { client, context, fence, log, events, runs, hostPaths, metrics, queues, watched } = parts;
   const { env, now } = context;
   const reader = connectionReader(client);
   const resources = fencedResources(operatorResources(client), fence);
   const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
     fencedStore(await openStore(await storeConfigFor(store, { reader, hostPaths, signal }), { env }), fence);
-  const openClusterOf = async (backup: EtcdBackup, signal: AbortSignal) =>
+  const openClusterOf = async (backup: Connecting, signal: AbortSignal) =>
     openCluster(
       await endpointsFor(backup, reader, signal),
       await etcdAccessFor(backup, { reader, hostPaths, signal }),
@@ -118,6 +144,19 @@ function controllerDeps(
       },
     },
     store: { ...shared, resources: { store: resources.store, writeStatus: resources.writeStoreStatus } },
+    restore: {
+      ...shared,
+      resources,
+      runs: parts.restoring,
+      operatorImage: parts.image,
+      openRestored: ({ metadata, ...restore }, signal) =>
+        openClusterOf({ metadata, spec: { etcd: connectionTo({ metadata, ...restore }) } }, signal),
+      toolArguments:
+        ({ spec }, token) =>
+        (args) =>
+          restoreArguments({ ...args, token, bump: spec.revisionBump }),
+      freshToken,
+    },
   };
 }
 
@@ -128,6 +167,7 @@ function finished(backup: EtcdBackup): boolean {
 /** Which change makes which controller look at which key: at first everything that is there. */
 function wake(watched: WatchedResources, queues: Queues, until: AbortSignal): void {
   watched.onBackup((key) => queues.backups.add(key), until);
+  watched.onRestore((key) => queues.restores.add(key), until);
   const specs = new Map<string, string>();
   watched.onStore((key, store) => {
     const seen = `${store?.metadata.uid} ${store?.metadata.generation} ${store?.metadata.deletionTimestamp}`;

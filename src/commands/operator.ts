@@ -26,6 +26,7 @@ export interface OperatorFlags extends GlobalFlags {
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
+  image?: string;
 }
 
 /** Below this an API server under load would cost the leader its lease. */
@@ -86,7 +87,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     onSight: () => starting.delete("the lease"),
   };
   const nextTerm = () => (flags.leaderElect ? elected(client, { ...lease, signal }) : unopposed());
-  const working = { client, context, log, events, limit, hostPaths, metrics, watched };
+  const working = { client, context, log, events, limit, image: flags.image, hostPaths, metrics, watched };
   await leadInTerms(nextTerm, { log, metrics, signal }, (term) => work(term.fence, working));
   log.info({}, "stopped");
 }

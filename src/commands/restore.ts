@@ -243,7 +243,7 @@ interface Result {
 }
 
 function report(result: Result, run: { again: string[]; layout: Layout }): string {
-  const { revision, nextRevision, token, members } = result;
+  const { backup, revision, nextRevision, token, members } = result;
   const width = Math.max(...members.map(({ name }) => name.length));
   const revisions =
     nextRevision === revision
@@ -254,6 +254,7 @@ function report(result: Result, run: { again: string[]; layout: Layout }): strin
       ({ name, dataDir, walDir }, i) =>
         `${i === 0 ? "RESTORED  " : "          "}${name.padEnd(width)}  ${dataDir}${walDir === undefined ? "" : `, log in ${walDir}`}`,
     ),
+    `BACKUP    ${backup}`,
     `REVISION  ${revisions}`,
     `TOKEN     ${token}`,
     "",

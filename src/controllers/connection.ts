@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { EtcdBackup, EtcdBackupSpec } from "../api/etcd-backup.ts";
+import type { EtcdBackupSpec } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
@@ -33,9 +33,15 @@ function checkHostPath(field: string, namespace: string, allowed: HostPathNamesp
   );
 }
 
+/** How to reach a cluster, and the namespace that names in it are of. */
+export interface Connecting {
+  metadata: { namespace?: string };
+  spec: Pick<EtcdBackupSpec, "etcd">;
+}
+
 /** The client URLs that the spec names or describes. Throws NoUsableMember when it describes none. */
 export async function endpointsFor(
-  { metadata, spec }: EtcdBackup,
+  { metadata, spec }: Connecting,
   reader: ConnectionReader,
   signal: AbortSignal,
 ): Promise<string[]> {
@@ -75,7 +81,7 @@ export interface ResolveOptions {
 
 /** TLS material and user for etcd, from Secrets or from files mounted into the operator. */
 export async function etcdAccessFor(
-  { metadata, spec }: EtcdBackup,
+  { metadata, spec }: Connecting,
   { reader, hostPaths, signal }: ResolveOptions,
 ): Promise<EtcdAccess> {
   const namespace = metadata.namespace ?? "default";

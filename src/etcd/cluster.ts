@@ -36,6 +36,8 @@ export interface EtcdCluster extends AsyncDisposable {
   ): Promise<HashKV>;
   /** Throws Unreachable when the endpoint is by now answered by another member. */
   snapshot(member: { endpoint: string; id: string }, signal: AbortSignal): Promise<SnapshotStream>;
+  countKeys(endpoint: string, revision: number, signal: AbortSignal): Promise<number>;
+  disarm(endpoint: string, alarm: { memberId: string; alarm: string }, signal: AbortSignal): Promise<void>;
 }
 
 interface Answer {
@@ -94,6 +96,8 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
       };
     },
     hashKV: (endpoint, revision, options) => endpointOf(endpoint).hashKV(revision, options),
+    countKeys: (endpoint, revision, signal) => endpointOf(endpoint).countKeys(revision, signal),
+    disarm: (endpoint, alarm, signal) => endpointOf(endpoint).disarm(alarm, signal),
     async snapshot({ endpoint, id }, signal) {
       const member = endpointOf(endpoint);
       // Minutes may have passed since the choice, and a name or load balancer may lead elsewhere by now.

@@ -1,7 +1,14 @@
 import { rootCertificates } from "node:tls";
 import { type CallOptions, InterceptingCall, type Interceptor, ListenerBuilder, status } from "@grpc/grpc-js";
 import { noop } from "cockatiel";
-import { AuthClient, ClusterClient, type IHashKVResponse, type IOptions, MaintenanceClient } from "etcd3";
+import {
+  AuthClient,
+  ClusterClient,
+  type IHashKVResponse,
+  type IOptions,
+  KVClient,
+  MaintenanceClient,
+} from "etcd3";
 import { ConnectionPool } from "etcd3/lib/connection-pool.js";
 import { classify, isInvalidToken, unusableTls } from "./errors.ts";
 import { type SnapshotStream, openSnapshotStream } from "./snapshot-stream.ts";
@@ -50,13 +57,21 @@ export interface EtcdEndpoint extends AsyncDisposable {
   /** Blocks the member's write-back while it scans all keys, so ask one member at a time. 0 means the current revision. */
   hashKV(revision: number, options: { signal: AbortSignal; timeoutMs: number }): Promise<HashKV>;
   snapshot(signal: AbortSignal): Promise<SnapshotStream>;
+  /** User keys as of a revision that is not compacted. With authentication it needs the root role. */
+  countKeys(revision: number, signal: AbortSignal): Promise<number>;
+  /** Lowers one alarm, in the whole cluster. The member may be one that is long gone. */
+  disarm(alarm: { memberId: string; alarm: string }, signal: AbortSignal): Promise<void>;
 }
+
+/** Milliseconds: the whole index is walked. */
+const countTimeoutMs = 60_000;
 
 /** Opens no connection yet: the first call does. */
 export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
   const pool = openPool(url, access);
   const maintenance = new MaintenanceClient(pool);
   const cluster = new ClusterClient(pool);
+  const keys = new KVClient(pool);
   const token =
     access.auth === undefined
       ? undefined
@@ -136,6 +151,19 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
           token.forget();
         }
       }
+    },
+    async countKeys(revision, signal) {
+      const all = Buffer.from([0]);
+      const request = { key: all, range_end: all, count_only: true, revision };
+      const answer = await call("range", countTimeoutMs, signal, (options) => keys.range(request, options));
+      return Number(answer.count);
+    },
+    async disarm({ memberId, alarm }, signal) {
+      // Enumerators are told by their protocol names, in capitals: etcd3's types have others.
+      const request = { action: "DEACTIVATE", memberID: BigInt(`0x${memberId}`).toString(), alarm };
+      await call("alarm", access.timeoutMs, signal, (options) =>
+        pool.exec("Maintenance", "alarm", request, options),
+      );
     },
     async [Symbol.asyncDispose]() {
       pool.close();

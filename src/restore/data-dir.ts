@@ -131,8 +131,13 @@ export function workOf({ dataDir, walDir }: Target, id: string): Work {
 /**
  * Makes room for the work, in the place of any that was killed before. Nothing in the target looks like data until
  * `commitWork`. Of two restores at once the later one takes the place of the earlier, as long as that has not committed.
+ * Beside data that is "placed" the same restore may work once more, for nothing.
  */
-export async function beginWork(target: Target, id: string): Promise<void> {
+export async function beginWork(
+  target: Target,
+  id: string,
+  found: "fresh" | "placed" = "fresh",
+): Promise<void> {
   for (const [what, path] of directoriesOf(target)) {
     const refused = (doing: string) => (error: unknown) => {
       throw new OperatorError("Refused", `${what} ${path} cannot be ${doing}: ${codeOf(error)}`, {
@@ -143,13 +148,13 @@ export async function beginWork(target: Target, id: string): Promise<void> {
     await makeDirectory(path).catch(refused("made"));
     await takeOver(path).catch(refused("written"));
     // Who was committing meanwhile has either lost its files by now or is to be seen.
-    await checkEmpty(what, path);
+    if (found === "fresh") await checkEmpty(what, path);
     await mkdir(join(path, `${workPrefix}${id}`), { mode: privateMode }).catch(refused("written"));
   }
 }
 
 async function makeDirectory(path: string): Promise<void> {
-  for (const missing of (await missingFrom(path)).reverse()) {
+  for (const missing of (await missingFrom(path)).toReversed()) {
     await mkdir(missing, { mode: privateMode }).catch((error: unknown) => {
       if (codeOf(error) !== "EEXIST") throw error;
     });

@@ -179,6 +179,7 @@ function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
         return fc.dictionary(fc.string({ maxLength: 5 }), valuesOf(schema.additionalProperties), {
           maxKeys: 2,
         });
+      if (!("properties" in schema)) return fc.dictionary(fc.string({ maxLength: 5 }), fc.jsonValue());
       const fields = Object.entries(schema.properties).map(
         ([name, property]) => [name, valuesOf(property)] as const,
       );

@@ -33,6 +33,7 @@ export function bounds(schema: Schema, path: Bound["path"]): Bound[] {
         ...bounds(schema.items, [...path, 0]),
       ];
     case "object":
+      if ("x-kubernetes-preserve-unknown-fields" in schema) return [];
       if (!("properties" in schema)) {
         return [
           ...at(path, schema.minProperties, () => ({}), "should have at least"),

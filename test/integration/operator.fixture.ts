@@ -16,18 +16,19 @@ const apiVersion = "etcdbackup.dev/v1alpha1";
 
 /**
  * What the operator is allowed in a cluster: what the chart has to give it. `patch` on the resources themselves is
- * for finalizers, on `/status` for the status; nothing is created but events, and no Secret is listed or watched.
+ * for finalizers, on `/status` for the status; no Secret is listed or watched. What a restore creates is never
+ * changed or removed by the operator.
  */
 export const operatorRules = [
   {
     apiGroups: ["etcdbackup.dev"],
-    resources: ["etcdbackups", "etcdbackupstores"],
+    resources: ["etcdbackups", "etcdbackupstores", "etcdrestores"],
     verbs: ["get", "list", "watch"],
   },
   { apiGroups: ["etcdbackup.dev"], resources: ["etcdbackups"], verbs: ["patch"] },
   {
     apiGroups: ["etcdbackup.dev"],
-    resources: ["etcdbackups/status", "etcdbackupstores/status"],
+    resources: ["etcdbackups/status", "etcdbackupstores/status", "etcdrestores/status"],
     verbs: ["patch"],
   },
   { apiGroups: [""], resources: ["secrets"], verbs: ["get"] },
@@ -35,6 +36,10 @@ export const operatorRules = [
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list"] },
   { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },
+  { apiGroups: [""], resources: ["persistentvolumeclaims", "services"], verbs: ["get", "create"] },
+  { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get", "create"] },
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["get", "create"] },
+  { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: ["get", "create"] },
 ];
 
 export interface Operator extends AsyncDisposable {

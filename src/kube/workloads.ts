@@ -1,0 +1,149 @@
+import type { CallOptions } from "./call.ts";
+import type { KubeClient } from "./client.ts";
+import { OperatorError } from "../core/errors.ts";
+import type { KubeObject, ObjectRef, ResourceKind } from "./objects.ts";
+
+/** Built-in kinds that a restore creates, as far as it reads them again. */
+export interface Workload extends KubeObject {
+  spec?: Record<string, unknown>;
+  status?: {
+    /** Of a Job. */
+    succeeded?: number;
+    failed?: number;
+    /** Of a StatefulSet. */
+    readyReplicas?: number;
+  };
+}
+
+const kinds = {
+  PersistentVolumeClaim: { group: "", version: "v1", plural: "persistentvolumeclaims" },
+  Service: { group: "", version: "v1", plural: "services" },
+  Job: { group: "batch", version: "v1", plural: "jobs" },
+  StatefulSet: { group: "apps", version: "v1", plural: "statefulsets" },
+  PodDisruptionBudget: { group: "policy", version: "v1", plural: "poddisruptionbudgets" },
+} as const;
+
+export type WorkloadKind = keyof typeof kinds;
+
+export function workload(kind: WorkloadKind): ResourceKind<Workload> {
+  return { ...kinds[kind], kind, namespaced: true };
+}
+
+/** Creates the object; false when the name is taken. After a lost answer it looks whether it is there. */
+export async function createOnce(
+  client: Pick<KubeClient, "create">,
+  kind: WorkloadKind,
+  draft: Parameters<KubeClient["create"]>[1],
+  options: CallOptions,
+): Promise<boolean> {
+  try {
+    await client.create(workload(kind), draft, options);
+    return true;
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "AlreadyExists") return false;
+    throw error;
+  }
+}
+
+interface ContainerStatus {
+  name: string;
+  state?: {
+    waiting?: { reason?: string; message?: string };
+    terminated?: { exitCode: number; reason?: string; message?: string };
+  };
+}
+
+interface Pod extends KubeObject {
+  status?: {
+    phase?: string;
+    reason?: string;
+    message?: string;
+    conditions?: { type: string; status: string; reason?: string; message?: string }[];
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
+  };
+}
+
+const pods: ResourceKind<Pod> = { group: "", version: "v1", plural: "pods", kind: "Pod", namespaced: true };
+
+/** A Pod, as far as a person would look at it. */
+export interface PodSight {
+  name: string;
+  ready: boolean;
+  /** Why it does not run yet: an image that cannot be pulled, no node for it, a container that crashes. */
+  waitsFor?: string;
+  /** The container that ended it, its exit code, and its last words. */
+  failure?: { container: string; exitCode: number; words: string };
+}
+
+/** Pods with these labels that are not being deleted, by name. */
+export async function podSights(
+  client: Pick<KubeClient, "list">,
+  at: { namespace: string; labels: Readonly<Record<string, string>> },
+  options: CallOptions,
+): Promise<PodSight[]> {
+  const labelSelector = Object.entries(at.labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+  const { items } = await client.list(pods, { namespace: at.namespace, labelSelector, ...options });
+  return items
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(sight)
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function sight({ metadata, status = {} }: Pod): PodSight {
+  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  const ready = status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
+  const waitsFor = waiting(status, containers);
+  const failure = failureOf(status, containers);
+  return {
+    name: metadata.name,
+    ready,
+    ...(waitsFor === undefined ? {} : { waitsFor: `${metadata.name}: ${waitsFor}` }),
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** What every start goes through says nothing. */
+const usual = new Set(["ContainerCreating", "PodInitializing"]);
+
+function waiting(
+  status: NonNullable<Pod["status"]>,
+  containers: readonly ContainerStatus[],
+): string | undefined {
+  const unscheduled = status.conditions?.find(
+    ({ type, status: is }) => type === "PodScheduled" && is === "False",
+  );
+  if (unscheduled !== undefined) return unscheduled.message ?? unscheduled.reason;
+  for (const { name, state } of containers) {
+    const { reason, message } = state?.waiting ?? {};
+    if (reason !== undefined && !usual.has(reason))
+      return `${name}: ${reason}${message === undefined ? "" : ` (${message})`}`;
+  }
+  return undefined;
+}
+
+function failureOf(
+  status: NonNullable<Pod["status"]>,
+  containers: readonly ContainerStatus[],
+): PodSight["failure"] {
+  for (const { name, state } of containers) {
+    const ended = state?.terminated;
+    if (ended === undefined || ended.exitCode === 0) continue;
+    const words = ended.message?.trim() || ended.reason || `exit code ${ended.exitCode}`;
+    return { container: name, exitCode: ended.exitCode, words };
+  }
+  if (status.phase !== "Failed") return undefined;
+  return { container: "", exitCode: -1, words: status.message ?? status.reason ?? "the Pod failed" };
+}
+
+/** Of one object of a kind; undefined when it is not there. */
+export async function findWorkload(
+  client: Pick<KubeClient, "get">,
+  kind: WorkloadKind,
+  ref: ObjectRef,
+  options: CallOptions,
+): Promise<Workload | undefined> {
+  return client.get(workload(kind), ref, options);
+}
