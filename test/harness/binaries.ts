@@ -10,6 +10,7 @@ import { UnavailableBinary } from "./unavailable-binary.ts";
 export type { BinaryName, EtcdMinor } from "./tool-modules.ts";
 export { UnavailableBinary } from "./unavailable-binary.ts";
 
+const givenAsFile: ReadonlySet<BinaryName> = new Set(["versitygw", "minio", "helm"]);
 const etcdTools: ReadonlySet<BinaryName> = new Set(["etcd", "etcdctl", "etcdutl"]);
 const found = new Map<string, Promise<string>>();
 
@@ -25,7 +26,7 @@ export function binary(name: BinaryName, minor: EtcdMinor = "3.6"): Promise<stri
  * The path of a real server or tool. Looked up in this order:
  *
  * 1. variables: `ETCD_3_4_DIR`, `ETCD_3_5_DIR`, `ETCD_3_6_DIR` (a directory with etcd, etcdctl, etcdutl),
- *    `KUBEBUILDER_ASSETS` (a directory with etcd, etcdctl, kube-apiserver, kubectl), `VERSITYGW`, `MINIO` (a file).
+ *    `KUBEBUILDER_ASSETS` (a directory with etcd, etcdctl, kube-apiserver, kubectl), `VERSITYGW`, `MINIO`, `HELM` (a file).
  *    What a directory lacks is looked up further, as is etcd when `KUBEBUILDER_ASSETS` has another minor version;
  * 2. PATH, when the minor version fits (kubectl: at most one away from the API server's);
  * 3. the cache, `$XDG_CACHE_HOME/etcd-backup-operator/tools/`, filled at need by `go build` with the version
@@ -77,7 +78,7 @@ async function fromVariables(
   isWanted: (version: Version | undefined) => boolean,
   env: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
-  if (name === "versitygw" || name === "minio") return givenFile(name.toUpperCase(), env);
+  if (givenAsFile.has(name)) return givenFile(name.toUpperCase(), env);
   const directory = env[`ETCD_${minor.replace(".", "_")}_DIR`];
   if (etcdTools.has(name) && directory && (await isExecutable(join(directory, name)))) {
     return join(directory, name);
@@ -103,6 +104,12 @@ async function versionOf(path: string, name: BinaryName): Promise<Version | unde
     etcdutl: ["version"],
     "kube-apiserver": ["--version"],
     kubectl: ["version", "--client"],
+    "kube-controller-manager": ["--version"],
+    "kube-scheduler": ["--version"],
+    kubelet: ["--version"],
+    "kube-proxy": ["--version"],
+    coredns: ["-version"],
+    helm: ["version", "--short"],
   }[name];
   const { stdout } = await run(path, question, { env: { ETCDCTL_API: "3" } }).catch(() => ({ stdout: "" }));
   return parseVersion(stdout);

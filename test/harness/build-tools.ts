@@ -14,6 +14,7 @@ const needed: [BinaryName, EtcdMinor?][] = [
   ["kubectl"],
   ["versitygw"],
   ["minio"],
+  ["helm"],
 ];
 
 for (const [name, minor] of needed) {

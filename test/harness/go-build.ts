@@ -15,8 +15,14 @@ const expected: Record<BinaryName, string> = {
   etcdutl: "20 s",
   "kube-apiserver": "4 min",
   kubectl: "1 min",
+  "kube-controller-manager": "3 min",
+  "kube-scheduler": "1 min",
+  kubelet: "5 min",
+  "kube-proxy": "1 min",
+  coredns: "4 min",
   versitygw: "1 min",
   minio: "2 min",
+  helm: "1 min",
 };
 
 /**
@@ -66,9 +72,10 @@ async function goBuild(
   throw new UnavailableBinary(`${name} ${version} cannot be built in ${module.directory}: ${result.stderr}`);
 }
 
-/** Kubernetes reads its own version from variables that its release build sets. */
+/** Kubernetes and Helm read their own version from variables that their release builds set. */
 function linkerVersions(name: BinaryName, version: string): string[] {
-  if (name !== "kube-apiserver" && name !== "kubectl") return [];
+  if (name === "helm") return [`-X helm.sh/helm/v3/internal/version.version=${version}`];
+  if (!packageOf(name).startsWith("k8s.io/kubernetes/")) return [];
   const [major, minor] = version.slice(1).split(".");
   const set = (variable: string, value: string | undefined): string =>
     `-X k8s.io/component-base/version.${variable}=${value}`;

@@ -9,8 +9,14 @@ export type BinaryName =
   | "etcdutl"
   | "kube-apiserver"
   | "kubectl"
+  | "kube-controller-manager"
+  | "kube-scheduler"
+  | "kubelet"
+  | "kube-proxy"
+  | "coredns"
   | "versitygw"
-  | "minio";
+  | "minio"
+  | "helm";
 export type EtcdMinor = "3.4" | "3.5" | "3.6";
 
 /** A Go module under test/tools whose go.mod and go.sum pin one version of the tools it names. */
@@ -28,8 +34,14 @@ const packages: Record<BinaryName, string> = {
   etcdutl: "go.etcd.io/etcd/etcdutl/v3",
   "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
   kubectl: "k8s.io/kubernetes/cmd/kubectl",
+  "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+  "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+  kubelet: "k8s.io/kubernetes/cmd/kubelet",
+  "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+  coredns: "github.com/coredns/coredns",
   versitygw: "github.com/versity/versitygw/cmd/versitygw",
   minio: "github.com/minio/minio",
+  helm: "helm.sh/helm/v3/cmd/helm",
 };
 
 export function packageOf(binary: BinaryName): string {
@@ -45,8 +57,15 @@ function moduleNameOf(binary: BinaryName, minor: "3.5" | "3.6"): string {
     case "kube-apiserver":
     case "kubectl":
       return "kubernetes";
+    case "kube-controller-manager":
+    case "kube-scheduler":
+    case "kubelet":
+    case "kube-proxy":
+      return "kubernetes-node";
     case "versitygw":
     case "minio":
+    case "helm":
+    case "coredns":
       return binary;
     default:
       return binary satisfies never;
