@@ -16,6 +16,8 @@ export interface S3Options {
   tls?: Authority;
   /** Where the objects lie, such as a file system that is nearly full; a temporary directory otherwise. */
   rootDir?: string;
+  /** Address to listen on, and that of the endpoint; 127.0.0.1 when not given. */
+  host?: string;
 }
 
 export interface S3Server extends AsyncDisposable {
@@ -38,6 +40,7 @@ export interface S3Server extends AsyncDisposable {
 }
 
 interface Launch {
+  host: string;
   port: number;
   accessKeyId: string;
   secretAccessKey: string;
@@ -59,6 +62,7 @@ async function startOnFreshPort(kind: S3Kind, options: S3Options): Promise<S3Ser
   const [port = 0] = await freePorts(1);
   const rootDir = options.rootDir ?? join(directory, "objects");
   const launch: Launch = {
+    host: options.host ?? "127.0.0.1",
     port,
     accessKeyId: `test${randomBytes(8).toString("hex")}`,
     secretAccessKey: randomBytes(20).toString("hex"),
@@ -71,7 +75,7 @@ async function startOnFreshPort(kind: S3Kind, options: S3Options): Promise<S3Ser
   }
   await writeCertificate(directory, options.tls);
   const path = await binary(kind);
-  const endpoint = `${launch.tls ? "https" : "http"}://127.0.0.1:${port}`;
+  const endpoint = `${launch.tls ? "https" : "http"}://${launch.host}:${port}`;
   const health = { url: `${endpoint}${healthPath(kind)}`, ...caOf(options.tls) };
 
   let current: RunningProcess | undefined;
@@ -110,7 +114,7 @@ function healthPath(kind: S3Kind): string {
 }
 
 function commandLine(kind: S3Kind, launch: Launch): { args: string[]; env: NodeJS.ProcessEnv } {
-  const address = `127.0.0.1:${launch.port}`;
+  const address = `${launch.host}:${launch.port}`;
   const cert = join(certificates(launch.directory), "public.crt");
   const key = join(certificates(launch.directory), "private.key");
   switch (kind) {

@@ -1,0 +1,34 @@
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+
+/** The one root of all cgroups that the node's kubelet makes. */
+export const cgroupRoot = "/etcd-backup-e2e";
+
+export async function makeCgroups(): Promise<void> {
+  for (const hierarchy of await hierarchies()) {
+    await mkdir(`${hierarchy}${cgroupRoot}`, { recursive: true });
+    // Version 1 leaves these empty, and then takes no process.
+    for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+      const above = await readFile(`${hierarchy}/${name}`, "utf8").catch(() => undefined);
+      if (above !== undefined) await writeFile(`${hierarchy}${cgroupRoot}/${name}`, above);
+    }
+  }
+}
+
+/** Removes what was made below the root; none of it may hold a process any more. */
+export async function clearCgroups(): Promise<void> {
+  for (const hierarchy of await hierarchies()) await removeTree(`${hierarchy}${cgroupRoot}`);
+}
+
+async function removeTree(path: string): Promise<void> {
+  const below = await readdir(path, { withFileTypes: true }).catch(() => []);
+  for (const entry of below) if (entry.isDirectory()) await removeTree(`${path}/${entry.name}`);
+  await rmdir(path).catch((error: unknown) => {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  });
+}
+
+/** Where the host mounts cgroups: once, or with version 1 once for each controller. */
+async function hierarchies(): Promise<string[]> {
+  const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" "));
+  return mounts.flatMap(([, path = "", type]) => (type === "cgroup" || type === "cgroup2" ? [path] : []));
+}

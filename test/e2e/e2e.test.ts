@@ -1,0 +1,15 @@
+import { after, before, describe } from "node:test";
+import { lostClusters } from "./lost-cluster.ts";
+import { lostControlPlane } from "./lost-control-plane.ts";
+import { startSite, type Site } from "./site.ts";
+
+describe("on a real Kubernetes node, installed by Helm into kube-system", { concurrency: false }, () => {
+  let site: Site;
+  before(async () => {
+    site = await startSite();
+  });
+  after(() => site[Symbol.asyncDispose]());
+
+  lostClusters(() => site);
+  lostControlPlane(() => site);
+});

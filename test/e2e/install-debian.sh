@@ -1,0 +1,9 @@
+#!/bin/sh
+# What the node of `npm run test:e2e` needs besides what the project builds itself: a container runtime, network plugins,
+# an image builder. As root on Debian 12 or later; nothing is started.
+set -eu
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends \
+  buildah busybox-static ca-certificates conntrack containerd containernetworking-plugins ethtool iproute2 iptables \
+  nftables runc socat util-linux >/dev/null

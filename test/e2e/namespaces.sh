@@ -1,0 +1,25 @@
+#!/bin/bash
+# usage: namespaces.sh STATE COMMAND [ARGUMENT…]
+# The first process of a node: new network, mount and PID namespaces become one that looks like a host of its own. All
+# that is written to /etc, /run and /var/lib lands in STATE or in memory; when this process ends, everything ends with it.
+set -eu
+state=$1
+shift
+
+mount --make-rshared /
+mkdir -p "$state"/etc "$state"/etc-work "$state"/var-lib
+mount -t overlay node-etc -o "lowerdir=/etc,upperdir=$state/etc,workdir=$state/etc-work" /etc
+mount --bind "$state/var-lib" /var/lib
+mount -t tmpfs node-run /run
+
+# A kubelet refuses a loopback address; the default route makes it this one's. Nothing outside can be reached.
+ip link set lo up
+ip link add node0 type veth peer name node0-peer
+ip address add 10.254.0.1/24 dev node0
+ip link set node0 up
+ip link set node0-peer up
+ip route add default via 10.254.0.2
+echo 1 > /proc/sys/net/ipv4/ip_forward
+
+# Not exec: as the first process it has to reap what others leave behind.
+"$@"

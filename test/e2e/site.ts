@@ -1,0 +1,154 @@
+import { ListObjectsV2Command, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { binary } from "../harness/binaries.ts";
+import { originalEnvironment } from "../harness/environment.ts";
+import { chartPath, helmOrThrow } from "../harness/helm.ts";
+import { runOrThrow } from "../harness/process.ts";
+import { startS3 } from "../harness/s3-server.ts";
+import { images } from "./images.ts";
+import { startNode } from "./node.ts";
+
+/** An S3 store that the pods and this process reach under one address. */
+export interface SiteStore {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Keys below the prefix. */
+  objects(prefix: string): Promise<string[]>;
+  object(key: string): Promise<Buffer>;
+  overwrite(key: string, content: Buffer): Promise<void>;
+}
+
+/** A cluster with the operator in kube-system, by Helm, and a store. */
+export interface Site extends AsyncDisposable {
+  /** Standard output; an error holds what kubectl said. */
+  kubectl(args: string[], options?: { input?: string }): Promise<string>;
+  readonly store: SiteStore;
+  /** Image of etcd 3.6 that the nodes have or can pull. */
+  readonly etcdImage: string;
+  /** The node's own control plane may be broken. */
+  readonly ownNode: boolean;
+  /** `helm upgrade --install` of the chart with these values; resolves when the operator is ready. */
+  helmUpgrade(values?: string[]): Promise<void>;
+}
+
+export const operatorNamespace = "kube-system";
+export const release = "etcd-backup-operator";
+
+/**
+ * Starts a node and a store, inside the namespaces that test/e2e/main.ts made. With E2E_KUBECONFIG it takes that cluster
+ * instead, which has a default StorageClass; then E2E_IMAGE and E2E_ETCD_IMAGE are images its nodes can pull, and
+ * E2E_S3_ENDPOINT, E2E_S3_BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY a store that they can reach.
+ */
+export async function startSite(): Promise<Site> {
+  const env = originalEnvironment();
+  const kubeconfig = env["E2E_KUBECONFIG"];
+  return kubeconfig === undefined ? startOwn(given(env, "E2E_IMAGES")) : openForeign(kubeconfig, env);
+}
+
+async function startOwn(imagesDirectory: string): Promise<Site> {
+  await using stack = new AsyncDisposableStack();
+  const node = stack.use(await startNode(imagesDirectory));
+  const s3 = stack.use(await startS3("versitygw", { host: node.address }));
+  await s3.createBucket("backups");
+  const { endpoint, region, accessKeyId, secretAccessKey } = s3;
+  const site = await siteOf(stack, {
+    kubeconfig: node.kubeconfigPath,
+    store: { endpoint, region, bucket: "backups", accessKeyId, secretAccessKey },
+    image: images.operator,
+    etcdImage: images.etcd,
+    ownNode: true,
+  });
+  await site.helmUpgrade();
+  const started = stack.move();
+  return { ...site, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+async function openForeign(kubeconfig: string, env: NodeJS.ProcessEnv): Promise<Site> {
+  await using stack = new AsyncDisposableStack();
+  const site = await siteOf(stack, {
+    kubeconfig,
+    store: {
+      endpoint: given(env, "E2E_S3_ENDPOINT"),
+      region: env["AWS_REGION"] ?? "us-east-1",
+      bucket: given(env, "E2E_S3_BUCKET"),
+      accessKeyId: given(env, "AWS_ACCESS_KEY_ID"),
+      secretAccessKey: given(env, "AWS_SECRET_ACCESS_KEY"),
+    },
+    image: given(env, "E2E_IMAGE"),
+    etcdImage: given(env, "E2E_ETCD_IMAGE"),
+    ownNode: false,
+  });
+  stack.defer(
+    async () =>
+      void (await helmOrThrow([
+        "uninstall",
+        release,
+        `--namespace=${operatorNamespace}`,
+        `--kubeconfig=${kubeconfig}`,
+      ])),
+  );
+  await site.helmUpgrade();
+  const started = stack.move();
+  return { ...site, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+function given(env: NodeJS.ProcessEnv, name: string): string {
+  const value = env[name];
+  if (value) return value;
+  throw new Error(`${name} is not set: run npm run test:e2e, and see test/e2e/site.ts`);
+}
+
+interface Place {
+  kubeconfig: string;
+  store: Omit<SiteStore, "objects" | "object" | "overwrite">;
+  image: string;
+  etcdImage: string;
+  ownNode: boolean;
+}
+
+async function siteOf(
+  stack: AsyncDisposableStack,
+  { kubeconfig, store, image, etcdImage, ownNode }: Place,
+): Promise<Omit<Site, keyof AsyncDisposable>> {
+  const kubectlPath = await binary("kubectl");
+  const { bucket, accessKeyId, secretAccessKey, endpoint, region } = store;
+  const client = new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+  });
+  stack.defer(() => client.destroy());
+  const [, repository, tag] = /^(.*):([^:/]+)$/.exec(image) ?? [];
+  if (repository === undefined || tag === undefined) throw new Error(`image ${image} has no tag`);
+  return {
+    kubectl: (args, options = {}) =>
+      runOrThrow(kubectlPath, [`--kubeconfig=${kubeconfig}`, ...args], { ...options, name: "kubectl" }),
+    store: {
+      ...store,
+      async objects(prefix) {
+        const { Contents = [] } = await client.send(
+          new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix }),
+        );
+        return Contents.map(({ Key = "" }) => Key);
+      },
+      async object(key) {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        return Buffer.from((await Body?.transformToByteArray()) ?? []);
+      },
+      async overwrite(key, content) {
+        await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: content }));
+      },
+    },
+    etcdImage,
+    ownNode,
+    async helmUpgrade(values = []) {
+      const where = [`--namespace=${operatorNamespace}`, `--kubeconfig=${kubeconfig}`];
+      const sets = [`image.repository=${repository}`, `image.tag=${tag}`, ...values];
+      const flags = ["--install", "--wait", "--timeout=3m", ...sets.map((set) => `--set=${set}`)];
+      await helmOrThrow(["upgrade", release, chartPath, ...where, ...flags]);
+    },
+  };
+}
