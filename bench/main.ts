@@ -6,6 +6,7 @@ import { type Options, type Section, parseOptions, usage } from "./options.ts";
 import { benchParts } from "./parts.ts";
 import { profileSave } from "./profile.ts";
 import { mebibytes, print, tell } from "./report.ts";
+import { benchRestore } from "./restore.ts";
 import { benchSave } from "./save.ts";
 import { type Setting, createSetting } from "./setting.ts";
 import { benchStart } from "./start.ts";
@@ -18,6 +19,7 @@ const onServers = {
   status: benchStatus,
   parts: benchParts,
   latency: benchLatency,
+  restore: benchRestore,
 } satisfies Partial<Record<Section, (setting: Setting) => Promise<unknown>>>;
 
 /** What each section measured, or why it could not: one that fails does not take the others with it. */
@@ -40,7 +42,7 @@ async function bench(
   await using setting = await createSetting(options, aws);
   printDatabase(setting);
   results["databaseBytes"] = setting.etcd.dbSize;
-  for (const name of ["save", "status", "parts", "latency"] as const)
+  for (const name of ["save", "status", "parts", "latency", "restore"] as const)
     await section(name, () => onServers[name](setting));
   return { results, failed };
 }
@@ -71,7 +73,8 @@ async function main(args: string[]): Promise<number> {
     print(usage);
     return 0;
   }
-  const wantsAws = options.profile === undefined && (options.only.has("save") || options.only.has("latency"));
+  const copied: Section[] = ["save", "latency", "restore"];
+  const wantsAws = options.profile === undefined && copied.some((section) => options.only.has(section));
   const aws: Awscli = wantsAws ? await awscli() : { missing: "not asked for" };
   const described = await machine(options, aws);
   print(`${described}\n`);

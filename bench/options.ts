@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { S3Kind } from "../test/harness/s3-server.ts";
 
-export const sections = ["save", "status", "parts", "latency", "start"] as const;
+export const sections = ["save", "status", "parts", "latency", "restore", "start"] as const;
 export type Section = (typeof sections)[number];
 
 export interface Options {

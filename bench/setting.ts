@@ -28,6 +28,8 @@ export interface Setting extends AsyncDisposable {
   snapshotFile(): Promise<string>;
   /** Before each measured command: nothing is in the store, and nothing waits to be written back. */
   settle(): Promise<void>;
+  /** The same, with what the store holds. */
+  settleDisk(): Promise<void>;
 }
 
 const bucket = "bench";
@@ -69,6 +71,7 @@ export async function createSetting(options: Options, aws: Awscli): Promise<Sett
       for await (const { name } of opened.list("", { signal })) await opened.remove(name, { signal });
       await runOrThrow("sync", []);
     },
+    settleDisk: async () => void (await runOrThrow("sync", [])),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
