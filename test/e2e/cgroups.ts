@@ -1,4 +1,5 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** The one root of all cgroups that the node's kubelet makes. */
 export const cgroupRoot = "/etcd-backup-e2e";
@@ -14,17 +15,29 @@ export async function makeCgroups(): Promise<void> {
   }
 }
 
-/** Removes what was made below the root; none of it may hold a process any more. */
+/** Removes what was made below the root. Processes that were killed just now hold it for a moment. */
 export async function clearCgroups(): Promise<void> {
-  for (const hierarchy of await hierarchies()) await removeTree(`${hierarchy}${cgroupRoot}`);
+  for (const hierarchy of await hierarchies())
+    for (let left = 50; !(await removeTree(`${hierarchy}${cgroupRoot}`)); left -= 1) {
+      if (left === 0) throw new Error(`${hierarchy}${cgroupRoot} still holds processes of an earlier run`);
+      await delay(100);
+    }
 }
 
-async function removeTree(path: string): Promise<void> {
+/** False when something is in use. */
+async function removeTree(path: string): Promise<boolean> {
   const below = await readdir(path, { withFileTypes: true }).catch(() => []);
-  for (const entry of below) if (entry.isDirectory()) await removeTree(`${path}/${entry.name}`);
-  await rmdir(path).catch((error: unknown) => {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-  });
+  for (const entry of below)
+    if (entry.isDirectory() && !(await removeTree(`${path}/${entry.name}`))) return false;
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT") return true;
+    if (code === "EBUSY") return false;
+    throw error;
+  }
 }
 
 /** Where the host mounts cgroups: once, or with version 1 once for each controller. */

@@ -54,19 +54,21 @@ async function main(args: string[]): Promise<number> {
     );
   await installMissing();
   const state = join(dirname(toolsCache(process.env)), "e2e");
-  await using lock = await lockDirectory(`${state}.lock`, (pid) =>
+  await using _ = await lockDirectory(`${state}.lock`, (pid) =>
     console.error(`waiting for process ${pid}`),
   );
-  await clear(lock.path, state);
+  await clear(state);
   const images = join(state, "images");
   console.error("building images …");
   await buildImages(images);
   const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const inside = [join(here, "namespaces.sh"), join(state, "node"), ...tests, ...args];
   try {
-    return await execute(["unshare", ...namespaces, ...inside], { E2E_IMAGES: images });
+    // If we are killed, so is unshare, and with it all that is in its namespaces.
+    const withUs = ["setpriv", "--pdeathsig", "KILL", "unshare"];
+    return await execute([...withUs, ...namespaces, ...inside], { E2E_IMAGES: images });
   } finally {
-    await clear(lock.path, state);
+    await clear(state);
   }
 }
 
@@ -94,8 +96,7 @@ async function installMissing(): Promise<void> {
 }
 
 /** What a run left that was killed with everything it had: its files, and the cgroups of its pods. */
-async function clear(lock: string, state: string): Promise<void> {
-  await access(lock);
+async function clear(state: string): Promise<void> {
   await clearCgroups();
   await rm(state, { recursive: true, force: true });
 }
