@@ -9,6 +9,7 @@ import { binary } from "./harness/binaries.ts";
 import { type EtcdCluster, startEtcd } from "./harness/etcd-cluster.ts";
 import { freePorts, startProcess, tempDir } from "./harness/process.ts";
 import { type S3Server, startS3 } from "./harness/s3-server.ts";
+import { bootRestored, planMembers } from "./integration/restore.fixture.ts";
 
 // The main job on real servers, on loopback: `npm run demo`. `npm run demo -- --keep` leaves everything running until Ctrl-C.
 
@@ -193,6 +194,21 @@ async function demo(): Promise<void> {
   process.stdout.write(theirs);
   const hash = ours.split("\n")[1]?.split(/\s+/)[0] ?? "";
   if (hash === "" || !theirs.includes(hash)) throw new Error("our status hash is not etcdutl's");
+
+  title("The cluster is lost; a new one from the backup, with no API server");
+  if (!keep) await Promise.all(etcd.members.map((member) => member.kill()));
+  const { members, initialCluster } = await planMembers(work.path, 3, { tls: true });
+  const places = ["--initial-cluster", initialCluster, "--data-dir-template", join(work.path, "data/{name}")];
+  await show(["restore", "latest", "--all-members", ...places], {
+    ...env,
+    PATH: `${dirname(await binary("etcdutl", "3.6"))}:${process.env["PATH"] ?? ""}`,
+  });
+  const back = stack.use(await bootRestored({ members, tls: true }));
+  const ask = ["get", "/registry/pods/", "--prefix", "--count-only", "-w", "fields"];
+  for (const args of [["endpoint", "hashkv", "--cluster", "-w", "table"], ask]) {
+    say(`$ etcdctl ${args.join(" ")}`);
+    process.stdout.write(await back.etcdctl(args));
+  }
 
   if (keep) {
     title("Everything goes on running until Ctrl-C");

@@ -20,6 +20,8 @@ test("the demo does the main job, and its status is etcdutl's", async () => {
     /Succeeded +\d+ +1\d\d MB/,
     /page structure +ok +sound/,
     /\| +HASH +\|/,
+    /RESTORED +r1 /,
+    /"Count" : 6250/,
   ]) {
     assert.match(output, seen);
   }
