@@ -88,7 +88,7 @@ async function installMissing(): Promise<void> {
   const script = join(here, "install-debian.sh");
   if ((await onPath("apt-get", process.env["PATH"])).length > 0) {
     console.error(`installing what is missing (${absent.join(", ")}) …`);
-    await execute([script], originalEnvironment());
+    await execute([script], {});
   }
   const still = await missing();
   if (still.length > 0)
@@ -104,7 +104,7 @@ async function clear(state: string): Promise<void> {
 /** Ends with the command, whose exit code it gives; a signal to us kills all that the command started. */
 async function execute(command: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [name = "", ...args] = command;
-  const child = spawn(name, args, { stdio: "inherit", env: { ...process.env, ...env } });
+  const child = spawn(name, args, { stdio: "inherit", env: { ...originalEnvironment(), ...env } });
   const kill = (): void => void child.kill("SIGKILL");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, kill);
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
