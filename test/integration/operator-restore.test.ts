@@ -312,6 +312,49 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     assert.ok((await bench.objects("store")).includes(`prod/restores/${uid}.json`));
   });
 
+  it("goes no further when it is deleted, at whichever step, and leaves the volumes", async () => {
+    const remove = (name: string) => bench.api.kubectl(["delete", "etcdrestore", name, "--wait"]);
+    const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
+    await bench.kube.apply(restoreObject("reading"));
+    await reading.reached;
+    await remove("reading");
+    reading.release();
+
+    await bench.kube.apply(restoreObject("restoring"));
+    await reasonIs("restoring", "RestoringMembers");
+    await remove("restoring");
+    await node.jobSucceeds("restoring-0-restore-1");
+
+    await bench.kube.apply(restoreObject("starting"));
+    await reasonIs("starting", "RestoringMembers");
+    await node.jobSucceeds("starting-0-restore-1");
+    await reasonIs("starting", "StartingCluster");
+    await remove("starting");
+    await node.membersReady("starting", ["127.7.0.2"]);
+
+    // Whoever comes next has its turn, and by then they would have had theirs.
+    await bench.kube.apply(restoreObject("next"));
+    await reasonIs("next", "RestoringMembers");
+    assert.deepEqual(await objectsOf("reading"), []);
+    const restored = (name: string) => [
+      `job.batch/${name}-0-restore-1`,
+      `persistentvolumeclaim/data-${name}-0`,
+    ];
+    assert.deepEqual(await objectsOf("restoring"), restored("restoring"));
+    assert.deepEqual(await objectsOf("starting"), [
+      ...restored("starting"),
+      "poddisruptionbudget.policy/starting",
+      "service/starting-client",
+      "service/starting-peers",
+      "statefulset.apps/starting",
+    ]);
+    const claims = JSON.parse(
+      await bench.api.kubectl(["get", "pvc", "data-restoring-0", "data-starting-0", "-o", "json"]),
+    ) as { items: { metadata: { ownerReferences?: unknown; deletionTimestamp?: string } }[] };
+    for (const { metadata } of claims.items)
+      assert.deepEqual([metadata.ownerReferences, metadata.deletionTimestamp], [undefined, undefined]);
+  });
+
   it("ends for good when a container says that trying again cannot help", async () => {
     await bench.kube.apply(restoreObject("hopeless"));
     await reasonIs("hopeless", "RestoringMembers");
