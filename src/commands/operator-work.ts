@@ -13,7 +13,7 @@ import {
 import { type Log, type Reconcile, keyOf, requestOf, worker } from "../controllers/controller.ts";
 import { restoreReconciler } from "../controllers/restore.ts";
 import type { RestoreControllerDeps } from "../controllers/restore-pass.ts";
-import type { RestoreReport, RestoreResult } from "../controllers/restore-run.ts";
+import type { RestoreReport, RestoreResult } from "../controllers/restore-work.ts";
 import { Runs } from "../controllers/runs.ts";
 import { type StoreControllerDeps, storeReconciler } from "../controllers/store.ts";
 import { Turns } from "../controllers/turns.ts";

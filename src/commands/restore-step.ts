@@ -1,6 +1,7 @@
 import { open, readFile, rm } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
-import { beginWork, checkTarget, commitWork, endWork, readMarker, workOf } from "../restore/data-dir.ts";
+import { beginWork, commitWork, endWork, readMarker, workOf } from "../restore/data-dir.ts";
+import { checkTarget } from "../restore/target.ts";
 import { findBackup } from "../snapshot/catalog.ts";
 import { download } from "../snapshot/download.ts";
 import { openStore } from "../store/open-store.ts";

@@ -7,7 +7,7 @@ import {
   memberNamed,
   parseInitialCluster,
 } from "../core/initial-cluster.ts";
-import { checkTarget } from "../restore/data-dir.ts";
+import { checkTarget } from "../restore/target.ts";
 import { type RestorePlan, type SnapshotSource, restoreMembers } from "../restore/restore.ts";
 import { findRestoreTool, freshToken } from "../restore/tool.ts";
 import { download, writeAll } from "../snapshot/download.ts";

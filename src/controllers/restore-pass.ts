@@ -7,7 +7,7 @@ import type { SnapshotCluster } from "../snapshot/step.ts";
 import type { Store } from "../store/store.ts";
 import type { Log, Request } from "./controller.ts";
 import type { EventSink } from "./event-sink.ts";
-import type { RestoreReport, RestoreResult } from "./restore-run.ts";
+import type { RestoreReport, RestoreResult } from "./restore-work.ts";
 import type { Runs } from "./runs.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";

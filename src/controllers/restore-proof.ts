@@ -2,7 +2,7 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../api/etcd-restore.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { MemberFacts } from "../core/member-choice.ts";
 import type { RestoreControllerDeps, RestoredCluster } from "./restore-pass.ts";
-import type { RestoreWork } from "./restore-run.ts";
+import type { RestoreWork } from "./restore-work.ts";
 
 type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
 

@@ -19,27 +19,7 @@ import { readRestoreRecord } from "../snapshot/restore-record.ts";
 import { describeFailures, readStored } from "../snapshot/stored.ts";
 import type { RestoreControllerDeps, TargetKind } from "./restore-pass.ts";
 import { sourceOf } from "./restore-source.ts";
-
-/** What a run under way lets the reconciler see. */
-export interface RestoreReport {
-  step: "verify" | "prove";
-  read?: { bytes: number; totalBytes: number };
-}
-
-export type RestoreResult =
-  | { step: "verify"; found: VerifyResult }
-  | { step: "prove"; verification: NonNullable<EtcdRestoreStatus["verification"]> };
-
-export type VerifyResult =
-  | { is: "good"; source: NonNullable<EtcdRestoreStatus["source"]> }
-  /** The store says that this very EtcdRestore has ended before. */
-  | { is: "before"; when: string }
-  | { is: "refused"; reason: RestoreReason; message: string };
-
-export type RestoreWork = (
-  report: (change: Partial<RestoreReport>) => void,
-  signal: AbortSignal,
-) => Promise<RestoreResult>;
+import type { RestoreReport, RestoreWork, VerifyResult } from "./restore-work.ts";
 
 type VerifyDeps = Pick<RestoreControllerDeps, "resources" | "openStore" | "operatorImage">;
 

@@ -1,37 +1,14 @@
 import { randomBytes } from "node:crypto";
-import {
-  chown,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  statfs,
-  writeFile,
-} from "node:fs/promises";
+import { link, lstat, mkdir, readFile, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { OperatorError } from "../core/errors.ts";
-import { bytes } from "../core/human.ts";
-
-/** Where a member is to live. */
-export interface Target {
-  dataDir: string;
-  /** When the log lies apart, often on a disk of its own. */
-  walDir?: string;
-}
+import { codeOf, ownerOf, settle, sync, syncParent } from "./settle.ts";
+import { type Target, checkEmpty, checkTarget, directoriesOf, workPrefix } from "./target.ts";
 
 /** What is written beside the data: a directory that holds it was made by a restore that came to its end. */
 export const markerName = "restored.json";
 
-const workPrefix = ".restoring-";
 const privateMode = 0o700;
-/** etcd allocates its first log segment at once. */
-const walBytes = 64 * 1024 * 1024;
 
 /** A target under work: the files of one restore, in a folder of the target itself, so that giving them their place is a rename. */
 export interface Work {
@@ -39,83 +16,6 @@ export interface Work {
   readonly snapshot: string;
   readonly dataDir: string;
   readonly walDir: string | undefined;
-}
-
-/** Throws Refused when there is anything that a restore could destroy or be mixed with. Changes nothing. */
-export async function checkTarget(target: Target): Promise<void> {
-  for (const [what, path] of directoriesOf(target)) await checkEmpty(what, path);
-}
-
-async function checkEmpty(what: string, path: string): Promise<void> {
-  const entries = await entriesOf(what, path);
-  const found = (entries ?? []).filter((name) => !isNobodys(name));
-  if (found.length === 0) return;
-  const shown = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
-  throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was touched`, {
-    hint: `stop the etcd that uses it and move it away first: ${await movingAway(path)}`,
-  });
-}
-
-/** A directory that we make is ours: where etcd runs as somebody else, an empty one of theirs has to be there. */
-async function movingAway(path: string): Promise<string> {
-  const { uid, gid } = await ownerOf(path);
-  const again = uid === process.getuid?.() ? "" : ` && install -d -m 700 -o ${uid} -g ${gid} ${path}`;
-  return `mv ${path} ${path}.old${again}`;
-}
-
-/** A fresh file system has the one, a restore that was killed leaves the other. */
-function isNobodys(name: string): boolean {
-  return name === "lost+found" || name.startsWith(workPrefix);
-}
-
-async function entriesOf(what: string, path: string): Promise<string[] | undefined> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    const code = codeOf(error);
-    if (code === "ENOENT") return undefined;
-    throw new OperatorError(
-      "Refused",
-      code === "ENOTDIR" ? `${what} ${path} is not a directory` : `${what} ${path} cannot be read: ${code}`,
-      { cause: error },
-    );
-  }
-}
-
-/**
- * Throws Refused when the targets would not fit on their file systems together: the data, the logs, and with the first
- * of them the snapshot itself. Bytes.
- */
-export async function checkSpace(targets: readonly Target[], snapshotBytes: number): Promise<void> {
-  const needs = new Map<number, { paths: string[]; need: number; free: number }>();
-  const add = async (path: string, need: number): Promise<void> => {
-    const there = await nearestExisting(path);
-    const { dev } = await stat(there);
-    const { bavail, bsize } = await statfs(there);
-    const disk = needs.get(dev) ?? { paths: [], need: 0, free: bavail * bsize };
-    disk.paths.push(path);
-    disk.need += need;
-    needs.set(dev, disk);
-  };
-  for (const [index, { dataDir, walDir }] of targets.entries()) {
-    await add(dataDir, snapshotBytes * (index === 0 ? 2 : 1) + (walDir === undefined ? walBytes : 0));
-    if (walDir !== undefined) await add(walDir, walBytes);
-  }
-  for (const { paths, need, free } of needs.values()) {
-    if (free >= need) continue;
-    throw new OperatorError(
-      "Refused",
-      `not enough disk space: ${paths.join(", ")} need ${bytes(need)}, and ${bytes(free)} are free`,
-      { hint: "free disk space, or choose another disk" },
-    );
-  }
-}
-
-async function nearestExisting(path: string): Promise<string> {
-  for (let at = path; ; at = dirname(at)) {
-    const found = await stat(at).catch(() => undefined);
-    if (found !== undefined || at === dirname(at)) return at;
-  }
 }
 
 /** Where the work of the restore `id` is done. The same in every process that takes part in it. */
@@ -329,62 +229,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function directoriesOf({ dataDir, walDir }: Target): [what: string, path: string][] {
-  return [
-    ["data directory", dataDir],
-    ...(walDir === undefined ? [] : [["WAL directory", walDir] as [string, string]]),
-  ];
-}
-
-interface Owner {
-  uid: number;
-  gid: number;
-}
-
-async function ownerOf(path: string): Promise<Owner> {
-  const { uid, gid } = await stat(path);
-  return { uid, gid };
-}
-
-/**
- * Everything below is given to the directory's owner, who is to run etcd, and is on the disk when this returns. Who is
- * not allowed to give files away is to run etcd himself.
- */
-async function settle(path: string, owner: Owner): Promise<void> {
-  await give(path, owner);
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    const child = join(path, entry.name);
-    if (entry.isDirectory()) await settle(child, owner);
-    else {
-      await give(child, owner);
-      await sync(child);
-    }
-  }
-  await sync(path);
-}
-
-async function give(path: string, owner: Owner): Promise<void> {
-  const { uid, gid } = await ownerOf(path);
-  if (uid === owner.uid && gid === owner.gid) return;
-  await chown(path, owner.uid, owner.gid).catch((error: unknown) => {
-    if (codeOf(error) !== "EPERM") throw error;
-  });
-}
-
-async function sync(path: string): Promise<void> {
-  await using handle = await open(path, "r");
-  await handle.sync();
-}
-
-/** A parent that may be passed through but not read cannot be synced by us. */
-async function syncParent(path: string): Promise<void> {
-  await sync(dirname(resolve(path))).catch((error: unknown) => {
-    if (codeOf(error) !== "EACCES") throw error;
-  });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }

@@ -2,7 +2,8 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { canBumpRevision, type EtcdVersion, isLaterMinor, minorOf } from "../core/etcd-version.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type InitialMember, formatInitialCluster } from "../core/initial-cluster.ts";
-import { type PreparedTarget, type Target, checkSpace, checkTarget, prepareTarget } from "./data-dir.ts";
+import { type PreparedTarget, prepareTarget } from "./data-dir.ts";
+import { type Target, checkSpace, checkTarget } from "./target.ts";
 import { type RestoreTool, runRestore } from "./tool.ts";
 
 /** A snapshot that can be had and proved. */
