@@ -15,6 +15,8 @@ export interface AuditedWrite {
   subresource: string;
   name: string;
   resourceVersion: number;
+  /** The object went with its last finalizer: `resourceVersion` is that of its last state, which may be old. */
+  removed: boolean;
   /** Of a Lease. */
   holder?: string;
 }
@@ -23,7 +25,10 @@ interface AuditEvent {
   user: { username: string };
   objectRef?: { resource?: string; subresource?: string; name?: string };
   responseStatus?: { code?: number };
-  responseObject?: { metadata?: { resourceVersion?: string }; spec?: { holderIdentity?: string } };
+  responseObject?: {
+    metadata?: { resourceVersion?: string; deletionTimestamp?: string; finalizers?: string[] };
+    spec?: { holderIdentity?: string };
+  };
   requestReceivedTimestamp: string;
   stageTimestamp: string;
 }
@@ -84,7 +89,8 @@ function parseLine(line: string): AuditedWrite[] {
     return [];
   }
   const { user, objectRef = {}, responseStatus, responseObject } = event;
-  const resourceVersion = Number(responseObject?.metadata?.resourceVersion ?? Number.NaN);
+  const { deletionTimestamp, finalizers = [], ...metadata } = responseObject?.metadata ?? {};
+  const resourceVersion = Number(metadata.resourceVersion ?? Number.NaN);
   if ((responseStatus?.code ?? 500) >= 300 || Number.isNaN(resourceVersion)) return [];
   return [
     {
@@ -95,6 +101,7 @@ function parseLine(line: string): AuditedWrite[] {
       subresource: objectRef.subresource ?? "",
       name: objectRef.name ?? "",
       resourceVersion,
+      removed: deletionTimestamp !== undefined && finalizers.length === 0,
       ...(objectRef.resource === "leases" ? { holder: responseObject?.spec?.holderIdentity ?? "" } : {}),
     },
   ];

@@ -11,6 +11,7 @@ const lease = (holder: string, resourceVersion: number, at: number): AuditedWrit
   subresource: "",
   name: "etcd-backup-operator",
   resourceVersion,
+  removed: false,
   holder: holder === "" ? "" : `${holder}_uuid`,
 });
 const status = (writer: string, resourceVersion: number, receivedAt: number): AuditedWrite => ({
@@ -21,6 +22,7 @@ const status = (writer: string, resourceVersion: number, receivedAt: number): Au
   subresource: "status",
   name: "b",
   resourceVersion,
+  removed: false,
 });
 const sent = (writer: string, at: number): Sent => ({ writer, at, request: "PATCH /etcdbackups/b/status" });
 const put = (writer: string, at: number): Sent => ({ writer, at, request: "Put of /bucket/prod/x.json" });
@@ -43,6 +45,12 @@ describe("who acts without the lease", () => {
   it("is found by the order of the writes, however they came", () => {
     assert.deepEqual(judge({ writes: [status("a", 60, 9_500), ...taken] }), [1, 0]);
     assert.deepEqual(judge({ writes: [status("b", 30, 3_000), ...taken] }), [1, 0]);
+  });
+
+  it("is judged by the clock where it removes an object, whose last state may be of an earlier term", () => {
+    const removal = (at: number) => ({ ...status("b", 30, at), removed: true });
+    assert.deepEqual(judge({ writes: [...taken, removal(9_500)] }), [0, 0]);
+    assert.deepEqual(judge({ writes: [...taken, removal(8_500)] }), [1, 0]);
   });
 
   it("is found at the store", () => {

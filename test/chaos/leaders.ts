@@ -32,8 +32,8 @@ export interface Judged {
 const afterStopMs = 1_000;
 
 /**
- * Two at work at a time? Writes in the API server are judged by their order in its etcd, acts on the store by the
- * clock. Holds across rounds, since a term is longer than one.
+ * Two at work at a time? Writes in the API server are judged by their order in its etcd, acts on the store and
+ * removals by the clock. Holds across rounds, since a term is longer than one.
  */
 export class Leaders {
   readonly terms: Term[] = [];
@@ -50,7 +50,9 @@ export class Leaders {
     const judged: Judged = { violations: [], underWay: [] };
     const unused = { sent: [...seen.sent], stops: [...seen.stops] };
     for (const write of writes.filter(({ holder }) => holder === undefined)) {
-      const term = this.#termAt((t) => t.resourceVersion < write.resourceVersion);
+      const term = this.#termAt((t) =>
+        write.removed ? t.at <= write.receivedAt : t.resourceVersion < write.resourceVersion,
+      );
       if (holdsIn(term, write.writer)) continue;
       const what = `PATCH of ${write.name}/${write.subresource} (resourceVersion ${write.resourceVersion})`;
       const early = unused.sent.findIndex(
