@@ -1,6 +1,6 @@
 /** Objects that the API server has to take or refuse. A spec is written as a person would write it. */
 export type Spec = Record<string, unknown>;
-export type Kind = "EtcdBackup" | "EtcdBackupStore";
+export type Kind = "EtcdBackup" | "EtcdBackupStore" | "EtcdRestore";
 
 export interface Refusal {
   name: string;

@@ -4,13 +4,22 @@ import { after, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EtcdBackupStatus } from "../../src/api/etcd-backup.ts";
 import type { EtcdBackupStoreStatus } from "../../src/api/etcd-backup-store.ts";
+import type { EtcdRestoreStatus } from "../../src/api/etcd-restore.ts";
 import { rulesAt } from "../../src/api/reference.ts";
 import { resources } from "../../src/api/resources.ts";
 import type { Schema } from "../../src/api/schema.ts";
 import { startApiServer } from "../harness/api-server.ts";
 import { bounds, breakOne } from "./crds.bounds.ts";
-import { accepted, acceptedChanges, backup, refused, refusedChanges } from "./crds.cases.ts";
+import * as backups from "./crds.cases.ts";
+import * as restores from "./crds.cases-restore.ts";
 import { assertNames, type CustomObject, causesOf, openCustomObjects } from "./crds.client.ts";
+
+const { backup } = backups;
+const { restore } = restores;
+const accepted = [...backups.accepted, ...restores.acceptedRestores];
+const refused = [...backups.refused, ...restores.refusedRestores];
+const acceptedChanges = [...backups.acceptedChanges, ...restores.acceptedRestoreChanges];
+const refusedChanges = [...backups.refusedChanges, ...restores.refusedRestoreChanges];
 
 const root = join(import.meta.dirname, "../..");
 const server = await startApiServer();
@@ -114,11 +123,22 @@ describe("a fresh object", () => {
     });
     const pods = await validate("EtcdBackup", backup({ etcd: { podSelector: { matchLabels: { a: "b" } } } }));
     assert.partialDeepStrictEqual(pods.spec, { etcd: { podSelector: { port: 2379, scheme: "https" } } });
+    const back = await validate(
+      "EtcdRestore",
+      restore({ source: { store: { storeRef: { name: "a" }, clusterName: "b" } } }),
+    );
+    assert.partialDeepStrictEqual(back.spec, {
+      source: { store: { backup: "latest" } },
+      target: { cluster: { replicas: 3, imagePullPolicy: "IfNotPresent" } },
+      revisionBump: 1_000_000_000,
+      timeoutSeconds: 3600,
+      backoffLimit: 3,
+    });
     const store = await validate("EtcdBackupStore", { s3: { bucket: "etcd" } });
     assert.deepEqual(store.spec, { s3: { bucket: "etcd", forcePathStyle: false }, accessMode: "ReadWrite" });
   });
 
-  test("is InProgress to kstatus, of either kind, until the operator has spoken", async () => {
+  test("is InProgress to kstatus, of any kind, until the operator has spoken", async () => {
     const fresh = await read("EtcdBackup", "fresh");
     assert.equal(kstatus(fresh), "InProgress");
     const condition = (type: string, status: string) => ({ type, status, ...conditionRest });
@@ -143,6 +163,8 @@ describe("a fresh object", () => {
 
     await create("EtcdBackupStore", { file: { path: "/backups" } }, "fresh");
     assert.equal(kstatus(await read("EtcdBackupStore", "fresh")), "InProgress");
+    await create("EtcdRestore", restore(), "fresh");
+    assert.equal(kstatus(await read("EtcdRestore", "fresh")), "InProgress");
   });
 });
 
@@ -269,6 +291,23 @@ describe("kubectl", () => {
     backups: 28,
     latestBackup: { name: "b", clusterName: "prod", revision: 4711, completionTime: minutesAgo(5) },
   } satisfies EtcdBackupStoreStatus;
+  const restored = {
+    observedGeneration: 1,
+    conditions: conditions("Succeeded", "True"),
+    source: {
+      name: "20260820T120000Z-r00000000000000004711-k3v9x2",
+      clusterName: "prod",
+      url: "s3://etcd-backups/prod/20260820T120000Z-k3v9x2.db.zst",
+      revision: 4711,
+      hash: "c55fd2a",
+      sha256: "0".repeat(64),
+      totalSizeBytes: 1288490188,
+      size: "1.2 GiB",
+      etcdVersion: "3.6.16",
+      liveKeys: 900,
+    },
+    durations: { total: "17s" },
+  } satisfies EtcdRestoreStatus;
   const cells = (output: string) =>
     output
       .trimEnd()
@@ -318,6 +357,17 @@ describe("kubectl", () => {
     assert.match(row?.[5] ?? "", /^5m/);
   });
 
+  test("get prints the columns of a restore, and wide what it was made of", async () => {
+    await create("EtcdRestore", restore(), "back");
+    await replaceStatus("EtcdRestore", "back", { status: restored });
+    const [header, row] = cells(await server.kubectl(["get", "er", "back"]));
+    assert.deepEqual(header, ["NAME", "TARGET", "STATUS", "REVISION", "SIZE", "DURATION", "AGE"]);
+    assert.deepEqual(row?.slice(0, 6), ["back", "back", "Succeeded", "4711", "1.2 GiB", "17s"]);
+    const [wide, more] = cells(await server.kubectl(["get", "er", "back", "-o", "wide"]));
+    assert.deepEqual(wide?.slice(-3), ["BACKUP", "MEMBERS", "MESSAGE"]);
+    assert.equal(more?.[7], restored.source.name);
+  });
+
   test("get etcd-backup lists every kind, and get etcdbackup NAME one backup, though a store has the same name", async () => {
     await create("EtcdBackup", backup(), "twin");
     const all = await server.kubectl(["get", "etcd-backup", "-o", "name"]);
@@ -344,14 +394,10 @@ describe("kubectl", () => {
   });
 
   test("apply takes the samples", async () => {
-    const applied = await server.kubectl([
-      "apply",
-      "--dry-run=server",
-      "--validate=strict",
-      "-f",
-      join(root, "deploy/samples"),
-    ]);
-    assert.equal(applied.trimEnd().split("\n").length, 4);
+    const take = async (directory: string) =>
+      server.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", join(root, directory)]);
+    assert.equal((await take("deploy/samples")).trimEnd().split("\n").length, 4);
+    assert.match(await take("deploy/examples/restore"), /etcdrestore.* created/);
   });
 
   test("explain tells what a field means", async () => {
