@@ -10,7 +10,11 @@ export function crdTemplate(crd: string): string {
     "{{- if .Values.crds.enabled }}",
     ...escaped.slice(0, at + 1),
     ...metadata,
-    ...escaped.slice(at + 1).join("\n").trimEnd().split("\n"),
+    ...escaped
+      .slice(at + 1)
+      .join("\n")
+      .trimEnd()
+      .split("\n"),
     "{{- end }}",
     "",
   ].join("\n");

@@ -1,4 +1,4 @@
-import { isMap, isScalar, parseDocument, type Pair, type YAMLMap } from "yaml";
+import { isCollection, isMap, isScalar, parseDocument, type Pair, type YAMLMap } from "yaml";
 
 /**
  * The values of a chart as a Markdown table, described by the comments `# -- …` before their keys. What has such a
@@ -20,7 +20,8 @@ function rowsOf(map: YAMLMap, path: readonly string[]): string[] {
     const before = (isScalar(pair.key) && pair.key.commentBefore) || (index === 0 && map.commentBefore) || "";
     const [, meaning] = /(?:^|\n) -- ([\s\S]*)$/.exec(before) ?? [];
     if (meaning !== undefined) return [row(`\`${here.join(".")}\``, inline(pair), meaning)];
-    if (!isMap(pair.value)) throw new Error(`values.yaml: ${here.join(".")} has no comment beginning with --`);
+    if (!isMap(pair.value))
+      throw new Error(`values.yaml: ${here.join(".")} has no comment beginning with --`);
     return rowsOf(pair.value, here);
   });
 }
@@ -31,8 +32,7 @@ function keyOf({ key }: Pair): string {
 }
 
 function inline({ value }: Pair): string {
-  const plain: unknown =
-    typeof value === "object" && value !== null && "toJSON" in value ? value.toJSON() : value;
+  const plain: unknown = isScalar(value) || isCollection(value) ? value.toJSON() : value;
   return `\`${JSON.stringify(plain)}\``;
 }
 

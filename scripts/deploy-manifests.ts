@@ -25,7 +25,11 @@ export async function deployManifests(): Promise<Generated> {
     "kustomization.yaml": kustomization({ resources: ["base"] }),
     "kubeadm/deployment.yaml": stringify([{ op: "replace", path: "/spec", value: parsed(deployment).spec }]),
     "kubeadm/absent.yaml": absent.map(deletion).join("---\n"),
-    "kubeadm/kustomization.yaml": kustomization({ resources: ["../base"], namespace: "kube-system", patches }),
+    "kubeadm/kustomization.yaml": kustomization({
+      resources: ["../base"],
+      namespace: "kube-system",
+      patches,
+    }),
   };
   return {
     files: new Map(Object.entries(files).map(([path, text]) => [`deploy/${path}`, comment + text])),
@@ -49,7 +53,10 @@ const namespaceObject = stringify({
 /** Without the words of Helm, which installs nothing here. */
 async function render(namespace: string, values: object): Promise<string> {
   const text = await helmTemplate({ name, namespace }, values);
-  return text.replaceAll(/^( *helm\.sh\/chart: .*| *app\.kubernetes\.io\/managed-by: Helm|# Source: .*)\n/gm, "");
+  return text.replaceAll(
+    /^( *helm\.sh\/chart: .*| *app\.kubernetes\.io\/managed-by: Helm|# Source: .*)\n/gm,
+    "",
+  );
 }
 
 function documents(text: string): string[] {

@@ -54,9 +54,7 @@ async function main(args: string[]): Promise<number> {
     );
   await installMissing();
   const state = join(dirname(toolsCache(process.env)), "e2e");
-  await using _ = await lockDirectory(`${state}.lock`, (pid) =>
-    console.error(`waiting for process ${pid}`),
-  );
+  await using _ = await lockDirectory(`${state}.lock`, (pid) => console.error(`waiting for process ${pid}`));
   await clear(state);
   const images = join(state, "images");
   console.error("building images …");
