@@ -19,7 +19,7 @@ import { type StoreControllerDeps, storeReconciler } from "../controllers/store.
 import { Turns } from "../controllers/turns.ts";
 import { interrupted } from "../core/backup-status.ts";
 import { conditionStatus } from "../core/conditions.ts";
-import { connectionTo } from "../core/restore-objects.ts";
+import { connectionTo } from "../core/restore-names.ts";
 import { openCluster } from "../etcd/cluster.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/fence.ts";

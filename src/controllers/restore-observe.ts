@@ -6,7 +6,7 @@ import {
   peerServiceName,
   restoreLabel,
   volumeName,
-} from "../core/restore-objects.ts";
+} from "../core/restore-names.ts";
 import type { ObservedJob, ObservedMember, ObservedRestore, ObservedWork } from "../core/restore.ts";
 import type { RestorePass, TargetKind } from "./restore-pass.ts";
 

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { EtcdBackup } from "../api/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../api/etcd-restore.ts";
-import type { RestoreBlueprint, RestoreObject } from "../core/restore-objects.ts";
+import type { RestoreBlueprint, RestoreObject } from "../core/restore-blueprint.ts";
 import type { SnapshotCluster } from "../snapshot/step.ts";
 import type { Store } from "../store/store.ts";
 import type { Log, Request } from "./controller.ts";

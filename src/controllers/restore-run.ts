@@ -5,14 +5,14 @@ import { OperatorError } from "../core/errors.ts";
 import { bytes } from "../core/human.ts";
 import { parseQuantity } from "../core/quantity.ts";
 import { exists } from "../core/restore.ts";
+import { fileStore } from "../core/restore-job.ts";
 import {
   clientServiceName,
-  fileStore,
   peerServiceName,
   restoreLabel,
   targetVersion,
   volumeName,
-} from "../core/restore-objects.ts";
+} from "../core/restore-names.ts";
 import { findBackup } from "../snapshot/catalog.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import { readRestoreRecord } from "../snapshot/restore-record.ts";

@@ -1,9 +1,9 @@
 import type { EtcdRestore } from "../api/etcd-restore.ts";
+import type { RestoreBlueprint } from "../core/restore-blueprint.ts";
+import { memberJob } from "../core/restore-job.ts";
 import {
-  type RestoreBlueprint,
   clientService,
   disruptionBudget,
-  memberJob,
   peerService,
   statefulSet,
   volumeClaim,

@@ -2,7 +2,7 @@ import type { RestoreReason } from "../api/conditions.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../api/etcd-restore.ts";
 import { type Outcome, runConditions, wholeSeconds } from "./conditions.ts";
 import { bytes, duration } from "./human.ts";
-import { memberName, volumeName } from "./restore-objects.ts";
+import { memberName, volumeName } from "./restore-names.ts";
 import type { ObservedMember } from "./restore.ts";
 
 /** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
