@@ -10,6 +10,7 @@ test("a quantity is read as Kubernetes reads it", () => {
     ["100Mi", 100 * 2 ** 20],
     ["500m", 0.5],
     ["2k", 2000],
+    ["4Ki", 4096],
     ["7", 7],
   ];
   for (const [text, value] of rows) assert.equal(parseQuantity(text), value, text);
