@@ -191,11 +191,14 @@ async function openSource(
         const reading = await readSnapshotFile(path, signal, onProgress, write).catch((error: unknown) => {
           throw unwritable ?? error;
         });
-        const { status } = reading;
+        const { status, trailer } = reading;
         const failures = describeFailures(plainChecks(reading));
         if (failures !== undefined || status === undefined)
           throw new OperatorError("VerificationFailed", `${path} must not be restored: ${failures ?? ""}`, {
-            hint: "choose another backup",
+            hint:
+              trailer === "missing"
+                ? "choose another backup; a copy of member/snap/db has no trailer: if it is all there is, see docs/runbooks/quorum-lost.md"
+                : "choose another backup",
           });
         const etcdVersion = parseEtcdVersion(status.storageVersion || status.facts.clusterVersion);
         return {
