@@ -246,6 +246,26 @@ test("a member that does not answer leaves the agreement of the others, when tha
   );
 });
 
+test("a member that was silent for its whole time is not waited for a second time, and is still missed", async () => {
+  const answer: Answer = (name, _revision, observed) => {
+    if (name === "a") throw new OperatorError("Timeout", "no answer in time");
+    if (observed === 0) throw compacted;
+    return { hash: 7, compactRevision: 3 };
+  };
+  const { run, asked, steps } = prepare(three(), answer);
+  assert.deepEqual((await run())?.membersCompared, ["b", "c"]);
+  assert.deepEqual(
+    asked.map(({ name }) => name),
+    ["a", "b", "c", "b", "c"],
+  );
+  assert.equal(steps.at(-1)?.step, "HashesAgree");
+  await rejects(
+    prepare(three(), answer, { hashKV: "Required" }).run(),
+    "NoUsableMember",
+    /a: no answer in time/,
+  );
+});
+
 test("a member that does not answer is missed where all are required, and is named with its reason", async () => {
   const { run } = prepare(oneDown(), same, { hashKV: "Required" });
   await rejects(run(), "NoUsableMember", /HashKV of all members is required.*: c: connection refused$/);

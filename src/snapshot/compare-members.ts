@@ -26,8 +26,8 @@ export async function compareMembers(
   if (options.hashKV === "Skip") return undefined;
   const step = options.onStep ?? (() => {});
   const voting = members.filter((m) => !m.isLearner);
-  const asked = voting.filter((m) => silence(m) === undefined);
-  const silent: MemberHash[] = voting.flatMap((m) => {
+  let asked = voting.filter((m) => silence(m) === undefined);
+  let silent: MemberHash[] = voting.flatMap((m) => {
     const unavailable = silence(m);
     return unavailable === undefined ? [] : [{ member: m.name || m.endpoint, unavailable }];
   });
@@ -36,8 +36,12 @@ export async function compareMembers(
   let verdict: HashAgreement = { verdict: "inconclusive", reason: `only ${nameOf(chosen)} can be asked` };
   // A busy cluster may compact the revision away between two members: then a newer one is tried.
   for (let attempt = 0; attempt < 3 && (asked.length > 1 || silent.length === 0); attempt++) {
-    verdict = agree([...(await hashes(asked, revision, options)), ...silent], nameOf(chosen));
+    const { all, late } = await hashes(asked, revision, options);
+    verdict = agree([...all, ...silent], nameOf(chosen));
     if (verdict.verdict !== "inconclusive") break;
+    // Who did not answer in all that time is not waited for again.
+    asked = asked.filter((m) => !late.has(m));
+    silent = [...silent, ...late.values()];
     const { members: later } = await options.cluster.observe(options.signal);
     const again = later.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
     revision = commonRevision(later, again, options);
@@ -112,8 +116,9 @@ async function hashes(
   members: readonly MemberFacts[],
   revision: number,
   { cluster, signal }: CompareOptions,
-): Promise<MemberHash[]> {
+): Promise<{ all: MemberHash[]; late: Map<MemberFacts, MemberHash> }> {
   const all: MemberHash[] = [];
+  const late = new Map<MemberFacts, MemberHash>();
   for (const m of members) {
     const member = m.name || m.endpoint;
     try {
@@ -124,8 +129,11 @@ async function hashes(
       all.push({ member, hash, compactRevision });
     } catch (error) {
       signal.throwIfAborted();
-      all.push({ member, unavailable: asOperatorError(error).message });
+      const { code, message } = asOperatorError(error);
+      const unavailable = { member, unavailable: message };
+      all.push(unavailable);
+      if (code === "Timeout") late.set(m, unavailable);
     }
   }
-  return all;
+  return { all, late };
 }
