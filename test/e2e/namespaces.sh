@@ -7,9 +7,13 @@ state=$1
 shift
 
 mount --make-rshared /
-mkdir -p "$state"/etc "$state"/etc-work "$state"/var-lib
+mkdir -p "$state"
+# An overlay takes no other overlay for its upper layer.
+if [ "$(stat -f -c %T "$state")" = overlayfs ]; then mount -t tmpfs node-state "$state"; fi
+mkdir -p "$state"/etc "$state"/etc-work "$state"/var-lib "$state"/var-log
 mount -t overlay node-etc -o "lowerdir=/etc,upperdir=$state/etc,workdir=$state/etc-work" /etc
 mount --bind "$state/var-lib" /var/lib
+mount --bind "$state/var-log" /var/log
 mount -t tmpfs node-run /run
 
 # A kubelet refuses a loopback address; the default route makes it this one's. Nothing outside can be reached.

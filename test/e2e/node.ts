@@ -27,7 +27,7 @@ const containerd = "/run/containerd/containerd.sock";
 
 /**
  * One real Kubernetes node, made by hand as kubeadm would: containerd, kubelet and kube-proxy as processes, the control
- * plane as static pods, CoreDNS, volumes. It writes to /etc/kubernetes, /var/lib and /run, and wants a network of its
+ * plane as static pods, CoreDNS, volumes. It writes to /etc, /run, /var/lib and /var/log, and wants a network of its
  * own: see namespaces.sh, which gives it these.
  */
 export async function startNode(imagesDirectory: string): Promise<KubernetesNode> {
@@ -55,7 +55,10 @@ export async function startNode(imagesDirectory: string): Promise<KubernetesNode
   ]);
   const kubectlPath = await binary("kubectl");
   const kubectl = (args: string[], input?: string) =>
-    run(kubectlPath, [`--kubeconfig=${adminKubeconfig}`, ...args], input === undefined ? {} : { input });
+    run(kubectlPath, [`--kubeconfig=${adminKubeconfig}`, ...args], {
+      env: { KUBECACHEDIR: "/run/kubectl-cache" },
+      ...(input === undefined ? {} : { input }),
+    });
   const answers = async (args: string[]): Promise<boolean> => (await kubectl(args)).code === 0;
   await untilReady("kubelet", kubelet, () => answers(["get", "--raw", "/readyz"]), 180_000);
   await untilReady("kubelet", kubelet, () => answers(["get", `node/${nodeName}`]), 60_000);
@@ -136,6 +139,7 @@ bin_dir = "/usr/lib/cni"
     resolvConf: "",
     staticPodPath: manifests,
     syncFrequency: "10s",
+    volumePluginDir: "/var/lib/kubelet/volume-plugins",
   };
   await write(`${kubernetes}/kubelet.yaml`, JSON.stringify(kubelet));
   // Limits of connection tracking belong to the host and cannot be set from here.

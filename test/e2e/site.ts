@@ -2,7 +2,7 @@ import { ListObjectsV2Command, GetObjectCommand, PutObjectCommand, S3Client } fr
 import { binary } from "../harness/binaries.ts";
 import { originalEnvironment } from "../harness/environment.ts";
 import { chartPath, helmOrThrow } from "../harness/helm.ts";
-import { runOrThrow } from "../harness/process.ts";
+import { runOrThrow, tempDir } from "../harness/process.ts";
 import { startS3 } from "../harness/s3-server.ts";
 import { images } from "./images.ts";
 import { startNode } from "./node.ts";
@@ -113,6 +113,7 @@ async function siteOf(
   { kubeconfig, store, image, etcdImage, ownNode }: Place,
 ): Promise<Omit<Site, keyof AsyncDisposable>> {
   const kubectlPath = await binary("kubectl");
+  const cache = stack.use(await tempDir("kubectl")).path;
   const { bucket, accessKeyId, secretAccessKey, endpoint, region } = store;
   const client = new S3Client({
     endpoint,
@@ -125,7 +126,11 @@ async function siteOf(
   if (repository === undefined || tag === undefined) throw new Error(`image ${image} has no tag`);
   return {
     kubectl: (args, options = {}) =>
-      runOrThrow(kubectlPath, [`--kubeconfig=${kubeconfig}`, ...args], { ...options, name: "kubectl" }),
+      runOrThrow(kubectlPath, [`--kubeconfig=${kubeconfig}`, ...args], {
+        ...options,
+        name: "kubectl",
+        env: { KUBECACHEDIR: cache },
+      }),
     store: {
       ...store,
       async objects(prefix) {

@@ -21,6 +21,7 @@ export async function helm(args: string[]): Promise<HelmRan> {
     HELM_CONFIG_HOME: join(home.path, "config"),
     HELM_DATA_HOME: join(home.path, "data"),
     HELM_PLUGINS: join(home.path, "plugins"),
+    KUBECACHEDIR: join(home.path, "kube"),
   };
   return run(await binary("helm"), args, { env });
 }
