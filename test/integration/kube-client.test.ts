@@ -230,10 +230,10 @@ describe("refusals", () => {
   test("of a kind the server does not know are errors, not absences", async () => {
     const unknown = { ...widgets, plural: "gadgets", kind: "Gadget" };
     for (const attempt of [
-      client.get(unknown, { namespace, name: "x" }, never),
-      client.list(unknown, never),
+      () => client.get(unknown, { namespace, name: "x" }, never),
+      () => client.list(unknown, never),
     ]) {
-      await assert.rejects(attempt, {
+      await assert.rejects(attempt(), {
         code: "NotFound",
         permanent: false,
         message: /gadgets\.test\.etcdbackup\.dev/,
