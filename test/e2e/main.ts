@@ -30,6 +30,8 @@ const ofSystem = [
   "ldd",
 ];
 const plugins = "/usr/lib/cni/ptp";
+/** Half of these are an administrator's, and not on everybody's PATH. */
+const searched = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
 const ofProject: BinaryName[] = [
   "etcd",
   "etcdctl",
@@ -71,7 +73,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function missing(): Promise<string[]> {
-  const paths = await Promise.all(ofSystem.map((name) => onPath(name, process.env["PATH"])));
+  const paths = await Promise.all(ofSystem.map((name) => onPath(name, searched)));
   const absent = ofSystem.filter((_, index) => paths[index]?.length === 0);
   const hasPlugins = await access(plugins).then(
     () => true,
@@ -84,7 +86,7 @@ async function installMissing(): Promise<void> {
   const absent = await missing();
   if (absent.length === 0) return;
   const script = join(here, "install-debian.sh");
-  if ((await onPath("apt-get", process.env["PATH"])).length > 0) {
+  if ((await onPath("apt-get", searched)).length > 0) {
     console.error(`installing what is missing (${absent.join(", ")}) …`);
     await execute([script], {});
   }
@@ -102,7 +104,10 @@ async function clear(state: string): Promise<void> {
 /** Ends with the command, whose exit code it gives; a signal to us kills all that the command started. */
 async function execute(command: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [name = "", ...args] = command;
-  const child = spawn(name, args, { stdio: "inherit", env: { ...originalEnvironment(), ...env } });
+  const child = spawn(name, args, {
+    stdio: "inherit",
+    env: { ...originalEnvironment(), PATH: searched, ...env },
+  });
   const kill = (): void => void child.kill("SIGKILL");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, kill);
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
