@@ -65,7 +65,9 @@ export function createMultipart(
     dialect.digest = "MD5";
   }
 
+  /** One that is cut off may still be stored, after the upload was aborted, and then stay for ever. */
   async function upload({ number, bytes }: Part, crc: number) {
+    using late = lingering(signal, graceMs);
     const command = new UploadPartCommand({
       ...target,
       UploadId: uploadId,
@@ -73,7 +75,10 @@ export function createMultipart(
       Body: bytes,
       ...digestFields(bytes, crc, digest),
     });
-    return access.call(`storing part ${number} of ${name}`, (o) => client.send(command, o), { signal });
+    return await access.call(`storing part ${number} of ${name}`, (o) => client.send(command, o), {
+      signal,
+      requestSignal: late.signal,
+    });
   }
 
   return {

@@ -11,6 +11,8 @@ export interface Seen {
   headers: IncomingMessage["headers"];
   /** Of this operation, from 1. */
   count: number;
+  /** The client got its answer, or never will. */
+  ended: boolean;
 }
 
 export type Fault =
@@ -43,9 +45,13 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const operation = operationOf(request);
     const count = seen.filter((earlier) => earlier.operation === operation).length + 1;
-    const noted: Seen = { operation, url: request.url ?? "", headers: request.headers, count };
+    const noted: Seen = { operation, url: request.url ?? "", headers: request.headers, count, ended: false };
     seen.push(noted);
-    await forward(target, request, response, await proxy.fault(noted));
+    try {
+      await forward(target, request, response, await proxy.fault(noted));
+    } finally {
+      noted.ended = true;
+    }
   }
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { crc32c } from "@node-rs/crc32";
 import { type ErrorCode, OperatorError } from "../../src/core/errors.ts";
@@ -156,6 +157,24 @@ describe("the S3 store behind a network that fails", () => {
       };
       await failure(store.put("a", [inParts], { signal: stop.signal }), "Aborted");
       assert.equal(await held("a", inParts), "nothing");
+      assert.deepEqual(await unfinishedUploads(raw, bucket), []);
+    });
+
+    it("an abort while a part is under way, which the store may take and keep once the upload is gone", async () => {
+      const stop = new AbortController();
+      let cutOff = 0;
+      proxy.fault = async ({ operation }) => {
+        if (operation === "Abort") {
+          cutOff = proxy.seen.filter((other) => other.operation === "Part" && !other.ended).length;
+        }
+        if (operation !== "Part") return undefined;
+        stop.abort();
+        await delay(300);
+        return undefined;
+      };
+      await failure(store.put("a", [inParts], { signal: stop.signal }), "Aborted");
+      assert.equal(count("Abort"), 1);
+      assert.equal(cutOff, 0, "parts were still on their way");
       assert.deepEqual(await unfinishedUploads(raw, bucket), []);
     });
 
