@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type Server, createServer } from "node:net";
 import { randomInt } from "node:crypto";
 
 /**
@@ -8,30 +8,46 @@ import { randomInt } from "node:crypto";
  */
 const lowest = 12_000;
 const highest = 32_000;
-const given = new Set<number>();
+/** Ports of a block. Its first is listened on for as long as the process lives: that makes the others its own. */
+const blockSize = 100;
+let rest: number[] = [];
 
-/** Ports of 127.0.0.1 that nobody listens on and that were not given out before by this process. */
+/** Ports of 127.0.0.1 that nobody listens on and that no process of the tests is given, now or while this one lives. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
-  for (let attempts = 0; ports.length < count; attempts += 1) {
-    if (attempts > 1000) throw new Error(`no ${count} free ports between ${lowest} and ${highest}`);
-    const port = randomInt(lowest, highest);
-    if (given.has(port) || !(await isFree(port))) continue;
-    given.add(port);
-    ports.push(port);
+  while (ports.length < count) {
+    if (rest.length === 0) rest = await claimBlock();
+    const port = rest.shift();
+    if (port !== undefined && (await isFree(port))) ports.push(port);
   }
   return ports;
 }
 
+async function claimBlock(): Promise<number[]> {
+  for (let attempts = 0; attempts < 1000; attempts += 1) {
+    const first = lowest + blockSize * randomInt((highest - lowest) / blockSize);
+    const mark = await listenOn(first);
+    if (mark === undefined) continue;
+    mark.unref();
+    return Array.from({ length: blockSize - 1 }, (_, index) => first + 1 + index);
+  }
+  throw new Error(`no block of ${blockSize} ports is free between ${lowest} and ${highest}`);
+}
+
 async function isFree(port: number): Promise<boolean> {
+  const server = await listenOn(port);
+  server?.close();
+  if (server !== undefined) await once(server, "close");
+  return server !== undefined;
+}
+
+async function listenOn(port: number): Promise<Server | undefined> {
   const server = createServer();
   try {
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
+    return server;
   } catch {
-    return false;
+    return undefined;
   }
-  server.close();
-  await once(server, "close");
-  return true;
 }
