@@ -191,6 +191,8 @@ function poolOptions(url: string, { tls }: EtcdAccess): IOptions {
       "grpc-node.flow_control_window": 8 * 1024 * 1024,
       "grpc.max_receive_message_length": -1,
       "grpc.enable_http_proxy": 0,
+      // Channels of equal options share a connection: another's that has just failed would refuse this one unasked.
+      "etcd-backup.connection": Symbol(url),
       // A connection that was refused once must be tried again within a member's restart.
       "grpc.initial_reconnect_backoff_ms": 200,
       "grpc.max_reconnect_backoff_ms": 2000,

@@ -127,13 +127,14 @@ function tlsCause(details: string): string {
     return `the member's certificate does not name ${other[1]}${names}`;
   }
   const known = tlsCauses.find(([pattern]) => pattern.test(details))?.[1];
-  return known ?? strip(details.replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, ""));
+  return known ?? strip(details);
 }
 
 function strip(details: string): string {
   const line = details.split("\n")[0] ?? "";
   return line
     .replace(/^etcdserver: /, "")
+    .replace(/^No connection established\.\s*Last error:\s*(Error:\s*)?/, "")
     .replace(/\s*Resolution note:.*$/, "")
     .slice(0, 300);
 }
