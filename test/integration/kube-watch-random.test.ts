@@ -143,11 +143,8 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
       proxy.tamper = undefined;
       return undefined;
     case 3:
-      // Ends in the middle of a line.
-      proxy.tamper = (chunk) => {
-        setImmediate(() => proxy.cut());
-        return chunk.subarray(0, random.below(chunk.length));
-      };
+      // Ends in the middle of a line. What came after it must not: two ends put together might make another object.
+      proxy.tamper = cutShort(random, proxy);
       await delay(random.below(300));
       proxy.tamper = undefined;
       return undefined;
@@ -162,6 +159,20 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
       await delay(random.below(800));
       return undefined;
   }
+}
+
+/** Cuts a part of an answer short, and everything after it off. */
+function cutShort(random: Random, proxy: BreakingProxy): (chunk: Buffer) => Buffer {
+  let ended = false;
+  return (chunk) => {
+    if (ended) return Buffer.alloc(0);
+    ended = true;
+    setImmediate(() => {
+      proxy.cut();
+      ended = false;
+    });
+    return chunk.subarray(0, random.below(chunk.length));
+  };
 }
 
 /** What is told again unchanged, as after a list, counts once. */
