@@ -7,7 +7,6 @@ import { OperatorError } from "../core/errors.ts";
 import type { Store, StoredObject } from "../store/store.ts";
 import { type SnapshotReading, type SnapshotStatus, createStatusReader } from "./status.ts";
 import { createTrailerCheck } from "./trailer.ts";
-import { youngGarbage } from "./young-garbage.ts";
 
 /** Where a snapshot comes from: the announced size of the database, and database ‖ 32-byte trailer in order. */
 export interface SnapshotSource {
@@ -23,6 +22,12 @@ export interface Transferred {
   crc32c: string;
   stored: StoredObject & { sha256: string };
 }
+
+/**
+ * Before the compressor and behind it. Buffers that wait grow old: then only a full collection frees them, and those
+ * come late, for the collector does not see what buffers weigh.
+ */
+const waitingBytes = 256 * 1024;
 
 /**
  * One pass: etcd's stream is hashed, read as a database, compressed and stored at once. The store makes the object
@@ -49,7 +54,7 @@ export async function transfer(options: {
       contentType: contentType(compression),
     });
   };
-  const file = Readable.from(proof.chunks, { objectMode: false, highWaterMark: 2 * 1024 * 1024 });
+  const file = Readable.from(proof.chunks, { objectMode: false, highWaterMark: waitingBytes });
   await (compression === "Zstd"
     ? pipeline(file, zstd(), sink, { signal })
     : pipeline(file, sink, { signal })
@@ -66,7 +71,7 @@ export async function transfer(options: {
 /** Level 1: 750 MB/s, and half the size for typical Kubernetes data. Workers stay off: Node's stream loses data with them. */
 function zstd() {
   return createZstdCompress({
-    chunkSize: 1024 * 1024,
+    chunkSize: waitingBytes,
     params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
   });
 }
@@ -91,7 +96,6 @@ type Proved = Omit<Transferred, "stored"> & { fileSha256: string };
 function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBytes: number) => void) {
   const trailer = createTrailerCheck();
   const reader = createStatusReader();
-  const passed = youngGarbage();
   let crc = 0;
   let read = 0;
   let proved: Proved | undefined;
@@ -104,7 +108,6 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         for (const part of trailer.push(chunk)) reader.push(part);
         crc = crc32c(chunk, crc);
         read += chunk.length;
-        passed(chunk.length);
         onProgress(Math.min(read, source.totalBytes), source.totalBytes);
         handedOver = true;
         yield chunk;
