@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { constants, createZstdCompress } from "node:zlib";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { crc32c } from "@node-rs/crc32";
 import { readSnapshot } from "../src/snapshot/read.ts";
 import { createStatusReader } from "../src/snapshot/status.ts";
 import { trailerSize } from "../src/snapshot/trailer.ts";
+import { createCompressor, streamed } from "../src/snapshot/transfer.ts";
 
 // One part of a save in a process of its own: `node bench/part.ts <part> <where>`. Prints a PartResult.
 
@@ -118,13 +117,8 @@ const fileParts: Readonly<Record<string, Part>> = {
         yield chunk;
       }
     }
-    // As src/snapshot/transfer.ts sets it up.
-    const zstd = createZstdCompress({
-      chunkSize: 1024 * 1024,
-      params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-    });
-    const plain = Readable.from(counted(), { objectMode: false, highWaterMark: 2 * 1024 * 1024 });
-    await pipeline(plain, zstd, async (packed: AsyncIterable<Uint8Array>) => void (await drain(packed)));
+    const dropped = async (packed: AsyncIterable<Uint8Array>) => void (await drain(packed));
+    await pipeline(streamed(counted()), createCompressor(), dropped);
     return bytes;
   },
 };
