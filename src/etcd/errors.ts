@@ -134,7 +134,7 @@ function strip(details: string): string {
   const line = details.split("\n")[0] ?? "";
   return line
     .replace(/^etcdserver: /, "")
-    .replace(/^No connection established\.\s*Last error:\s*(Error:\s*)?/, "")
+    .replace(/^No connection established\.\s*(Last error:\s*)?(Error:\s*)?/i, "")
     .replace(/\s*Resolution note:.*$/, "")
     .slice(0, 300);
 }
