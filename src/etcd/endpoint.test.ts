@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { test } from "node:test";
 import timers from "node:timers/promises";
+import { freePorts } from "../../test/harness/ports.ts";
 import { openEndpoint } from "./endpoint.ts";
 
-/** Of this machine; nobody listens on it any more. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  assert.ok(typeof address === "object" && address !== null);
-  return address.port;
-}
-
 test("each of many that ask a member that is down at once is told why", async () => {
-  const url = `http://127.0.0.1:${await closedPort()}`;
+  const [port = 0] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
   const { signal } = new AbortController();
   const told = new Set<string>();
   const ask = async (): Promise<void> => {

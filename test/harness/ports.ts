@@ -35,9 +35,7 @@ async function claimBlock(): Promise<number[]> {
 }
 
 async function isFree(port: number): Promise<boolean> {
-  const server = await listenOn(port);
-  server?.close();
-  if (server !== undefined) await once(server, "close");
+  await using server = await listenOn(port);
   return server !== undefined;
 }
 
