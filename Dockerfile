@@ -31,6 +31,6 @@ COPY --from=build /image /
 ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 HOME=/home/nonroot
 USER 65532:65532
 # Everything the operator loads is there, native code and the libraries below it included.
-RUN ["/usr/local/bin/node", "--import", "/app/src/commands/operator.ts", "--import", "/app/src/store/s3.ts", "/app/src/main.ts", "--version"]
+RUN ["/usr/local/bin/node", "--import", "/app/src/operator/run.ts", "--import", "/app/src/store/s3/s3-store.ts", "/app/src/main.ts", "--version"]
 ENTRYPOINT ["/usr/local/bin/node", "--disable-warning=DEP0123", "--max-semi-space-size=2", "/app/src/main.ts"]
 CMD ["--help"]

@@ -4,7 +4,7 @@ import { run } from "../test/harness/process.ts";
 import { pinnedVersion, toolModule } from "../test/harness/tool-modules.ts";
 import { type Awscli, awscliVersion } from "./awscli.ts";
 import type { Options } from "./options.ts";
-import { version } from "../src/commands/version.ts";
+import { version } from "../src/cli/version.ts";
 
 /** What the numbers were measured on, in two lines. */
 export async function machine({ store }: Options, aws: Awscli): Promise<string> {

@@ -5,7 +5,7 @@ import { crc32c } from "@node-rs/crc32";
 import { readSnapshot } from "../src/snapshot/read.ts";
 import { createStatusReader } from "../src/snapshot/status.ts";
 import { trailerSize } from "../src/snapshot/trailer.ts";
-import { createCompressor, streamed } from "../src/snapshot/transfer.ts";
+import { createCompressor, streamed } from "../src/backup/transfer.ts";
 
 // One part of a save in a process of its own: `node bench/part.ts <part> <where>`. Prints a PartResult.
 
@@ -67,9 +67,9 @@ async function loadStream(): Promise<Part> {
 
 async function loadUpload(): Promise<Part> {
   const [{ openStore }, { parseStoreUrl }] = await Promise.all([
-    import("../src/store/open-store.ts"),
-    import("../src/store/store-url.ts"),
-    import("../src/store/s3.ts"),
+    import("../src/store/open.ts"),
+    import("../src/store/url.ts"),
+    import("../src/store/s3/s3-store.ts"),
   ]);
   return async (path) => {
     await using store = await openStore(parseStoreUrl(process.env["PART_STORE"] ?? ""), { env: process.env });

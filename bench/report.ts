@@ -1,4 +1,4 @@
-import { table } from "../src/commands/table.ts";
+import { table } from "../src/cli/table.ts";
 
 export type Row = readonly string[];
 

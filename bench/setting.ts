@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openStore } from "../src/store/open-store.ts";
-import { parseStoreUrl } from "../src/store/store-url.ts";
+import { openStore } from "../src/store/open.ts";
+import { parseStoreUrl } from "../src/store/url.ts";
 import type { Store } from "../src/store/store.ts";
 import { binary } from "../test/harness/binaries.ts";
 import { s3Store } from "../test/harness/etcd-backup.ts";

@@ -3,10 +3,10 @@
  * where a file differs from what it would write.
  */
 import { stringify } from "yaml";
-import { customResourceDefinition } from "../src/api/crd.ts";
-import { referencePage } from "../src/api/reference.ts";
-import { group, type ResourceDefinition } from "../src/api/resource.ts";
-import { resources } from "../src/api/resources.ts";
+import { customResourceDefinition } from "../src/api/generate/crd.ts";
+import { referencePage } from "../src/api/generate/reference.ts";
+import { group, type ResourceDefinition } from "../src/api/schema/resource.ts";
+import { resources } from "../src/api/v1alpha1/kinds.ts";
 import { settle } from "./generated-files.ts";
 
 function crdFile(definition: ResourceDefinition): [path: string, text: string] {

@@ -9,7 +9,7 @@ import { binary } from "./harness/binaries.ts";
 import { type EtcdCluster, startEtcd } from "./harness/etcd-cluster.ts";
 import { freePorts, startProcess, tempDir } from "./harness/process.ts";
 import { type S3Server, startS3 } from "./harness/s3-server.ts";
-import { bootRestored, planMembers } from "./integration/restore.fixture.ts";
+import { bootRestored, planMembers } from "./support/restore.ts";
 
 // The main job on real servers, on loopback: `npm run demo`. `npm run demo -- --keep` leaves everything running until Ctrl-C.
 

@@ -1,4 +1,4 @@
-import type { CallOptions } from "./call.ts";
+import type { CallOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import type { KubeObject, ResourceKind } from "./objects.ts";
 

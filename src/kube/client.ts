@@ -1,5 +1,5 @@
 import { OperatorError } from "../core/errors.ts";
-import { type ApiCall, type CallOptions, callApi, openStream } from "./call.ts";
+import { type ApiCall, type CallOptions, callApi, openStream } from "./request.ts";
 import { openConnection } from "./connection.ts";
 import { apiStatusOf } from "./errors.ts";
 import type { ConfigSource } from "./kube-config.ts";

@@ -1,4 +1,4 @@
-import type { ApiCall, CallOptions } from "./call.ts";
+import type { ApiCall, CallOptions } from "./request.ts";
 import { isExpired } from "./errors.ts";
 import { apiVersionOf, type KubeObject, pathOf, type ResourceKind, resourceName } from "./objects.ts";
 

@@ -1,5 +1,5 @@
-import type { ObjectMeta as ApiObjectMeta, Resource, ResourceDefinition } from "../api/resource.ts";
-import { group, version } from "../api/resource.ts";
+import type { ObjectMeta as ApiObjectMeta, Resource, ResourceDefinition } from "../api/schema/resource.ts";
+import { group, version } from "../api/schema/resource.ts";
 
 export interface OwnerReference {
   apiVersion: string;

@@ -1,4 +1,4 @@
-import { backoffMs } from "./backoff.ts";
+import { backoffMs } from "../core/backoff.ts";
 
 /** Monotonic milliseconds and timers; tests give their own. */
 export interface Clock {

@@ -1,5 +1,5 @@
 import { OperatorError } from "../core/errors.ts";
-import type { CallOptions } from "./call.ts";
+import type { CallOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { secrets } from "./objects.ts";
 

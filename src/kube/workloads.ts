@@ -1,4 +1,4 @@
-import type { CallOptions } from "./call.ts";
+import type { CallOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { KubeObject, ObjectRef, ResourceKind } from "./objects.ts";

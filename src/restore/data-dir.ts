@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, lstat, mkdir, readFile, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { OperatorError } from "../core/errors.ts";
-import { codeOf, ownerOf, settle, sync, syncParent } from "./settle.ts";
+import { codeOf, ownerOf, settle, sync, syncParent } from "./chown-and-sync.ts";
 import { type Target, checkEmpty, checkTarget, directoriesOf, workPrefix } from "./target.ts";
 
 /** What is written beside the data: a directory that holds it was made by a restore that came to its end. */

@@ -2,7 +2,7 @@ import { readdir, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OperatorError } from "../core/errors.ts";
 import { bytes } from "../core/human.ts";
-import { codeOf, ownerOf } from "./settle.ts";
+import { codeOf, ownerOf } from "./chown-and-sync.ts";
 
 /** Where a member is to live. */
 export interface Target {

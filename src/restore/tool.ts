@@ -5,7 +5,7 @@ import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { OperatorError } from "../core/errors.ts";
-import { type EtcdVersion, parseEtcdVersion } from "../core/etcd-version.ts";
+import { type EtcdVersion, parseEtcdVersion } from "../core/etcd/version.ts";
 
 /** etcd's own program that turns a snapshot into a data directory: etcdutl, or the etcdctl of 3.4. */
 export interface RestoreTool {

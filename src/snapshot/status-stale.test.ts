@@ -9,7 +9,7 @@ import {
   writeBolt,
 } from "../../test/testdata/bolt-writer.ts";
 import { liveKeysOf, pairsOf, statusHash } from "../../test/testdata/key-histories.ts";
-import type { SnapshotFacts } from "./facts.ts";
+import type { SnapshotFacts } from "./summary/metadata.ts";
 import { createStatusReader, type SnapshotReading } from "./status.ts";
 
 /** What many commits and no defragmentation leave behind: more stale copies than may ever be kept in full. */

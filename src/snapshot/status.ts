@@ -3,12 +3,12 @@ import { decodeMeta, findPageSize, type Meta, metaHeaderProblem } from "../bbolt
 import { maxPageSize, viewOf } from "../bbolt/page.ts";
 import { PageScan } from "../bbolt/scan.ts";
 import { createViolations, type Violation, type Violations } from "../bbolt/violations.ts";
-import { addUpBuckets } from "./bucket-totals.ts";
-import type { SnapshotFacts } from "./facts.ts";
-import { LeafNotes } from "./leaf-notes.ts";
+import { addUpBuckets } from "./summary/bucket-totals.ts";
+import type { SnapshotFacts } from "./summary/metadata.ts";
+import { LeafNotes } from "./summary/leaf-summary.ts";
 
 export type { Violation } from "../bbolt/violations.ts";
-export type { SnapshotFacts } from "./facts.ts";
+export type { SnapshotFacts } from "./summary/metadata.ts";
 
 /** What `etcdutl snapshot status` says of a database, and what else its buckets tell. */
 export interface SnapshotStatus {

@@ -1,4 +1,4 @@
-import type { Fault as StoreFault } from "../integration/store-fault-proxy.ts";
+import type { Fault as StoreFault } from "../support/store-fault-proxy.ts";
 import { type Fault, seconds } from "./fault.ts";
 import { type Replica, leaseSeconds } from "./replica.ts";
 import { type World, writerOf } from "./world.ts";

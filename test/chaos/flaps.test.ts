@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
-import { changed, failed, interrupted, started } from "../../src/core/backup-status.ts";
+import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
+import { changed, failed, interrupted, started } from "../../src/core/backup/status.ts";
 import { wentBack } from "./flaps.ts";
 
 const at = (second: number) => new Date(Date.UTC(2026, 7, 20, 12, 0, second));

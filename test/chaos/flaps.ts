@@ -1,4 +1,4 @@
-import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
+import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 
 /** What no later status may take back, between two states of one EtcdBackup as a watch tells them. */
 export function wentBack(before: EtcdBackup, after: EtcdBackup): string[] {

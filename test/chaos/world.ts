@@ -1,11 +1,11 @@
-import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/etcd-backup.ts";
-import { finalizer } from "../../src/core/backup.ts";
-import { type Cache, startCache } from "../../src/kube/cache.ts";
+import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/v1alpha1/etcd-backup.ts";
+import { finalizer } from "../../src/core/backup/decide.ts";
+import { type Cache, startCache } from "../../src/kube/watch/cache.ts";
 import { type KubeClient, connect } from "../../src/kube/client.ts";
 import { customResource } from "../../src/kube/objects.ts";
 import { tempDir } from "../harness/temp-dir.ts";
-import { type Bench, eventually, startBench } from "../integration/operator.fixture.ts";
-import type { FaultProxy, Seen } from "../integration/store-fault-proxy.ts";
+import { type Bench, eventually, startBench } from "../support/operator.ts";
+import type { FaultProxy, Seen } from "../support/store-fault-proxy.ts";
 import { type AuditLog, auditLog } from "./audit.ts";
 import { wentBack } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";

@@ -1,4 +1,4 @@
-import { secret } from "../integration/operator.fixture.ts";
+import { secret } from "../support/operator.ts";
 import type { Site, SiteStore } from "./site.ts";
 
 /** What scenarios say to a cluster, in one namespace. */

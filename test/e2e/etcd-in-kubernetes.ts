@@ -1,5 +1,5 @@
 import { createAuthority } from "../harness/certificates.ts";
-import { secret } from "../integration/operator.fixture.ts";
+import { secret } from "../support/operator.ts";
 
 /** What the scenarios need of a cluster that they may break. */
 export interface Kubectl {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
-import type { EtcdRestore } from "../../src/api/etcd-restore.ts";
+import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
+import type { EtcdRestore } from "../../src/api/v1alpha1/etcd-restore.ts";
 import { type Asking, asking, reasonIs, storeObjects } from "./asking.ts";
 import { labCluster, newCluster, tlsSecrets } from "./etcd-in-kubernetes.ts";
 import { operatorNamespace, release, type Site } from "./site.ts";

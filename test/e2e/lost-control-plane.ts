@@ -4,7 +4,7 @@ import { rename, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { type TestContext, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { EtcdBackup } from "../../src/api/etcd-backup.ts";
+import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { binary } from "../harness/binaries.ts";
 import { etcdBackup } from "../harness/etcd-backup.ts";
 import { type Asking, asking, storeObjects } from "./asking.ts";

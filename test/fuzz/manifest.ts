@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OperatorError } from "../../src/core/errors.ts";
-import { manifestOf } from "../../src/snapshot/manifest.fixture.ts";
-import { encodeManifest, type Manifest, parseManifest } from "../../src/snapshot/manifest.ts";
+import { manifestOf } from "../../src/backup/manifest/manifest.fixture.ts";
+import { encodeManifest, type Manifest, parseManifest } from "../../src/backup/manifest/manifest.ts";
 import { mutateJson } from "./json-mutations.ts";
 import type { Random } from "../harness/random.ts";
 import { mutateBytes, type Target } from "./target.ts";

@@ -7,7 +7,7 @@ import {
   parseBackupName,
   parseDataObject,
   parseManifestObject,
-} from "../../src/core/backup-name.ts";
+} from "../../src/core/backup/name.ts";
 import { OperatorError } from "../../src/core/errors.ts";
 import { mutateText } from "./json-mutations.ts";
 import type { Random } from "../harness/random.ts";

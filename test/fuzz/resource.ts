@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/etcd-backup.ts";
-import { etcdBackupStoreDefinition } from "../../src/api/etcd-backup-store.ts";
-import type { Schema } from "../../src/api/schema.ts";
-import { afterFailure, type BackupDecision, decide, runIdOf, whileUnknown } from "../../src/core/backup.ts";
-import { changed, deleting, initialised, interrupted, restamped } from "../../src/core/backup-status.ts";
+import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/v1alpha1/etcd-backup.ts";
+import { etcdBackupStoreDefinition } from "../../src/api/v1alpha1/etcd-backup-store.ts";
+import type { Schema } from "../../src/api/schema/schema.ts";
+import {
+  afterFailure,
+  type BackupDecision,
+  decide,
+  runIdOf,
+  whileUnknown,
+} from "../../src/core/backup/decide.ts";
+import { changed, deleting, initialised, interrupted, restamped } from "../../src/core/backup/status.ts";
 import { type DocumentSchema, findMismatch } from "../../src/core/check-schema.ts";
 import { OperatorError } from "../../src/core/errors.ts";
-import { manifestSchema } from "../../src/snapshot/manifest-schema.ts";
+import { manifestSchema } from "../../src/backup/manifest/schema.ts";
 import { mutateJson } from "./json-mutations.ts";
 import type { Target } from "./target.ts";
 

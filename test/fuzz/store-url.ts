@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { OperatorError } from "../../src/core/errors.ts";
-import { formatStoreUrl, parseStoreUrl, type StoreConfig } from "../../src/store/store-url.ts";
+import { formatStoreUrl, parseStoreUrl, type StoreConfig } from "../../src/store/url.ts";
 import { mutateText } from "./json-mutations.ts";
 import type { Target } from "./target.ts";
 

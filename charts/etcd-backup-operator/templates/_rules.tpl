@@ -1,5 +1,5 @@
 {{/*
-What the operator may do, each rule once. test/integration/chart.test.ts holds them against the rules that the
+What the operator may do, each rule once. test/integration/chart/chart.test.ts holds them against the rules that the
 integration tests run with. "scope" says where a rule applies:
 
   watched    where the resources are: all namespaces, or watchNamespaces

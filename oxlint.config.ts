@@ -1,0 +1,125 @@
+import { readdirSync } from "node:fs";
+import { defineConfig, type OxlintOverride } from "oxlint";
+
+/** What one room of src may import besides itself. `types`: type-only imports. */
+interface Room {
+  imports: readonly string[];
+  types?: readonly string[];
+  because: string;
+}
+
+/** The dependency rules of docs/architecture.md. A room that is not listed here may import nothing of ours. */
+const rooms: Readonly<Record<string, Room>> = {
+  api: { imports: [], because: "The custom resources are schemas: they depend on no behaviour." },
+  bbolt: { imports: [], because: "The file format depends on nothing of etcd or Kubernetes." },
+  core: { imports: ["api"], because: "Decisions are pure: they know no adapter." },
+  etcd: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  store: { imports: ["core", "controllers", "kube", "operator"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  kube: { imports: ["api", "core"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  telemetry: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  snapshot: { imports: ["bbolt", "core"], because: "Reading one snapshot file needs no store and no cluster." },
+  backup: {
+    imports: ["api", "core", "snapshot"],
+    types: ["store", "etcd"],
+    because: "A backup gets its cluster and its store as parameters.",
+  },
+  restore: {
+    imports: ["api", "core"],
+    because: "A restore makes a data directory and Kubernetes objects: where the snapshot comes from is a parameter.",
+  },
+  jobs: {
+    imports: ["backup", "cli", "core", "restore", "store"],
+    because: "A step of a Job gets its store as a parameter.",
+  },
+  controllers: {
+    imports: ["api", "backup", "core", "restore"],
+    types: ["store", "etcd", "kube"],
+    because: "Controllers get their adapters from the operator's wiring.",
+  },
+  operator: {
+    imports: ["api", "backup", "cli", "controllers", "core", "etcd", "kube", "restore", "store", "telemetry"],
+    because: "The operator knows nothing of flags and terminals.",
+  },
+  cli: {
+    imports: ["backup", "core", "etcd", "jobs", "operator", "restore", "snapshot", "store"],
+    because: "A command reaches the controllers through operator/run.ts alone.",
+  },
+};
+
+const deepest = 3;
+
+/** For the files of a room at one depth: the paths by which they would reach a room that they may not import. */
+function overrideOf(name: string, { imports, types = [], because }: Room, depth: number): OxlintOverride {
+  const others = readdirSync("src", { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() && entry.name !== name && !imports.includes(entry.name) ? [entry.name] : [],
+  );
+  const paths = (names: readonly string[]) => names.map((other) => `${"../".repeat(depth)}${other}/**`);
+  const patterns = [
+    { group: paths(others.filter((other) => !types.includes(other))), message: because },
+    { group: paths(types), message: `${because} Types only.`, allowTypeImports: true },
+  ].filter(({ group }) => group.length > 0);
+  return {
+    files: [`src/${name}/${"*/".repeat(depth - 1)}*.ts`],
+    rules: { "no-restricted-imports": ["error", { patterns }] },
+  };
+}
+
+const importRules = Object.entries(rooms).flatMap(([name, room]) =>
+  Array.from({ length: deepest }, (_, index) => overrideOf(name, room, index + 1)),
+);
+
+export default defineConfig({
+  plugins: ["typescript", "import", "unicorn", "promise", "node"],
+  categories: { correctness: "error", suspicious: "error" },
+  rules: {
+    "typescript/no-floating-promises": [
+      "error",
+      {
+        allowForKnownSafeCalls: [
+          {
+            from: "package",
+            name: ["test", "describe", "it", "suite", "before", "after"],
+            package: "node:test",
+          },
+        ],
+      },
+    ],
+    "typescript/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+    "typescript/no-misused-promises": "error",
+    "typescript/await-thenable": "error",
+    "typescript/no-explicit-any": "error",
+    "typescript/no-non-null-assertion": "error",
+    "typescript/consistent-type-imports": "error",
+    "import/no-cycle": "error",
+    "import/no-default-export": "error",
+    "no-console": "error",
+    "typescript/no-unsafe-type-assertion": "off",
+    "no-await-in-loop": "off",
+    "unicorn/consistent-function-scoping": "off",
+    "typescript/consistent-return": "off",
+    "import/no-named-as-default-member": "off",
+    "typescript/unbound-method": "off",
+  },
+  overrides: [
+    ...importRules,
+    {
+      files: ["**/*.test.ts", "**/*.contract.ts", "**/*.fixture.ts"],
+      rules: { "no-restricted-imports": "off" },
+    },
+    { files: ["oxlint.config.ts"], rules: { "import/no-default-export": "off" } },
+    { files: ["scripts/**", "test/**"], rules: { "no-console": "off" } },
+    {
+      files: ["**/*.test.ts", "**/*.contract.ts", "test/**"],
+      rules: {
+        "unicorn/no-array-sort": "off",
+        "unicorn/no-useless-spread": "off",
+        "no-control-regex": "off",
+        "no-shadow": "off",
+        "typescript/require-array-sort-compare": "off",
+        "no-new": "off",
+        "promise/always-return": "off",
+        "typescript/restrict-template-expressions": "off",
+      },
+    },
+  ],
+});

@@ -1,0 +1,42 @@
+import { category, group, type ResourceDefinition, version } from "../schema/resource.ts";
+
+/** The CustomResourceDefinition of a kind, as plain data in the order in which it is written down. */
+export function customResourceDefinition(definition: ResourceDefinition): object {
+  const { kind, plural, singular, shortNames, spec, status } = definition;
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: "Namespaced",
+      names: { kind, listKind: `${kind}List`, plural, singular, shortNames, categories: [category] },
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          ...(definition.selectableFields.length === 0
+            ? {}
+            : { selectableFields: definition.selectableFields.map((jsonPath) => ({ jsonPath })) }),
+          additionalPrinterColumns: definition.columns,
+          schema: {
+            openAPIV3Schema: {
+              type: "object",
+              description: definition.description,
+              required: ["spec"],
+              properties: {
+                apiVersion: { type: "string", description: `${group}/${version}` },
+                kind: { type: "string", description: kind },
+                metadata: { type: "object" },
+                spec,
+                status,
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { conditionsSchema } from "./conditions.ts";
+import { resources } from "./kinds.ts";
+
+for (const { kind, conditions, reasons } of resources) {
+  test(`every condition type and reason of ${kind} is one that its own schema takes`, () => {
+    const { type, reason } = conditionsSchema.items.properties;
+    for (const name of Object.keys(conditions)) assert.match(name, new RegExp(type.pattern));
+    for (const name of Object.keys(reasons)) assert.match(name, new RegExp(reason.pattern));
+  });
+
+  test(`every meaning that the reference gives for ${kind} is a sentence`, () => {
+    for (const meaning of [...Object.values(conditions), ...Object.values(reasons)])
+      assert.match(meaning, /^[A-Za-z].+\.$/);
+  });
+}

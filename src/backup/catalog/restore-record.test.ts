@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { OperatorError } from "../../core/errors.ts";
+import { listBackups } from "./list.ts";
+import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
+import { type RestoreRecord, readRestoreRecord, writeRestoreRecord } from "./restore-record.ts";
+
+const { signal } = new AbortController();
+const at = { clusterName: "prod", uid: "7f6d4c9e", signal };
+const record: RestoreRecord = {
+  formatVersion: 1,
+  uid: at.uid,
+  namespace: "ns",
+  name: "back",
+  backup: "20260820T020000Z-r00000000000000004711-k3v9x2",
+  target: "back",
+  token: "fresh",
+  completedAt: "2026-08-20T12:00:00Z",
+};
+
+describe("the record of a restore that has ended", () => {
+  it("is read as it was written, and is no backup", async () => {
+    const store = memoryStore();
+    await writeRestoreRecord(store, "prod", record, signal);
+    assert.deepEqual(await readRestoreRecord(store, at), record);
+    assert.deepEqual(await listBackups(store, { signal }), []);
+  });
+
+  it("is not there for another restore, or of another cluster", async () => {
+    const store = memoryStore();
+    await writeRestoreRecord(store, "prod", record, signal);
+    assert.equal(await readRestoreRecord(store, { ...at, uid: "other" }), undefined);
+    assert.equal(await readRestoreRecord(store, { ...at, clusterName: "stage" }), undefined);
+  });
+
+  it("is written once: after a lost answer that is as good", async () => {
+    const store = memoryStore();
+    await writeRestoreRecord(store, "prod", record, signal);
+    await writeRestoreRecord(store, "prod", { ...record, completedAt: "later" }, signal);
+    assert.deepEqual(await readRestoreRecord(store, at), record);
+  });
+
+  it("is never taken for missing because it cannot be read", async () => {
+    const store = memoryStore();
+    for (const content of ["", "{", "{}", '{"formatVersion":2,"completedAt":"x"}', "x".repeat(70_000)]) {
+      store.objects.set(`prod/restores/${at.uid}.json`, Buffer.from(content));
+      await assert.rejects(
+        readRestoreRecord(store, at),
+        { code: "VerificationFailed" },
+        content.slice(0, 40),
+      );
+    }
+    store.beforeCall = () => {
+      throw new OperatorError("Unreachable", "no network");
+    };
+    await assert.rejects(readRestoreRecord(store, at), { code: "Unreachable" });
+  });
+});

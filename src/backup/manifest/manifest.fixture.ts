@@ -1,0 +1,85 @@
+import { dataObject, formatBackupName, manifestObject } from "../../core/backup/name.ts";
+import { type Manifest, encodeManifest } from "./manifest.ts";
+import type { MemoryStore } from "../../store/memory/memory-store.fixture.ts";
+
+export interface BackupIdentity {
+  clusterName?: string;
+  time?: string;
+  revision?: number;
+  runId?: string;
+  /** Of the custom resource that asked for it. */
+  ownerUid?: string;
+}
+
+/** A manifest that is right in itself. */
+export function manifestOf(identity: BackupIdentity = {}): Manifest {
+  const {
+    clusterName = "prod",
+    time = "2026-08-20T12:00:00Z",
+    revision = 42,
+    runId = "0f1e2d3c4b5ax1",
+  } = identity;
+  const began = new Date(time);
+  const owner = { kind: "EtcdBackup", namespace: "ns", name: "b" };
+  return {
+    formatVersion: 1,
+    name: formatBackupName({ time: began, revision, runId }),
+    cluster: { name: clusterName, id: "cafe" },
+    run: {
+      id: runId,
+      startedAt: began.toISOString(),
+      completedAt: new Date(began.getTime() + 5000).toISOString(),
+    },
+    member: {
+      id: "8e9e05c52164694d",
+      name: "etcd-1",
+      endpoint: "https://etcd-1:2379",
+      version: "3.6.16",
+      isLeader: false,
+      lag: 2,
+      reason: "follower, lag 2",
+    },
+    snapshot: {
+      revision,
+      hash: "00c36cdb",
+      totalKeys: 3,
+      pairs: 9,
+      liveKeys: 3,
+      totalSizeBytes: 2_097_152,
+      pageSize: 4096,
+      storageVersion: "3.6.0",
+      sha256: "ab".repeat(32),
+      crc32c: "0badcafe",
+      withoutQuorum: false,
+    },
+    stored: {
+      object: dataObject(clusterName, began, runId, "Zstd"),
+      bytes: 4,
+      sha256: "cd".repeat(32),
+      crc32c: "00000001",
+      compression: "Zstd",
+      proof: "FullObjectCRC32C",
+    },
+    ...(identity.ownerUid === undefined ? {} : { owner: { ...owner, uid: identity.ownerUid } }),
+    tool: { name: "etcd-backup", version: "0.1.0" },
+  };
+}
+
+export interface StoredNames {
+  manifest: Manifest;
+  /** Names of the two objects. */
+  object: string;
+  data: string;
+}
+
+/** A whole backup, as a run leaves it; its data are four bytes that nobody reads. */
+export function addBackup(store: MemoryStore, identity: BackupIdentity = {}, at = new Date(0)): StoredNames {
+  const manifest = manifestOf(identity);
+  const { object: data } = manifest.stored;
+  const { time = "2026-08-20T12:00:00Z", revision = 42, runId = "0f1e2d3c4b5ax1" } = identity;
+  const object = manifestObject(manifest.cluster.name, { time: new Date(time), revision, runId });
+  store.objects.set(data, Buffer.from("data"));
+  store.objects.set(object, encodeManifest(manifest));
+  for (const name of [data, object]) store.modified.set(name, at);
+  return { manifest, object, data };
+}

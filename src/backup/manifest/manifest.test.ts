@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { OperatorError } from "../../core/errors.ts";
+import { findMismatch } from "../../core/check-schema.ts";
+import { manifestOf } from "./manifest.fixture.ts";
+import { manifestSchema } from "./schema.ts";
+import { type Manifest, encodeManifest, maxManifestSize, parseManifest } from "./manifest.ts";
+
+const manifest = manifestOf({ ownerUid: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0" });
+const objectName = `prod/${manifest.name}.json`;
+const text = encodeManifest(manifest).toString();
+
+function refuses(bytes: Uint8Array, message: RegExp, name = objectName): OperatorError {
+  let thrown: unknown;
+  try {
+    parseManifest(bytes, name);
+  } catch (error) {
+    thrown = error;
+  }
+  assert.ok(thrown instanceof OperatorError, `not refused, or by ${String(thrown)}`);
+  assert.equal(thrown.code, "VerificationFailed");
+  assert.ok(thrown.message.startsWith(`manifest ${name}: `), thrown.message);
+  assert.match(thrown.message, message);
+  return thrown;
+}
+
+/** The manifest with what stands at `path` replaced, or taken out. */
+function withField(path: string, value: unknown): Buffer {
+  const document: Record<string, unknown> = structuredClone(manifest);
+  const parts = path.split(".");
+  const last = parts.pop() ?? "";
+  let at = document;
+  for (const part of parts) at = at[part] as Record<string, unknown>;
+  at[last] = value;
+  return Buffer.from(JSON.stringify(document));
+}
+
+const seconds = fc
+  .date({ min: new Date("2000-01-01T00:00:00Z"), max: new Date("9999-12-31T00:00:00Z"), noInvalidDate: true })
+  .map((date) => `${date.toISOString().slice(0, 19)}Z`);
+const anyManifest: fc.Arbitrary<Manifest> = fc
+  .record({
+    clusterName: fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/),
+    time: seconds,
+    revision: fc.maxSafeNat(),
+    runId: fc.stringMatching(/^[a-z0-9]{4,40}$/),
+    ownerUid: fc.uuid(),
+  })
+  .map(manifestOf)
+  .chain((base) =>
+    fc
+      .record({
+        endpoint: fc.string({ maxLength: 200, unit: "grapheme" }),
+        lag: fc.maxSafeNat(),
+        withoutQuorum: fc.boolean(),
+        hashKV: fc.option(
+          fc.record(
+            {
+              revision: fc.maxSafeNat(),
+              hash: fc.nat(),
+              compactRevision: fc.integer({ min: -1 }),
+              membersCompared: fc.array(fc.string(), { maxLength: 5 }),
+            },
+            { noNullPrototype: true },
+          ),
+          { nil: undefined },
+        ),
+        owned: fc.boolean(),
+      })
+      .map(({ endpoint, lag, withoutQuorum, hashKV, owned }) => {
+        const { owner, ...rest } = base;
+        return {
+          ...rest,
+          member: { ...base.member, endpoint, lag },
+          snapshot: { ...base.snapshot, withoutQuorum },
+          ...(hashKV === undefined ? {} : { hashKV }),
+          ...(owned && owner !== undefined ? { owner } : {}),
+        };
+      }),
+  );
+const nameOf = (m: Manifest) => `${m.cluster.name}/${m.name}.json`;
+
+describe("a manifest", () => {
+  it("is read as it was written", () => {
+    fc.assert(
+      fc.property(anyManifest, (any) => {
+        assert.deepEqual(parseManifest(encodeManifest(any), nameOf(any)), any);
+      }),
+    );
+  });
+
+  it("has one form: the order in which its fields were set is not to be seen in its bytes", () => {
+    const reversed = (value: unknown): unknown => {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+      return Object.fromEntries(
+        Object.entries(value)
+          .toReversed()
+          .map(([key, item]) => [key, reversed(item)]),
+      );
+    };
+    fc.assert(
+      fc.property(anyManifest, (any) => {
+        assert.deepEqual(encodeManifest(reversed(any) as Manifest), encodeManifest(any));
+      }),
+    );
+  });
+
+  it("is one line of JSON with sorted keys and nothing for what is not known", () => {
+    const encoded = encodeManifest({ ...manifestOf(), hashKV: undefined } as unknown as Manifest).toString();
+    assert.match(
+      encoded,
+      /^\{"cluster":\{"id":"cafe","name":"prod"\},"formatVersion":1,"member":\{"endpoint":/,
+    );
+    assert.equal(encoded.indexOf("\n"), encoded.length - 1);
+    assert.doesNotMatch(encoded, /hashKV|owner|undefined|null/);
+  });
+
+  it("may hold what a later release adds without another version", () => {
+    assert.equal(parseManifest(withField("snapshot.later", { of: "use" }), objectName).name, manifest.name);
+  });
+
+  it("is far smaller than the limit of what is read as one", () => {
+    assert.ok(encodeManifest(manifest).length < maxManifestSize / 10);
+  });
+
+  const required = (schema: { required?: readonly string[]; properties?: object }, path: string): string[] =>
+    (schema.required ?? []).flatMap((key) => {
+      const here = `${path}${key}`;
+      return [here, ...required(Reflect.get(schema.properties ?? {}, key) ?? {}, `${here}.`)];
+    });
+  for (const path of required(manifestSchema, "")) {
+    it(`is none without ${path}`, () => {
+      const [field = ""] = path.split(".").slice(-1);
+      assert.match(refuses(withField(path, undefined), /./).message, new RegExp(`\\b${field}\\b`));
+    });
+  }
+
+  const wrong: [string, string, unknown, RegExp][] = [
+    ["a hash in upper case", "snapshot.hash", "00C36CDB", /hash/],
+    ["a digest that is cut", "stored.sha256", "ab", /sha256/],
+    ["a size below zero", "stored.bytes", -1, /bytes/],
+    ["a size that is no whole number", "stored.bytes", 1.5, /bytes/],
+    ["a compression nobody knows", "stored.compression", "Brotli", /compression/],
+    ["a time with an offset", "run.completedAt", "2026-08-20T12:00:00+02:00", /completedAt/],
+    ["a version in words", "formatVersion", "1", /formatVersion/],
+    [
+      "a compaction before the first",
+      "hashKV",
+      { revision: 1, hash: 1, compactRevision: -2, membersCompared: [] },
+      /compactRevision/,
+    ],
+    [
+      "the name of another object",
+      "name",
+      "20260820T120000Z-r00000000000000000043-0f1e2d3c4b5ax1",
+      /copied or renamed/,
+    ],
+    ["another cluster's name", "cluster.name", "test", /says that it is test\/.*copied or renamed/],
+    ["another revision than its name", "snapshot.revision", 43, /disagree about the revision/],
+    [
+      "data of another cluster",
+      "stored.object",
+      "test/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
+      /outside the cluster's folder/,
+    ],
+    ["data of a cluster whose name only begins alike", "stored.object", "production/x.db", /outside/],
+    ["data above its folder", "stored.object", "prod/../other/x.db", /outside the cluster's folder/],
+  ];
+  for (const [what, path, value, message] of wrong) {
+    it(`is refused with ${what}`, () => void refuses(withField(path, value), message));
+  }
+
+  it("is refused where its name is none that a backup can have, though the object is called so", () => {
+    refuses(withField("name", "latest"), /name latest is not a backup's name/, "prod/latest.json");
+  });
+
+  it("of a later version is refused by that version, whatever else has changed, and says what to do", () => {
+    const later = Buffer.from(JSON.stringify({ formatVersion: 2, everything: "else" }));
+    const error = refuses(later, /format version 2 is not known, only 1/);
+    assert.match(error.hint ?? "", /release of etcd-backup that wrote it, or a newer one/);
+  });
+
+  for (const [what, bytes] of [
+    ["nothing", Buffer.alloc(0)],
+    ["half of it", Buffer.from(text.slice(0, text.length >> 1))],
+    ["a text with a byte that is none", Buffer.from(text.replace("etcd-1", "\u00ff"), "latin1")],
+    ["an error page", Buffer.from("<html><body>503</body></html>")],
+  ] as const) {
+    it(`is not ${what}`, () => void refuses(bytes, /it is not JSON/));
+  }
+
+  for (const json of ["null", "[]", "1", '"manifest"', "{}", '{"__proto__":{"formatVersion":1}}']) {
+    it(`is not ${json}`, () => void refuses(Buffer.from(json), /./));
+  }
+
+  it("is not read at all when it is longer than one can be", () => {
+    const padded = Buffer.concat([Buffer.from(text), Buffer.alloc(maxManifestSize, " ")]);
+    refuses(padded, /bytes are more than a manifest can have/);
+    const whole = padded.subarray(0, maxManifestSize);
+    assert.equal(parseManifest(whole, objectName).name, manifest.name);
+  });
+
+  it("that was altered anywhere is refused as such, or is still one that agrees with itself", () => {
+    const change = fc.oneof(
+      fc.record({ how: fc.constant("set" as const), at: fc.nat(text.length - 1), byte: fc.nat(255) }),
+      fc.record({ how: fc.constant("cut" as const), at: fc.nat(text.length - 1), byte: fc.nat(40) }),
+      fc.record({ how: fc.constant("insert" as const), at: fc.nat(text.length - 1), byte: fc.nat(255) }),
+    );
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+        let bytes: Buffer = Buffer.from(text);
+        for (const { how, at, byte } of changes) {
+          const head = bytes.subarray(0, at);
+          if (how === "set") bytes = Buffer.concat([head, Buffer.of(byte), bytes.subarray(at + 1)]);
+          else if (how === "cut") bytes = Buffer.concat([head, bytes.subarray(at + byte)]);
+          else bytes = Buffer.concat([head, Buffer.of(byte), bytes.subarray(at)]);
+        }
+        consistentOrRefused(bytes);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it("made of any JSON in its fields' places is refused, or agrees with itself", () => {
+    const paths = required(manifestSchema, "");
+    const json = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom<unknown>(-1, 1e300, "", "..", "a".repeat(5000), [], {}, null),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), json, (path, value) => {
+        consistentOrRefused(withField(path, value));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  function consistentOrRefused(bytes: Uint8Array): void {
+    try {
+      const read = parseManifest(bytes, objectName);
+      assert.equal(findMismatch(read, manifestSchema), undefined);
+      assert.equal(nameOf(read), objectName);
+      assert.equal(read.snapshot.revision, 42);
+      assert.match(read.stored.object, /^prod\/[^]*$/);
+      assert.doesNotMatch(read.stored.object, /\.\./);
+    } catch (error) {
+      assert.ok(error instanceof OperatorError, String(error));
+      assert.equal(error.code, "VerificationFailed");
+      assert.ok(error.message.length < 10_000, "the message does not repeat the file");
+    }
+  }
+});

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { paced } from "./throttle.ts";
+
+const mebibyte = 2 ** 20;
+
+/** Chunks of 1 MiB at 1 MiB a second, on a clock that moves when the test says so. */
+function prepare(t: TestContext, chunks: number) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const stop = new AbortController();
+  let now = 0;
+  let given = 0;
+  const source = async function* () {
+    for (; given < chunks; given += 1) yield new Uint8Array(mebibyte);
+  };
+  const { chunks: slow } = paced(
+    { totalBytes: chunks * mebibyte, chunks: source() },
+    { maxRate: mebibyte, signal: stop.signal, clock: () => now },
+  );
+  const iterator = slow[Symbol.asyncIterator]();
+  return {
+    stop,
+    next: () => iterator.next(),
+    async pass(ms: number) {
+      now += ms;
+      t.mock.timers.tick(ms);
+      await settled();
+    },
+    given: () => given,
+  };
+}
+
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  await settled();
+  return (await Promise.race([promise, Promise.resolve("pending")])) === "pending";
+}
+
+test("the first chunk comes at once, the next when the rate allows it", async (t) => {
+  const bench = prepare(t, 3);
+  await bench.next();
+  const second = bench.next();
+  await bench.pass(999);
+  assert.equal(await isPending(second), true);
+  await bench.pass(1);
+  assert.equal(await isPending(second), false);
+});
+
+test("a slow store's time counts, and is not made up for by a burst", async (t) => {
+  const bench = prepare(t, 4);
+  await bench.next();
+  await bench.pass(60_000);
+  assert.equal(await isPending(bench.next()), false, "it has waited long enough");
+  const third = bench.next();
+  assert.equal(await isPending(third), true, "nothing is saved up");
+  await bench.pass(1_000);
+  assert.equal(await isPending(third), false);
+});
+
+test("stopping ends the wait", async (t) => {
+  const bench = prepare(t, 2);
+  await bench.next();
+  const second = bench.next();
+  await settled();
+  bench.stop.abort();
+  await assert.rejects(second, { name: "AbortError" });
+});
+
+test("without a rate the source is what it was", () => {
+  const source = { totalBytes: 1, chunks: (async function* () {})() };
+  assert.equal(paced(source, { maxRate: undefined, signal: new AbortController().signal }), source);
+});

@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import { zstdCompressSync } from "node:zlib";
+import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
+import { OperatorError } from "../core/errors.ts";
+import { defaultSelection } from "../core/etcd/member-choice.ts";
+import type { Manifest } from "./manifest/manifest.ts";
+import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
+import { saveSnapshot } from "./save.ts";
+import { describeFailures, readStored } from "./verify.ts";
+
+const { signal } = new AbortController();
+const file = snapshotFile("churned-3.6");
+
+/** A backup in memory, as `save` writes it. */
+async function backup(
+  compression: "Zstd" | "None",
+): Promise<{ store: MemoryStore; manifest: Manifest; object: Buffer }> {
+  const store = memoryStore();
+  const facts = { endpoint: "http://m0:2379", id: "a", name: "m0", version: "3.6.16", leader: "a" };
+  const zeros = {
+    dbSize: 1,
+    dbSizeInUse: 1,
+    raftTerm: 1,
+    raftIndex: 1,
+    raftAppliedIndex: 1,
+    lag: 0,
+    revision: 1,
+  };
+  const manifest = await saveSnapshot({
+    cluster: {
+      observe: async () => ({
+        clusterId: "cafe",
+        members: [{ ...facts, ...zeros, isLeader: true, isLearner: false, alarms: [] }],
+      }),
+      hashKV: async () => ({ hash: 1, compactRevision: 1 }),
+      snapshot: async () => ({
+        totalBytes: file.length - 32,
+        chunks: (async function* () {
+          yield file;
+        })(),
+        async [Symbol.asyncDispose]() {},
+      }),
+    },
+    store,
+    clusterName: "lab",
+    runId: "abcd",
+    selection: defaultSelection,
+    hashKV: "Skip",
+    compression,
+    readBack: false,
+    tool: { name: "test", version: "1" },
+    now: () => new Date(0),
+    signal,
+  });
+  return { store, manifest, object: store.objects.get(manifest.stored.object) ?? Buffer.alloc(0) };
+}
+
+function flip(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8(copy.readUInt8(at) ^ 1, at);
+  return copy;
+}
+
+async function failures(store: MemoryStore, manifest: Manifest): Promise<string[]> {
+  const { checks } = await readStored(store, manifest, { signal });
+  return checks.filter((check) => !check.ok).map((check) => check.check);
+}
+
+for (const compression of ["Zstd", "None"] as const) {
+  test(`a sound object passes every check, and gives back the snapshot byte for byte (${compression})`, async () => {
+    const { store, manifest, object } = await backup(compression);
+    const written: Buffer[] = [];
+    const seen: [number, number][] = [];
+    const { checks } = await readStored(store, manifest, {
+      signal,
+      write: async (chunk) => void written.push(Buffer.from(chunk)),
+      onProgress: (done, total) => seen.push([done, total]),
+    });
+    assert.deepEqual(
+      checks.filter((check) => !check.ok),
+      [],
+    );
+    assert.deepEqual(
+      checks.map(({ check }) => check),
+      [
+        "stored size",
+        "stored SHA-256",
+        "stored CRC-32C",
+        "unpack",
+        "SHA-256 trailer",
+        "page structure",
+        "plain SHA-256",
+        "plain CRC-32C",
+        "status hash",
+        "revision",
+        "total keys",
+        "total size",
+      ],
+    );
+    assert.ok(file.equals(Buffer.concat(written)));
+    assert.deepEqual(seen.at(-1), [object.length, object.length]);
+    assert.equal(describeFailures(checks), undefined);
+  });
+
+  test(`whatever byte of the stored object is altered, a check fails (${compression})`, async () => {
+    const { store, manifest, object } = await backup(compression);
+    const step = Math.ceil(object.length / 40);
+    for (let at = 0; at < object.length; at += step) {
+      store.objects.set(manifest.stored.object, flip(object, at));
+      const failed = await failures(store, manifest);
+      assert.ok(failed.length > 0, `byte ${at} of ${object.length}`);
+    }
+  });
+
+  test(`an object cut at either end fails (${compression})`, async () => {
+    const { store, manifest, object } = await backup(compression);
+    for (const cut of [
+      object.subarray(0, -1),
+      object.subarray(1),
+      object.subarray(0, 100),
+      Buffer.alloc(0),
+    ]) {
+      store.objects.set(manifest.stored.object, Buffer.from(cut));
+      assert.ok((await failures(store, manifest)).includes("stored size"), `${cut.length} bytes`);
+    }
+  });
+}
+
+test("another sound snapshot in the object's place is told by digests, status and sizes, not by its trailer", async () => {
+  const { store, manifest } = await backup("Zstd");
+  store.objects.set(manifest.stored.object, zstdCompressSync(snapshotFile("mixed-3.6")));
+  const failed = await failures(store, manifest);
+  for (const check of ["stored SHA-256", "plain SHA-256", "plain CRC-32C", "status hash", "revision"])
+    assert.ok(failed.includes(check), `${check} in ${failed.join()}`);
+  assert.ok(!failed.includes("SHA-256 trailer"));
+});
+
+test("the same plain bytes packed another way are told by the stored digests alone", async () => {
+  const { store, manifest, object } = await backup("Zstd");
+  const other = zstdCompressSync(file);
+  assert.notEqual(other.length, object.length);
+  store.objects.set(manifest.stored.object, other);
+  assert.deepEqual(await failures(store, manifest), ["stored size", "stored SHA-256", "stored CRC-32C"]);
+});
+
+test("damage that ends the unpacking long before the object ends is a failed check, not an error", async () => {
+  const { store, manifest } = await backup("Zstd");
+  const packed = zstdCompressSync(randomBytes(4 * 1024 * 1024));
+  for (const bytes of [randomBytes(4 * 1024 * 1024), damaged(packed), packed.subarray(0, 1024 * 1024)]) {
+    store.objects.set(manifest.stored.object, Buffer.from(bytes));
+    const failed = await failures(store, manifest);
+    assert.ok(failed.includes("unpack"), failed.join());
+  }
+});
+
+/** Block headers overwritten in the middle. */
+function damaged(packed: Buffer): Buffer {
+  const copy = Buffer.from(packed);
+  copy.fill(0xff, 1024 * 1024, 1024 * 1024 + 200_000);
+  return copy;
+}
+
+test("each fact of the manifest is compared", async () => {
+  const { store, manifest } = await backup("Zstd");
+  const { snapshot, stored } = manifest;
+  const lies: [string, Manifest][] = [
+    ["status hash", { ...manifest, snapshot: { ...snapshot, hash: "00000000" } }],
+    ["revision", { ...manifest, snapshot: { ...snapshot, revision: snapshot.revision + 1 } }],
+    ["total keys", { ...manifest, snapshot: { ...snapshot, totalKeys: snapshot.totalKeys + 1 } }],
+    ["total size", { ...manifest, snapshot: { ...snapshot, totalSizeBytes: 1 } }],
+    ["plain SHA-256", { ...manifest, snapshot: { ...snapshot, sha256: "0".repeat(64) } }],
+    ["plain CRC-32C", { ...manifest, snapshot: { ...snapshot, crc32c: "00000000" } }],
+    ["stored SHA-256", { ...manifest, stored: { ...stored, sha256: "0".repeat(64) } }],
+    ["stored CRC-32C", { ...manifest, stored: { ...stored, crc32c: "00000000" } }],
+    ["stored size", { ...manifest, stored: { ...stored, bytes: 1 } }],
+  ];
+  for (const [check, lie] of lies) assert.deepEqual(await failures(store, lie), [check]);
+});
+
+test("a store that cannot be read is an error, not a failed check", async () => {
+  const { store, manifest } = await backup("Zstd");
+  const away = new OperatorError("Unreachable", "connection refused");
+  const { get } = store;
+  store.get = async function* (name, options) {
+    let sent = 0;
+    for await (const chunk of get.call(store, name, options)) {
+      yield chunk.subarray(0, 1000);
+      sent += 1;
+      if (sent === 1) throw away;
+    }
+  };
+  await assert.rejects(readStored(store, manifest, { signal }), (error) => error === away);
+});
+
+test("a full disk behind `write` is an error, not damage of the backup", async () => {
+  const { store, manifest } = await backup("Zstd");
+  const full = new OperatorError("StoreFailed", "no space is left");
+  const reading = readStored(store, manifest, {
+    signal,
+    write: async () => {
+      throw full;
+    },
+  });
+  await assert.rejects(reading, (error) => error === full);
+});
+
+test("an abort is thrown as its reason", async () => {
+  const { store, manifest } = await backup("None");
+  const abort = new AbortController();
+  const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
+  const reading = readStored(store, manifest, {
+    signal: abort.signal,
+    onProgress: () => abort.abort(reason),
+  });
+  await assert.rejects(reading, (error) => error === reason);
+});

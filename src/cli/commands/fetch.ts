@@ -1,0 +1,81 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { OperatorError } from "../../core/errors.ts";
+import { download } from "../../backup/download.ts";
+import { openStore } from "../../store/open.ts";
+import { parseStoreUrl } from "../../store/url.ts";
+import { parseBackupArgument } from "../backup-argument.ts";
+import type { Context, GlobalFlags } from "../context.ts";
+import type { StoreFlags } from "../flags.ts";
+import { findStored } from "../find-stored.ts";
+import { bytes } from "../../core/human.ts";
+import { progress } from "../progress.ts";
+
+export interface FetchFlags extends GlobalFlags, StoreFlags {
+  output: string;
+  force?: boolean;
+}
+
+/** `etcd-backup fetch`: the plain snapshot, verified while it is written; the file appears only when it is right. */
+export async function fetch(text: string, flags: FetchFlags, context: Context): Promise<void> {
+  const { signal } = context;
+  const backup = parseBackupArgument(text, flags);
+  if (backup.kind === "file")
+    throw new OperatorError("Usage", `${text} is not a backup in a store`, {
+      hint: "give its name with --store, or its URL",
+    });
+  if (flags.output === "-")
+    throw new OperatorError("Usage", "fetch writes to a file, not to standard output", {
+      hint: "give -o FILE: it appears only when all of it is verified",
+    });
+  if (flags.force !== true && (await exists(flags.output))) {
+    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {
+      hint: "choose another file, or add --force",
+    });
+  }
+  await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  const { manifest } = await findStored(store, backup, context);
+  using lines = progress(context, flags);
+  const onProgress = (done: number, total: number) => lines.update("fetching", done, total);
+  await writeWhole(flags.output, (file) => download(store, manifest, file, { signal, onProgress }));
+  lines.say(
+    `${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcd-backup restore ${flags.output}\` or \`etcdutl snapshot restore ${flags.output}\``,
+  );
+}
+
+/** Temporary name, fsync, rename, fsync of the folder: after a crash there is the whole file or none. */
+async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+  const folder = dirname(path);
+  const part = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.part`);
+  const file = await open(part, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    throw new OperatorError("Usage", `cannot write to ${folder}: ${error.code ?? error.message}`);
+  });
+  try {
+    await fill(file);
+    await file.sync();
+    await file.close();
+    await rename(part, path);
+    await using directory = await open(folder, "r");
+    await directory.sync();
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(part, { force: true });
+    throw writeError(error, path);
+  }
+}
+
+/** What the file system threw says where; what anybody else threw stays as it is. */
+function writeError(error: unknown, path: string): unknown {
+  if (error instanceof OperatorError || !(error instanceof Error) || !("errno" in error)) return error;
+  const code = "code" in error ? String(error.code) : error.message;
+  const what = code === "ENOSPC" || code === "EDQUOT" ? `no space is left (${code})` : code;
+  return new OperatorError("StoreFailed", `writing ${path}: ${what}`, { cause: error });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,47 @@
+import { type CatalogEntry, listBackups } from "../../backup/catalog/list.ts";
+import { openStore } from "../../store/open.ts";
+import { parseStoreUrl } from "../../store/url.ts";
+import type { Context, GlobalFlags } from "../context.ts";
+import { type OutputFormat, type StoreFlags, storeUrlOf } from "../flags.ts";
+import { age, bytes } from "../../core/human.ts";
+import { print } from "../output.ts";
+import { table } from "../table.ts";
+
+/** `etcd-backup list`: newest first; a backup that cannot be trusted says why. */
+export async function list(
+  flags: GlobalFlags & StoreFlags & { output: OutputFormat },
+  context: Context,
+): Promise<void> {
+  await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
+  const { clusterName } = flags;
+  const entries = await listBackups(store, {
+    ...(clusterName === undefined ? {} : { clusterName }),
+    signal: context.signal,
+  });
+  if (entries.length === 0 && flags.output === "table") {
+    context.stderr.write(
+      `no backups in ${store.url}${clusterName === undefined ? "" : ` for cluster ${clusterName}`}\n`,
+    );
+    return;
+  }
+  const values = entries.map((e) => ({
+    ...e,
+    time: e.time.toISOString(),
+    url: `${store.url}/${e.clusterName}/${e.name}`,
+  }));
+  await print(context, flags.output, values, () => listTable(entries, context.now()));
+}
+
+export function listTable(entries: readonly CatalogEntry[], now: Date): string {
+  const header = ["BACKUP", "CLUSTER", "REVISION", "SIZE", "STORED", "ETCD", "AGE", "STATE"];
+  const rows = entries.map(({ name, clusterName, revision, time, manifest, problem }) => {
+    const sizes =
+      manifest === undefined
+        ? ["-", "-", "-"]
+        : [bytes(manifest.snapshot.totalSizeBytes), bytes(manifest.stored.bytes), manifest.member.version];
+    const state =
+      problem ?? (manifest?.snapshot.withoutQuorum === true ? "complete, without quorum" : "complete");
+    return [name, clusterName, String(revision), ...sizes, age(time, now), state];
+  });
+  return table(header, rows, ["REVISION", "SIZE", "STORED"]);
+}

@@ -1,0 +1,125 @@
+import { randomBytes } from "node:crypto";
+import { byteRate } from "../../core/byte-rate.ts";
+import { checkClusterName } from "../../core/backup/name.ts";
+import { OperatorError } from "../../core/errors.ts";
+import { openCluster } from "../../etcd/cluster.ts";
+import type { Manifest } from "../../backup/manifest/manifest.ts";
+import { saveSnapshot } from "../../backup/save.ts";
+import type { SaveStep } from "../../backup/progress.ts";
+import { openStore } from "../../store/open.ts";
+import { parseStoreUrl } from "../../store/url.ts";
+import type { Context, GlobalFlags } from "../context.ts";
+import {
+  type EtcdFlags,
+  type OutputFormat,
+  type StoreFlags,
+  accessOf,
+  endpointsOf,
+  selectionOf,
+  storeUrlOf,
+} from "../flags.ts";
+import { bytes, duration } from "../../core/human.ts";
+import { print } from "../output.ts";
+import { type Progress, progress } from "../progress.ts";
+import { statusTable } from "./status.ts";
+import { table } from "../table.ts";
+import { toolName, version } from "../version.ts";
+
+export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
+  compression: "zstd" | "none";
+  hashkv: "when-available" | "required" | "skip";
+  readBack?: boolean;
+  maxRate?: string;
+  output: OutputFormat;
+}
+
+/** `etcd-backup save`: one verified backup in the store, or nothing there and a reason. */
+export async function save(flags: SaveFlags, context: Context): Promise<void> {
+  if (flags.clusterName === undefined || flags.clusterName === "") {
+    throw new OperatorError("Usage", "the cluster has no name", {
+      hint: "add --cluster-name NAME: backups of one cluster are kept together under it",
+    });
+  }
+  const clusterName = checkClusterName(flags.clusterName);
+  const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
+  await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
+  // A store that cannot be used is found out before any member is asked for anything.
+  await store.probe({ signal: context.signal, write: false });
+  await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
+  let manifest: Manifest;
+  {
+    using lines = progress(context, flags);
+    manifest = await saveSnapshot({
+      cluster,
+      store,
+      clusterName,
+      runId: randomBytes(6).toString("hex"),
+      selection: selectionOf(flags),
+      hashKV: ({ "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const)[
+        flags.hashkv
+      ],
+      compression: flags.compression === "zstd" ? "Zstd" : "None",
+      readBack: flags.readBack === true,
+      ...(maxRate === undefined ? {} : { maxRate }),
+      tool: { name: toolName, version: version() },
+      now: context.now,
+      signal: context.signal,
+      onStep: (step) => tell(step, lines),
+    });
+  }
+  const manifestUrl = `${store.url}/${clusterName}/${manifest.name}.json`;
+  await print(
+    context,
+    flags.output,
+    { ...manifest, url: `${store.url}/${manifest.stored.object}`, manifestUrl },
+    () => saved(manifest, store.url),
+  );
+}
+
+/** One step for a person to read. */
+function tell(step: SaveStep, lines: Progress): void {
+  switch (step.step) {
+    case "MemberSelected": {
+      const { chosen, reason, withoutQuorum } = step.choice;
+      lines.say(`member      ${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}`);
+      if (withoutQuorum) lines.say("warning     the cluster has no quorum: the newest writes may be missing");
+      return;
+    }
+    case "HashesAgree":
+      lines.say(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
+      return;
+    case "HashesDisagree":
+      lines.say(`warning     HashKV differs: ${step.groups}; ${step.member} was asked for by name`);
+      return;
+    case "HashesUnknown":
+      lines.say(`HashKV      not compared: ${step.reason}`);
+      return;
+    case "Streaming":
+      lines.update("snapshot  ", step.readBytes, step.totalBytes);
+      return;
+    case "ReadingBack":
+      lines.update("read back ", step.readBytes, step.totalBytes);
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+const proofs: Readonly<Record<Manifest["stored"]["proof"], string>> = {
+  FullObjectCRC32C: "the store's own CRC-32C of the whole object equals ours",
+  PartDigests: "the store accepted each part under its digest",
+  ReadBack: "read again after it was written",
+};
+
+function saved(manifest: Manifest, storeUrl: string): string {
+  const { snapshot, stored, run } = manifest;
+  const took = duration(Date.parse(run.completedAt) - Date.parse(run.startedAt));
+  const facts = [
+    ["BACKUP", manifest.name],
+    ["OBJECT", `${storeUrl}/${stored.object}`],
+    ["STORED", `${bytes(stored.bytes)}${stored.compression === "Zstd" ? ", zstd" : ""}, in ${took}`],
+    ["PROOF", `etcd's SHA-256, page structure; ${proofs[stored.proof]}`],
+  ];
+  const rows = facts.map(([label = "", text = ""]) => [label, text]);
+  return `${statusTable(snapshot)}\n${table(rows[0] ?? [], rows.slice(1))}`;
+}

@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import { OperatorError } from "../core/errors.ts";
+import type { MemberSelection } from "../core/etcd/member-choice.ts";
+import type { EtcdAccess } from "../etcd/endpoint.ts";
+
+/** etcdctl's flags as commander gives them. */
+export interface EtcdFlags {
+  endpoints?: string;
+  cacert?: string;
+  cert?: string;
+  key?: string;
+  serverName?: string;
+  user?: string;
+  password?: string;
+  commandTimeout: string;
+  prefer: "follower" | "leader" | "any";
+  member?: string;
+  maxLag: string;
+  allowWithoutQuorum?: boolean;
+}
+
+export interface StoreFlags {
+  store?: string;
+  clusterName?: string;
+}
+
+export type OutputFormat = "table" | "json" | "yaml";
+
+function usage(message: string, hint?: string): OperatorError {
+  return new OperatorError("Usage", message, hint === undefined ? {} : { hint });
+}
+
+export function endpointsOf(flags: EtcdFlags): string[] {
+  const given = (flags.endpoints ?? "")
+    .split(",")
+    .map((e) => e.trim())
+    .filter((e) => e !== "");
+  const hint = "give --endpoints https://10.0.0.11:2379,… or ETCDCTL_ENDPOINTS";
+  if (given.length === 0) throw usage("no etcd endpoint was given", hint);
+  const scheme = flags.cacert === undefined && flags.cert === undefined ? "http" : "https";
+  return given.map((endpoint) => {
+    if (endpoint.includes("@"))
+      throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
+    const url = URL.parse(endpoint.includes("://") ? endpoint : `${scheme}://${endpoint}`);
+    if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "")
+      throw usage(`${endpoint} is not an etcd client URL`, hint);
+    return `${url.protocol}//${url.hostname}:${url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port}`;
+  });
+}
+
+export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
+  const [ca, cert, key] = await Promise.all([
+    pem(flags.cacert, "--cacert"),
+    pem(flags.cert, "--cert"),
+    pem(flags.key, "--key"),
+  ]);
+  if ((cert === undefined) !== (key === undefined)) throw usage("--cert and --key belong together");
+  const tls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(flags.serverName === undefined ? {} : { serverName: flags.serverName }),
+  };
+  const auth = credentials(flags);
+  return {
+    tls,
+    ...(auth === undefined ? {} : { auth }),
+    timeoutMs: milliseconds(flags.commandTimeout, "--command-timeout"),
+  };
+}
+
+async function pem(file: string | undefined, flag: string): Promise<Buffer | undefined> {
+  if (file === undefined || file === "") return undefined;
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw usage(`${flag} ${file} cannot be read: ${error.code ?? error.message}`);
+  });
+  if (!bytes.includes("-----BEGIN ")) throw usage(`${flag} ${file} is not a PEM file`);
+  return bytes;
+}
+
+function credentials(flags: EtcdFlags): { username: string; password: string } | undefined {
+  if (flags.user === undefined || flags.user === "") return undefined;
+  const colon = flags.user.indexOf(":");
+  const username = colon < 0 ? flags.user : flags.user.slice(0, colon);
+  const password = colon < 0 ? flags.password : flags.user.slice(colon + 1);
+  if (password === undefined) throw usage(`user ${username} has no password`, "set ETCDCTL_PASSWORD");
+  return { username, password };
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Go's duration as etcdctl takes it, such as 500ms, 5s, 1m30s; a bare number is seconds. */
+export function milliseconds(text: string, flag: string): number {
+  const total = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : sumOfParts(text);
+  if (total > 0) return total;
+  throw usage(`${flag} ${text} is not a duration above zero`, "use 500ms, 5s or 1m");
+}
+
+function sumOfParts(text: string): number {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return 0;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  return parts.reduce((total, [, amount, unit]) => total + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+}
+
+export function count(text: string, flag: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw usage(`${flag} ${text} is not a whole number`);
+  return value;
+}
+
+export function selectionOf(flags: EtcdFlags): MemberSelection {
+  const prefer = { follower: "Follower", leader: "Leader", any: "Any" } as const;
+  return {
+    prefer: prefer[flags.prefer],
+    ...(flags.member === undefined ? {} : { name: flags.member }),
+    maxLag: count(flags.maxLag, "--max-lag"),
+    allowWithoutQuorum: flags.allowWithoutQuorum === true,
+  };
+}
+
+export function storeUrlOf(flags: StoreFlags): string {
+  if (flags.store !== undefined && flags.store !== "") return flags.store;
+  throw usage(
+    "no store was given",
+    "add --store s3://bucket/prefix or --store file:///dir, or set ETCD_BACKUP_STORE",
+  );
+}

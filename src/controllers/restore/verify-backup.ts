@@ -1,0 +1,127 @@
+import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
+import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import { canBumpRevision, isLaterMinor, minorOf, parseEtcdVersion } from "../../core/etcd/version.ts";
+import { OperatorError } from "../../core/errors.ts";
+import { bytes } from "../../core/human.ts";
+import { parseQuantity } from "../../core/quantity.ts";
+import { exists } from "../../core/restore/decide.ts";
+import { fileStore } from "../../restore/kubernetes/job.ts";
+import {
+  clientServiceName,
+  peerServiceName,
+  restoreLabel,
+  targetVersion,
+  volumeName,
+} from "../../core/restore/names.ts";
+import { findBackup } from "../../backup/catalog/list.ts";
+import type { Manifest } from "../../backup/manifest/manifest.ts";
+import { readRestoreRecord } from "../../backup/catalog/restore-record.ts";
+import { describeFailures, readStored } from "../../backup/verify.ts";
+import type { RestoreControllerDeps, TargetKind } from "./context.ts";
+import { sourceOf } from "./source.ts";
+import type { RestoreReport, RestoreWork, VerifyResult } from "./work.ts";
+
+type VerifyDeps = Pick<RestoreControllerDeps, "resources" | "openStore" | "operatorImage">;
+
+/** For the first log segment and what etcd writes at its start. */
+const headroom = 128 * 1024 * 1024;
+
+/** Reads the whole backup and refuses what could not end well, before anything is created. */
+export function verifyWork(restore: EtcdRestore, deps: VerifyDeps): RestoreWork {
+  return async (report, signal) => {
+    const found = await verify(restore, deps, { report, signal });
+    return { step: "verify", found };
+  };
+}
+
+async function verify(
+  restore: EtcdRestore,
+  { resources, openStore, operatorImage }: VerifyDeps,
+  { report, signal }: { report: (change: Partial<RestoreReport>) => void; signal: AbortSignal },
+): Promise<VerifyResult> {
+  const { store, clusterName, backup } = await sourceOf(restore, resources, signal);
+  await using opened = await openStore(store, signal);
+  const { uid } = restore.metadata;
+  const record = await readRestoreRecord(opened, { clusterName, uid, signal });
+  if (record !== undefined) return { is: "before", when: record.completedAt };
+  if (store.spec.s3 === undefined) throw fileStore();
+  if (operatorImage === undefined) {
+    throw new OperatorError("InvalidConfiguration", "the operator does not know its own image", {
+      hint: "start it with --image, as the chart does: the members' Jobs run it",
+    });
+  }
+  const { manifest } = await findBackup(opened, { name: backup, clusterName, signal });
+  const refusal = refuse(restore, manifest) ?? (await taken(restore, resources, signal));
+  if (refusal !== undefined) return { is: "refused", ...refusal };
+  const { checks } = await readStored(opened, manifest, {
+    signal,
+    onProgress: (done, totalBytes) => report({ read: { bytes: done, totalBytes } }),
+  });
+  const failures = describeFailures(checks);
+  if (failures !== undefined)
+    return { is: "refused", reason: "BackupDamaged", message: `backup ${manifest.name}: ${failures}` };
+  return { is: "good", source: describe(manifest, opened.url) };
+}
+
+type Refusal = { reason: RestoreReason; message: string };
+
+function refuse(restore: EtcdRestore, { member, snapshot }: Manifest): Refusal | undefined {
+  const target = parseEtcdVersion(targetVersion(restore));
+  const made = parseEtcdVersion(member.version);
+  const { image, storage } = restore.spec.target.cluster;
+  if (target !== undefined && made !== undefined && isLaterMinor(made, target)) {
+    const message = `the backup is of etcd ${member.version}, and ${image} has etcd ${minorOf(target)}: use ${minorOf(made)} or later`;
+    return { reason: "VersionTooOld", message };
+  }
+  if (restore.spec.revisionBump > 0 && target !== undefined && !canBumpRevision(target)) {
+    const message = `etcd ${targetVersion(restore)} cannot bump revisions (3.4.27, 3.5.10 and 3.6.0 can): use a later patch, or say revisionBump: 0 if nobody watches this cluster`;
+    return { reason: "VersionTooOld", message };
+  }
+  const need = 2 * snapshot.totalSizeBytes + headroom;
+  const asked = parseQuantity(storage.size) ?? 0;
+  if (asked >= need) return undefined;
+  const message = `the backup of ${bytes(snapshot.totalSizeBytes)} needs ${bytes(need)} while it is restored, and spec.target.cluster.storage.size is ${storage.size}`;
+  return { reason: "StorageTooSmall", message };
+}
+
+/** Whatever has one of the names and is not of this restore. */
+async function taken(
+  restore: EtcdRestore,
+  resources: VerifyDeps["resources"],
+  signal: AbortSignal,
+): Promise<Refusal | undefined> {
+  const { name, replicas } = restore.spec.target.cluster;
+  const namespace = restore.metadata.namespace ?? "default";
+  const names: [TargetKind, string][] = [
+    ["StatefulSet", name],
+    ["PodDisruptionBudget", name],
+    ["Service", peerServiceName(restore)],
+    ["Service", clientServiceName(restore)],
+    ...Array.from({ length: replicas }, (_, i): [TargetKind, string] => [
+      "PersistentVolumeClaim",
+      volumeName(restore, i),
+    ]),
+  ];
+  for (const [kind, object] of names) {
+    const found = await resources.find(kind, { namespace, name: object }, signal);
+    if (found !== undefined && found.labels[restoreLabel] !== restore.metadata.uid)
+      return exists(`${kind} ${object}`);
+  }
+  return undefined;
+}
+
+function describe(manifest: Manifest, storeUrl: string): NonNullable<EtcdRestoreStatus["source"]> {
+  const { snapshot, stored, member, cluster, name } = manifest;
+  return {
+    name,
+    clusterName: cluster.name,
+    url: `${storeUrl}/${stored.object}`,
+    revision: snapshot.revision,
+    hash: Number.parseInt(snapshot.hash, 16).toString(16),
+    sha256: snapshot.sha256,
+    totalSizeBytes: snapshot.totalSizeBytes,
+    size: bytes(snapshot.totalSizeBytes),
+    etcdVersion: member.version,
+    liveKeys: snapshot.liveKeys,
+  };
+}

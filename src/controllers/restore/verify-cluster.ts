@@ -1,0 +1,101 @@
+import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import { OperatorError } from "../../core/errors.ts";
+import type { MemberFacts } from "../../core/etcd/member-choice.ts";
+import type { RestoreControllerDeps, RestoredCluster } from "./context.ts";
+import type { RestoreWork } from "./work.ts";
+
+type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
+
+/** Bytes: etcd's own when --quota-backend-bytes is not given. */
+const defaultQuota = 2 * 1024 ** 3;
+/** An alarm is lowered only where the next writes do not raise it again. */
+const safeShare = 0.9;
+const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
+
+/** Every member healthy and voting, one leader, one cluster, equal HashKV, as many keys as the backup. */
+export function proveWork(
+  restore: EtcdRestore,
+  { openRestored }: Pick<RestoreControllerDeps, "openRestored">,
+): RestoreWork {
+  return async (_report, signal) => {
+    await using cluster = await openRestored(restore, signal);
+    return { step: "prove", verification: await prove(restore, cluster, signal) };
+  };
+}
+
+async function prove(
+  restore: EtcdRestore,
+  cluster: RestoredCluster,
+  signal: AbortSignal,
+): Promise<Verification> {
+  const { source } = restore.status;
+  if (source === undefined) throw new OperatorError("Internal", "the restore has no source in its status");
+  const { clusterId, members } = await cluster.observe(signal);
+  checkMembers(members, restore);
+  // Right after the restore: what clients have written since changes neither hash nor count there.
+  const revision = source.revision + restore.spec.revisionBump;
+  const hashes = new Map<string, string[]>();
+  for (const { endpoint, name, dbSize } of members) {
+    const { hash } = await cluster.hashKV(endpoint, revision, { signal, timeoutMs: hashTimeout(dbSize) });
+    hashes.set(String(hash), [...(hashes.get(String(hash)) ?? []), name]);
+  }
+  if (hashes.size !== 1) {
+    const groups = [...hashes].map(([hash, names]) => `${names.join(" and ")} ${hash}`).join("; ");
+    throw new OperatorError("MembersDisagree", `HashKV differs at revision ${revision}: ${groups}`, {
+      permanent: true,
+    });
+  }
+  const [first] = members;
+  const keys = await cluster.countKeys(first?.endpoint ?? "", revision, signal);
+  if (keys !== source.liveKeys) {
+    throw new OperatorError(
+      "VerificationFailed",
+      `the cluster holds ${keys} keys, the backup ${source.liveKeys}`,
+    );
+  }
+  const alarms = await lowerAlarms(restore, cluster, members, signal);
+  return {
+    clusterID: clusterId,
+    revision,
+    hashKV: Number([...hashes.keys()][0]),
+    members: members.map(({ name }) => name),
+    keys,
+    ...(alarms.length === 0 ? {} : { alarms }),
+  };
+}
+
+function checkMembers(members: readonly MemberFacts[], { spec }: EtcdRestore): void {
+  const { replicas } = spec.target.cluster;
+  const problem = (message: string) => new OperatorError("NoUsableMember", message, { permanent: false });
+  if (members.length !== replicas) throw problem(`${members.length} members answer, not ${replicas}`);
+  for (const { name, endpoint, error, isLearner, leader } of members) {
+    if (error !== undefined) throw problem(`${name || endpoint}: ${error}`);
+    if (isLearner) throw problem(`${name || endpoint} is a learner`);
+    if (leader === "0") throw problem(`${name || endpoint} knows no leader`);
+  }
+  const leaders = new Set(members.map(({ leader }) => leader));
+  if (leaders.size !== 1) throw problem("the members follow different leaders");
+}
+
+/** Those that came with the snapshot and stay. NOSPACE goes where there is room again; CORRUPT is for a person. */
+async function lowerAlarms(
+  { spec }: EtcdRestore,
+  cluster: RestoredCluster,
+  members: readonly MemberFacts[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const [first] = members;
+  const raised = first?.alarms ?? [];
+  const largest = Math.max(0, ...members.map(({ dbSize }) => dbSize));
+  const hasRoom = largest < quotaOf(spec.target.cluster.extraArgs ?? []) * safeShare;
+  const stays = raised.filter(({ alarm }) => alarm !== "NOSPACE" || !hasRoom);
+  for (const alarm of raised)
+    if (!stays.includes(alarm)) await cluster.disarm(first?.endpoint ?? "", alarm, signal);
+  return [...new Set(stays.map(({ alarm }) => alarm))].toSorted();
+}
+
+function quotaOf(extraArgs: readonly string[]): number {
+  const given = extraArgs.findLast((flag) => flag.startsWith("--quota-backend-bytes="));
+  const quota = Number(given?.split("=")[1] ?? 0);
+  return Number.isSafeInteger(quota) && quota > 0 ? quota : defaultQuota;
+}

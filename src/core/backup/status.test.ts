@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
+import {
+  type BackupRecord,
+  changed,
+  deleting,
+  deletionBlocked,
+  failed,
+  initialised,
+  interrupted,
+  memberSelected,
+  restamped,
+  retrying,
+  started,
+  streaming,
+  succeeded,
+} from "./status.ts";
+import { OperatorError } from "../errors.ts";
+import type { MemberFacts } from "../etcd/member-choice.ts";
+
+const now = new Date("2026-08-20T12:00:00.700Z");
+const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);
+
+function backup(status: EtcdBackupStatus, generation = 1): EtcdBackup {
+  return {
+    apiVersion: "etcdbackup.dev/v1alpha1",
+    kind: "EtcdBackup",
+    metadata: {
+      name: "b",
+      namespace: "ns",
+      uid: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+      resourceVersion: "1",
+      generation,
+      creationTimestamp: "2026-08-20T12:00:00Z",
+    },
+    spec: {
+      clusterName: "prod",
+      storeRef: { name: "s" },
+      etcd: {
+        endpoints: ["http://e:2379"],
+        memberSelection: { prefer: "Follower", maxLag: 1000, allowWithoutQuorum: false },
+      },
+      compression: "Zstd",
+      verification: { readBack: false, hashKV: "WhenAvailable" },
+      deletionPolicy: "Delete",
+      timeoutSeconds: 3600,
+      backoffLimit: 3,
+    },
+    status,
+  };
+}
+
+const member: MemberFacts = {
+  endpoint: "https://etcd-1:2379",
+  id: "8e9e05c52164694d",
+  name: "etcd-1",
+  version: "3.6.16",
+  dbSize: 40_960,
+  dbSizeInUse: 20_480,
+  isLeader: false,
+  isLearner: false,
+  leader: "1",
+  raftTerm: 2,
+  raftIndex: 10,
+  raftAppliedIndex: 8,
+  lag: 2,
+  revision: 42,
+  alarms: [],
+};
+const { endpoint, id, name, version, isLeader, lag } = member;
+const shownMember = { endpoint, id, name, version, isLeader, lag, reason: "follower, lag 2" };
+
+const record: BackupRecord = {
+  name: "20260820T120000Z-r00000000000000000042-0f1e2d3c4b5ax1",
+  cluster: { id: "cafe" },
+  run: { id: "0f1e2d3c4b5ax1", startedAt: "2026-08-20T12:00:00Z", completedAt: "2026-08-20T12:00:05Z" },
+  member: shownMember,
+  snapshot: {
+    revision: 42,
+    hash: "00c36cdb",
+    totalKeys: 3,
+    pairs: 9,
+    liveKeys: 3,
+    totalSizeBytes: 2_097_152,
+    sha256: "ab",
+    withoutQuorum: false,
+  },
+  stored: {
+    object: "prod/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
+    bytes: 900,
+    crc32c: "00000001",
+    compression: "Zstd",
+    proof: "FullObjectCRC32C",
+  },
+};
+
+const pending = backup(initialised(backup({ observedGeneration: -1 }), now));
+const begun = backup(started(pending, { attempt: 1, runId: "0f1e2d3c4b5ax1" }, now));
+const selected = backup(
+  memberSelected(
+    begun,
+    { chosen: member, reason: "follower, lag 2", withoutQuorum: false, refusals: [] },
+    now,
+  ),
+);
+const half = backup(streaming(selected, { bytes: 1_000_000, totalBytes: 2_097_152 }, now));
+const planned = backup(
+  retrying(
+    half,
+    { do: "retry", at: later(10), error: new OperatorError("Unreachable", "no answer", { hint: "look" }) },
+    now,
+  ),
+);
+const done = backup(succeeded(half, record, "s3://backups/etcd", later(12.44)));
+
+/** What `kubectl get` and a person see first. */
+function said({ conditions }: EtcdBackupStatus): unknown[] {
+  const condition = conditions?.find((c) => c.type === "Succeeded");
+  return [condition?.status, condition?.reason, condition?.message];
+}
+
+test("each step of a run says where it is", () => {
+  for (const [status, expected] of [
+    [pending.status, ["Unknown", "Pending", "seen; waiting for its turn"]],
+    [begun.status, ["Unknown", "Connecting", "asking the members of the cluster"]],
+    [selected.status, ["Unknown", "MemberSelected", "reading from etcd-1: follower, lag 2"]],
+    [half.status, ["Unknown", "Streaming", "1.0 MB of 2.1 MB read"]],
+    [
+      streaming(half, { bytes: 2_097_152, totalBytes: 2_097_152 }, now),
+      ["Unknown", "Verifying", "all bytes are read; proving what the store holds"],
+    ],
+    [
+      planned.status,
+      ["Unknown", "Retrying", "attempt 1 failed: no answer (look); the next starts at 2026-08-20T12:00:10Z"],
+    ],
+    [done.status, ["True", "Succeeded", "revision 42, 2.1 MB, stored and verified"]],
+  ] as const) {
+    assert.deepEqual(said(status), expected);
+  }
+});
+
+test("a status is stamped with the generation it saw", () => {
+  const status = changed(
+    backup({ observedGeneration: 1 }, 7),
+    { outcome: "InProgress", reason: "Pending", message: "m" },
+    now,
+  );
+  assert.equal(status.observedGeneration, 7);
+  assert.deepEqual(new Set(status.conditions?.map((c) => c.observedGeneration)), new Set([7]));
+});
+
+test("an attempt that begins counts itself, and forgets the plan, member and progress of the one before", () => {
+  const { attempts, runID, startTime, ...status } = started(planned, { attempt: 2, runId: "x2" }, later(11));
+  assert.deepEqual([attempts, runID, startTime], [2, "x2", "2026-08-20T12:00:00Z"]);
+  assert.deepEqual(said(status), ["Unknown", "Connecting", "attempt 2: asking the members of the cluster"]);
+  for (const field of ["nextAttemptTime", "progress", "member"]) assert.equal(field in status, false, field);
+});
+
+test("the chosen member and the progress are shown", () => {
+  assert.deepEqual(half.status.member, shownMember);
+  assert.deepEqual(half.status.progress, { bytes: 1_000_000, totalBytes: 2_097_152 });
+});
+
+test("a planned attempt has its time, keeps its count and shows no progress", () => {
+  assert.equal(planned.status.nextAttemptTime, "2026-08-20T12:00:10Z");
+  assert.equal(planned.status.attempts, 1);
+  assert.equal("progress" in planned.status, false);
+});
+
+for (const [counts, attempts] of [
+  [true, 1],
+  [false, 0],
+] as const) {
+  test(`an attempt interrupted ${counts ? "by a crash counts" : "in good order does not count"}, and the next may start at once`, () => {
+    const status = interrupted(half, { counts, now: later(5) });
+    assert.deepEqual([status.attempts, status.nextAttemptTime], [attempts, "2026-08-20T12:00:05Z"]);
+    assert.equal(said(status)[1], "OperatorRestarted");
+    assert.equal("progress" in status, false);
+  });
+}
+
+test("a failure ends the run, plans nothing, and keeps the member that was read from", () => {
+  const status = failed(half, { do: "fail", reason: "SnapshotFailed", message: "it broke off" }, later(200));
+  assert.deepEqual(said(status), ["False", "SnapshotFailed", "it broke off"]);
+  assert.deepEqual([status.completionTime, status.duration], ["2026-08-20T12:03:20Z", "3m 20s"]);
+  assert.deepEqual(status.member, shownMember);
+  for (const field of ["nextAttemptTime", "progress", "artifact"])
+    assert.equal(field in status, false, field);
+});
+
+test("a backup that fails before it began lasted no time", () => {
+  const status = failed(pending, { do: "fail", reason: "StoreNotReady", message: "m" }, later(60));
+  assert.equal(status.duration, "0ms");
+});
+
+test("a clock that was set back makes no negative duration", () => {
+  const status = failed(begun, { do: "fail", reason: "TimedOut", message: "m" }, later(-60));
+  assert.equal(status.duration, "0ms");
+});
+
+test("a success shows what was backed up, from whom, and where it lies", () => {
+  const { snapshot, artifact, member: from, runID, duration } = done.status;
+  assert.deepEqual(snapshot, {
+    revision: 42,
+    hash: "c36cdb",
+    totalKeys: 3,
+    pairs: 9,
+    liveKeys: 3,
+    totalSizeBytes: 2_097_152,
+    size: "2.1 MB",
+    sha256: "ab",
+    etcdVersion: "3.6.16",
+    clusterID: "cafe",
+  });
+  assert.deepEqual(artifact, {
+    name: record.name,
+    url: "s3://backups/etcd/prod/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
+    manifestURL: `s3://backups/etcd/prod/${record.name}.json`,
+    storedBytes: 900,
+    compression: "Zstd",
+    crc32c: "00000001",
+    proof: "FullObjectCRC32C",
+  });
+  assert.deepEqual([from, runID, duration], [shownMember, "0f1e2d3c4b5ax1", "13.1s"]);
+  for (const field of ["nextAttemptTime", "progress", "hashKV"])
+    assert.equal(field in done.status, false, field);
+});
+
+test("a backup without quorum says so where it is read, and HashKV is shown where it was compared", () => {
+  const hashKV = { revision: 42, hash: 7, compactRevision: -1, membersCompared: ["etcd-1", "etcd-2"] };
+  const bold = { ...record, snapshot: { ...record.snapshot, withoutQuorum: true }, hashKV };
+  const status = succeeded(half, bold, "s3://backups", now);
+  assert.equal(said(status)[2], "revision 42, 2.1 MB, stored and verified, taken without quorum");
+  assert.equal(status.snapshot?.withoutQuorum, true);
+  assert.deepEqual(status.hashKV, hashKV);
+});
+
+test("a changed deletionPolicy moves generations and nothing else", () => {
+  const status = restamped(backup(done.status, 2));
+  const generations = [
+    status.observedGeneration,
+    ...(status.conditions ?? []).map((c) => c.observedGeneration),
+  ];
+  assert.deepEqual(new Set(generations), new Set([2]));
+  assert.deepEqual(restamped(backup(status, 1)), done.status);
+});
+
+test("deletion, blocked or not, leaves what is said of the backup true", () => {
+  const table = ({ conditions }: EtcdBackupStatus) =>
+    Object.fromEntries((conditions ?? []).map((c) => [c.type, `${c.status} ${c.reason}`]));
+  const removing = deleting(done, later(60));
+  const blocked = deletionBlocked(backup(removing), "503", later(61));
+  const stays = { Finished: "True Succeeded", Succeeded: "True Succeeded", Ready: "True Succeeded" };
+  assert.deepEqual(table(removing), { ...stays, Reconciling: "True Deleting", Stalled: "False Succeeded" });
+  assert.deepEqual(table(blocked), {
+    ...stays,
+    Reconciling: "True DeletionBlocked",
+    Stalled: "True DeletionBlocked",
+  });
+  assert.deepEqual({ ...blocked, conditions: [] }, { ...done.status, conditions: [] });
+});

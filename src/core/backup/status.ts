@@ -1,0 +1,252 @@
+import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
+import type { BackupReason } from "../../api/v1alpha1/conditions.ts";
+import type { BackupDecision } from "./decide.ts";
+import { withHint } from "./decide.ts";
+import { type Outcome, runConditions, setCondition, wholeSeconds } from "../conditions.ts";
+import { bytes, duration } from "../human.ts";
+import type { MemberChoice, MemberFacts } from "../etcd/member-choice.ts";
+
+/** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
+export interface StatusChange {
+  outcome: Outcome;
+  reason: BackupReason;
+  message: string;
+}
+
+export function changed(
+  backup: EtcdBackup,
+  { outcome, reason, message }: StatusChange,
+  now: Date,
+): EtcdBackupStatus {
+  const { generation } = backup.metadata;
+  return {
+    ...backup.status,
+    observedGeneration: generation,
+    conditions: runConditions(
+      backup.status.conditions ?? [],
+      outcome,
+      { reason, message },
+      { generation, now },
+    ),
+  };
+}
+
+/** An ended backup whose deletionPolicy has changed since: everything stays but for the generation that was seen. */
+export function restamped({ status, metadata: { generation } }: EtcdBackup): EtcdBackupStatus {
+  const conditions = (status.conditions ?? []).map((condition) => ({
+    ...condition,
+    observedGeneration: generation,
+  }));
+  return { ...status, observedGeneration: generation, conditions };
+}
+
+/** The attempt that the operator did not finish is over; the next may start at once. In good order it does not count. */
+export function interrupted(
+  backup: EtcdBackup,
+  { counts, now }: { counts: boolean; now: Date },
+): EtcdBackupStatus {
+  const change: StatusChange = {
+    outcome: "InProgress",
+    reason: "OperatorRestarted",
+    message: "the operator stopped in the middle of the attempt; it is taken up again",
+  };
+  const { progress: _, ...status } = changed(backup, change, now);
+  const attempts = Math.max(0, (status.attempts ?? 1) - (counts ? 0 : 1));
+  return { ...status, attempts, nextAttemptTime: wholeSeconds(now) };
+}
+
+export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
+  const stamp = { generation: backup.metadata.generation, now };
+  const reason: BackupReason = "Deleting";
+  const message = "removing the stored backup";
+  const conditions = setCondition(
+    backup.status.conditions ?? [],
+    { type: "Reconciling", status: "True", reason, message },
+    stamp,
+  );
+  return { ...backup.status, conditions };
+}
+
+export function initialised(backup: EtcdBackup, now: Date): EtcdBackupStatus {
+  return changed(
+    backup,
+    { outcome: "InProgress", reason: "Pending", message: "seen; waiting for its turn" },
+    now,
+  );
+}
+
+export function started(
+  backup: EtcdBackup,
+  { attempt, runId }: { attempt: number; runId: string },
+  now: Date,
+): EtcdBackupStatus {
+  const message =
+    attempt === 1
+      ? "asking the members of the cluster"
+      : `attempt ${attempt}: asking the members of the cluster`;
+  const {
+    nextAttemptTime: _,
+    progress: __,
+    member: ___,
+    ...status
+  } = changed(backup, { outcome: "InProgress", reason: "Connecting", message }, now);
+  return { ...status, runID: runId, attempts: attempt, startTime: status.startTime ?? wholeSeconds(now) };
+}
+
+export function memberSelected(
+  backup: EtcdBackup,
+  { chosen, reason }: MemberChoice & { chosen: MemberFacts },
+  now: Date,
+): EtcdBackupStatus {
+  const { id, name, endpoint, version, isLeader, lag } = chosen;
+  const message = `reading from ${name || id}: ${reason}`;
+  return {
+    ...changed(backup, { outcome: "InProgress", reason: "MemberSelected", message }, now),
+    member: { id, name, endpoint, version, isLeader, lag, reason },
+  };
+}
+
+export function streaming(
+  backup: EtcdBackup,
+  progress: { bytes: number; totalBytes: number },
+  now: Date,
+): EtcdBackupStatus {
+  const done = progress.bytes >= progress.totalBytes;
+  const change: StatusChange = done
+    ? {
+        outcome: "InProgress",
+        reason: "Verifying",
+        message: "all bytes are read; proving what the store holds",
+      }
+    : {
+        outcome: "InProgress",
+        reason: "Streaming",
+        message: `${bytes(progress.bytes)} of ${bytes(progress.totalBytes)} read`,
+      };
+  return { ...changed(backup, change, now), progress };
+}
+
+export function retrying(
+  backup: EtcdBackup,
+  { at, error }: BackupDecision & { do: "retry" },
+  now: Date,
+): EtcdBackupStatus {
+  const attempts = backup.status.attempts ?? 1;
+  const message = `attempt ${attempts} failed: ${withHint(error)}; the next starts at ${wholeSeconds(at)}`;
+  const { progress: _, ...status } = changed(
+    backup,
+    { outcome: "InProgress", reason: "Retrying", message },
+    now,
+  );
+  return { ...status, nextAttemptTime: wholeSeconds(at) };
+}
+
+export function failed(
+  backup: EtcdBackup,
+  { reason, message }: BackupDecision & { do: "fail" },
+  now: Date,
+): EtcdBackupStatus {
+  const {
+    progress: _,
+    nextAttemptTime: __,
+    ...status
+  } = changed(backup, { outcome: "Failed", reason, message }, now);
+  return ended(status, now);
+}
+
+/** What a stored backup's manifest says, as far as status shows it. */
+export interface BackupRecord {
+  name: string;
+  cluster: { id: string };
+  run: { id: string; startedAt: string; completedAt: string };
+  member: NonNullable<EtcdBackupStatus["member"]>;
+  snapshot: {
+    revision: number;
+    hash: string;
+    totalKeys: number;
+    pairs: number;
+    liveKeys: number;
+    totalSizeBytes: number;
+    sha256: string;
+    withoutQuorum: boolean;
+  };
+  stored: {
+    object: string;
+    bytes: number;
+    crc32c: string;
+    compression: "Zstd" | "None";
+    proof: "FullObjectCRC32C" | "PartDigests" | "ReadBack";
+  };
+  hashKV?: NonNullable<EtcdBackupStatus["hashKV"]>;
+}
+
+export function succeeded(
+  backup: EtcdBackup,
+  record: BackupRecord,
+  storeUrl: string,
+  now: Date,
+): EtcdBackupStatus {
+  const { snapshot, stored, member } = record;
+  const quorum = snapshot.withoutQuorum ? ", taken without quorum" : "";
+  const message = `revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}, stored and verified${quorum}`;
+  const {
+    progress: _,
+    nextAttemptTime: __,
+    ...status
+  } = changed(backup, { outcome: "Succeeded", reason: "Succeeded", message }, now);
+  return ended(
+    {
+      ...status,
+      runID: record.run.id,
+      member,
+      snapshot: {
+        revision: snapshot.revision,
+        hash: Number.parseInt(snapshot.hash, 16).toString(16),
+        totalKeys: snapshot.totalKeys,
+        pairs: snapshot.pairs,
+        liveKeys: snapshot.liveKeys,
+        totalSizeBytes: snapshot.totalSizeBytes,
+        size: bytes(snapshot.totalSizeBytes),
+        sha256: snapshot.sha256,
+        etcdVersion: member.version,
+        clusterID: record.cluster.id,
+        ...(snapshot.withoutQuorum ? { withoutQuorum: true } : {}),
+      },
+      ...(record.hashKV === undefined ? {} : { hashKV: record.hashKV }),
+      artifact: {
+        name: record.name,
+        url: `${storeUrl}/${stored.object}`,
+        manifestURL: `${storeUrl}/${stored.object.split("/")[0]}/${record.name}.json`,
+        storedBytes: stored.bytes,
+        compression: stored.compression,
+        crc32c: stored.crc32c,
+        proof: stored.proof,
+      },
+    },
+    now,
+  );
+}
+
+function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
+  const since = status.startTime === undefined ? now : new Date(status.startTime);
+  return {
+    ...status,
+    completionTime: wholeSeconds(now),
+    duration: duration(Math.max(0, now.getTime() - since.getTime())),
+  };
+}
+
+/** Deletion that does not come about, said on the object that stays. What was backed up stays true meanwhile. */
+export function deletionBlocked(backup: EtcdBackup, message: string, now: Date): EtcdBackupStatus {
+  const stamp = { generation: backup.metadata.generation, now };
+  const reason: BackupReason = "DeletionBlocked";
+  const stalled = setCondition(
+    backup.status.conditions ?? [],
+    { type: "Stalled", status: "True", reason, message },
+    stamp,
+  );
+  return {
+    ...backup.status,
+    conditions: setCondition(stalled, { type: "Reconciling", status: "True", reason, message }, stamp),
+  };
+}

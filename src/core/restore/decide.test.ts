@@ -1,0 +1,334 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import { type ErrorCode, OperatorError } from "../errors.ts";
+import { began, restoreOf, restoredSource } from "./restore.fixture.ts";
+import {
+  type ObservedJob,
+  type ObservedMember,
+  type ObservedRestore,
+  type RestoreDecision,
+  afterRestoreFailure,
+  decideRestore,
+} from "./decide.ts";
+import {
+  clusterRunning,
+  membersRestored,
+  membersSeen,
+  restoreFailed,
+  restoreInitialised,
+  restoreRetrying,
+  restoreSucceeded,
+  verified,
+  workBegun,
+} from "./status.ts";
+
+const at = (seconds: number) => new Date(began.getTime() + seconds * 1000);
+const token = "restored-2026-08-20-0123";
+const gone = { exists: "none", readyMembers: 0 } as const;
+
+/** The status that the object has when a step begins, made as the operator makes it. */
+type Step = "verify" | "restore" | "start" | "prove" | "over";
+function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
+  const then = (from: EtcdRestore, status: EtcdRestoreStatus): EtcdRestore => ({ ...from, status });
+  const fresh = then(restore, restoreInitialised(restore, began));
+  if (step === "verify") return fresh;
+  const good = then(fresh, verified(fresh, { source: restoredSource, token }, began));
+  if (step === "restore") return good;
+  const filled = then(good, membersRestored(good, members("succeeded"), began));
+  if (step === "start") return filled;
+  const running = then(filled, clusterRunning(filled, began));
+  if (step === "prove") return running;
+  const proof = { clusterID: "1", revision: 1, hashKV: 1, members: ["back-0"], keys: 900 };
+  return then(running, restoreSucceeded(running, proof, began));
+}
+
+function members(...states: ("none" | "running" | "succeeded")[]): ObservedMember[] {
+  return [0, 1, 2].map((index): ObservedMember => {
+    const state = states[index] ?? states[0] ?? "none";
+    return { index, volume: "ours", job: state === "none" ? { state } : { state, attempt: 1 } };
+  });
+}
+
+function observed(restore: EtcdRestore, over: Partial<ObservedRestore> = {}): ObservedRestore {
+  return { restore, work: { state: "none" }, members: members("none"), cluster: gone, ...over };
+}
+
+describe("the life of an EtcdRestore", () => {
+  const failed = { state: "failed", attempt: 1, lastWords: "fetch: no", permanent: false } as const;
+  const withJob = (job: ObservedJob, volume: ObservedMember["volume"] = "ours"): ObservedMember[] => [
+    ...members("succeeded").slice(0, 2),
+    { index: 2, volume, job },
+  ];
+  const rows: [name: string, observed: ObservedRestore, expected: Partial<RestoreDecision>][] = [
+    ["nobody has seen it", observed(restoreOf()), { do: "initialise" }],
+    ["seen", observed(atStep("verify")), { do: "verify" }],
+    ["reading", observed(atStep("verify"), { work: { state: "running" } }), { do: "watch" }],
+    ["read", observed(atStep("verify"), { work: { state: "succeeded" } }), { do: "recordVerified" }],
+    [
+      "good",
+      observed(atStep("restore"), {
+        members: [0, 1, 2].map((index) => ({ index, volume: "missing", job: { state: "none" } })),
+      }),
+      { do: "restoreMembers", volumes: [0, 1, 2], jobs: [0, 1, 2].map((index) => ({ index, attempt: 1 })) },
+    ],
+    [
+      "killed between the volumes and the Jobs",
+      observed(atStep("restore"), { members: members("succeeded", "none", "none") }),
+      {
+        do: "restoreMembers",
+        volumes: [],
+        jobs: [
+          { index: 1, attempt: 1 },
+          { index: 2, attempt: 1 },
+        ],
+      },
+    ],
+    [
+      "two of three are filled",
+      observed(atStep("restore"), { members: members("succeeded", "succeeded", "running") }),
+      { do: "wait", reason: "RestoringMembers", message: "2 of 3 volumes hold the data" },
+    ],
+    [
+      "a Pod has no node",
+      observed(atStep("restore"), {
+        members: withJob({ state: "running", attempt: 1, waitsFor: "p: no node" }),
+      }),
+      { do: "wait", message: "2 of 3 volumes hold the data; p: no node" },
+    ],
+    [
+      "a Job has failed",
+      observed(atStep("restore"), { members: withJob(failed) }),
+      { do: "retry", at: at(10), reason: "Retrying", message: "member back-2: fetch: no" },
+    ],
+    [
+      "its pause is over",
+      observed(retried(atStep("restore")), { members: withJob(failed) }),
+      { do: "restoreMembers", volumes: [], jobs: [{ index: 2, attempt: 2 }] },
+    ],
+    [
+      "the last Job has failed",
+      observed(atStep("restore"), { members: withJob({ ...failed, attempt: 3 }) }),
+      {
+        do: "fail",
+        reason: "MemberFailed",
+        message: "member back-2: 3 attempts failed; the last: fetch: no",
+      },
+    ],
+    [
+      "a Job has failed for good",
+      observed(atStep("restore"), { members: withJob({ ...failed, permanent: true }) }),
+      { do: "fail", reason: "MemberFailed", message: "member back-2: fetch: no" },
+    ],
+    [
+      "a volume of the name is somebody's",
+      observed(atStep("restore"), { members: withJob({ state: "none" }, "foreign") }),
+      { do: "fail", reason: "TargetExists" },
+    ],
+    [
+      "a Job of the name is somebody's",
+      observed(atStep("restore"), { members: withJob({ state: "foreign", name: "j" }) }),
+      { do: "fail", reason: "TargetExists" },
+    ],
+    [
+      "all are filled",
+      observed(atStep("restore"), { members: members("succeeded") }),
+      { do: "recordRestored" },
+    ],
+    ["filled", observed(atStep("start")), { do: "createCluster" }],
+    [
+      "a StatefulSet of the name is somebody's",
+      observed(atStep("start"), {
+        cluster: { exists: "foreign", what: "StatefulSet back", readyMembers: 3 },
+      }),
+      { do: "fail", reason: "TargetExists" },
+    ],
+    [
+      "starting",
+      observed(atStep("start"), { cluster: { exists: "ours", readyMembers: 2 } }),
+      { do: "wait", reason: "StartingCluster", message: "2 of 3 members are ready" },
+    ],
+    [
+      "all are ready",
+      observed(atStep("start"), { cluster: { exists: "ours", readyMembers: 3 } }),
+      { do: "recordRunning" },
+    ],
+    ["running", observed(atStep("prove")), { do: "prove" }],
+    ["proved", observed(atStep("prove"), { work: { state: "succeeded" } }), { do: "succeed" }],
+    ["over", observed(atStep("over"), { work: { state: "succeeded" } }), { do: "nothing" }],
+  ];
+  for (const [name, seen, expected] of rows)
+    it(`${name}: ${expected.do}`, () => {
+      assert.partialDeepStrictEqual(decideRestore(seen, at(5)), expected);
+    });
+
+  function retried(restore: EtcdRestore): EtcdRestore {
+    const said = { at: at(5), reason: "Retrying", message: "member back-2: fetch: no" } as const;
+    return { ...restore, status: restoreRetrying(restore, said, began) };
+  }
+
+  it("waits for its pause, and says why", () => {
+    const restore = retried(atStep("restore"));
+    const decision = decideRestore(observed(restore, { members: withJob(failed) }), at(1));
+    assert.partialDeepStrictEqual(decision, { do: "wait", ms: 4_000, reason: "Retrying" });
+  });
+
+  it("is called off when it is deleted, at whichever step, and has nothing to clear away", () => {
+    const metadata = { deletionTimestamp: began.toISOString() };
+    for (const step of ["verify", "restore", "start", "prove", "over"] as const) {
+      const restore = atStep(step, restoreOf({ metadata }));
+      assert.deepEqual(decideRestore(observed(restore), at(1)), { do: "nothing" });
+      const working = observed(restore, { work: { state: "running" } });
+      assert.deepEqual(decideRestore(working, at(1)), { do: "cancel" });
+    }
+  });
+
+  it("ends when its time is over, with what it last said, after its work has been called off", () => {
+    for (const step of ["verify", "restore", "start", "prove"] as const) {
+      const restore = atStep(step);
+      assert.deepEqual(decideRestore(observed(restore, { work: { state: "running" } }), at(3600)), {
+        do: "cancel",
+      });
+      const decision = decideRestore(observed(restore), at(3600));
+      assert.partialDeepStrictEqual(decision, { do: "fail", reason: "TimedOut" });
+      const last = restore.status.conditions?.find(({ type }) => type === "Succeeded")?.message ?? "nothing";
+      assert.match("message" in decision ? decision.message : "", new RegExp(`${last}$`));
+      assert.notEqual(decideRestore(observed(restore), at(3599)).do, "fail");
+    }
+  });
+
+  it("never does anything again once it has ended, whatever is seen", () => {
+    const ends = [
+      atStep("over"),
+      {
+        ...restoreOf(),
+        status: restoreFailed(atStep("restore"), { reason: "MemberFailed", message: "no" }, began),
+      },
+    ];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...ends),
+        fc.constantFrom("none", "running", "succeeded"),
+        fc.constantFrom("none", "running", "succeeded"),
+        fc.nat(1e7),
+        (restore, work, job, seconds) => {
+          const seen = observed(restore, { work: { state: work }, members: members(job) });
+          assert.deepEqual(decideRestore(seen, at(seconds)), { do: "nothing" });
+        },
+      ),
+    );
+  });
+
+  it("never makes a Job or a cluster before the backup is verified, nor a cluster before every volume is filled", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...(["verify", "restore", "start", "prove"] as const)),
+        fc.array(fc.constantFrom("none" as const, "running" as const, "succeeded" as const), {
+          minLength: 3,
+          maxLength: 3,
+        }),
+        fc.constantFrom("none", "running", "succeeded"),
+        (step, jobs, work) => {
+          const seen = observed(atStep(step), { members: members(...jobs), work: { state: work } });
+          const decision = decideRestore(seen, at(1));
+          if (decision.do === "restoreMembers") assert.equal(step, "restore");
+          if (decision.do === "createCluster") assert.equal(step, "start");
+          if (decision.do === "recordRestored") assert.ok(jobs.every((state) => state === "succeeded"));
+        },
+      ),
+    );
+  });
+});
+
+describe("what a failure means", () => {
+  const decide = (code: ErrorCode, step: Step, over: { permanent?: boolean; attempts?: number } = {}) => {
+    const { permanent = false, attempts = 1 } = over;
+    const restore = atStep(step);
+    const error = new OperatorError(code, "it broke", { permanent });
+    return afterRestoreFailure({ ...restore, status: { ...restore.status, attempts } }, error, began);
+  };
+
+  it("has a reason by its step: of the backup or the store before anything is made, of the cluster after", () => {
+    const rows: [ErrorCode, verifying: string, proving: string][] = [
+      ["NotFound", "BackupNotFound", "BackupNotFound"],
+      ["VerificationFailed", "BackupDamaged", "NotProved"],
+      ["Unreachable", "StoreNotReady", "NotProved"],
+      ["Timeout", "StoreNotReady", "NotProved"],
+      ["StoreFailed", "StoreNotReady", "StoreNotReady"],
+      ["MembersDisagree", "NotProved", "NotProved"],
+      ["CredentialsNotFound", "CredentialsNotFound", "CredentialsNotFound"],
+      ["Unauthorized", "Unauthorized", "Unauthorized"],
+      ["Internal", "InternalError", "InternalError"],
+    ];
+    for (const [code, verifying, proving] of rows)
+      assert.deepEqual(
+        [decide(code, "verify").reason, decide(code, "prove").reason],
+        [verifying, proving],
+        code,
+      );
+  });
+
+  it("is the end where trying again cannot help", () => {
+    assert.equal(decide("VerificationFailed", "verify", { permanent: true }).do, "fail");
+  });
+
+  it("is tried again after 5 s, doubling, until backoffLimit is used up", () => {
+    const delays = [1, 2].map((attempts) => {
+      const decision = decide("Unreachable", "verify", { attempts });
+      return decision.do === "retry" ? decision.at.getTime() - began.getTime() : decision;
+    });
+    assert.deepEqual(delays, [5_000, 10_000]);
+    assert.partialDeepStrictEqual(decide("Unreachable", "verify", { attempts: 3 }), {
+      do: "fail",
+      message: "3 attempts failed; the last: it broke",
+    });
+  });
+
+  it("of the proof is tried again for as long as the restore may take", () => {
+    assert.equal(decide("Unreachable", "prove", { attempts: 50 }).do, "retry");
+  });
+});
+
+describe("the status of an EtcdRestore", () => {
+  it("counts the attempts of each step by itself", () => {
+    const begun = (restore: EtcdRestore, step: "verify" | "prove") => ({
+      ...restore,
+      status: workBegun(restore, step, began),
+    });
+    const twice = begun(begun(atStep("verify"), "verify"), "verify");
+    assert.equal(twice.status.attempts, 2);
+    assert.equal(verified(twice, { source: restoredSource, token }, began).attempts, undefined);
+    assert.equal(begun(atStep("prove"), "prove").status.attempts, 1);
+  });
+
+  it("names every member, its volume and how far it is", () => {
+    const seen = membersSeen(
+      atStep("restore"),
+      members("succeeded", "running", "none"),
+      { reason: "RestoringMembers", message: "" },
+      began,
+    );
+    assert.deepEqual(seen.members, [
+      { name: "back-0", volume: "data-back-0", phase: "Restored", attempts: 1 },
+      { name: "back-1", volume: "data-back-1", phase: "Restoring", attempts: 1 },
+      { name: "back-2", volume: "data-back-2", phase: "Pending", attempts: 0 },
+    ]);
+  });
+
+  it("says how long each step took, to the second", () => {
+    const fresh = atStep("verify");
+    const good = { ...fresh, status: verified(fresh, { source: restoredSource, token }, at(0.4)) };
+    const filled = { ...good, status: membersRestored(good, members("succeeded"), at(42)) };
+    const running = { ...filled, status: clusterRunning(filled, at(45)) };
+    const proof = { clusterID: "1", revision: 1, hashKV: 1, members: ["back-0"], keys: 1 };
+    const done = restoreSucceeded(running, proof, at(125));
+    assert.deepEqual(done.durations, {
+      verify: "<1s",
+      restore: "42s",
+      start: "3s",
+      prove: "1m 20s",
+      total: "2m 5s",
+    });
+  });
+});

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import * as fc from "fast-check";
+import { cutToBytes, type EventText, SeriesStore } from "./series.ts";
+import { TokenBuckets } from "./token-buckets.ts";
+
+const regarding = (uid: string) => ({ apiVersion: "v1", kind: "Pod", namespace: "default", name: "p", uid });
+const text: EventText = { type: "Warning", reason: "UploadFailed", action: "Backup", note: "503" };
+const minute = 60_000;
+
+describe("the same event", () => {
+  test("about the same object is counted", () => {
+    const store = new SeriesStore({ windowMs: 10 * minute });
+    const first = store.count(regarding("1"), text, 0);
+    assert.equal(store.count(regarding("1"), text, 9 * minute), first);
+    assert.equal(
+      store.count(regarding("1"), text, 18 * minute),
+      first,
+      "the window goes on from the last one",
+    );
+    assert.deepEqual([first?.count, first?.first, first?.last], [3, 0, 18 * minute]);
+  });
+
+  test("after a longer pause is a new one", () => {
+    const store = new SeriesStore({ windowMs: 10 * minute });
+    const first = store.count(regarding("1"), text, 0);
+    const second = store.count(regarding("1"), text, 10 * minute + 1);
+    assert.notEqual(second, first);
+    assert.equal(second?.count, 1);
+  });
+
+  test("with another object, type, reason or note is another one", () => {
+    const store = new SeriesStore();
+    const keys = [
+      store.count(regarding("1"), text, 0),
+      store.count(regarding("2"), text, 0),
+      store.count(regarding("1"), { ...text, type: "Normal" }, 0),
+      store.count(regarding("1"), { ...text, reason: "UploadSlow" }, 0),
+      store.count(regarding("1"), { ...text, note: "500" }, 0),
+    ].map((series) => series?.key);
+    assert.equal(new Set(keys).size, 5);
+  });
+});
+
+test("the memory is bounded: what is over makes room, and when nothing is, the newest is refused", () => {
+  const store = new SeriesStore({ windowMs: minute, most: 2 });
+  const add = (note: string, now: number) => store.count(regarding("1"), { ...text, note }, now);
+  assert.ok(add("a", 0));
+  assert.ok(add("b", minute));
+  assert.ok(add("c", minute + 1), "a is over");
+  assert.equal(add("d", minute + 2), undefined);
+  assert.equal(add("b", minute + 3)?.count, 2, "what is known is still counted");
+});
+
+test("only what the server does not have is left to write", () => {
+  const store = new SeriesStore();
+  const written = store.count(regarding("1"), text, 0);
+  const open = store.count(regarding("2"), text, 0);
+  if (written !== undefined) written.written = 1;
+  assert.deepEqual(store.unwritten(), [open]);
+});
+
+test("a long note is cut to whole characters that fit", () => {
+  assert.equal(cutToBytes("short", 1024), "short");
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "grapheme", maxLength: 80 }),
+      fc.integer({ min: 3, max: 60 }),
+      (note, bytes) => {
+        const cut = cutToBytes(note, bytes);
+        assert.ok(Buffer.byteLength(cut) <= bytes);
+        assert.ok(cut === note || note.startsWith(cut.slice(0, -1)));
+        assert.ok(!cut.includes("\u{FFFD}") || note.includes("\u{FFFD}"));
+      },
+    ),
+  );
+});
+
+describe("a token bucket", () => {
+  test("gives a burst, then one each interval, and says how long to wait", () => {
+    const buckets = new TokenBuckets({ burst: 3, refillMs: minute });
+    assert.deepEqual(
+      [1, 2, 3].map(() => buckets.take("a", 0)),
+      [0, 0, 0],
+    );
+    assert.equal(buckets.take("a", 0), minute);
+    assert.equal(buckets.take("a", 20_000), 40_000);
+    assert.equal(buckets.take("b", 20_000), 0, "another object has its own");
+    assert.equal(buckets.take("a", minute), 0);
+    assert.equal(buckets.take("a", minute), minute);
+  });
+
+  test("is full again after a rest, and not fuller", () => {
+    const buckets = new TokenBuckets({ burst: 2, refillMs: minute });
+    assert.deepEqual(
+      [1, 2].map(() => buckets.take("a", 0)),
+      [0, 0],
+    );
+    assert.deepEqual(
+      [1, 2, 3].map(() => buckets.take("a", 60 * minute) === 0),
+      [true, true, false],
+    );
+  });
+});

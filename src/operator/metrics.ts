@@ -1,0 +1,66 @@
+import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
+import { conditionStatus } from "../core/conditions.ts";
+import { requestOf } from "../controllers/reconciler.ts";
+import type { LatestBackup, Metrics } from "../telemetry/metrics.ts";
+import type { WatchedResources } from "./resources.ts";
+
+/**
+ * Keeps the gauges at what the resources say: right after a restart, the same in every replica, and gone with the last
+ * resource that they speak of.
+ */
+export function followResources(metrics: Metrics, watched: WatchedResources): void {
+  const lastSeen = new Map<string, EtcdBackup>();
+  watched.onBackup((key, backup) => {
+    const changed = backup ?? lastSeen.get(key);
+    if (changed !== undefined) gaugeCluster(metrics, changed, watched.backups());
+    if (backup === undefined) lastSeen.delete(key);
+    else lastSeen.set(key, backup);
+  });
+  watched.onStore((key, store) => {
+    const { namespace, name } = requestOf(key);
+    const ready =
+      store === undefined ? undefined : conditionStatus(store.status.conditions, "Ready") === "True";
+    metrics.storeReady({ namespace, store: name }, ready);
+  });
+}
+
+function gaugeCluster(
+  metrics: Metrics,
+  { metadata: { namespace = "" }, spec: { clusterName } }: EtcdBackup,
+  backups: readonly EtcdBackup[],
+): void {
+  const ofCluster = backups.filter(
+    (b) => b.spec.clusterName === clusterName && b.metadata.namespace === namespace,
+  );
+  const labels = { namespace, cluster: clusterName };
+  metrics.latestBackup(labels, ofCluster.length === 0 ? undefined : latestOf(ofCluster));
+}
+
+function latestOf(backups: readonly EtcdBackup[]): LatestBackup {
+  const success = newest(backups, "True");
+  const failure = newest(backups, "False");
+  const { snapshot, artifact } = success?.status ?? {};
+  return {
+    ...(failure === undefined ? {} : { failedAt: failure.at }),
+    ...(success === undefined || snapshot === undefined || artifact === undefined
+      ? {}
+      : {
+          success: {
+            completedAt: success.at,
+            durationSeconds: (success.at.getTime() - Date.parse(success.status.startTime ?? "")) / 1000 || 0,
+            sizeBytes: snapshot.totalSizeBytes,
+            storedBytes: artifact.storedBytes,
+            revision: snapshot.revision,
+          },
+        }),
+  };
+}
+
+function newest(backups: readonly EtcdBackup[], succeeded: "True" | "False") {
+  const ended = backups.flatMap(({ status }) =>
+    conditionStatus(status.conditions, "Succeeded") === succeeded && status.completionTime !== undefined
+      ? [{ at: new Date(status.completionTime), status }]
+      : [],
+  );
+  return ended.toSorted((a, b) => b.at.getTime() - a.at.getTime())[0];
+}

@@ -1,0 +1,86 @@
+import { OperatorError } from "../core/errors.ts";
+
+/** A voting member of a cluster that is about to be. */
+export interface InitialMember {
+  name: string;
+  /** Ascending, each `scheme://host:port`. */
+  peerUrls: string[];
+}
+
+/**
+ * etcd's `--initial-cluster`: `m1=https://10.0.0.1:2380,m2=…`, a name again for each further URL. Throws Usage for
+ * what etcd would refuse at its start, or, worse, would take: two members at one URL.
+ */
+export function parseInitialCluster(text: string): InitialMember[] {
+  const members = new Map<string, string[]>();
+  const holders = new Map<string, string>();
+  for (const part of text.split(",")) {
+    const [, name = "", url = ""] = /^([^=]*)=(.*)$/.exec(part.trim()) ?? [];
+    if (name.trim() === "" || url === "") {
+      throw refused(
+        `"${part}" is not name=peerURL`,
+        "write m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380",
+      );
+    }
+    const peerUrl = checkPeerUrl(url, "--initial-cluster");
+    const holder = holders.get(peerUrl);
+    if (holder !== undefined) {
+      const who = holder === name ? `${name} twice` : `both ${holder} and ${name}`;
+      throw refused(`${peerUrl} is given to ${who}`, "each peer URL belongs to one member");
+    }
+    holders.set(peerUrl, name);
+    members.set(name, [...(members.get(name) ?? []), peerUrl]);
+  }
+  return [...members].map(([name, peerUrls]) => ({ name, peerUrls: peerUrls.toSorted() }));
+}
+
+/** The other way round. */
+export function formatInitialCluster(members: readonly InitialMember[]): string {
+  return members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`)).join(",");
+}
+
+/** The member of that name, whose peer URLs have to be `advertised` where that is given. Throws Usage. */
+export function memberNamed(
+  members: readonly InitialMember[],
+  name: string,
+  advertised: string | undefined,
+): InitialMember {
+  const member = members.find((one) => one.name === name);
+  if (member === undefined) {
+    const names = members.map((one) => one.name).join(", ");
+    throw new OperatorError("Usage", `--name ${name} is not in --initial-cluster, which has ${names}`, {
+      hint: "restore each member under a name that all of them know it by",
+    });
+  }
+  if (advertised === undefined) return member;
+  const urls = advertised
+    .split(",")
+    .map((url) => checkPeerUrl(url.trim(), "--initial-advertise-peer-urls"))
+    .toSorted();
+  if (urls.join() !== member.peerUrls.join()) {
+    throw new OperatorError(
+      "Usage",
+      `--initial-advertise-peer-urls ${urls.join(",")} differs from what --initial-cluster says of ${name}: ${member.peerUrls.join(",")}`,
+      { hint: "the other members would not know this one: give the same URLs in both" },
+    );
+  }
+  return member;
+}
+
+/** As etcd takes them: host and port, nothing behind. */
+function checkPeerUrl(text: string, flag: string): string {
+  const url = URL.parse(text);
+  const good =
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    /^https?:\/\/[^/?#@]+:\d+\/?$/.test(text) &&
+    url.hostname !== "";
+  if (good) return text.replace(/\/$/, "");
+  throw new OperatorError("Usage", `${flag}: ${text.replace(/\/\/[^/@]*@/, "//")} is not a peer URL`, {
+    hint: "write scheme, host and port and nothing else, such as https://10.0.0.1:2380",
+  });
+}
+
+function refused(what: string, hint: string): OperatorError {
+  return new OperatorError("Usage", `--initial-cluster: ${what}`, { hint });
+}

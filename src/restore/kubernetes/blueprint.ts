@@ -1,0 +1,44 @@
+import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
+import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
+
+/** An object to be created, but for apiVersion and kind, which its resource adds. */
+export interface RestoreObject {
+  metadata: {
+    name: string;
+    namespace: string;
+    labels: Record<string, string>;
+    ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller: boolean }[];
+  };
+  spec: Record<string, unknown>;
+}
+
+/** What the objects are made from; all of it is decided before the first one is created. */
+export interface RestoreBlueprint {
+  restore: EtcdRestore;
+  store: EtcdBackupStore;
+  source: NonNullable<EtcdRestoreStatus["source"]>;
+  token: string;
+  /** Image of this program. */
+  operatorImage: string;
+  /** `restoreArguments` of the restore room: the tool's flags. */
+  toolArguments: (args: {
+    name: string;
+    peerUrls: string;
+    initialCluster: string;
+    snapshot: string;
+    dataDir: string;
+  }) => string[];
+}
+
+export function metadataOf(restore: EtcdRestore, name: string): RestoreObject["metadata"] {
+  return {
+    name,
+    namespace: namespaceOf(restore),
+    labels: {
+      ...clusterLabels(restore.spec.target.cluster.name),
+      "app.kubernetes.io/managed-by": "etcd-backup-operator",
+      [restoreLabel]: restore.metadata.uid,
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import { crc32c } from "@node-rs/crc32";
+import type { TreeCheck } from "../../bbolt/check.ts";
+import { combineCrc32c } from "../../bbolt/crc32c-combine.ts";
+import type { LeafRecord } from "../../bbolt/page-records.ts";
+import type { Violations } from "../../bbolt/violations.ts";
+import { WordList } from "../../bbolt/word-list.ts";
+import { createFactsReader, type FactsReader } from "./metadata.ts";
+import type { KeptBucket } from "./bucket-codec.ts";
+import type { KeptPage } from "./retained-pairs.ts";
+import { addRange, countLiveKeys } from "./live-keys.ts";
+import type { LeafNote, LeafNotes } from "./leaf-summary.ts";
+import { mainPart, revisionProblems } from "./revision-key.ts";
+
+/** What all buckets of a database add up to. */
+export interface BucketTotals {
+  hash: number;
+  revision: number;
+  pairs: number;
+  liveKeys: number;
+  facts: FactsReader;
+}
+
+interface Walk {
+  check: TreeCheck;
+  notes: LeafNotes;
+  violations: Violations;
+}
+
+/** Walks all buckets below `root` in order and adds them up; what cannot be read becomes a violation. */
+export function addUpBuckets(root: number, walk: Walk): BucketTotals {
+  const { check, notes, violations } = walk;
+  const buckets: { page: number; name: Uint8Array; bucket: KeptBucket }[] = [];
+  check.walk(root, (leaf, page) => {
+    if (leaf.count === 0) return;
+    const found = notes.read(leaf.note).kept.buckets.filter((bucket) => bucket !== undefined);
+    if (found.length !== leaf.count) {
+      check.complete = false;
+      violations.add(page, "page of buckets holds something else than buckets");
+    }
+    for (const { name, bucket } of found) buckets.push({ page, name, bucket });
+  });
+
+  const totals: BucketTotals = { hash: 0, revision: 0, pairs: 0, liveKeys: 0, facts: createFactsReader() };
+  const ranges = new WordList();
+  for (const { page, name: bytes, bucket } of buckets) {
+    const name = Buffer.from(bytes).toString("latin1");
+    totals.hash = combineCrc32c(totals.hash, crc32c(bytes), bytes.length);
+    forEachLeaf(bucket, name, page, walk, (leaf, note, at) => {
+      totals.hash = combineCrc32c(totals.hash, leaf.crc, leaf.length);
+      totals.pairs += leaf.count;
+      if (name === "lease") totals.facts.addLeases(leaf.count);
+      if (name !== "key") {
+        addFacts(name, note.kept, at, totals.facts, walk);
+      } else if (note.problem === 0) {
+        addRange(ranges, note.entries, leaf.count);
+        totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
+      } else {
+        violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[note.problem]}`);
+      }
+    });
+  }
+  totals.liveKeys = countLiveKeys(notes.entries, ranges);
+  return totals;
+}
+
+function addFacts(
+  bucket: string,
+  kept: KeptPage,
+  page: number,
+  facts: FactsReader,
+  { violations }: Walk,
+): void {
+  if (kept.lostFacts) facts.lose(bucket);
+  for (const pair of kept.facts) {
+    const problem = facts.add(bucket, pair);
+    if (problem !== undefined) violations.add(page, problem);
+  }
+  for (const _ of kept.buckets) violations.add(page, `bucket "${bucket}" holds a bucket`);
+}
+
+function forEachLeaf(
+  bucket: KeptBucket,
+  name: string,
+  page: number,
+  { check, notes, violations }: Walk,
+  visit: (
+    leaf: Pick<LeafRecord, "count" | "crc" | "length" | "lastKey">,
+    note: LeafNote,
+    page: number,
+  ) => void,
+): void {
+  switch (bucket.kind) {
+    case "tree":
+      return check.walk(bucket.root, (leaf, at) => {
+        if (leaf.count > 0) visit(leaf, notes.read(leaf.note), at);
+      });
+    case "inline":
+      if (bucket.leaf.count > 0) visit(bucket.leaf, notes.readInline(bucket.leaf), page);
+      return;
+    case "damaged": {
+      const { problem } = bucket;
+      const quoted = JSON.stringify(name);
+      check.complete = false;
+      violations.add(
+        page,
+        problem === undefined ? `bucket ${quoted} has a damaged root` : `inline bucket ${quoted}: ${problem}`,
+      );
+      return;
+    }
+    default:
+      bucket satisfies never;
+  }
+}

@@ -1,0 +1,94 @@
+import type { WordList } from "../../bbolt/word-list.ts";
+
+/** Entries that share one table; it then has 8 to 16 MiB. */
+const entriesPerTable = 1 << 20;
+
+/**
+ * How many user keys are alive after all entries of the `key` bucket, given in the bucket's order, which is the order
+ * of revisions: a put makes its key alive, a deletion ends it.
+ *
+ * `ranges` names the entries (see `addRange`): by turns the index of a first word and a number of entries. Two words an entry:
+ * the low half of the user key's 64-bit hash, and the high half whose lowest bit says "deletion". Keys are told apart
+ * by the 63 bits alone: any two of n keys are taken for one with odds of n² / 2^64, which is 5 in 10^8 for a million
+ * keys and 5 in 10^6 for ten million. To stay small whatever n is, keys are counted by parts of the hash's range, with
+ * one pass over the entries for each and one table for all.
+ */
+export function countLiveKeys(entries: WordList, ranges: WordList): number {
+  let total = 0;
+  for (let i = 1; i < ranges.length; i += 2) total += ranges.get(i);
+  const parts = Math.max(1, Math.ceil(total / entriesPerTable));
+  const sizes = new Uint32Array(parts);
+  if (parts === 1) {
+    sizes[0] = total;
+  } else {
+    forEachSpan(entries, ranges, (words, from, to) => {
+      for (let at = from; at < to; at += 2) {
+        const part = partOf(words[at + 1] ?? 0, parts);
+        sizes[part] = (sizes[part] ?? 0) + 1;
+      }
+    });
+  }
+  let largest = 0;
+  for (const size of sizes) largest = Math.max(largest, size);
+  const table = new Uint32Array(2 * 2 ** Math.ceil(Math.log2(largest * 1.25 + 1)));
+  let alive = 0;
+  for (let part = 0; part < parts; part++) {
+    if (part > 0) table.fill(0);
+    alive += countPart(entries, ranges, table, part, parts);
+  }
+  return alive;
+}
+
+/** Adds a leaf's entries to `ranges`: to the last one, where they follow it. */
+export function addRange(ranges: WordList, start: number, count: number): void {
+  const last = ranges.length - 2;
+  if (last >= 0 && ranges.get(last) + 2 * ranges.get(last + 1) === start) {
+    ranges.set(last + 1, ranges.get(last + 1) + count);
+    return;
+  }
+  ranges.push(start);
+  ranges.push(count);
+}
+
+function partOf(high: number, parts: number): number {
+  return Math.floor(((high >>> 1) * parts) / 0x80000000);
+}
+
+/** Each slot is an entry: the newest of its key. */
+function countPart(
+  entries: WordList,
+  ranges: WordList,
+  table: Uint32Array,
+  part: number,
+  parts: number,
+): number {
+  const slotMask = table.length / 2 - 1;
+  let alive = 0;
+  forEachSpan(entries, ranges, (words, from, to) => {
+    for (let at = from; at < to; at += 2) {
+      const high = words[at + 1] ?? 0;
+      if (parts > 1 && partOf(high, parts) !== part) continue;
+      // A low half of 0 says "empty slot".
+      const low = words[at] || 1;
+      let slot = 2 * (low & slotMask);
+      for (; ; slot = (slot + 2) & (2 * slotMask + 1)) {
+        const found = table[slot] ?? 0;
+        if (found === 0 || (found === low && ((table[slot + 1] ?? 0) ^ high) >>> 1 === 0)) break;
+      }
+      const wasAlive = table[slot] !== 0 && ((table[slot + 1] ?? 0) & 1) === 0;
+      const isAlive = (high & 1) === 0;
+      table[slot] = low;
+      table[slot + 1] = high;
+      if (isAlive !== wasAlive) alive += isAlive ? 1 : -1;
+    }
+  });
+  return alive;
+}
+
+function forEachSpan(
+  entries: WordList,
+  ranges: WordList,
+  visit: (words: Uint32Array, from: number, to: number) => void,
+): void {
+  for (let i = 0; i < ranges.length; i += 2) entries.spans(ranges.get(i), 2 * ranges.get(i + 1), visit);
+}

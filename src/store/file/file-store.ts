@@ -1,0 +1,167 @@
+import { randomUUID } from "node:crypto";
+import { lstat, realpath, stat, unlink } from "node:fs/promises";
+import { dirname, isAbsolute, join } from "node:path";
+import { OperatorError } from "../../core/errors.ts";
+import { classifyFile, errnoOf } from "./errors.ts";
+import { intendedName, putFile, syncDirectory } from "./put.ts";
+import { fileChunks } from "./read.ts";
+import { walkFiles } from "./walk.ts";
+import { interruptible, throwIfAborted } from "../interruptible.ts";
+import { checkObjectName, checkPrefix, isObjectName } from "../object-name.ts";
+import { fileUrl } from "../url.ts";
+import type { Capabilities, ObjectInfo, PutOptions, Store, StoredObject, SweepOptions } from "../store.ts";
+
+/**
+ * A store in a directory that exists, such as a mounted volume. Symbolic links below it are never followed: what lies
+ * behind one is not there.
+ */
+export function createFileStore({ path }: { path: string }): Store {
+  if (!isAbsolute(path)) {
+    throw new OperatorError("InvalidConfiguration", `${path} is not an absolute path`, {
+      hint: "give the directory from / on: file:///backups",
+    });
+  }
+  return {
+    url: fileUrl(path),
+    probe: (options) => probe(path, options),
+    put: (name, source, options) => put(path, name, source, options),
+    get: (name, { signal }) => read(path, name, signal),
+    head: (name, { signal }) => head(path, name, signal),
+    list: (prefix, { signal }) => list(path, prefix, signal),
+    remove: (name, { signal }) => remove(path, name, signal),
+    sweep: (prefix, options) => sweep(path, prefix, options),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** The directory itself with its links resolved: it may well be one. */
+async function rootOf(path: string): Promise<string> {
+  try {
+    const root = await realpath(path);
+    if (!(await stat(root)).isDirectory()) {
+      throw new OperatorError("InvalidConfiguration", `${path} is not a directory`);
+    }
+    return root;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw classifyFile(error, `opening ${path}`);
+    throw new OperatorError("NotFound", `the store's directory ${path} does not exist`, {
+      hint: "create it, or mount the volume there",
+    });
+  }
+}
+
+/** Whether the path of an object goes through real directories only. Throws what realpath throws. */
+async function withoutLinks(root: string, name: string): Promise<boolean> {
+  const folder = dirname(join(root, name));
+  return (await realpath(folder)) === folder;
+}
+
+async function head(path: string, name: string, signal: AbortSignal): Promise<ObjectInfo | undefined> {
+  checkObjectName(name);
+  throwIfAborted(signal);
+  const root = await rootOf(path);
+  try {
+    const found = await lstat(join(root, name));
+    if (!found.isFile() || !(await withoutLinks(root, name))) return undefined;
+    return { name, size: found.size, modified: found.mtime };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw classifyFile(error, `looking up ${join(path, name)}`);
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === "ENOENT" || errno === "ENOTDIR";
+}
+
+async function* list(
+  path: string,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  checkPrefix(prefix);
+  for await (const { name, stats } of walkFiles(await rootOf(path), prefix, signal)) {
+    if (isObjectName(name)) yield { name, size: stats.size, modified: stats.mtime };
+  }
+}
+
+async function remove(path: string, name: string, signal: AbortSignal): Promise<void> {
+  if ((await head(path, name, signal)) === undefined) return;
+  const file = join(await rootOf(path), name);
+  try {
+    await unlink(file);
+    await syncDirectory(dirname(file));
+  } catch (error) {
+    if (!isMissing(error)) throw classifyFile(error, `removing ${join(path, name)}`);
+  }
+}
+
+async function* read(
+  path: string,
+  name: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const info = await head(path, name, signal);
+  if (info === undefined)
+    throw new OperatorError("NotFound", `reading ${join(path, name)}: there is no such object`);
+  const doing = `reading ${join(path, name)}`;
+  let bytes = 0;
+  for await (const chunk of interruptible(fileChunks(join(await rootOf(path), name), doing), signal)) {
+    bytes += chunk.length;
+    yield chunk;
+  }
+  if (bytes === info.size) return;
+  throw new OperatorError("VerificationFailed", `${doing}: ${bytes} bytes came of ${info.size}`, {
+    permanent: false,
+    hint: "the file was changed while it was read",
+  });
+}
+
+async function put(
+  path: string,
+  name: string,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options: PutOptions,
+): Promise<StoredObject> {
+  const doing = `writing ${join(path, name)}`;
+  if ((await head(path, name, options.signal)) !== undefined) {
+    throw new OperatorError("AlreadyExists", `${doing}: an object of this name exists already`);
+  }
+  return putFile({ root: await rootOf(path), name, doing }, source, options);
+}
+
+/** A temporary file counts by its last write: one that still grows belongs to a put that lives. */
+async function sweep(
+  path: string,
+  prefix: string,
+  { before, signal, only = () => true }: SweepOptions,
+): Promise<number> {
+  checkPrefix(prefix);
+  let count = 0;
+  const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
+  for await (const found of walkFiles(await rootOf(path), folder, signal)) {
+    const intended = intendedName(found.name);
+    if (intended?.startsWith(prefix) !== true || !only(intended) || found.stats.mtime >= before) continue;
+    try {
+      await unlink(found.path);
+      count += 1;
+    } catch (error) {
+      if (!isMissing(error)) throw classifyFile(error, `removing ${found.path}`);
+    }
+  }
+  return count;
+}
+
+async function probe(path: string, options: { write: boolean; signal: AbortSignal }): Promise<Capabilities> {
+  const { write, signal } = options;
+  const entries = walkFiles(await rootOf(path), "", signal);
+  await entries.next();
+  await entries.return();
+  if (!write) return { conditionalWrites: false, checksums: false, objectLock: false };
+  const name = `.probe-${randomUUID()}`;
+  const bytes = [Buffer.from("written to find out what this store can do\n")];
+  await put(path, name, bytes, { signal });
+  await remove(path, name, signal);
+  return { conditionalWrites: true, checksums: false, objectLock: false };
+}

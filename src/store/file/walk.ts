@@ -1,0 +1,68 @@
+import type { Dirent, Stats } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { classifyFile, errnoOf } from "./errors.ts";
+import { throwIfAborted } from "../interruptible.ts";
+
+export interface FoundFile {
+  /** Below the root, with `/`. */
+  name: string;
+  path: string;
+  stats: Stats;
+}
+
+/**
+ * The regular files below `root` whose name begins with `prefix`, in ascending order of whole names, with one
+ * directory's entries in memory at a time and level. Symbolic links are not followed and not given. A file or
+ * directory that vanishes meanwhile is passed over; a root that is not there is an error.
+ */
+export async function* walkFiles(
+  root: string,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<FoundFile, void, undefined> {
+  yield* walk(root, "", prefix, signal);
+}
+
+async function* walk(
+  root: string,
+  below: string,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<FoundFile, void, undefined> {
+  throwIfAborted(signal);
+  for (const entry of await entries(root, below)) {
+    throwIfAborted(signal);
+    const name = `${below}${entry.name}`;
+    if (entry.isDirectory()) {
+      const folder = `${name}/`;
+      if (folder.startsWith(prefix) || prefix.startsWith(folder)) yield* walk(root, folder, prefix, signal);
+    } else if (entry.isFile() && name.startsWith(prefix)) {
+      const path = join(root, name);
+      const stats = await unlessGone(lstat(path), path);
+      if (stats?.isFile() === true) yield { name, path, stats };
+    }
+  }
+}
+
+/** Sorted as whole names sort: a directory counts with its `/`, so that `a-b` comes before `a/b`. */
+async function entries(root: string, below: string): Promise<Dirent[]> {
+  const path = join(root, below);
+  const reading = readdir(path, { withFileTypes: true });
+  const found = below === "" ? await named(reading, path) : await unlessGone(reading, path);
+  const key = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name);
+  return (found ?? []).toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}
+
+async function named<T>(reading: Promise<T>, path: string): Promise<T> {
+  return reading.catch((error: unknown) => {
+    throw classifyFile(error, `reading ${path}`);
+  });
+}
+
+async function unlessGone<T>(reading: Promise<T>, path: string): Promise<T | undefined> {
+  return reading.catch((error: unknown) => {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw classifyFile(error, `reading ${path}`);
+  });
+}

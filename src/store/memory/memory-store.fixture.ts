@@ -1,0 +1,126 @@
+import { crc32c } from "@node-rs/crc32";
+import { OperatorError } from "../../core/errors.ts";
+import { checkObjectName, checkPrefix } from "../object-name.ts";
+import { interruptible, throwIfAborted } from "../interruptible.ts";
+import type { ObjectInfo, PutOptions, Store } from "../store.ts";
+
+export type Call = "get" | "head" | "list" | "remove" | "sweep" | "probe";
+
+/** A store that keeps its contract in memory: what is in `objects` is visible. */
+export interface MemoryStore extends Store {
+  readonly objects: Map<string, Buffer>;
+  /** When each object was put. One that a test has put in by hand is as old as can be. */
+  readonly modified: Map<string, Date>;
+  /** What puts that were killed have left behind. */
+  readonly unfinished: { name: string; begun: Date }[];
+  /** Names of put calls, in order. */
+  readonly puts: string[];
+  /** The other calls in order, each with its name or prefix: `remove prod/x.db`. */
+  readonly calls: string[];
+  /** The clock of the store. */
+  now: () => Date;
+  /** Asked at the beginning of each put: what it throws is what the put throws. */
+  beforePut: (name: string, options: PutOptions) => void | Promise<void>;
+  /** Awaited before each chunk that a put takes. */
+  beforeChunk: () => void | Promise<void>;
+  /** Asked at the beginning of every other call: what it throws is what the call throws. */
+  beforeCall: (call: Call, name: string) => void | Promise<void>;
+}
+
+/** `shared`: another opening of the same place. */
+export function memoryStore(shared?: MemoryStore): MemoryStore {
+  const objects = shared?.objects ?? new Map<string, Buffer>();
+  const modified = shared?.modified ?? new Map<string, Date>();
+  const unfinished = shared?.unfinished ?? [];
+  const store: MemoryStore = {
+    url: "memory://store",
+    objects,
+    modified,
+    unfinished,
+    puts: [],
+    calls: [],
+    now: () => new Date(),
+    beforePut: () => {},
+    beforeChunk: () => {},
+    beforeCall: () => {},
+    async probe({ signal, write }) {
+      await called("probe", "", signal);
+      return { conditionalWrites: write, checksums: write, objectLock: false };
+    },
+    async put(name, source, options) {
+      checkObjectName(name);
+      throwIfAborted(options.signal);
+      store.puts.push(name);
+      await store.beforePut(name, options);
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      for await (const chunk of interruptible(source, options.signal)) {
+        await store.beforeChunk();
+        if (chunk.length === 0) continue;
+        chunks.push(Buffer.from(chunk));
+        size += chunk.length;
+        options.onProgress?.(size);
+      }
+      throwIfAborted(options.signal);
+      if (objects.has(name)) throw new OperatorError("AlreadyExists", `${name} exists`);
+      const bytes = Buffer.concat(chunks);
+      objects.set(name, bytes);
+      modified.set(name, store.now());
+      return { name, size, crc32c: crcOf(bytes), proof: "FullObjectCRC32C" };
+    },
+    async *get(name, { signal }) {
+      checkObjectName(name);
+      await called("get", name, signal);
+      const bytes = objects.get(name);
+      if (bytes === undefined) throw new OperatorError("NotFound", `${name} is not there`);
+      for (let at = 0; at < bytes.length; at += 1000) {
+        throwIfAborted(signal);
+        yield bytes.subarray(at, at + 1000);
+      }
+    },
+    async head(name, { signal }) {
+      checkObjectName(name);
+      await called("head", name, signal);
+      const bytes = objects.get(name);
+      return bytes === undefined ? undefined : { ...describe(name, bytes), crc32c: crcOf(bytes) };
+    },
+    async *list(prefix, { signal }) {
+      checkPrefix(prefix);
+      await called("list", prefix, signal);
+      for (const [name, bytes] of [...objects].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+        throwIfAborted(signal);
+        if (name.startsWith(prefix)) yield describe(name, bytes);
+      }
+    },
+    async remove(name, { signal }) {
+      checkObjectName(name);
+      await called("remove", name, signal);
+      objects.delete(name);
+      modified.delete(name);
+    },
+    async sweep(prefix, { before, only = () => true, signal }) {
+      checkPrefix(prefix);
+      await called("sweep", prefix, signal);
+      const swept = unfinished.filter((u) => u.name.startsWith(prefix) && u.begun < before && only(u.name));
+      for (const upload of swept) unfinished.splice(unfinished.indexOf(upload), 1);
+      return swept.length;
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+
+  async function called(call: Call, name: string, signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    store.calls.push(`${call} ${name}`);
+    await store.beforeCall(call, name);
+  }
+  const describe = (name: string, bytes: Buffer): ObjectInfo => ({
+    name,
+    size: bytes.length,
+    modified: modified.get(name) ?? new Date(0),
+  });
+  return store;
+}
+
+function crcOf(bytes: Buffer): string {
+  return (crc32c(bytes) >>> 0).toString(16).padStart(8, "0");
+}

@@ -1,0 +1,16 @@
+import { storeContract } from "../store.contract.ts";
+import { memoryStore } from "./memory-store.fixture.ts";
+
+storeContract("a store in memory, which other tests stand on,", async () => {
+  const store = memoryStore();
+  return {
+    store,
+    partSize: 64 * 1024,
+    reopen: async () => memoryStore(store),
+    async leaveUnfinished(name) {
+      store.unfinished.push({ name, begun: new Date() });
+    },
+    unfinished: async () => store.unfinished.map(({ name }) => name),
+    async [Symbol.asyncDispose]() {},
+  };
+});

@@ -1,0 +1,63 @@
+import { readFile } from "node:fs/promises";
+import { OperatorError } from "../core/errors.ts";
+import { createFileStore } from "./file/file-store.ts";
+import type { S3Credentials } from "./s3/client.ts";
+import type { StoreConfig } from "./url.ts";
+import type { Store } from "./store.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The store of a configuration. What it leaves open is taken from the AWS variables of `env`, then from the SDK's
+ * default chain (shared profiles, web identity, container and instance metadata). Nothing is sent yet. The SDK is only
+ * loaded for a store that needs it.
+ */
+export async function openStore(config: StoreConfig, options: { env?: Environment } = {}): Promise<Store> {
+  switch (config.kind) {
+    case "file":
+      return createFileStore({ path: config.path });
+    case "s3": {
+      const { kind: _, ...given } = config;
+      const env = options.env ?? process.env;
+      const region = given.region ?? env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"];
+      const endpoint = given.endpoint ?? env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"];
+      const credentials = given.credentials ?? credentialsOf(env);
+      const caBundlePem = given.caBundlePem ?? (await bundleOf(env["AWS_CA_BUNDLE"]));
+      const { createS3Store } = await import("./s3/s3-store.ts");
+      return createS3Store({
+        ...given,
+        ...(isSet(region) ? { region } : {}),
+        ...(isSet(endpoint) ? { endpoint } : {}),
+        ...(credentials === undefined ? {} : { credentials }),
+        ...(caBundlePem === undefined ? {} : { caBundlePem }),
+      });
+    }
+    default:
+      return config satisfies never;
+  }
+}
+
+function isSet(text: string | undefined): text is string {
+  return text !== undefined && text !== "";
+}
+
+function credentialsOf(env: Environment): S3Credentials | undefined {
+  const accessKeyId = env["AWS_ACCESS_KEY_ID"];
+  const secretAccessKey = env["AWS_SECRET_ACCESS_KEY"];
+  const sessionToken = env["AWS_SESSION_TOKEN"];
+  if (!isSet(accessKeyId) || !isSet(secretAccessKey)) return undefined;
+  return { accessKeyId, secretAccessKey, ...(isSet(sessionToken) ? { sessionToken } : {}) };
+}
+
+async function bundleOf(path: string | undefined): Promise<string | undefined> {
+  if (!isSet(path)) return undefined;
+  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new OperatorError(
+      "InvalidConfiguration",
+      `AWS_CA_BUNDLE: ${path} cannot be read: ${error.code ?? error.message}`,
+      {
+        hint: "it has to be a file of PEM certificates",
+      },
+    );
+  });
+}

@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import type { StorageClass } from "@aws-sdk/client-s3";
+import { crcBase64 } from "../checksum.ts";
+import type { S3Options } from "./client.ts";
+import type { PutOptions } from "../store.ts";
+
+/** What the bucket turned out to understand; learned once, kept as long as the store is open. */
+export interface S3Dialect {
+  /** Digest that bytes are sent with: MD5 where CRC-32C is unknown. */
+  digest: "CRC32C" | "MD5";
+  ifNoneMatch: boolean;
+}
+
+export function digestFields(
+  bytes: Uint8Array,
+  crc: number,
+  digest: S3Dialect["digest"],
+): { ChecksumCRC32C: string } | { ContentMD5: string } {
+  return digest === "CRC32C"
+    ? { ChecksumCRC32C: crcBase64(crc) }
+    : { ContentMD5: createHash("md5").update(bytes).digest("base64") };
+}
+
+/** What every new object is to have: content type, class and encryption. */
+export function attributeFields(options: S3Options, { contentType, storageClass }: PutOptions) {
+  const { serverSideEncryption, storageClass: configured } = options;
+  return {
+    ...(contentType === undefined ? {} : { ContentType: contentType }),
+    ...(configured === undefined || storageClass === "Default"
+      ? {}
+      : { StorageClass: configured as StorageClass }),
+    ...encryptionFields(serverSideEncryption),
+  };
+}
+
+function encryptionFields(encryption: S3Options["serverSideEncryption"]) {
+  switch (encryption?.mode) {
+    case undefined:
+      return {};
+    case "AES256":
+      return { ServerSideEncryption: "AES256" as const };
+    case "KMS":
+      return {
+        ServerSideEncryption: "aws:kms" as const,
+        ...(encryption?.kmsKeyID === undefined ? {} : { SSEKMSKeyId: encryption.kmsKeyID }),
+      };
+    default:
+      throw new Error(`no such encryption: ${encryption?.mode satisfies undefined}`);
+  }
+}

@@ -1,0 +1,134 @@
+import {
+  type MultipartUpload,
+  AbortMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+} from "@aws-sdk/client-s3";
+import { OperatorError } from "../../core/errors.ts";
+import { checkPrefix, isObjectName } from "../object-name.ts";
+import type { S3Access } from "./client.ts";
+import { isNoSuchUpload } from "./errors.ts";
+import type { ObjectInfo, SweepOptions } from "../store.ts";
+
+/** The store's folder as keys begin with it. */
+function folder({ options: { prefix } }: S3Access): string {
+  return prefix === "" ? "" : `${prefix}/`;
+}
+
+/** Store.list on S3. Keys that no put of ours can have made, such as folder markers, are passed over. */
+export async function* listObjects(
+  access: S3Access,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<ObjectInfo, void, undefined> {
+  checkPrefix(prefix);
+  const { client, options } = access;
+  const root = folder(access);
+  const doing = `listing ${root}${prefix}`;
+  let token: string | undefined;
+  let previous = "";
+  do {
+    const command = new ListObjectsV2Command({
+      Bucket: options.bucket,
+      Prefix: root + prefix,
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+      ...(options.pageSize === undefined ? {} : { MaxKeys: options.pageSize }),
+    });
+    const page = await access.call(doing, (o) => client.send(command, o), { signal });
+    for (const { Key: key = "", Size: size = 0, LastModified: modified = new Date(0) } of page.Contents ??
+      []) {
+      const name = key.slice(root.length);
+      if (!key.startsWith(root) || !isObjectName(name)) continue;
+      if (name <= previous) throw untrustworthy(doing, `${name} comes after ${previous}`);
+      previous = name;
+      yield { name, size, modified };
+    }
+    token = page.NextContinuationToken;
+    if (page.IsTruncated === true && token === undefined) throw untrustworthy(doing, "it breaks off");
+  } while (token !== undefined);
+}
+
+function untrustworthy(doing: string, how: string): OperatorError {
+  return new OperatorError("StoreFailed", `${doing}: the store's listing cannot be trusted: ${how}`, {
+    permanent: true,
+  });
+}
+
+/** Store.sweep on S3. */
+export async function sweepUploads(access: S3Access, prefix: string, options: SweepOptions): Promise<number> {
+  checkPrefix(prefix);
+  const { before, signal, only = () => true } = options;
+  const root = folder(access);
+  let count = 0;
+  for await (const { Key, UploadId, Initiated } of unfinishedUploads(access, prefix, signal)) {
+    if (Key === undefined || Initiated === undefined || Initiated >= before) continue;
+    if (!only(Key.slice(root.length))) continue;
+    try {
+      await access.call(
+        `aborting an unfinished upload of ${Key}`,
+        (o) =>
+          access.client.send(
+            new AbortMultipartUploadCommand({ Bucket: access.options.bucket, Key, UploadId }),
+            o,
+          ),
+        { signal },
+      );
+      count += 1;
+    } catch (error) {
+      if (!isNoSuchUpload(error)) throw error;
+    }
+  }
+  return count;
+}
+
+/**
+ * MinIO takes the prefix of this listing for a whole key, and answers nothing for the beginning of one. So when
+ * nothing comes, all of the bucket is asked for, where that is permitted, and filtered here.
+ */
+async function* unfinishedUploads(
+  access: S3Access,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<MultipartUpload, void, undefined> {
+  const beginning = folder(access) + prefix;
+  let any = false;
+  for await (const upload of uploadPages(access, beginning, signal)) {
+    any = true;
+    yield upload;
+  }
+  if (any || beginning === "") return;
+  try {
+    for await (const upload of uploadPages(access, "", signal)) {
+      if (upload.Key?.startsWith(beginning) === true) yield upload;
+    }
+  } catch (error) {
+    if (!(error instanceof OperatorError && error.code === "Unauthorized")) throw error;
+  }
+}
+
+async function* uploadPages(
+  { client, call, options }: S3Access,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<MultipartUpload, void, undefined> {
+  let marker: { KeyMarker?: string; UploadIdMarker?: string } = {};
+  for (;;) {
+    const command = new ListMultipartUploadsCommand({
+      Bucket: options.bucket,
+      ...(prefix === "" ? {} : { Prefix: prefix }),
+      ...marker,
+    });
+    const page = await call(
+      `listing unfinished uploads of ${prefix === "" ? options.bucket : prefix}`,
+      (o) => client.send(command, o),
+      { signal },
+    );
+    yield* page.Uploads ?? [];
+    const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page;
+    if (IsTruncated !== true || NextKeyMarker === undefined) return;
+    marker = {
+      KeyMarker: NextKeyMarker,
+      ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }),
+    };
+  }
+}

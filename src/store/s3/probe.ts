@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import {
+  GetObjectLockConfigurationCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import { OperatorError } from "../../core/errors.ts";
+import { throwIfAborted } from "../interruptible.ts";
+import type { S3Access } from "./client.ts";
+import { isNotImplemented } from "./errors.ts";
+import { type S3PutContext, putObject } from "./put.ts";
+import { removeObject } from "./remove.ts";
+import type { Capabilities } from "../store.ts";
+
+/** A person or a controller waits for the answer. */
+const probeAttempts = 3;
+
+/** Store.probe on S3. What was not tried counts as missing. */
+export async function probeBucket(
+  context: S3PutContext,
+  options: { write: boolean; signal: AbortSignal },
+): Promise<Capabilities> {
+  const { access } = context;
+  const { signal } = options;
+  const { bucket, prefix } = access.options;
+  await access.call(
+    `reaching bucket ${bucket}`,
+    (o) =>
+      access.client.send(
+        new ListObjectsV2Command({
+          Bucket: bucket,
+          MaxKeys: 1,
+          ...(prefix === "" ? {} : { Prefix: `${prefix}/` }),
+        }),
+        o,
+      ),
+    { signal, attempts: probeAttempts },
+  );
+  const objectLock = await hasObjectLock(access, signal);
+  if (!options.write) return { conditionalWrites: false, checksums: false, objectLock };
+  const name = `.probe-${randomUUID()}`;
+  const { proof } = await putObject(
+    context,
+    name,
+    [Buffer.from("written to find out what this store can do\n")],
+    {
+      signal,
+      storageClass: "Default",
+    },
+  );
+  try {
+    const conditionalWrites = await refusesToOverwrite(access, name, signal);
+    return { conditionalWrites, checksums: proof === "FullObjectCRC32C", objectLock };
+  } finally {
+    await removeObject(access, name, signal);
+  }
+}
+
+async function hasObjectLock(access: S3Access, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { ObjectLockConfiguration: lock } = await access.call(
+      "asking for the object lock",
+      (o) => access.client.send(new GetObjectLockConfigurationCommand({ Bucket: access.options.bucket }), o),
+      { signal, attempts: probeAttempts },
+    );
+    return lock?.ObjectLockEnabled === "Enabled";
+  } catch {
+    // No lock, no permission to ask, or a store that knows no locks.
+    throwIfAborted(signal);
+    return false;
+  }
+}
+
+async function refusesToOverwrite(access: S3Access, name: string, signal: AbortSignal): Promise<boolean> {
+  const put = new PutObjectCommand({
+    Bucket: access.options.bucket,
+    Key: access.key(name),
+    Body: Buffer.from("overwritten\n"),
+    IfNoneMatch: "*",
+  });
+  try {
+    await access.call("trying a conditional put", (o) => access.client.send(put, o), {
+      signal,
+      attempts: probeAttempts,
+    });
+    return false;
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "AlreadyExists") return true;
+    if (isNotImplemented(error)) return false;
+    throw error;
+  }
+}

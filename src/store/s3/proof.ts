@@ -1,0 +1,39 @@
+import { crc32c } from "@node-rs/crc32";
+import { OperatorError } from "../../core/errors.ts";
+import { crcHex } from "../checksum.ts";
+import type { S3Access } from "./client.ts";
+import { headObject, readObject } from "./read.ts";
+import type { StoredObject } from "../store.ts";
+
+/**
+ * What was stored, once the store's own view of it agrees with what was sent. Throws VerificationFailed. Where the
+ * store does not say the checksum of the whole, its parts' digests have to do, or for a single part reading it again.
+ */
+export async function confirmStored(
+  access: S3Access,
+  sent: { name: string; size: number; crc: number; inParts: boolean },
+  signal: AbortSignal,
+): Promise<StoredObject> {
+  const { name, size, inParts } = sent;
+  const crc = crcHex(sent.crc);
+  const object = await headObject(access, name, signal);
+  if (object === undefined) throw differs(name, "it is not there");
+  if (object.size !== size) throw differs(name, `it has ${object.size} bytes, not ${size}`);
+  if (object.crc32c !== undefined) {
+    if (object.crc32c !== crc) throw differs(name, `it has CRC-32C ${object.crc32c}, not ${crc}`);
+    return { name, size, crc32c: crc, proof: "FullObjectCRC32C" };
+  }
+  if (inParts) return { name, size, crc32c: crc, proof: "PartDigests" };
+  let found = 0;
+  for await (const chunk of readObject(access, name, signal)) found = crc32c(chunk, found);
+  if (crcHex(found) !== crc) throw differs(name, `read again, it has CRC-32C ${crcHex(found)}, not ${crc}`);
+  return { name, size, crc32c: crc, proof: "ReadBack" };
+}
+
+export function differs(name: string, how: string): OperatorError {
+  return new OperatorError(
+    "VerificationFailed",
+    `the store holds something else than was sent as ${name}: ${how}`,
+    { permanent: false },
+  );
+}

@@ -1,0 +1,30 @@
+import type { Allocate } from "../parts/buffers.ts";
+import { type S3Options, connectS3 } from "./client.ts";
+import { listObjects, sweepUploads } from "./list.ts";
+import { probeBucket } from "./probe.ts";
+import { type S3PutContext, putObject } from "./put.ts";
+import { headObject, readObject } from "./read.ts";
+import { removeObject } from "./remove.ts";
+import type { Store } from "../store.ts";
+
+/** A store in a bucket of S3, or of a store that speaks its protocol. Nothing is sent before the first call. */
+export function createS3Store(options: S3Options, testing: { allocate?: Allocate } = {}): Store {
+  const access = connectS3(options);
+  const context: S3PutContext = { access, dialect: { digest: "CRC32C", ifNoneMatch: true }, ...testing };
+  return {
+    url: `s3://${options.bucket}${options.prefix === "" ? "" : `/${options.prefix}`}`,
+    probe: (call) => probeBucket(context, call),
+    put: (name, source, call) => putObject(context, name, source, call),
+    get: (name, { signal }) => readObject(access, name, signal),
+    async head(name, { signal }) {
+      const found = await headObject(access, name, signal);
+      if (found === undefined) return undefined;
+      const { metadata: _, ...info } = found;
+      return info;
+    },
+    list: (prefix, { signal }) => listObjects(access, prefix, signal),
+    remove: (name, { signal }) => removeObject(access, name, signal),
+    sweep: (prefix, call) => sweepUploads(access, prefix, call),
+    [Symbol.asyncDispose]: () => access[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
+import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
+import { type S3Server, startS3 } from "../../harness/s3-server.ts";
+import { during, eventually, fill, filesBelow } from "../../support/sample-data.ts";
+import { type FaultProxy, type Seen, startFaultProxy } from "../../support/store-fault-proxy.ts";
+import { rawClient, unfinishedUploads } from "../../support/s3-store.ts";
+import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
+
+let cluster: EtcdCluster;
+let s3: S3Server;
+let client: S3Client;
+
+before(async () => {
+  [cluster, s3] = await Promise.all([startEtcd(), startS3()]);
+  client = rawClient(s3);
+  await fill(cluster, 24);
+});
+after(async () => {
+  client.destroy();
+  await Promise.all([cluster[Symbol.asyncDispose](), s3[Symbol.asyncDispose]()]);
+});
+
+/** A bucket of its own behind a proxy, and the command line that saves into it. */
+async function savingInto(bucket: string) {
+  await s3.createBucket(bucket);
+  const proxy = await startFaultProxy(s3.endpoint);
+  const { url, env } = s3Store({ ...s3, endpoint: proxy.endpoint }, bucket);
+  const args = [
+    "save",
+    "--store",
+    url,
+    "--cluster-name",
+    "lab",
+    "--compression",
+    "none",
+    ...etcdFlags(cluster),
+  ];
+  return { proxy, url, env, start: () => startProcess(etcdBackupPath, args, { env }) };
+}
+
+async function leftIn(bucket: string): Promise<{ objects: string[]; uploads: string[] }> {
+  const { Contents } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+  return {
+    objects: (Contents ?? []).map(({ Key = "" }) => Key),
+    uploads: await unfinishedUploads(client, bucket),
+  };
+}
+
+/** Resolves when the first request of this kind arrives at the proxy, which goes on waiting for `then`. */
+function first(
+  proxy: FaultProxy,
+  operation: Seen["operation"],
+  then: () => void | Promise<void>,
+): Promise<void> {
+  const arrived = Promise.withResolvers<void>();
+  const others = proxy.fault;
+  proxy.fault = async (request) => {
+    if (request.operation === operation && request.count === 1) {
+      arrived.resolve();
+      await then();
+    }
+    return others(request);
+  };
+  return arrived.promise;
+}
+
+function assertStopped(run: RunningProcess, exit: { code: number | null }, code: number): void {
+  assert.equal(exit.code, code, run.output());
+  assert.match(run.output(), /^etcd-backup: .*stopped by (Ctrl-C|SIGTERM)/m);
+  assert.doesNotMatch(run.output(), /\n\s+at /, "no stack trace");
+}
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} while the upload hangs: exit code ${code}, and nothing is left in the bucket`, async () => {
+    const bucket = `hangs-${code}`;
+    const { proxy, start } = await savingInto(bucket);
+    await using _ = proxy;
+    await using run = start();
+    // Stopped in the middle of a part; it goes on when the program has begun to tidy up.
+    void first(proxy, "Abort", () => s3.resume());
+    const arrived = first(proxy, "Part", () => {
+      s3.pause();
+      run.signal(signal);
+    });
+    await during(run, arrived);
+    const exit = await run.exited;
+    s3.resume();
+    assertStopped(run, exit, code);
+    assert.deepEqual(await leftIn(bucket), { objects: [], uploads: [] });
+    assert.ok(
+      proxy.seen.some(({ operation }) => operation === "Abort"),
+      "there was an upload to abort",
+    );
+  });
+}
+
+test("a second Ctrl-C ends it at once, while the store still hangs", async () => {
+  const { proxy, start } = await savingInto("impatient");
+  await using _ = proxy;
+  await using run = start();
+  const tidying = first(proxy, "Abort", () => run.exited.then(() => {}));
+  const arrived = first(proxy, "Part", () => {
+    s3.pause();
+    run.signal("SIGINT");
+  });
+  await during(run, arrived);
+  await during(run, tidying).finally(() => run.running || s3.resume());
+  // Two within 300 ms are one that a wrapper has forwarded.
+  await delay(400);
+  run.signal("SIGINT");
+  const { code } = await run.exited;
+  s3.resume();
+  assert.equal(code, 130, run.output());
+  assert.doesNotMatch(run.output(), /stopped by/, "it did not wait for the tidying");
+});
+
+for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
+  test(`Ctrl-C as ${operation} is under way: either nothing is there, or the whole backup`, async () => {
+    const bucket = `at-${operation.toLowerCase()}`;
+    const { proxy, url, env, start } = await savingInto(bucket);
+    await using _ = proxy;
+    await using run = start();
+    await during(
+      run,
+      first(proxy, operation, () => run.signal("SIGINT")),
+    );
+    const exit = await run.exited;
+    const { objects, uploads } = await leftIn(bucket);
+    assert.deepEqual(uploads, []);
+    if (exit.code === 0) {
+      // The manifest was in the store before the signal could stop it.
+      assert.equal(objects.length, 2, objects.join());
+      const verified = await etcdBackup(["verify", "latest", "--store", url], env);
+      assert.equal(verified.code, 0, verified.stderr);
+      return;
+    }
+    assertStopped(run, exit, 130);
+    assert.deepEqual(objects, []);
+  });
+}
+
+test("Ctrl-C while etcd hangs in the stream: exit code 130, and no file is left, temporary or not", async () => {
+  await using dir = await tempDir("interrupt");
+  await using proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
+  const held = proxy.holdAfter(4_000_000);
+  const args = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab"];
+  await using run = startProcess(etcdBackupPath, [...args, ...etcdFlags(cluster, [proxy.endpoint])]);
+  await during(run, held);
+  cluster.members[0]?.pause();
+  try {
+    await eventually("a temporary file", async () => (await filesBelow(dir.path)).length === 1);
+    run.signal("SIGINT");
+    assertStopped(run, await run.exited, 130);
+  } finally {
+    cluster.members[0]?.resume();
+  }
+  assert.deepEqual(await filesBelow(dir.path), []);
+});
+
+test("reading that is interrupted: fetch leaves no file, verify gives no verdict", async () => {
+  await s3.createBucket("reading");
+  await using proxy = await startTcpFaultProxy(s3.endpoint);
+  const { url, env } = s3Store({ ...s3, endpoint: proxy.endpoint }, "reading");
+  const flags = ["--store", url, "--cluster-name", "lab"];
+  await etcdBackupJson(["save", ...flags, ...etcdFlags(cluster)], env);
+  await using dir = await tempDir("interrupt");
+
+  const file = join(dir.path, "snapshot.db");
+  for (const [before, force] of [
+    [[], []],
+    [["snapshot.db"], ["--force"]],
+  ] as const) {
+    const held = proxy.holdAfter(4_000_000);
+    await using run = startProcess(etcdBackupPath, ["fetch", "latest", ...flags, ...force, "-o", file], {
+      env,
+    });
+    await during(run, held);
+    await eventually("a temporary file", async () =>
+      (await filesBelow(dir.path)).some((name) => /^\.snapshot\.db\..*\.part$/.test(name)),
+    );
+    run.signal("SIGINT");
+    assertStopped(run, await run.exited, 130);
+    assert.deepEqual(await filesBelow(dir.path), before);
+    proxy.release();
+    await writeFile(file, "older");
+  }
+  assert.equal(await readFile(file, "utf8"), "older");
+
+  const verified = proxy.holdAfter(4_000_000);
+  await using verifying = startProcess(etcdBackupPath, ["verify", "latest", ...flags], { env });
+  await during(verifying, verified);
+  verifying.signal("SIGINT");
+  assertStopped(verifying, await verifying.exited, 130);
+  assert.doesNotMatch(verifying.output(), /FAILED|ok/);
+});

@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { HeadObjectCommand } from "@aws-sdk/client-s3";
+import { createAuthority } from "../../harness/certificates.ts";
+import {
+  type Ran,
+  etcdBackup,
+  etcdBackupJson,
+  etcdBackupPath,
+  etcdFlags,
+  s3Store,
+} from "../../harness/etcd-backup.ts";
+import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
+import { freePorts, run, tempDir } from "../../harness/process.ts";
+import { type S3Server, startS3 } from "../../harness/s3-server.ts";
+import { fill, filesBelow } from "../../support/sample-data.ts";
+import { rawClient } from "../../support/s3-store.ts";
+
+interface Saved {
+  name: string;
+  stored: { object: string; bytes: number; proof: string };
+}
+
+let cluster: EtcdCluster;
+let s3: S3Server;
+
+before(async () => {
+  [cluster, s3] = await Promise.all([startEtcd(), startS3()]);
+  await s3.createBucket("backups");
+  await fill(cluster, 3);
+});
+after(async () => {
+  await Promise.all([cluster[Symbol.asyncDispose](), s3[Symbol.asyncDispose]()]);
+});
+
+function saveInto(url: string): string[] {
+  return ["save", "--store", url, "--cluster-name", "lab", ...etcdFlags(cluster)];
+}
+
+/** A URL with these parameters set to something else, or more of them. */
+function withParameters(url: string, parameters: Record<string, string>): string {
+  const [location = "", query = ""] = url.split("?");
+  return `${location}?${new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(query)), ...parameters })}`;
+}
+
+test("a backup in a directory is for its owner's eyes, whatever the umask", async () => {
+  await using dir = await tempDir("modes");
+  const script = 'umask 000; exec "$0" "$@"';
+  const url = `file://${dir.path}`;
+  const saved = await run("sh", ["-c", script, etcdBackupPath, ...saveInto(url)]);
+  assert.equal(saved.code, 0, saved.stderr);
+  const entries = await readdir(dir.path, { recursive: true, withFileTypes: true });
+  assert.equal(entries.length, 3, "the folder, the data, the manifest");
+  for (const entry of entries) {
+    const { mode } = await stat(join(entry.parentPath, entry.name));
+    assert.equal((mode & 0o777).toString(8), entry.isDirectory() ? "700" : "600", entry.name);
+  }
+  const file = join(dir.path, "fetched.db");
+  const fetch = ["fetch", "latest", "--store", url, "-o", file];
+  assert.equal((await run("sh", ["-c", script, etcdBackupPath, ...fetch])).code, 0);
+  assert.equal(((await stat(file)).mode & 0o777).toString(8), "600");
+});
+
+test("a disk that is full", async (t) => {
+  await using dir = await tempDir("full");
+  const mounted = await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", dir.path]).catch(String);
+  if (typeof mounted === "string" || mounted.code !== 0) {
+    return t.skip(
+      `a small tmpfs cannot be mounted: ${typeof mounted === "string" ? mounted : mounted.stderr}`,
+    );
+  }
+  try {
+    await t.test("save says so, may be tried again, and leaves nothing behind", async () => {
+      const { code, stdout, stderr } = await etcdBackup(saveInto(`file://${dir.path}`));
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /etcd-backup: writing .*no space is left/);
+      assert.equal(stdout, "");
+      assert.deepEqual(await filesBelow(dir.path), []);
+    });
+
+    await t.test("fetch says so, does not blame the backup, and leaves nothing behind", async () => {
+      const { url, env } = s3Store(s3, "backups", "full");
+      await etcdBackupJson(saveInto(url), env);
+      const file = join(dir.path, "fetched.db");
+      const { code, stderr } = await etcdBackup(["fetch", "latest", "--store", url, "-o", file], env);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, new RegExp(`etcd-backup: writing ${file}: no space is left`));
+      assert.doesNotMatch(stderr, /damaged|another backup/);
+      assert.deepEqual(await filesBelow(dir.path), []);
+    });
+  } finally {
+    await run("umount", [dir.path]);
+  }
+});
+
+test("an S3 store over TLS with a private authority", async (t) => {
+  const authority = await createAuthority("somebody's own CA");
+  await using tls = await startS3("versitygw", { tls: authority });
+  await tls.createBucket("backups");
+  await using dir = await tempDir("ca");
+  const bundle = join(dir.path, "ca.pem");
+  await writeFile(bundle, authority.caPem);
+  const { url, env } = s3Store(tls, "backups");
+
+  await t.test("is trusted through AWS_CA_BUNDLE", async () => {
+    const trusting = { ...env, AWS_CA_BUNDLE: bundle };
+    await etcdBackupJson<Saved>(saveInto(url), trusting);
+    const verified = await etcdBackup(["verify", "latest", "--store", url], trusting);
+    assert.equal(verified.code, 0, verified.stderr);
+  });
+
+  await t.test("is refused for good without it, and the message says what to do", async () => {
+    const { code, stderr } = await etcdBackup(saveInto(url), env);
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /the certificate at https:\/\/127\.0\.0\.1:\d+ cannot be trusted/);
+    assert.match(stderr, /hint: .*AWS_CA_BUNDLE/);
+  });
+
+  await t.test("a bundle that is not there, or none, is named", async () => {
+    const gone = await etcdBackup(saveInto(url), { ...env, AWS_CA_BUNDLE: "/nowhere/ca.pem" });
+    assert.equal(gone.code, 3, gone.stderr);
+    assert.match(gone.stderr, /AWS_CA_BUNDLE: \/nowhere\/ca\.pem cannot be read: ENOENT/);
+    const empty = join(dir.path, "empty.pem");
+    await writeFile(empty, "no certificate");
+    const none = await etcdBackup(saveInto(url), { ...env, AWS_CA_BUNDLE: empty });
+    assert.equal(none.code, 3, none.stderr);
+    assert.match(none.stderr, /holds no PEM certificate/);
+  });
+});
+
+test("a storage class of the URL is the object's; the manifest stays readable at once", async () => {
+  await using minio = await startS3("minio");
+  await minio.createBucket("classes");
+  const { url, env } = s3Store(minio, "classes");
+  const saved = await etcdBackupJson<Saved>(
+    saveInto(withParameters(url, { storageClass: "REDUCED_REDUNDANCY" })),
+    env,
+  );
+  const client = rawClient(minio);
+  try {
+    const classOf = async (Key: string) =>
+      (await client.send(new HeadObjectCommand({ Bucket: "classes", Key }))).StorageClass;
+    assert.equal(await classOf(saved.stored.object), "REDUCED_REDUNDANCY");
+    assert.equal(await classOf(`lab/${saved.name}.json`), undefined, "the default class");
+  } finally {
+    client.destroy();
+  }
+  // MinIO without a key server refuses encryption: it was asked for, and is not silently left out.
+  for (const sse of ["AES256", "aws:kms"]) {
+    const refused = await etcdBackup(saveInto(withParameters(url, { sse })), env);
+    assert.notEqual(refused.code, 0, sse);
+    assert.match(refused.stderr, /KMS/i);
+  }
+  assert.equal((await etcdBackup(["list", "--store", url], env)).stdout.split("\n").length, 3);
+});
+
+test("a store that cannot be used says why, with the exit code of its kind", async (t) => {
+  const { url, env } = s3Store(s3, "backups");
+  const [closed = 0] = await freePorts(1);
+  const cases: [string, Record<string, string>, string, number, RegExp][] = [
+    [
+      "an unknown access key",
+      { ...env, AWS_ACCESS_KEY_ID: "NOBODY" },
+      url,
+      1,
+      /does not accept the credentials/,
+    ],
+    [
+      // To HEAD, which save begins with, a store answers without a word.
+      "a wrong secret",
+      { ...env, AWS_SECRET_ACCESS_KEY: "wrong-hunter2" },
+      url,
+      1,
+      /does not accept the credentials|the store refused it/,
+    ],
+    [
+      "a bucket that is not there",
+      env,
+      url.replace("backups", "elsewhere"),
+      3,
+      /bucket elsewhere does not exist/,
+    ],
+    [
+      "nobody at the endpoint",
+      env,
+      withParameters(url, { endpoint: `http://127.0.0.1:${closed}` }),
+      1,
+      new RegExp(`connection refused at http://127.0.0.1:${closed}`),
+    ],
+    ["https where http is spoken", env, url.replace("http%3A", "https%3A"), 3, /no TLS at https/],
+    [
+      "a password in the endpoint",
+      env,
+      url.replace("%2F%2F", "%2F%2Fme%3Ahunter2%40"),
+      2,
+      /holds a user or password/,
+    ],
+    ["a password in the URL", env, url.replace("s3://", "s3://me:hunter2@"), 2, /holds a user or password/],
+    ["an unknown parameter", env, `${url}&acl=public`, 2, /unknown parameter "acl"/],
+    ["a directory that is not there", {}, "file:///nowhere", 3, /\/nowhere does not exist/],
+  ];
+  for (const [name, environment, store, code, says] of cases) {
+    await t.test(name, async () => {
+      const list = ["list", "--store", store];
+      // What may be tried again is, for some seconds: once is enough.
+      const retried = /connection refused/.test(says.source);
+      for (const args of retried ? [list] : [list, ["--log-level", "debug", ...saveInto(store)]]) {
+        const ran = await etcdBackup(args, environment);
+        assert.equal(ran.code, code, `${args[0]}: ${ran.stderr}`);
+        assert.match(ran.stderr, says);
+        assert.match(ran.stderr, /hint: /);
+        holdsNoSecret(ran, "hunter2", environment["AWS_SECRET_ACCESS_KEY"]);
+      }
+    });
+  }
+});
+
+test("no command prints a secret or writes one into the store", async () => {
+  await using secured = await startEtcd({ auth: { username: "root", password: "s3cret-of-root" } });
+  await using dir = await tempDir("secrets");
+  const { url, env } = s3Store(s3, "backups", "secrets");
+  const access = { ...env, ETCDCTL_PASSWORD: "s3cret-of-root", ETCDCTL_USER: "root" };
+  const etcd = etcdFlags(secured);
+  const store = ["--store", url, "--cluster-name", "lab"];
+  const commands: [number, string[]][] = [
+    [0, ["save", ...store, ...etcd]],
+    [0, ["save", ...store, ...etcd, "--user", "root:s3cret-of-root"]],
+    [0, ["members", ...etcd]],
+    [0, ["list", ...store]],
+    [0, ["status", "latest", ...store]],
+    [0, ["verify", "latest", ...store]],
+    [0, ["fetch", "latest", ...store, "-f", "-o", join(dir.path, "a.db")]],
+    [0, ["save", "--help"]],
+    [1, ["save", ...store, "--endpoints", "http://127.0.0.1:1"]],
+    [3, ["save", ...store, ...etcd, "--member", "nobody"]],
+  ];
+  for (const [code, args] of commands) {
+    const format = args[0] === "fetch" ? [] : ["-o", "json"];
+    const ran = await etcdBackup(["--log-level", "debug", ...args, ...format], access);
+    assert.equal(ran.code, code, ran.stderr);
+    holdsNoSecret(ran, "s3cret-of-root", s3.secretAccessKey, s3.accessKeyId);
+  }
+  const manifests = (await filesBelow(s3.rootDir)).filter((name) => name.endsWith(".json"));
+  assert.ok(manifests.length > 0);
+  const grep = await run("grep", [
+    "-rlaE",
+    `s3cret-of-root|${s3.secretAccessKey}|${s3.accessKeyId}`,
+    s3.rootDir,
+  ]);
+  assert.equal(grep.stdout, "", "nothing in the bucket holds a secret");
+});
+
+function holdsNoSecret({ stdout, stderr }: Ran, ...secrets: (string | undefined)[]): void {
+  for (const secret of secrets) {
+    if (secret !== undefined) assert.ok(!(stdout + stderr).includes(secret), stdout + stderr);
+  }
+}
+
+test("two saves of one cluster into one store at once are two backups, and both verify", async () => {
+  await using dir = await tempDir("two");
+  const inS3 = s3Store(s3, "backups", "two");
+  for (const { url, env } of [inS3, { url: `file://${dir.path}`, env: {} }]) {
+    const saved = await Promise.all([1, 2, 3].map(() => etcdBackupJson<Saved>(saveInto(url), env)));
+    const names = saved.map(({ name }) => name);
+    assert.equal(new Set(names).size, 3);
+    assert.equal(new Set(saved.map(({ stored }) => stored.object)).size, 3);
+    const listed = await etcdBackupJson<{ name: string; problem?: string }[]>(["list", "--store", url], env);
+    assert.deepEqual(listed.map(({ name }) => name).toSorted(), names.toSorted());
+    for (const name of names) {
+      const verified = await etcdBackup(["verify", name, "--store", url], env);
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    }
+  }
+});

@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { finalizer, forceDelete } from "../../../src/core/backup/decide.ts";
+import {
+  type Bench,
+  conditionOf,
+  eventually,
+  fillTwoParts,
+  type Operator,
+  startBench,
+  startOperator,
+} from "../../support/operator.ts";
+
+describe("what becomes of the stored backup when its object is deleted", () => {
+  let bench: Bench;
+  let operator: Operator;
+
+  before(async () => {
+    bench = await startBench();
+    await fillTwoParts(bench.etcd);
+    operator = await startOperator(bench.api);
+    await bench.addStore("kept");
+    // Made long before its test: nothing that is left of its run looks at it again by then.
+    await bench.addStore("back");
+    await create("waits", "back", { deletionPolicy: "Delete" });
+  });
+  after(async () => {
+    bench.s3.resume();
+    operator.process.resume();
+    await operator[Symbol.asyncDispose]();
+    await bench[Symbol.asyncDispose]();
+  });
+
+  const create = async (name: string, store: string, spec: object = {}) => {
+    await bench.kube.apply(bench.backupObject(name, store, { ...spec }));
+    await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
+    return bench.kube.backup(name);
+  };
+  const finalizersOf = async (name: string) => (await bench.kube.backup(name)).metadata.finalizers ?? [];
+  const remove = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
+  const gone = (name: string) => bench.kube.wait(`etcdbackup/${name}`, "delete");
+  const ofRun = async (bucket: string, uid: string) =>
+    (await bench.objects(bucket)).filter((key) => key.includes(uid.replaceAll("-", "").slice(0, 12)));
+
+  it("Delete: a finalizer holds the object until manifest and data are gone, and no other backup's are", async () => {
+    const other = await create("other", "kept");
+    const mine = await create("mine", "kept", { deletionPolicy: "Delete" });
+    assert.deepEqual(await finalizersOf("mine"), [finalizer]);
+    assert.equal((await ofRun("kept", mine.metadata.uid)).length, 2);
+    await remove("mine");
+    await gone("mine");
+    assert.deepEqual(await ofRun("kept", mine.metadata.uid), []);
+    assert.equal((await ofRun("kept", other.metadata.uid)).length, 2);
+  });
+
+  it("Retain: the object goes at once, and everything stays in the bucket", async () => {
+    const { metadata } = await create("retained", "kept");
+    assert.deepEqual(await finalizersOf("retained"), []);
+    const stored = await bench.objects("kept");
+    await remove("retained");
+    await gone("retained");
+    assert.deepEqual(await bench.objects("kept"), stored);
+    assert.equal((await ofRun("kept", metadata.uid)).length, 2);
+  });
+
+  it("changing the policy of a finished backup adds and removes the finalizer", async () => {
+    const { metadata } = await create("changed", "kept");
+    const policy = (value: string) =>
+      bench.api.kubectl([
+        "patch",
+        "etcdbackup",
+        "changed",
+        "--type=merge",
+        "-p",
+        JSON.stringify({ spec: { deletionPolicy: value } }),
+      ]);
+    await policy("Delete");
+    await bench.kube.wait("etcdbackup/changed", `jsonpath={.metadata.finalizers[0]}=${finalizer}`);
+    await policy("Retain");
+    await eventually("the finalizer goes", async () => (await finalizersOf("changed")).length === 0);
+    await policy("Delete");
+    await bench.kube.wait("etcdbackup/changed", `jsonpath={.metadata.finalizers[0]}=${finalizer}`);
+    const { metadata: now, status } = await bench.kube.backup("changed");
+    assert.equal(now.generation, 4);
+    assert.equal(status.conditions?.find(({ type }) => type === "Succeeded")?.status, "True");
+    await bench.kube.wait("etcdbackup/changed", "jsonpath={.status.observedGeneration}=4");
+    await remove("changed");
+    await gone("changed");
+    assert.deepEqual(await ofRun("kept", metadata.uid), []);
+  });
+
+  it("the store is gone: the object stays and says why, until a person lets it go", async () => {
+    await bench.addStore("lost");
+    await create("orphan", "lost", { deletionPolicy: "Delete" });
+    await bench.api.kubectl(["delete", "etcdbackupstore", "lost"]);
+    await remove("orphan");
+    await bench.kube.waitReason("etcdbackup/orphan", "Stalled", "DeletionBlocked");
+    const blocked = await bench.kube.backup("orphan");
+    assert.equal(conditionOf(blocked, "Stalled")?.status, "True");
+    assert.match(
+      conditionOf(blocked, "Stalled")?.message ?? "",
+      /EtcdBackupStore lost is gone.*force-delete/,
+    );
+    // What was backed up stays true.
+    assert.equal(conditionOf(blocked, "Succeeded")?.status, "True");
+    assert.deepEqual(blocked.metadata.finalizers, [finalizer]);
+    await eventually("an event about it", async () =>
+      (await bench.kube.events("orphan")).some(
+        ({ type, reason, note }) =>
+          type === "Warning" && reason === "DeletionBlocked" && note.includes("EtcdBackupStore lost is gone"),
+      ),
+    );
+    await bench.api.kubectl(["annotate", "etcdbackup", "orphan", `${forceDelete}=yes`]);
+    await gone("orphan");
+    assert.equal((await bench.objects("lost")).length, 2);
+  });
+
+  it("the store comes back: the deletion that was blocked goes on", async () => {
+    await bench.api.kubectl(["delete", "etcdbackupstore", "back"]);
+    await remove("waits");
+    await bench.kube.waitReason("etcdbackup/waits", "Stalled", "DeletionBlocked");
+    await bench.kube.apply(bench.storeObject("back"));
+    await gone("waits");
+    assert.deepEqual(await bench.objects("back"), []);
+  });
+
+  it("a ReadOnly store blocks the deletion, and loses nothing", async () => {
+    await bench.addStore("archive");
+    await create("archived", "archive", { deletionPolicy: "Delete" });
+    await bench.kube.apply(bench.storeObject("archive", { accessMode: "ReadOnly" }));
+    await remove("archived");
+    await bench.kube.waitReason("etcdbackup/archived", "Stalled", "DeletionBlocked");
+    assert.match(
+      conditionOf(await bench.kube.backup("archived"), "Stalled")?.message ?? "",
+      /accessMode ReadOnly/,
+    );
+    assert.equal((await bench.objects("archive")).length, 2);
+    await bench.kube.apply(bench.storeObject("archive", { accessMode: "ReadWrite" }));
+    await gone("archived");
+    assert.deepEqual(await bench.objects("archive"), []);
+  });
+
+  /** The operator asks for an abort of the upload, which the paused server does not answer. */
+  const aborting = (bucket: string) =>
+    eventually("the operator calls the upload off", async () =>
+      bench.network.seen.some(({ operation, url }) => operation === "Abort" && url.startsWith(`/${bucket}/`)),
+    );
+
+  for (const deletionPolicy of ["Retain", "Delete"]) {
+    it(`${deletionPolicy}: deleted while it uploads, the run ends and leaves nothing in the bucket`, async () => {
+      const store = `cut-${deletionPolicy.toLowerCase()}`;
+      await bench.addStore(store);
+      await bench.kube.wait(`etcdbackupstore/${store}`, "condition=Ready");
+      const part = bench.hold(
+        ({ operation }) => operation === "Part",
+        () => bench.s3.pause(),
+      );
+      await bench.kube.apply(bench.backupObject(store, store, { deletionPolicy }));
+      await part.reached;
+      const { metadata } = await bench.kube.backup(store);
+      await remove(store);
+      await aborting(store);
+      bench.s3.resume();
+      part.release();
+      await gone(store);
+      await eventually(
+        "the unfinished upload goes",
+        async () => (await bench.unfinished(store)).length === 0,
+      );
+      await eventually("no run is left", async () =>
+        /^etcd_backup_running 0$/m.test((await operator.get("/metrics"))?.body ?? ""),
+      );
+      assert.deepEqual(await ofRun(store, metadata.uid), []);
+      assert.deepEqual(await bench.unfinished(store), []);
+      // The operator goes on with others.
+      await create(`after-${store}`, store);
+    });
+  }
+
+  it("one that takes the name of a deleted backup is made anew, and of the other nothing is left", async () => {
+    await bench.addStore("renamed");
+    await bench.kube.wait("etcdbackupstore/renamed", "condition=Ready");
+    const part = bench.hold(({ operation }) => operation === "Part");
+    await bench.kube.apply(bench.backupObject("renamed", "renamed"));
+    await part.reached;
+    const first = await bench.kube.backup("renamed");
+    // When the operator looks again, there is nothing but the new one.
+    operator.process.pause();
+    await bench.api.kubectl(["delete", "etcdbackup", "renamed"]);
+    await bench.kube.apply(bench.backupObject("renamed", "renamed"));
+    operator.process.resume();
+    await aborting("renamed");
+    part.release();
+    await bench.kube.wait("etcdbackup/renamed", "condition=Succeeded");
+    const { metadata, status } = await bench.kube.backup("renamed");
+    assert.notEqual(metadata.uid, first.metadata.uid);
+    assert.equal(status.attempts, 1);
+    assert.deepEqual(await bench.manifests("renamed"), [status.artifact?.name]);
+    assert.deepEqual(await ofRun("renamed", first.metadata.uid), []);
+    assert.deepEqual(await bench.unfinished("renamed"), []);
+  });
+
+  it("a store that becomes ReadOnly ends the run that writes to it", async () => {
+    await bench.addStore("frozen");
+    await bench.kube.wait("etcdbackupstore/frozen", "condition=Ready");
+    const part = bench.hold(({ operation }) => operation === "Part");
+    await bench.kube.apply(bench.backupObject("frozen", "frozen"));
+    await part.reached;
+    await bench.kube.apply(bench.storeObject("frozen", { accessMode: "ReadOnly" }));
+    await bench.kube.wait("etcdbackup/frozen", "condition=Finished");
+    part.release();
+    const succeeded = conditionOf(await bench.kube.backup("frozen"), "Succeeded");
+    assert.equal(succeeded?.status, "False");
+    assert.equal(succeeded?.reason, "StoreNotReady", succeeded?.message);
+    assert.deepEqual(await bench.objects("frozen"), []);
+    assert.deepEqual(await bench.unfinished("frozen"), []);
+  });
+});

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
+import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts";
+import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
+import {
+  type Bench,
+  conditionOf,
+  eventually,
+  fillTwoParts,
+  startBench,
+  startOperator,
+} from "../../support/operator.ts";
+
+const plurals = ["etcdbackups", "etcdbackupstores"];
+const kinds = "/apis/etcdbackup.dev/v1alpha1";
+
+const isRenewal = (request: string) => /^PUT \S+\/leases\//.test(request);
+const isList = (request: string, plural: string) =>
+  request.startsWith(`GET ${kinds}/${plural}`) &&
+  !request.includes("watch=") &&
+  !request.includes("/namespaces/");
+const isWatch = (request: string, plural: string) =>
+  request.startsWith(`GET ${kinds}/${plural}?`) && request.includes("watch=");
+
+describe("an operator writes what is new and is quiet otherwise", () => {
+  const owned = new AsyncDisposableStack();
+  let bench: Bench;
+  let proxy: BreakingProxy;
+
+  before(async () => {
+    bench = owned.use(await startBench());
+    proxy = owned.use(await startBreakingProxy(bench.api.kubeconfigPath));
+    owned.use(await startOperator(bench.api, { kubeconfig: proxy.kubeconfigPath }));
+    await bench.addStore("depot");
+    await bench.kube.wait("etcdbackupstore/depot", "condition=Ready");
+  });
+  after(() => owned.disposeAsync());
+
+  /** What was sent as the status of an object, in order. */
+  function statusesSent(object: string): EtcdBackupStatus[] {
+    return proxy.writes.flatMap(({ request, body }) =>
+      request.startsWith("PATCH ") && request.includes(`/${object}/status`)
+        ? [(JSON.parse(body) as { status: EtcdBackupStatus }).status]
+        : [],
+    );
+  }
+
+  function assertEachIsNew(statuses: readonly EtcdBackupStatus[]): void {
+    for (const [n, status] of statuses.slice(1).entries())
+      assert.ok(!isDeepStrictEqual(status, statuses[n]), `twice: ${JSON.stringify(status)}`);
+  }
+
+  const reasons = (statuses: readonly EtcdBackupStatus[]) =>
+    statuses
+      .map(({ conditions = [] }) => conditions.find(({ type }) => type === "Succeeded")?.reason)
+      .join(" ");
+
+  /** Resolves when that many requests of a kind have been sent since the call. */
+  async function requested(what: string, which: (request: string) => boolean, times = 1): Promise<void> {
+    const from = proxy.requests.length;
+    await eventually(what, async () => proxy.requests.slice(from).filter(which).length >= times, 60);
+  }
+
+  it("a small backup takes a handful of status writes, each of which says something new", async (t) => {
+    await bench.kube.apply(bench.backupObject("small", "depot"));
+    await bench.kube.wait("etcdbackup/small", "condition=Succeeded");
+    const statuses = statusesSent("small");
+    t.diagnostic(`${statuses.length} status writes: ${reasons(statuses)}`);
+    assert.ok(statuses.length >= 3 && statuses.length <= 8, reasons(statuses));
+    assertEachIsNew(statuses);
+    await bench.kube.wait("etcdbackupstore/depot", "jsonpath={.status.backups}=1");
+    const ofStore = statusesSent("depot");
+    assert.equal(ofStore.length, 3, "first sight, first probe, and the probe after the backup");
+  });
+
+  it("a backup that takes its time shows its progress at most every two seconds", async (t) => {
+    await fillTwoParts(bench.etcd);
+    await bench.kube.apply(bench.backupObject("slow", "depot", { maxRate: "4Mi" }));
+    await bench.kube.wait("etcdbackup/slow", "condition=Succeeded", { seconds: 60 });
+    const statuses = statusesSent("slow");
+    t.diagnostic(`${statuses.length} status writes: ${reasons(statuses)}`);
+    const { startTime = "", completionTime = "" } = (await bench.kube.backup("slow")).status;
+    const seconds = (Date.parse(completionTime) - Date.parse(startTime)) / 1000;
+    assert.ok(seconds >= 4, `too fast to tell: ${seconds} s`);
+    const shown = statuses.filter(({ progress }) => progress !== undefined).length;
+    assert.ok(shown >= 2 && shown <= seconds / 2 + 3, `${shown} times in ${seconds} s`);
+    assert.ok(statuses.length <= shown + 6, reasons(statuses));
+    assertEachIsNew(statuses);
+  });
+
+  it("with nothing to do it writes no status, through watches that break and lists that begin anew", async () => {
+    await bench.kube.apply(bench.backupObject("waiting", "nowhere"));
+    await bench.kube.waitReason("etcdbackup/waiting", "Succeeded", "StoreNotReady");
+    await bench.kube.wait("etcdbackupstore/depot", "jsonpath={.status.backups}=2");
+    await eventually("the last events", async () => {
+      const told = [...(await bench.kube.events("slow")), ...(await bench.kube.events("waiting"))];
+      return ["SnapshotSucceeded", "StoreNotReady"].every((r) => told.some(({ reason }) => reason === r));
+    });
+    // A write wakes the operator once more: what it does then belongs to what went before.
+    await requested("two renewals", isRenewal, 2);
+    const from = proxy.writes.length;
+    const renewed = requested("five renewals, two seconds each", isRenewal, 5);
+
+    const watched = plurals.map((plural) => requested(`a watch of ${plural}`, (r) => isWatch(r, plural)));
+    proxy.cut();
+    await Promise.all(watched);
+
+    const expired = new Set(plurals);
+    proxy.refuse = (request) => {
+      const plural = plurals.find((p) => isWatch(request, p));
+      if (plural === undefined || !expired.delete(plural)) return undefined;
+      return { status: 410, body: { kind: "Status", code: 410, reason: "Expired", message: "too old" } };
+    };
+    const looks = ["etcdbackups/small", "etcdbackups/waiting"].map((object) =>
+      requested(`a look at ${object}`, (r) => r.startsWith("GET ") && r.endsWith(`/${object}`)),
+    );
+    const listed = plurals.map((plural) => requested(`a list of ${plural}`, (r) => isList(r, plural)));
+    proxy.cut();
+    await Promise.all([...listed, ...looks]);
+    await renewed;
+    await requested("two renewals more", isRenewal, 2);
+
+    const written = proxy.writes.slice(from).filter(({ request }) => !isRenewal(request));
+    // That it still waits is told as one more of the same event.
+    const unexpected = written.filter(({ request }) => !/^(POST|PATCH) \S+\/events\b/.test(request));
+    assert.deepEqual(unexpected, []);
+    for (const { request, body } of written) assert.match(request + body, /waiting/);
+    assert.equal(conditionOf(await bench.kube.backup("small"), "Finished")?.status, "True");
+  });
+});

@@ -1,0 +1,386 @@
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, afterEach, before, describe, it } from "node:test";
+import { PutObjectCommand } from "@aws-sdk/client-s3";
+import type { EtcdRestore } from "../../../src/api/v1alpha1/etcd-restore.ts";
+import { binary } from "../../harness/binaries.ts";
+import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
+import { startProcess, tempDir } from "../../harness/process.ts";
+import { type Bench, type Operator, eventually, startBench, startOperator } from "../../support/operator.ts";
+import { type PlayedNode, playNode } from "../../support/restore-node.ts";
+
+const image = "registry.example.com/etcd:v3.6.16";
+const operatorImage = "registry.example.com/etcd-backup:test";
+
+describe("an EtcdRestore", { concurrency: false }, () => {
+  let bench: Bench;
+  let node: PlayedNode;
+  let operator: Operator;
+  let backupName = "";
+  const keys = 7;
+
+  before(async () => {
+    bench = await startBench();
+    node = playNode(bench.api);
+    for (let i = 0; i < keys; i += 1) await bench.etcd.etcdctl(["put", `/key/${i}`, `value ${i}`]);
+    operator = await start();
+    await bench.addStore("store");
+    await bench.kube.apply(bench.backupObject("good", "store"));
+    await bench.kube.wait("etcdbackup/good", "condition=Succeeded");
+    backupName = (await bench.kube.backup("good")).status.artifact?.name ?? "";
+  });
+  afterEach(() => {
+    bench.network.fault = () => undefined;
+  });
+  after(async () => {
+    await operator[Symbol.asyncDispose]();
+    await bench[Symbol.asyncDispose]();
+  });
+
+  const start = () => startOperator(bench.api, { args: ["--lease-duration", "5", "--image", operatorImage] });
+
+  function restoreObject(
+    name: string,
+    over: { source?: object; cluster?: object; spec?: object } = {},
+  ): object {
+    return {
+      apiVersion: "etcdbackup.dev/v1alpha1",
+      kind: "EtcdRestore",
+      metadata: { name, namespace: "default" },
+      spec: {
+        source: over.source ?? { backupRef: { name: "good" } },
+        target: { cluster: { name, image, replicas: 1, storage: { size: "1Gi" }, ...over.cluster } },
+        ...over.spec,
+      },
+    };
+  }
+  const read = async (name: string): Promise<EtcdRestore> =>
+    JSON.parse(await bench.api.kubectl(["get", "etcdrestore", name, "-o", "json"])) as EtcdRestore;
+  const succeededOf = (restore: EtcdRestore) =>
+    restore.status.conditions?.find(({ type }) => type === "Succeeded");
+  const reasonIs = (name: string, reason: string) =>
+    bench.kube.waitReason(`etcdrestore/${name}`, "Succeeded", reason, { seconds: 60 });
+  const objectsOf = async (name: string): Promise<string[]> => {
+    const kinds = "persistentvolumeclaims,jobs,services,statefulsets,poddisruptionbudgets";
+    const list = await bench.api.kubectl([
+      "get",
+      kinds,
+      "-l",
+      `app.kubernetes.io/instance=${name}`,
+      "-o",
+      "name",
+    ]);
+    return list
+      .split("\n")
+      .filter((line) => line !== "")
+      .toSorted();
+  };
+
+  /** It has ended with this reason, nothing was created, and the message says why. */
+  async function refused(name: string, reason: string, message: RegExp): Promise<void> {
+    await bench.kube.wait(`etcdrestore/${name}`, "condition=Finished", { seconds: 60 });
+    const restore = await read(name);
+    const { status, reason: told, message: text } = succeededOf(restore) ?? {};
+    assert.deepEqual([status, told], ["False", reason], text);
+    assert.match(text ?? "", message);
+    assert.equal(restore.status.conditions?.find(({ type }) => type === "Stalled")?.status, "True");
+    assert.deepEqual(await objectsOf(name), []);
+    const events = await bench.kube.events(name);
+    assert.ok(
+      events.some((event) => event.type === "Warning" && event.reason === reason),
+      JSON.stringify(events),
+    );
+  }
+
+  describe("is refused, and nothing is created,", () => {
+    const source = (backup: string) => ({
+      store: { storeRef: { name: "store" }, clusterName: "prod", backup },
+    });
+
+    it("when the store holds no such backup", async () => {
+      const missing = backupName.replace(/.{4}$/, "zzzz");
+      await bench.kube.apply(restoreObject("no-backup", { source: source(missing) }));
+      await refused("no-backup", "BackupNotFound", new RegExp(`no backup ${missing}`));
+    });
+
+    it("when the EtcdBackup never comes", async () => {
+      const over = { source: { backupRef: { name: "nobody" } }, spec: { backoffLimit: 0 } };
+      await bench.kube.apply(restoreObject("no-resource", over));
+      await refused("no-resource", "BackupNotFound", /there is no EtcdBackup nobody in this namespace/);
+    });
+
+    it("when the stored object is damaged", async () => {
+      await bench.addStore("damaged");
+      await bench.kube.apply(bench.backupObject("flipped", "damaged", { compression: "None" }));
+      await bench.kube.wait("etcdbackup/flipped", "condition=Succeeded");
+      const key = (await bench.objects("damaged")).find((name) => name.endsWith(".db")) ?? "";
+      const { url, env } = s3Store(bench.s3, "damaged");
+      await using dir = await tempDir("flipped");
+      const file = join(dir.path, "snapshot.db");
+      await etcdBackup(["fetch", "latest", "--store", url, "-o", file], env);
+      const { readFile } = await import("node:fs/promises");
+      const bytes = await readFile(file);
+      bytes[8_192] = (bytes[8_192] ?? 0) ^ 1;
+      await bench.raw.send(new PutObjectCommand({ Bucket: "damaged", Key: key, Body: bytes }));
+      await bench.kube.apply(restoreObject("damaged", { source: { backupRef: { name: "flipped" } } }));
+      await refused("damaged", "BackupDamaged", /stored SHA-256: the manifest says/);
+    });
+
+    it("when the image's etcd is older than the backup's", async () => {
+      const cluster = { image: "registry.example.com/etcd:v3.5.35" };
+      await bench.kube.apply(restoreObject("old-etcd", { cluster }));
+      await refused(
+        "old-etcd",
+        "VersionTooOld",
+        /the backup is of etcd 3\.6\.\d+, and .*v3\.5\.35 has etcd 3\.5/,
+      );
+    });
+
+    it("when nobody can tell the image's version", async () => {
+      await bench.kube.apply(restoreObject("no-tag", { cluster: { image: "registry.example.com/etcd" } }));
+      await refused("no-tag", "InvalidConfiguration", /does not tell etcd's version \(set spec\.target/);
+    });
+
+    it("when the volumes are too small", async () => {
+      await bench.kube.apply(restoreObject("small", { cluster: { storage: { size: "100Mi" } } }));
+      await refused("small", "StorageTooSmall", /needs 134 MB while it is restored, .* is 100Mi/);
+    });
+
+    it("when a volume of the name is there", async () => {
+      const claim = {
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: { name: "data-stale-0", namespace: "default" },
+        spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+      };
+      await bench.kube.apply(claim);
+      await bench.kube.apply(restoreObject("stale"));
+      await refused(
+        "stale",
+        "TargetExists",
+        /PersistentVolumeClaim data-stale-0 exists and is not of this restore/,
+      );
+    });
+
+    it("when a StatefulSet of the name is there", async () => {
+      const labels = { app: "other" };
+      const set = {
+        apiVersion: "apps/v1",
+        kind: "StatefulSet",
+        metadata: { name: "taken", namespace: "default" },
+        spec: {
+          serviceName: "other",
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { containers: [{ name: "c", image: "none" }] } },
+        },
+      };
+      await bench.kube.apply(set);
+      await bench.kube.apply(restoreObject("taken"));
+      await refused("taken", "TargetExists", /StatefulSet taken exists and is not of this restore/);
+    });
+
+    it("when the backup lies in a directory of the operator", async () => {
+      await using dir = await tempDir("dirstore");
+      await mkdir(join(dir.path, "s"));
+      await bench.kube.apply(
+        bench.storeObject("dir", { s3: undefined, file: { path: join(dir.path, "s") } }),
+      );
+      await bench.kube.wait("etcdbackupstore/dir", "condition=Ready");
+      const from = { store: { storeRef: { name: "dir" }, clusterName: "prod" } };
+      await bench.kube.apply(restoreObject("from-dir", { source: from }));
+      await refused("from-dir", "InvalidConfiguration", /reads from s3/);
+    });
+  });
+
+  it("goes from the backup to a proved cluster, killed and started again at each step", async () => {
+    // An event is sent when its step is recorded: who is killed in between never tells of it.
+    const told = (reason: string) =>
+      eventually(`there is an event ${reason}`, async () =>
+        (await bench.kube.events("back")).some((event) => event.reason === reason),
+      );
+    const again = async () => {
+      await operator.process.kill();
+      operator = await start();
+    };
+    // In the middle of reading the backup.
+    const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
+    await bench.kube.apply(restoreObject("back"));
+    await reading.reached;
+    await again();
+    reading.release();
+    await reasonIs("back", "RestoringMembers");
+    await told("BackupVerified");
+    const before = await read("back");
+    assert.deepEqual(before.status.members, [
+      { name: "back-0", volume: "data-back-0", phase: "Restoring", attempts: 1 },
+    ]);
+    await again();
+    // A Job that does not start says why.
+    await node.jobHangs("back-0-restore-1", {
+      container: "restore",
+      reason: "ErrImagePull",
+      message: "not found",
+    });
+    await eventually("the condition tells of the image", async () =>
+      /back-0-restore-1-pod: restore: ErrImagePull \(not found\)/.test(
+        succeededOf(await read("back"))?.message ?? "",
+      ),
+    );
+    // One that fails is tried again, with its last words in the condition.
+    await node.jobFails("back-0-restore-1", { container: "fetch", exitCode: 1, words: "the store is gone" });
+    await eventually("the condition holds the last words", async () =>
+      /member back-0: fetch: the store is gone/.test(succeededOf(await read("back"))?.message ?? ""),
+    );
+    await again();
+    await eventually("there is a second Job", async () =>
+      (await objectsOf("back")).includes("job.batch/back-0-restore-2"),
+    );
+    await again();
+    await node.jobSucceeds("back-0-restore-2");
+    await reasonIs("back", "StartingCluster");
+    await told("MembersRestored");
+    await again();
+    await eventually("the StatefulSet is there", async () =>
+      (await objectsOf("back")).includes("statefulset.apps/back"),
+    );
+    assert.deepEqual(await objectsOf("back"), [
+      "job.batch/back-0-restore-1",
+      "job.batch/back-0-restore-2",
+      "persistentvolumeclaim/data-back-0",
+      "poddisruptionbudget.policy/back",
+      "service/back-client",
+      "service/back-peers",
+      "statefulset.apps/back",
+    ]);
+
+    // The member itself is real: restored with the same token, at an address of this host.
+    await using dir = await tempDir("restored");
+    const address = "127.7.0.1";
+    const peer = `http://${address}:2380`;
+    const { token = "" } = (await read("back")).status;
+    const { url, env } = s3Store(bench.s3, "store");
+    const restoring = await etcdBackup(
+      [
+        "restore",
+        backupName,
+        "--store",
+        url,
+        "--name",
+        "back-0",
+        "--initial-cluster",
+        `back-0=${peer}`,
+      ].concat(
+        ["--initial-cluster-token", token, "--data-dir", join(dir.path, "data")],
+        ["--etcdutl", await binary("etcdutl", "3.6")],
+      ),
+      env,
+    );
+    assert.equal(restoring.code, 0, restoring.stderr);
+    await using member = startProcess(await binary("etcd", "3.6"), [
+      "--name=back-0",
+      `--data-dir=${join(dir.path, "data")}`,
+      `--listen-client-urls=http://${address}:2379`,
+      `--advertise-client-urls=http://${address}:2379`,
+      `--listen-peer-urls=${peer}`,
+      "--listen-metrics-urls=http://127.7.0.1:2381",
+    ]);
+    await node.membersReady("back", [address]);
+    await bench.kube.wait("etcdrestore/back", "condition=Succeeded", { seconds: 60 });
+    assert.ok(member.running);
+
+    const { status } = await read("back");
+    assert.equal(status.verification?.keys, keys);
+    assert.deepEqual(status.verification?.members, ["back-0"]);
+    assert.equal(status.verification?.revision, (status.source?.revision ?? 0) + 1_000_000_000);
+    assert.deepEqual(Object.keys(status.durations ?? {}).toSorted(), [
+      "prove",
+      "restore",
+      "start",
+      "total",
+      "verify",
+    ]);
+    for (const reason of ["RestoringMembers", "ClusterStarted", "RestoreSucceeded"]) await told(reason);
+
+    // Deleting it deletes nothing of the cluster but what has an owner.
+    const objects = await objectsOf("back");
+    const uid = (await read("back")).metadata.uid;
+    await bench.api.kubectl(["delete", "etcdrestore", "back"]);
+    assert.deepEqual(await objectsOf("back"), objects);
+    // The store remembers it, should an API server come back that does not.
+    assert.ok((await bench.objects("store")).includes(`prod/restores/${uid}.json`));
+  });
+
+  it("goes no further when it is deleted, at whichever step, and leaves the volumes", async () => {
+    const remove = (name: string) => bench.api.kubectl(["delete", "etcdrestore", name, "--wait"]);
+    const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
+    await bench.kube.apply(restoreObject("reading"));
+    await reading.reached;
+    await remove("reading");
+    reading.release();
+
+    await bench.kube.apply(restoreObject("restoring"));
+    await reasonIs("restoring", "RestoringMembers");
+    await remove("restoring");
+    await node.jobSucceeds("restoring-0-restore-1");
+
+    await bench.kube.apply(restoreObject("starting"));
+    await reasonIs("starting", "RestoringMembers");
+    await node.jobSucceeds("starting-0-restore-1");
+    await reasonIs("starting", "StartingCluster");
+    await remove("starting");
+    await node.membersReady("starting", ["127.7.0.2"]);
+
+    // Whoever comes next has its turn, and by then they would have had theirs.
+    await bench.kube.apply(restoreObject("next"));
+    await reasonIs("next", "RestoringMembers");
+    assert.deepEqual(await objectsOf("reading"), []);
+    const restored = (name: string) => [
+      `job.batch/${name}-0-restore-1`,
+      `persistentvolumeclaim/data-${name}-0`,
+    ];
+    assert.deepEqual(await objectsOf("restoring"), restored("restoring"));
+    assert.deepEqual(await objectsOf("starting"), [
+      ...restored("starting"),
+      "poddisruptionbudget.policy/starting",
+      "service/starting-client",
+      "service/starting-peers",
+      "statefulset.apps/starting",
+    ]);
+    const claims = JSON.parse(
+      await bench.api.kubectl(["get", "pvc", "data-restoring-0", "data-starting-0", "-o", "json"]),
+    ) as { items: { metadata: { ownerReferences?: unknown; deletionTimestamp?: string } }[] };
+    for (const { metadata } of claims.items)
+      assert.deepEqual([metadata.ownerReferences, metadata.deletionTimestamp], [undefined, undefined]);
+  });
+
+  it("ends for good when a container says that trying again cannot help", async () => {
+    await bench.kube.apply(restoreObject("hopeless"));
+    await reasonIs("hopeless", "RestoringMembers");
+    await node.jobFails("hopeless-0-restore-1", {
+      container: "fetch",
+      exitCode: 4,
+      words: "it does not verify",
+    });
+    await bench.kube.wait("etcdrestore/hopeless", "condition=Finished");
+    const restore = await read("hopeless");
+    assert.deepEqual(succeededOf(restore)?.reason, "MemberFailed");
+    assert.match(succeededOf(restore)?.message ?? "", /member hopeless-0: fetch: it does not verify/);
+  });
+
+  it("is not run again when the store says that it has ended before", async () => {
+    const { metadata } = await (async () => {
+      // Somebody else leads nothing meanwhile: the record has to be there before the operator looks.
+      await operator.process.stop();
+      await bench.kube.apply(restoreObject("ghost"));
+      return read("ghost");
+    })();
+    const record = { formatVersion: 1, uid: metadata.uid, completedAt: "2026-11-20T10:00:00Z" };
+    const Key = `prod/restores/${metadata.uid}.json`;
+    await bench.raw.send(new PutObjectCommand({ Bucket: "store", Key, Body: JSON.stringify(record) }));
+    operator = await start();
+    await bench.kube.wait("etcdrestore/ghost", "condition=Succeeded", { seconds: 60 });
+    assert.equal(succeededOf(await read("ghost"))?.reason, "RestoredBefore");
+    assert.deepEqual(await objectsOf("ghost"), []);
+  });
+});

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { type Ran, etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
+import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
+import { run, tempDir } from "../../harness/process.ts";
+import { flipByte } from "../../support/damage.ts";
+import { bootRestored, planMembers, restoreTool, treeOf } from "../../support/restore.ts";
+
+const id = "7f6d4c9e-1d0c-4a55-9f35-0d0f5b0c1c11";
+
+/** The three containers of a member's Job, as its Pod runs them one after the other. */
+describe("the steps of a member's Job", { concurrency: true }, () => {
+  let source: EtcdCluster;
+  let store: Awaited<ReturnType<typeof tempDir>>;
+  let name: string;
+  let sha256: string;
+  before(async () => {
+    source = await startEtcd();
+    await source.etcdctl(["put", "/a", "1"]);
+    store = await tempDir("store");
+    const flags = ["--store", `file://${store.path}`, "--cluster-name", "lab"];
+    await etcdBackupJson(["save", ...flags, ...etcdFlags(source)]);
+    const [listed] = await etcdBackupJson<{ name: string }[]>(["list", ...flags]);
+    name = listed?.name ?? "";
+    const manifest = await readFile(join(store.path, "lab", `${name}.json`), "utf8");
+    sha256 = (JSON.parse(manifest) as { snapshot: { sha256: string } }).snapshot.sha256;
+  });
+  after(async () => {
+    await store[Symbol.asyncDispose]();
+    await source[Symbol.asyncDispose]();
+  });
+
+  const fetch = (dataDir: string, more: { from?: string; sha256?: string; id?: string } = {}): Promise<Ran> =>
+    etcdBackup([
+      ...["restore-step", "fetch", "--id", more.id ?? id, "--data-dir", dataDir, "--backup", `lab/${name}`],
+      ...["--sha256", more.sha256 ?? sha256, "--store", `file://${more.from ?? store.path}`],
+    ]);
+  const place = (dataDir: string): Promise<Ran> =>
+    etcdBackup([
+      ...["restore-step", "place", "--id", id, "--data-dir", dataDir, "--backup", `lab/${name}`],
+      ...["--member", "r1", "--token", "fresh"],
+    ]);
+  async function plan(directory: string) {
+    const { members, initialCluster } = await planMembers(directory, 1);
+    const [member] = members;
+    assert.ok(member);
+    const restore = async (): Promise<void> => {
+      const work = join(member.dataDir, `.restoring-${id}`);
+      const [, peerUrl = ""] = initialCluster.split("=");
+      const { code, stderr } = await run(await restoreTool("3.6"), [
+        ...["snapshot", "restore", join(work, "snapshot.db"), "--data-dir", join(work, "data")],
+        ...["--name", "r1", "--initial-cluster", initialCluster, "--initial-cluster-token", "fresh"],
+        ...["--initial-advertise-peer-urls", peerUrl],
+      ]);
+      assert.equal(code, 0, stderr);
+    };
+    return { member, dataDir: member.dataDir, restore };
+  }
+  const ok = ({ code, stderr }: Ran): void => assert.equal(code, 0, stderr);
+
+  it("fill an empty volume, in which nothing looks like data before the last", async () => {
+    await using place0 = await tempDir("volume");
+    const { member, dataDir, restore } = await plan(place0.path);
+    // A volume is there, and has what a fresh file system has.
+    await mkdir(join(dataDir, "lost+found"), { recursive: true });
+    ok(await fetch(dataDir));
+    const snapshot = await readFile(join(dataDir, `.restoring-${id}`, "snapshot.db"));
+    const database = snapshot.subarray(0, -32);
+    assert.deepEqual(snapshot.subarray(-32), createHash("sha256").update(database).digest());
+    await restore();
+    assert.deepEqual((await readdir(dataDir)).toSorted(), [`.restoring-${id}`, "lost+found"]);
+    ok(await place(dataDir));
+    assert.deepEqual((await readdir(dataDir)).toSorted(), ["lost+found", "member"]);
+    await using restored = await bootRestored({ members: [member] });
+    assert.equal(await restored.etcdctl(["get", "/a"]), "/a\n1\n");
+  });
+
+  it("may all run once more, at whichever step their Pod was lost, and change nothing that is in place", async () => {
+    await using place0 = await tempDir("volume");
+    const { dataDir, restore } = await plan(place0.path);
+    ok(await fetch(dataDir));
+    ok(await fetch(dataDir));
+    await restore();
+    ok(await fetch(dataDir));
+    await restore();
+    ok(await place(dataDir));
+    const placed = await treeOf(dataDir);
+    ok(await place(dataDir));
+    ok(await fetch(dataDir));
+    await restore();
+    ok(await place(dataDir));
+    assert.deepEqual(await treeOf(dataDir), placed);
+  });
+
+  it("refuse a volume that another restore has filled, or anybody, and leave it as it is", async () => {
+    await using place0 = await tempDir("volume");
+    const { dataDir, restore } = await plan(place0.path);
+    ok(await fetch(dataDir));
+    await restore();
+    ok(await place(dataDir));
+    const foreign = join(place0.path, "foreign");
+    await mkdir(join(foreign, "member"), { recursive: true });
+    await writeFile(join(foreign, "member", "file"), "theirs");
+    for (const [path, other] of [
+      [dataDir, { id: "another" }],
+      [foreign, {}],
+    ] as const) {
+      const before = await treeOf(path);
+      const { code, stderr } = await fetch(path, other);
+      assert.equal(code, 3, stderr);
+      assert.match(stderr, /is not empty \(member\); nothing in it was touched/);
+      assert.deepEqual(await treeOf(path), before);
+    }
+  });
+
+  it("refuse a backup that is not the one that was verified, or not any more", async () => {
+    await using place0 = await tempDir("volume");
+    const { dataDir } = await plan(place0.path);
+    const other = await fetch(dataDir, { sha256: "0".repeat(64) });
+    assert.equal(other.code, 4, other.stderr);
+    assert.match(other.stderr, /is not the one that was verified before/);
+
+    await using damaged = await tempDir("store");
+    await mkdir(join(damaged.path, "lab"));
+    for (const file of await readdir(join(store.path, "lab")))
+      await writeFile(join(damaged.path, "lab", file), await readFile(join(store.path, "lab", file)));
+    const [data = ""] = (await readdir(join(damaged.path, "lab"))).filter((file) => !file.endsWith(".json"));
+    await flipByte(join(damaged.path, "lab", data));
+    const { code, stderr } = await fetch(dataDir, { from: damaged.path });
+    assert.equal(code, 4, stderr);
+  });
+});

@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { readFile, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import {
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  PutObjectLockConfigurationCommand,
+} from "@aws-sdk/client-s3";
+import { etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import { tempDir } from "../../harness/process.ts";
+import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
+import { cutShort, flipByte } from "../../support/damage.ts";
+import {
+  type Bench,
+  conditionOf,
+  eventually,
+  type Operator,
+  startBench,
+  startOperator,
+} from "../../support/operator.ts";
+import { filesBelow, fill } from "../../support/sample-data.ts";
+import type { Fault, Seen } from "../../support/store-fault-proxy.ts";
+
+interface Listed {
+  name: string;
+  problem?: string;
+  manifest?: { stored: { object: string } };
+}
+
+let bench: Bench;
+
+before(async () => {
+  bench = await startBench();
+});
+after(() => bench[Symbol.asyncDispose]());
+
+interface Damage {
+  what: string;
+  /** `data` and `manifest` are the backup's files, `key` is the manifest's. */
+  damage(of: { data: string; manifest: string; key: string }): Promise<unknown>;
+  /** Its problem in the listing; null when it is listed as good, undefined when it is not listed. */
+  listed: RegExp | null | undefined;
+  /** Exit code of `verify` and `fetch`, and what `verify` says. */
+  code: number;
+  says: RegExp;
+}
+
+/** From the newest backup on. */
+const damages: Damage[] = [
+  {
+    what: "a manifest of a later version",
+    async damage({ manifest, key }) {
+      const text = await readFile(manifest, "utf8");
+      const later = text.replace(/"formatVersion":\s*1\b/, '"formatVersion":2');
+      assert.notEqual(later, text);
+      await bench.raw.send(new PutObjectCommand({ Bucket: "damaged", Key: key, Body: later }));
+    },
+    listed: /format version 2/,
+    code: 4,
+    says: /format version 2/,
+  },
+  {
+    what: "a manifest that is gone",
+    damage: ({ manifest }) => unlink(manifest),
+    listed: undefined,
+    code: 3,
+    says: /there is no backup/,
+  },
+  {
+    what: "a manifest that was changed",
+    damage: ({ manifest }) => flipByte(manifest),
+    listed: /its bytes have CRC-32C/,
+    code: 4,
+    says: /its bytes have CRC-32C/,
+  },
+  {
+    what: "data that is gone",
+    damage: ({ data }) => unlink(data),
+    listed: /^object lab\/\S+\.db is missing$/,
+    code: 4,
+    says: /object lab\/\S+\.db is missing/,
+  },
+  {
+    what: "data that was cut short",
+    damage: ({ data }) => cutShort(data),
+    listed: /^object is \d+ bytes, the manifest says \d+$/,
+    code: 4,
+    says: /object is \d+ bytes, the manifest says \d+/,
+  },
+];
+const unseen: Damage = {
+  what: "data that was changed",
+  damage: ({ data }) => flipByte(data),
+  listed: null,
+  code: 4,
+  says: /must not be restored: .*CRC-32C/,
+};
+
+describe("what became of a backup after it was stored", () => {
+  let access: StoreAccess;
+  let flags: string[];
+  /** Newest first. */
+  let stored: Listed[];
+  const list = () => etcdBackupJson<Listed[]>(["list", ...flags], access.env);
+
+  before(async () => {
+    await bench.s3.createBucket("damaged");
+    access = s3Store(bench.s3, "damaged");
+    flags = ["--store", access.url, "--cluster-name", "lab"];
+    const save = ["save", ...flags, "--compression", "none", ...etcdFlags(bench.etcd)];
+    // One stays whole.
+    for (let begun = 0; begun < damages.length + 2; begun += 1) await etcdBackupJson(save, access.env);
+    stored = await list();
+  });
+
+  async function doDamage({ damage }: Damage, at: number): Promise<string> {
+    const { name, manifest } = stored[at] ?? assert.fail(`no backup ${at}`);
+    const folder = join(bench.s3.rootDir, "damaged");
+    const key = `lab/${name}.json`;
+    const data = join(folder, manifest?.stored.object ?? assert.fail(`no manifest of ${name}`));
+    await damage({ data, manifest: join(folder, key), key });
+    return name;
+  }
+
+  for (const [at, kind] of [...damages, unseen].entries()) {
+    it(`${kind.what} is found, and not restored`, async () => {
+      const name = await doDamage(kind, at);
+      const seen = (await list()).find((backup) => backup.name === name);
+      if (kind.listed instanceof RegExp) assert.match(seen?.problem ?? "", kind.listed);
+      else assert.deepEqual(seen === undefined ? undefined : (seen.problem ?? null), kind.listed);
+
+      await using dir = await tempDir("fetched");
+      const [verified, fetched] = await Promise.all([
+        etcdBackup(["verify", name, ...flags], access.env),
+        etcdBackup(["fetch", name, ...flags, "-o", join(dir.path, "snapshot.db")], access.env),
+      ]);
+      assert.equal(verified.code, kind.code, verified.stderr);
+      assert.match(verified.stderr, kind.says);
+      assert.equal(fetched.code, kind.code, fetched.stderr);
+      assert.deepEqual(await filesBelow(dir.path), []);
+    });
+  }
+
+  it("latest is the newest without a problem that shows, and each that it passes over is named", async () => {
+    const newest = await etcdBackup(["verify", "latest", ...flags], access.env);
+    assert.match(newest.stderr, new RegExp(`latest is lab/${stored[damages.length]?.name}`));
+    for (const [at, { listed, what }] of damages.entries()) {
+      const warned = newest.stderr.includes(`warning: ${stored[at]?.name} is passed over: `);
+      assert.equal(warned, listed !== undefined, what);
+    }
+    assert.equal(newest.code, 4, "its data was changed");
+    const whole = await etcdBackup(["verify", stored.at(-1)?.name ?? "", ...flags], access.env);
+    assert.equal(whole.code, 0, whole.stderr);
+  });
+});
+
+describe("the operator and a store that fails", () => {
+  let operator: Operator;
+  const faults = new Map<string, (request: Seen) => Fault | undefined>();
+
+  before(async () => {
+    // Three parts, when it is not compressed.
+    await fill(bench.etcd, 18);
+    operator = await startOperator(bench.api, {
+      args: ["--no-leader-elect", "--max-concurrent-backups", "8"],
+    });
+    bench.network.fault = (request) => faults.get(request.url.split("/")[1] ?? "")?.(request);
+  });
+  after(() => operator[Symbol.asyncDispose]());
+
+  const backup = (name: string, spec: object) =>
+    bench.kube.apply(
+      bench.storeObject(name),
+      bench.backupObject(name, name, { compression: "None", ...spec }),
+    );
+  async function stored(name: string): Promise<void> {
+    await backup(name, { deletionPolicy: "Delete" });
+    await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
+  }
+  const remove = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
+  const lies = (name: string, options?: { sweep: boolean }) => aftermath(s3Store(bench.s3, name), options);
+
+  it("says in status and event what went wrong in the middle of an upload, and leaves no backup", async () => {
+    const whileStoring: Record<string, { fault: Fault; reason: string; says: RegExp }> = {
+      busy: {
+        fault: { do: "answer", status: 503, code: "SlowDown" },
+        reason: "BackoffLimitExceeded",
+        says: /1 attempt failed; the last: storing part \d of \S+: the store is busy/,
+      },
+      broken: {
+        fault: { do: "cutRequest", after: 100_000 },
+        reason: "BackoffLimitExceeded",
+        says: /1 attempt failed; the last: storing part \d of \S+: .*127\.0\.0\.1/,
+      },
+      withdrawn: {
+        fault: { do: "answer", status: 403, code: "InvalidAccessKeyId" },
+        reason: "BackoffLimitExceeded",
+        says: /1 attempt failed; the last: storing part \d of \S+: the store does not accept the credentials/,
+      },
+      vanished: {
+        fault: { do: "answer", status: 404, code: "NoSuchBucket" },
+        reason: "StoreNotReady",
+        says: /storing part \d of \S+: bucket vanished does not exist/,
+      },
+    };
+    for (const [name, { fault }] of Object.entries(whileStoring)) {
+      await bench.s3.createBucket(name);
+      faults.set(name, ({ operation }) => (operation === "Part" ? fault : undefined));
+      await backup(name, { backoffLimit: 0 });
+    }
+    for (const [name, { reason, says }] of Object.entries(whileStoring)) {
+      await bench.kube.wait(`etcdbackup/${name}`, "condition=Finished");
+      const succeeded = conditionOf(await bench.kube.backup(name), "Succeeded");
+      assert.deepEqual([succeeded?.status, succeeded?.reason], ["False", reason], succeeded?.message);
+      assert.match(succeeded?.message ?? "", says);
+      await eventually("an event about it", async () =>
+        (await bench.kube.events(name)).some(({ type, note }) => type === "Warning" && says.test(note)),
+      );
+      assert.deepEqual(await lies(name), { backups: [], leftovers: [] });
+    }
+  });
+
+  const deletes = (name: string) =>
+    bench.network.seen.filter(
+      ({ operation, url }) => operation === "Delete" && url.startsWith(`/${name}/prod/`),
+    ).length;
+
+  it("a store that refuses the deletion is named in status and event, and is not asked again and again", async () => {
+    await bench.s3.createBucket("held");
+    await stored("held");
+    faults.set("held", ({ operation }) =>
+      operation === "Delete" ? { do: "answer", status: 403, code: "AccessDenied" } : undefined,
+    );
+    await remove("held");
+    await bench.kube.waitReason("etcdbackup/held", "Stalled", "DeletionBlocked");
+    const stalled = conditionOf(await bench.kube.backup("held"), "Stalled");
+    assert.match(stalled?.message ?? "", /cannot be deleted: removing prod\/\S+\.json: .*force-delete/);
+    await eventually("an event about it", async () =>
+      (await bench.kube.events("held")).some(({ reason }) => reason === "DeletionBlocked"),
+    );
+    // Meanwhile the operator makes another backup from beginning to end.
+    await bench.s3.createBucket("meanwhile");
+    await stored("meanwhile");
+    // The statuses that it writes itself wake it, and nothing else does.
+    assert.ok(deletes("held") <= 4, `${deletes("held")} requests`);
+    assert.equal((await lies("held")).backups.length, 1);
+
+    faults.delete("held");
+    await bench.api.kubectl(["annotate", "etcdbackup", "held", "example.com/try-again=now"]);
+    await bench.kube.wait("etcdbackup/held", "delete");
+    assert.deepEqual(await lies("held"), { backups: [], leftovers: [] });
+  });
+
+  it("in a bucket with object lock what is deleted is not listed any more, and the event says that it is still held", async () => {
+    await bench.s3.createBucket("locked", { objectLock: true });
+    await bench.raw.send(
+      new PutObjectLockConfigurationCommand({
+        Bucket: "locked",
+        ObjectLockConfiguration: {
+          ObjectLockEnabled: "Enabled",
+          Rule: { DefaultRetention: { Mode: "COMPLIANCE", Days: 1 } },
+        },
+      }),
+    );
+    await stored("locked");
+    await remove("locked");
+    await bench.kube.wait("etcdbackup/locked", "delete");
+    assert.deepEqual(await lies("locked"), { backups: [], leftovers: [] });
+    const { Versions = [] } = await bench.raw.send(
+      new ListObjectVersionsCommand({ Bucket: "locked", Prefix: "prod/" }),
+    );
+    assert.equal(Versions.length, 2, "data and manifest are locked");
+    await eventually("an event", async () =>
+      (await bench.kube.events("locked")).some(
+        ({ reason, note }) => reason === "StoredBackupDeleted" && /object lock/.test(note),
+      ),
+    );
+  });
+});

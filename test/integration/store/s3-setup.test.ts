@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { inspect } from "node:util";
+import { type ErrorCode, OperatorError } from "../../../src/core/errors.ts";
+import { openStore } from "../../../src/store/open.ts";
+import { createS3Store } from "../../../src/store/s3/s3-store.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { parseStoreUrl } from "../../../src/store/url.ts";
+import { createAuthority } from "../../harness/certificates.ts";
+import { type S3Kind, type S3Server, startS3 } from "../../harness/s3-server.ts";
+import { tempDir } from "../../harness/temp-dir.ts";
+import { freePorts } from "../../harness/process.ts";
+import { optionsFor, smallestPart } from "../../support/s3-store.ts";
+
+const signal = AbortSignal.timeout(300_000);
+
+for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
+  describe(`a store on ${kind} that is set up wrongly says what is wrong`, () => {
+    let server: S3Server;
+    before(async () => {
+      server = await startS3(kind);
+      await server.createBucket("there");
+    });
+    after(async () => server[Symbol.asyncDispose]());
+
+    const calls = (store: Store): [string, () => Promise<unknown>][] => [
+      ["probe", () => store.probe({ signal, write: false })],
+      ["put", () => store.put("a", [Buffer.from("x")], { signal })],
+      ["get", () => Array.fromAsync(store.get("a", { signal }))],
+      ["list", () => Array.fromAsync(store.list("", { signal }))],
+      ["remove", () => store.remove("a", { signal })],
+      ["sweep", () => store.sweep("", { signal, before: new Date() })],
+    ];
+
+    it("wrong access key", async () => {
+      const credentials = { accessKeyId: "NOBODYKNOWSTHIS", secretAccessKey: "a-very-secret-key" };
+      await using store = createS3Store({ ...optionsFor(server, "there"), credentials });
+      for (const [name, call] of calls(store)) {
+        const error = await failure(call(), "Unauthorized", name);
+        assert.doesNotMatch(
+          inspect(error, { depth: 9, showHidden: true }),
+          /a-very-secret-key|NOBODYKNOWSTHIS/,
+        );
+      }
+    });
+
+    it("wrong secret key, which is in no message", async () => {
+      const credentials = { accessKeyId: server.accessKeyId, secretAccessKey: "a-very-secret-key" };
+      await using store = createS3Store({ ...optionsFor(server, "there"), credentials });
+      for (const [name, call] of calls(store)) {
+        const error = await failure(call(), "Unauthorized", name);
+        const shown = inspect(error, { depth: 9, showHidden: true });
+        assert.doesNotMatch(shown, /a-very-secret-key|AWS4-HMAC|[Aa]uthorization:|Signature=/);
+        assert.doesNotMatch(shown, new RegExp(server.accessKeyId));
+      }
+    });
+
+    it("missing bucket", async () => {
+      await using store = createS3Store(optionsFor(server, "not-there"));
+      for (const [name, call] of calls(store)) {
+        const error = await failure(call(), "NotFound", name);
+        assert.match(error.message, /bucket not-there does not exist at http:\/\/127/, name);
+        assert.match(error.hint ?? "", /create the bucket/);
+      }
+    });
+
+    // MinIO takes any region when it was given none itself.
+    if (kind === "versitygw")
+      it("wrong region", async () => {
+        await using store = createS3Store({ ...optionsFor(server, "there"), region: "mars-north-1" });
+        const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
+        assert.match(error.message, /mars-north-1/);
+        assert.match(error.hint ?? "", /us-east-1/);
+      });
+
+    it("the right things work, by URL and environment", async () => {
+      const url = `s3://there/by/url?endpoint=${encodeURIComponent(server.endpoint)}&pathStyle=true`;
+      const env = {
+        AWS_ACCESS_KEY_ID: server.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+        AWS_REGION: server.region,
+      };
+      await using store = await openStore(parseStoreUrl(url), { env });
+      assert.equal(store.url, "s3://there/by/url");
+      assert.deepEqual(await store.probe({ signal, write: true }), {
+        conditionalWrites: true,
+        checksums: true,
+        objectLock: false,
+      });
+      await server.createBucket("locked", { objectLock: true });
+      await using locked = createS3Store(optionsFor(server, "locked"));
+      assert.equal((await locked.probe({ signal, write: false })).objectLock, true);
+    });
+
+    it("a server that dies while a part is on its way: Unreachable, after some tries", async () => {
+      const doomed = await startS3(kind);
+      await using _ = doomed;
+      await doomed.createBucket("there");
+      await using store = createS3Store({ ...optionsFor(doomed, "there"), attempts: 2 });
+      async function* source() {
+        yield randomBytes(smallestPart + 1);
+        await doomed.process.kill();
+        yield randomBytes(3 * smallestPart);
+      }
+      const error = await failure(store.put("a", source(), { signal }), "Unreachable");
+      assert.equal(error.permanent, false);
+    });
+
+    it("a server that stops answering: Timeout", async () => {
+      const timeouts = { stallMs: 500, connectMs: 500 };
+      await using store = createS3Store({ ...optionsFor(server, "there"), attempts: 2, timeouts });
+      server.pause();
+      try {
+        await failure(store.head("a", { signal }), "Timeout");
+        const stop = new AbortController();
+        const put = store.put("a", [randomBytes(100)], { signal: stop.signal });
+        stop.abort();
+        await failure(put, "Aborted");
+      } finally {
+        server.resume();
+      }
+    });
+
+    it("in a bucket with object lock, what was removed is not seen any more", async () => {
+      await server.createBucket("forever", { objectLock: true });
+      await using store = createS3Store(optionsFor(server, "forever"));
+      await store.put("a", [Buffer.from("x")], { signal });
+      await store.remove("a", { signal });
+      assert.equal(await store.head("a", { signal }), undefined);
+    });
+  });
+}
+
+describe("a store over TLS", () => {
+  it("is trusted by a CA bundle, given or in AWS_CA_BUNDLE, and not without", async () => {
+    const authority = await createAuthority("store authority");
+    await using server = await startS3("versitygw", { tls: authority });
+    await server.createBucket("there");
+    const options = optionsFor(server, "there");
+    const bytes = randomBytes(2 * smallestPart);
+
+    await using trusting = createS3Store({ ...options, caBundlePem: authority.caPem });
+    assert.equal((await trusting.put("a", [bytes], { signal })).proof, "FullObjectCRC32C");
+    assert.ok(Buffer.concat(await Array.fromAsync(trusting.get("a", { signal }))).equals(bytes));
+
+    await using directory = await tempDir("bundle");
+    const bundle = join(directory.path, "ca.pem");
+    await writeFile(bundle, authority.caPem);
+    const config = { ...options, kind: "s3" } as const;
+    await using byEnvironment = await openStore(config, { env: { AWS_CA_BUNDLE: bundle } });
+    assert.equal((await byEnvironment.head("a", { signal }))?.size, bytes.length);
+
+    await using doubting = createS3Store(options);
+    const error = await failure(doubting.probe({ signal, write: false }), "InvalidConfiguration");
+    assert.match(error.message, /certificate at https:\/\/127\.0\.0\.1:\d+ cannot be trusted/);
+    assert.match(error.hint ?? "", /caBundleSecretRef.*AWS_CA_BUNDLE/);
+
+    const plain = server.endpoint.replace("https:", "http:");
+    await using mixedUp = createS3Store({ ...options, endpoint: plain, attempts: 1 });
+    await assert.rejects(mixedUp.probe({ signal, write: false }), OperatorError);
+  });
+
+  it("says so when the endpoint speaks plain http", async () => {
+    await using server = await startS3("versitygw");
+    const endpoint = server.endpoint.replace("http:", "https:");
+    await using store = createS3Store({ ...optionsFor(server, "there"), endpoint });
+    const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
+    assert.match(error.hint ?? "", /plain http/);
+  });
+});
+
+describe("a store that cannot be reached", () => {
+  it("is Unreachable, with the endpoint named but no user in it", async () => {
+    const [port] = await freePorts(1);
+    await using store = createS3Store({
+      bucket: "there",
+      prefix: "",
+      endpoint: `http://someone:hidden@127.0.0.1:${port}`,
+      region: "us-east-1",
+      credentials: { accessKeyId: "a", secretAccessKey: "b" },
+      attempts: 2,
+    });
+    const error = await failure(store.probe({ signal, write: false }), "Unreachable");
+    assert.match(error.message, new RegExp(`connection refused at http://127\\.0\\.0\\.1:${port}`));
+    assert.doesNotMatch(inspect(error, { depth: 9 }), /hidden|someone/);
+  });
+
+  it("is Unreachable when its name does not resolve", async () => {
+    await using store = createS3Store({
+      bucket: "there",
+      prefix: "",
+      endpoint: "http://store.invalid",
+      region: "us-east-1",
+      credentials: { accessKeyId: "a", secretAccessKey: "b" },
+      attempts: 1,
+    });
+    await failure(store.probe({ signal, write: false }), "Unreachable");
+  });
+});
+
+describe("a store without credentials", () => {
+  it("is Unauthorized, and says where to put them", async () => {
+    await using server = await startS3("versitygw");
+    const { credentials: _, ...options } = optionsFor(server, "there");
+    process.env["AWS_EC2_METADATA_DISABLED"] = "true";
+    await using store = createS3Store(options);
+    const error = await failure(store.probe({ signal, write: false }), "Unauthorized");
+    delete process.env["AWS_EC2_METADATA_DISABLED"];
+    assert.match(error.hint ?? "", /AWS_ACCESS_KEY_ID/);
+  });
+});
+
+async function failure(promise: Promise<unknown>, code: ErrorCode, what = ""): Promise<OperatorError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof OperatorError, inspect(error));
+    assert.equal(error.code, code, `${what} ${error.message}`);
+    return error;
+  }
+  assert.fail(`${what} succeeded, where ${code} was expected`);
+}

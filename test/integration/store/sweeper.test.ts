@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { mkdir, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { sweepAbandoned, sweepRun } from "../../../src/backup/catalog/orphans.ts";
+import { openStore } from "../../../src/store/open.ts";
+import { parseStoreUrl } from "../../../src/store/url.ts";
+import { etcdBackupPath, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import type { EtcdCluster } from "../../harness/etcd-cluster.ts";
+import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
+import { startS3 } from "../../harness/s3-server.ts";
+import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
+import { type Bench, startBench, startOperator } from "../../support/operator.ts";
+import { during, eventually, filesBelow, fill } from "../../support/sample-data.ts";
+import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
+
+const signal = AbortSignal.timeout(300_000);
+const hour = 3_600_000;
+
+let bench: Bench;
+
+before(async () => {
+  bench = await startBench();
+  await fill(bench.etcd, 18);
+});
+after(() => bench[Symbol.asyncDispose]());
+
+interface Writer extends AsyncDisposable {
+  readonly process: RunningProcess;
+  goOn(): void;
+}
+
+/** A save that stands still in the middle of its stream, with an upload or a temporary file begun. */
+async function startWriter(etcd: EtcdCluster, { url, env }: StoreAccess): Promise<Writer> {
+  await using stack = new AsyncDisposableStack();
+  const member = stack.use(await startTcpFaultProxy(etcd.endpoints[0] ?? ""));
+  const held = member.holdAfter(12_000_000);
+  const args = ["save", "--store", url, "--cluster-name", "prod", "--compression", "none"];
+  const save = stack.use(
+    startProcess(etcdBackupPath, [...args, ...etcdFlags(etcd, [member.endpoint])], { env }),
+  );
+  await during(save, held);
+  const started = stack.move();
+  return { process: save, goOn: () => member.release(), [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+/** A moment that is later than everything up to now and not later than anything after it, in whole seconds, as stores count. */
+async function aMoment(): Promise<Date> {
+  const moment = new Date(Math.floor(Date.now() / 1000 + 1) * 1000);
+  await delay(moment.getTime() - Date.now());
+  return moment;
+}
+
+const unfinishedOf = async (access: StoreAccess) => (await aftermath(access)).leftovers;
+const runOf = (name: string | undefined) => /Z-([0-9a-z]+)\.db/.exec(name ?? "")?.[1] ?? assert.fail(name);
+
+for (const kind of ["versitygw", "minio", "file"] as const) {
+  describe(`of two that write at once into a store (${kind})`, () => {
+    it("the sweeper takes what was begun before its age, and the other backup is made", async () => {
+      await using stack = new AsyncDisposableStack();
+      const access = await newStore(kind, stack);
+      await using store = await openStore(parseStoreUrl(access.url), { env: access.env });
+      const query = { clusterName: "prod", signal };
+      const early = await aMoment();
+      await using elder = await startWriter(bench.etcd, access);
+      await eventually("the first has begun", async () => (await unfinishedOf(access)).length === 1);
+      const between = await aMoment();
+      const [elders] = await unfinishedOf(access);
+      await using younger = await startWriter(bench.etcd, access);
+      await eventually("the second has begun", async () => (await unfinishedOf(access)).length === 2);
+      const youngers = (await unfinishedOf(access)).find((name) => name !== elders);
+
+      assert.equal(await sweepAbandoned(store, { before: early, signal }), 0);
+      const later = new Date(Date.now() + hour);
+      for (const runPrefix of ["0123456789abx", `${runOf(youngers)}x`]) {
+        assert.equal(await sweepRun(store, { ...query, runPrefix, before: later }), 0);
+      }
+      const another = { ...query, clusterName: "pro", runPrefix: runOf(youngers), before: later };
+      assert.equal(await sweepRun(store, another), 0);
+      assert.deepEqual(await unfinishedOf(access), [elders, youngers].toSorted());
+
+      assert.equal(await sweepAbandoned(store, { before: between, signal }), 1);
+      assert.equal(await sweepRun(store, { ...query, runPrefix: runOf(elders), before: later }), 0);
+      assert.deepEqual(await unfinishedOf(access), [youngers]);
+
+      for (const writer of [elder, younger]) writer.goOn();
+      const [lost, made] = await Promise.all([elder.process.exited, younger.process.exited]);
+      assert.equal(made.code, 0, younger.process.output());
+      assert.equal(lost.code, 1, elder.process.output());
+      assert.match(elder.process.output(), /etcd-backup: (storing|completing|writing) .*prod\//);
+      const { backups, leftovers } = await aftermath(access);
+      assert.deepEqual(
+        backups.map((name) => name.endsWith(runOf(youngers))),
+        [true],
+      );
+      assert.deepEqual(leftovers, []);
+    });
+  });
+}
+
+async function newStore(
+  kind: "versitygw" | "minio" | "file",
+  stack: AsyncDisposableStack,
+): Promise<StoreAccess> {
+  if (kind === "file") return { url: `file://${stack.use(await tempDir("sweeper")).path}`, env: {} };
+  const s3 = kind === "minio" ? stack.use(await startS3(kind)) : bench.s3;
+  await s3.createBucket("two");
+  return s3Store(s3, "two", "some/folder");
+}
+
+describe("an operator beside somebody who writes into the same store", () => {
+  const args = ["--no-leader-elect"];
+  const isPart = ({ operation, url }: { operation: string; url: string }) =>
+    operation === "Part" && url.startsWith("/shared/");
+
+  /** Data without a manifest, as if last written so many hours ago. */
+  async function orphan(bucket: string, name: string, hoursAgo: number): Promise<void> {
+    const file = join(bench.s3.rootDir, bucket, name);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, "left behind");
+    const then = new Date(Date.now() - hoursAgo * hour);
+    await utimes(file, then, then);
+  }
+
+  it("takes only what is older than any run can be", async () => {
+    await bench.s3.createBucket("aged");
+    const access = s3Store(bench.s3, "aged");
+    await using writer = await startWriter(bench.etcd, access);
+    await eventually("it has begun", async () => (await unfinishedOf(access)).length === 1);
+    const [live = ""] = await unfinishedOf(access);
+    const young = "prod/20260101T000000Z-0123456789abx1.db.zst";
+    await orphan("aged", "prod/20260101T000000Z-0123456789abx2.db.zst", 25.1);
+    await orphan("aged", "other/20260101T000000Z-abcdef.db", 25.1);
+    await orphan("aged", young, 24.9);
+    await orphan("aged", "prod/notes.txt", 1000);
+    await orphan("aged", ".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", 25.1);
+    await using _ = await startOperator(bench.api, { args });
+    await bench.kube.apply(bench.storeObject("aged"));
+    await bench.kube.wait("etcdbackupstore/aged", "condition=Ready");
+    const files = await filesBelow(join(bench.s3.rootDir, "aged"));
+    assert.deepEqual(
+      files.filter((name) => !name.startsWith(".sgwtmp/")),
+      [young, "prod/notes.txt"],
+    );
+    assert.deepEqual(await bench.unfinished("aged"), [live]);
+    writer.goOn();
+    assert.equal((await writer.process.exited).code, 0, writer.process.output());
+  });
+
+  it("clears away after its dead predecessor only, for a backup that is made again and for one that is deleted", async () => {
+    await bench.addStore("shared");
+    const access = s3Store(bench.s3, "shared");
+    await using writer = await startWriter(bench.etcd, access);
+    await eventually("it has begun", async () => (await unfinishedOf(access)).length === 1);
+    const [live = ""] = await unfinishedOf(access);
+    for (const [name, deleted] of [
+      ["again", false],
+      ["deleted", true],
+    ] as const) {
+      await using doomed = await startOperator(bench.api, { args });
+      const part = bench.hold(isPart);
+      await bench.kube.apply(bench.backupObject(name, "shared", { deletionPolicy: "Delete" }));
+      await part.reached;
+      await doomed.process.kill();
+      part.release({ do: "reset" });
+      assert.equal((await bench.unfinished("shared")).length, 2);
+      if (deleted) await bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
+
+      await using _ = await startOperator(bench.api, { args });
+      await bench.kube.wait(`etcdbackup/${name}`, deleted ? "delete" : "condition=Succeeded");
+      assert.deepEqual(await bench.unfinished("shared"), [live]);
+    }
+    writer.goOn();
+    assert.equal((await writer.process.exited).code, 0, writer.process.output());
+    const { backups, leftovers } = await aftermath(access);
+    assert.equal(backups.length, 2);
+    assert.deepEqual(leftovers, []);
+  });
+});
