@@ -1,13 +1,13 @@
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type Manifest, encodeManifest } from "./manifest/manifest.ts";
+import { hex8 } from "../core/hex.ts";
 import type { Store } from "../store/store.ts";
+import { type Manifest, encodeManifest } from "./manifest/manifest.ts";
 import type { SaveStep } from "./progress.ts";
-import { describeFailures, readStored } from "./verify.ts";
-import { hex8 } from "./transfer.ts";
+import { describeFailures, verifyStored } from "./verify.ts";
 
-/** Milliseconds to tidy up after a failure, when the run's own signal may have fired already. */
-const tidyTimeout = 10_000;
+/** Milliseconds to clean up after a failure. The run's own signal may have fired already. */
+const cleanupTimeoutMs = 10_000;
 
 export interface CommitOptions {
   store: Pick<Store, "put" | "get" | "head" | "remove">;
@@ -19,29 +19,32 @@ export interface CommitOptions {
   step: (step: SaveStep) => void;
 }
 
-/** Reads back where asked, then writes the manifest. Until that has happened the data object is nobody's and goes again. */
+/**
+ * Reads the data back where asked, then writes the manifest, which makes the data a backup. After a failure the data
+ * object is deleted, unless the store does not say whether it holds the manifest: then the error has `outcomeUnknown`.
+ */
 export async function commit(options: CommitOptions): Promise<void> {
   const { manifest, object, store, signal } = options;
   try {
     if (options.readBack) await readBack(options);
     signal.throwIfAborted();
   } catch (error) {
-    await removeData(options, AbortSignal.timeout(tidyTimeout));
+    await removeData(options, AbortSignal.timeout(cleanupTimeoutMs));
     throw error;
   }
   const bytes = encodeManifest(manifest);
-  // A manifest is read with every listing: an archive class is for the data alone.
+  // Every listing reads the manifests, so an archive storage class is for the data alone.
   const attributes = { contentType: "application/json", storageClass: "Default" } as const;
-  // Whoever took over meanwhile has found the manifest and counts on it, or has not and has removed the data.
+  // Another operator may have found the manifest and recorded the backup. Without data it has deleted both.
   const takeBack = async (during: AbortSignal): Promise<boolean> =>
     (await store.head(manifest.stored.object, { signal: during })) === undefined;
   try {
     await store.put(object, [bytes], { ...attributes, takeBack, signal });
   } catch (error) {
-    switch (await landed(options, bytes)) {
-      case "yes":
+    switch (await outcomeOf(options, bytes)) {
+      case "stored":
         return;
-      case "no":
+      case "notStored":
         throw error;
       case "unknown":
         throw withUnknownOutcome(error);
@@ -50,7 +53,7 @@ export async function commit(options: CommitOptions): Promise<void> {
 }
 
 async function readBack({ store, manifest, signal, step }: CommitOptions): Promise<void> {
-  const { checks } = await readStored(store, manifest, {
+  const { checks } = await verifyStored(store, manifest, {
     signal,
     onProgress: (readBytes, totalBytes) => step({ step: "ReadingBack", readBytes, totalBytes }),
   }).catch((error: unknown) => {
@@ -61,30 +64,31 @@ async function readBack({ store, manifest, signal, step }: CommitOptions): Promi
   if (failures !== undefined) throw differs(manifest, failures);
 }
 
-/** What was sent is gone or altered. It can be sent again. */
+/** Not permanent: another attempt sends the data again. */
 function differs({ stored }: Manifest, failures: string): OperatorError {
   const message = `reading back ${stored.object}: ${failures}`;
   return new OperatorError("VerificationFailed", message, { permanent: false });
 }
 
 /**
- * After a failed put: is the manifest there all the same? Its answer may have been lost, or have come too late. When it
- * is not, the data goes; when the store does not say, everything stays for the sweeper, which judges by age and run.
+ * Whether the store holds the manifest after its put failed: the answer may have been lost, or come too late. When it
+ * is not stored, the data is deleted; while that is unknown, everything stays for the sweep of a later attempt.
  */
-async function landed(options: CommitOptions, bytes: Buffer): Promise<"yes" | "no" | "unknown"> {
-  const signal = AbortSignal.timeout(tidyTimeout);
+async function outcomeOf(options: CommitOptions, bytes: Buffer): Promise<"stored" | "notStored" | "unknown"> {
+  const signal = AbortSignal.timeout(cleanupTimeoutMs);
   try {
     const info = await options.store.head(options.object, { signal });
     const crc = hex8(crc32c(bytes));
-    if (info !== undefined) return info.size === bytes.length && (info.crc32c ?? crc) === crc ? "yes" : "no";
+    if (info !== undefined)
+      return info.size === bytes.length && (info.crc32c ?? crc) === crc ? "stored" : "notStored";
   } catch {
     return "unknown";
   }
   await removeData(options, signal);
-  return "no";
+  return "notStored";
 }
 
-/** Why the commit failed says more than why this does; what is left is found by the sweeper. */
+/** Reports no error: the caller throws why the commit failed, and a sweep finds what is left. */
 async function removeData({ store, manifest }: CommitOptions, signal: AbortSignal): Promise<void> {
   await store.remove(manifest.stored.object, { signal }).catch(() => {});
 }

@@ -48,8 +48,12 @@ function prepare(
   const run = () =>
     compareMembers(
       members,
-      members.find((m) => m.name === chosen) ?? assert.fail(`there is no ${chosen}`),
-      withoutQuorum,
+      {
+        chosen: members.find((m) => m.name === chosen) ?? assert.fail(`there is no ${chosen}`),
+        reason: "it was named",
+        withoutQuorum,
+        refusals: [],
+      },
       {
         cluster: {
           async observe() {
@@ -178,7 +182,11 @@ test("members that differ do not stop a person who has named the one that holds 
     selection: { ...defaultSelection, name: "b" },
   });
   assert.equal(await run(), undefined, "a hash that the members do not share is no proof");
-  assert.deepEqual(steps, [{ step: "HashesDisagree", groups: "a and b 00000007; c 000000ff", member: "b" }]);
+  const groups = [
+    { hash: 7, members: ["a", "b"] },
+    { hash: 255, members: ["c"] },
+  ];
+  assert.deepEqual(steps, [{ step: "HashesDisagree", groups, member: "b" }]);
 });
 
 test("a revision that is compacted away meanwhile gives way to one that the members have by then", async () => {

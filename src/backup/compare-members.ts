@@ -1,12 +1,15 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type HashAgreement, type MemberHash, agree } from "../core/etcd/hash-agreement.ts";
-import type { MemberFacts, MemberSelection } from "../core/etcd/member-choice.ts";
+import { type HashAgreement, type MemberHash, agree, describeGroups } from "../core/etcd/hash-agreement.ts";
+import type { ChosenMember, MemberFacts, MemberSelection } from "../core/etcd/member-choice.ts";
 import type { Manifest } from "./manifest/manifest.ts";
-import type { SaveStep, SnapshotCluster } from "./progress.ts";
-import { hex8 } from "./transfer.ts";
+import type { SaveStep } from "./progress.ts";
+import type { SnapshotCluster } from "./source.ts";
 
 /** Milliseconds for one member's HashKV: it scans every key, about 20 MB/s on a slow disk. */
 const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
+
+/** A busy cluster may compact a revision between two members' answers; then a newer revision is compared. */
+const attempts = 3;
 
 export interface CompareOptions {
   cluster: Pick<SnapshotCluster, "observe" | "hashKV">;
@@ -16,83 +19,96 @@ export interface CompareOptions {
   onStep?: (step: SaveStep) => void;
 }
 
-/** HashKV of the voting members at one revision, one member after the other. Undefined when nothing could be compared. */
+/**
+ * Compares HashKV of the voting members at one revision, one member after the other. Undefined when nothing could be
+ * compared. Throws MembersDisagree, and NoUsableMember where a comparison is required and not possible.
+ */
 export async function compareMembers(
   members: readonly MemberFacts[],
-  chosen: MemberFacts,
-  withoutQuorum: boolean,
+  choice: ChosenMember,
   options: CompareOptions,
 ): Promise<Manifest["hashKV"]> {
   if (options.hashKV === "Skip") return undefined;
-  const step = options.onStep ?? (() => {});
+  const { agreement, revision } = await compare(members, choice.chosen, options);
+  return judge(agreement, revision, choice, options);
+}
+
+async function compare(
+  members: readonly MemberFacts[],
+  chosen: MemberFacts,
+  options: CompareOptions,
+): Promise<{ agreement: HashAgreement; revision: number }> {
   const voting = members.filter((m) => !m.isLearner);
-  let asked = voting.filter((m) => silence(m) === undefined);
-  let silent: MemberHash[] = voting.flatMap((m) => {
-    const unavailable = silence(m);
-    return unavailable === undefined ? [] : [{ member: m.name || m.endpoint, unavailable }];
+  let asked = voting.filter((m) => whyNotComparable(m) === undefined);
+  let unavailable: MemberHash[] = voting.flatMap((m) => {
+    const reason = whyNotComparable(m);
+    return reason === undefined ? [] : [{ member: labelOf(m), unavailable: reason }];
   });
-  const nameOf = (m: MemberFacts) => m.name || m.endpoint;
   let revision = commonRevision(asked, chosen, options);
-  let verdict: HashAgreement = { verdict: "inconclusive", reason: `only ${nameOf(chosen)} can be asked` };
-  // A busy cluster may compact the revision away between two members: then a newer one is tried.
-  for (let attempt = 0; attempt < 3 && (asked.length > 1 || silent.length === 0); attempt++) {
-    const { all, late } = await hashes(asked, revision, options);
-    verdict = agree([...all, ...silent], nameOf(chosen));
-    if (verdict.verdict !== "inconclusive") break;
-    // Who did not answer in all that time is not waited for again.
-    asked = asked.filter((m) => !late.has(m));
-    silent = [...silent, ...late.values()];
+  let agreement: HashAgreement = {
+    verdict: "inconclusive",
+    reason: `only ${labelOf(chosen)} can be asked`,
+  };
+  for (let n = 0; n < attempts && (asked.length > 1 || unavailable.length === 0); n++) {
+    const { hashes, timedOut } = await readHashes(asked, revision, options);
+    agreement = agree([...hashes, ...unavailable], labelOf(chosen));
+    if (agreement.verdict !== "inconclusive") break;
+    // A member that timed out once is not asked again.
+    asked = asked.filter((m) => !timedOut.has(m));
+    unavailable = [...unavailable, ...timedOut.values()];
     const { members: later } = await options.cluster.observe(options.signal);
     const again = later.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
     revision = commonRevision(later, again, options);
   }
-  switch (verdict.verdict) {
-    case "disagree": {
-      const groups = verdict.groups.map((g) => `${g.members.join(" and ")} ${hex8(g.hash)}`).join("; ");
-      const named = options.selection.name !== undefined;
-      if (!named) {
-        throw new OperatorError(
-          "MembersDisagree",
-          `HashKV differs between members at revision ${revision}: ${groups}`,
-          {
-            permanent: true,
-            hint: "find out which member holds the truth, then name it (--member, spec.etcd.memberSelection.name)",
-          },
-        );
-      }
-      step({ step: "HashesDisagree", groups, member: nameOf(chosen) });
+  return { agreement, revision };
+}
+
+function judge(
+  agreement: HashAgreement,
+  revision: number,
+  { chosen, withoutQuorum }: ChosenMember,
+  options: CompareOptions,
+): Manifest["hashKV"] {
+  const step = options.onStep ?? (() => {});
+  const isRequired = options.hashKV === "Required";
+  switch (agreement.verdict) {
+    case "disagree":
+      if (options.selection.name === undefined) throw membersDisagree(agreement, revision);
+      step({ step: "HashesDisagree", groups: agreement.groups, member: labelOf(chosen) });
       return undefined;
-    }
     case "inconclusive":
-      if (options.hashKV === "Required") throw notCompared(verdict.reason);
-      step({ step: "HashesUnknown", reason: verdict.reason });
+      if (isRequired) throw notCompared(agreement.reason);
+      step({ step: "HashesUnknown", reason: agreement.reason });
       return undefined;
-    case "agree":
-      if (options.hashKV === "Required" && verdict.missing.length > 0 && !withoutQuorum) {
-        throw notCompared(
-          verdict.missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; "),
-        );
+    case "agree": {
+      const { compared, hash, compactRevision, missing } = agreement;
+      if (isRequired && missing.length > 0 && !withoutQuorum) {
+        const reasons = missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`);
+        throw notCompared(reasons.join("; "));
       }
-      step({ step: "HashesAgree", members: verdict.compared, hash: verdict.hash, revision });
-      return {
-        revision,
-        hash: verdict.hash,
-        compactRevision: verdict.compactRevision,
-        membersCompared: verdict.compared,
-      };
+      step({ step: "HashesAgree", members: compared, hash, revision });
+      return { revision, hash, compactRevision, membersCompared: compared };
+    }
     default:
-      return verdict satisfies never;
+      return agreement satisfies never;
   }
 }
 
-/** Why a member's hash says nothing of the cluster: etcd itself has found out the corrupt one, and backups go on without it. */
-function silence({ error, id, alarms }: MemberFacts): string | undefined {
+function labelOf({ name, endpoint }: MemberFacts): string {
+  return name || endpoint;
+}
+
+/** etcd itself knows which member is corrupt; its hash would only keep the sound members from being backed up. */
+function whyNotComparable({ error, id, alarms }: MemberFacts): string | undefined {
   if (error !== undefined) return error;
   const isCorrupt = alarms.some(({ alarm, memberId }) => alarm === "CORRUPT" && memberId === id);
   return isCorrupt ? "etcd has raised the CORRUPT alarm for it" : undefined;
 }
 
-/** One that the members within maxLag have applied: a member far behind must not drag it below the others' compaction. */
+/**
+ * The newest revision that the members within maxLag have applied. A member far behind does not count: its revision
+ * may be compacted on the others.
+ */
 function commonRevision(
   members: readonly MemberFacts[],
   chosen: MemberFacts,
@@ -102,38 +118,48 @@ function commonRevision(
   return Math.min(chosen.revision, ...current.map((m) => m.revision));
 }
 
-function notCompared(reason: string): OperatorError {
+function membersDisagree(
+  { groups }: HashAgreement & { verdict: "disagree" },
+  revision: number,
+): OperatorError {
   return new OperatorError(
-    "NoUsableMember",
-    `HashKV of all members is required, and could not be compared: ${reason}`,
+    "MembersDisagree",
+    `HashKV differs between members at revision ${revision}: ${describeGroups(groups)}`,
     {
-      hint: "bring the member back, or allow WhenAvailable",
+      permanent: true,
+      hint: "find out which member holds the right data, then name it (--member, spec.etcd.memberSelection.name)",
     },
   );
 }
 
-async function hashes(
+function notCompared(reason: string): OperatorError {
+  return new OperatorError(
+    "NoUsableMember",
+    `HashKV of all members is required, and could not be compared: ${reason}`,
+    { hint: "bring the member back, or allow WhenAvailable" },
+  );
+}
+
+async function readHashes(
   members: readonly MemberFacts[],
   revision: number,
   { cluster, signal }: CompareOptions,
-): Promise<{ all: MemberHash[]; late: Map<MemberFacts, MemberHash> }> {
-  const all: MemberHash[] = [];
-  const late = new Map<MemberFacts, MemberHash>();
+): Promise<{ hashes: MemberHash[]; timedOut: Map<MemberFacts, MemberHash> }> {
+  const hashes: MemberHash[] = [];
+  const timedOut = new Map<MemberFacts, MemberHash>();
   for (const m of members) {
-    const member = m.name || m.endpoint;
+    const member = labelOf(m);
     try {
-      const { hash, compactRevision } = await cluster.hashKV(m.endpoint, revision, {
-        signal,
-        timeoutMs: hashTimeout(m.dbSize),
-      });
-      all.push({ member, hash, compactRevision });
+      const timeoutMs = hashTimeout(m.dbSize);
+      const { hash, compactRevision } = await cluster.hashKV(m.endpoint, revision, { signal, timeoutMs });
+      hashes.push({ member, hash, compactRevision });
     } catch (error) {
       signal.throwIfAborted();
       const { code, message } = asOperatorError(error);
       const unavailable = { member, unavailable: message };
-      all.push(unavailable);
-      if (code === "Timeout") late.set(m, unavailable);
+      hashes.push(unavailable);
+      if (code === "Timeout") timedOut.set(m, unavailable);
     }
   }
-  return { all, late };
+  return { hashes, timedOut };
 }

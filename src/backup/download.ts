@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Manifest } from "./manifest/manifest.ts";
-import { describeFailures, readStored } from "./verify.ts";
+import { describeFailures, verifyStored } from "./verify.ts";
 
 /** Writes the plain snapshot of a backup into an open file. Throws VerificationFailed unless every check agreed. */
 export async function download(
@@ -11,7 +11,7 @@ export async function download(
   file: FileHandle,
   options: { signal: AbortSignal; onProgress?: (readBytes: number, totalBytes: number) => void },
 ): Promise<void> {
-  const { checks } = await readStored(store, manifest, {
+  const { checks } = await verifyStored(store, manifest, {
     ...options,
     write: (chunk) => writeAll(file, chunk),
   });

@@ -6,7 +6,8 @@ import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.t
 import { parseManifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { type SaveOptions, saveSnapshot } from "./save.ts";
-import type { SaveStep, SnapshotCluster } from "./progress.ts";
+import type { SaveStep } from "./progress.ts";
+import type { SnapshotCluster } from "./source.ts";
 
 const file = snapshotFile("mixed-3.6");
 

@@ -1,19 +1,21 @@
 import { type BackupName, dataObject, formatBackupName, manifestObject } from "../core/backup/name.ts";
 import { OperatorError } from "../core/errors.ts";
+import { hex8 } from "../core/hex.ts";
 import {
-  type MemberChoice,
-  type MemberFacts,
+  type ChosenMember,
   type MemberSelection,
+  type NoMember,
   chooseMember,
 } from "../core/etcd/member-choice.ts";
 import type { Store } from "../store/store.ts";
 import { commit } from "./commit.ts";
 import { compareMembers } from "./compare-members.ts";
 import type { Manifest } from "./manifest/manifest.ts";
-import { paced } from "./throttle.ts";
+import { throttled } from "./throttle.ts";
 import { manifestVersion } from "./manifest/schema.ts";
-import type { SaveStep, SnapshotCluster } from "./progress.ts";
-import { type Transferred, hex8, transfer } from "./transfer.ts";
+import type { SaveStep } from "./progress.ts";
+import type { SnapshotCluster } from "./source.ts";
+import { type Transferred, transfer } from "./transfer.ts";
 
 export interface SaveOptions {
   cluster: SnapshotCluster;
@@ -24,7 +26,7 @@ export interface SaveOptions {
   hashKV: "WhenAvailable" | "Required" | "Skip";
   compression: "Zstd" | "None";
   readBack: boolean;
-  /** Bytes a second that are taken from the member at most. */
+  /** Bytes a second read from the member, at most. */
   maxRate?: number;
   owner?: Manifest["owner"];
   tool: Manifest["tool"];
@@ -34,8 +36,8 @@ export interface SaveOptions {
 }
 
 /**
- * From the members to the manifest: observe, choose, compare, stream, prove, record. Resolves to the manifest only
- * when it is in the store. On any failure nothing is left that a listing would show.
+ * Makes one backup: observes and compares the members, streams from one of them, verifies, writes the manifest. Resolves
+ * to the manifest only when the store holds it. After a failure no listing shows a backup.
  */
 export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   const { cluster, store, clusterName, runId, selection, signal, now } = options;
@@ -44,15 +46,15 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
 
   const { clusterId, members } = await cluster.observe(signal);
   const choice = chooseMember(members, selection);
+  if (choice.chosen === undefined) throw noMember(choice);
   const { chosen } = choice;
-  if (chosen === undefined) throw noMember(choice);
-  step({ step: "MemberSelected", choice: { ...choice, chosen } });
+  step({ step: "MemberSelected", choice });
 
-  const hashKV = await compareMembers(members, chosen, choice.withoutQuorum, options);
+  const hashKV = await compareMembers(members, choice, options);
   await using source = await cluster.snapshot(chosen, signal);
   const object = dataObject(clusterName, startedAt, runId, options.compression);
   const transferred = await transfer({
-    source: paced(source, { maxRate: options.maxRate, signal }),
+    source: throttled(source, { maxRate: options.maxRate, signal }),
     store,
     object,
     compression: options.compression,
@@ -60,35 +62,42 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
     onProgress: (readBytes, totalBytes) => step({ step: "Streaming", readBytes, totalBytes }),
   });
   const name: BackupName = { time: startedAt, revision: transferred.status.revision, runId };
-  const manifest = describe({ options, clusterId, chosen, choice, hashKV, transferred, name, startedAt });
+  const manifest = describe({ options, clusterId, choice, hashKV, transferred, name, startedAt });
   await commit({ ...options, manifest, object: manifestObject(clusterName, name), step });
   return manifest;
 }
 
-function noMember(choice: MemberChoice): OperatorError {
-  // A name that no member has is a mistake that time does not mend.
-  const unknownName = choice.reason.startsWith("no member is called");
-  const rows = choice.refusals.map(({ member, reason }) => `${member.name || member.endpoint}: ${reason}`);
-  const details = rows.length > 0 && !unknownName ? ` (${rows.join("; ")})` : "";
-  const hint = unknownName
-    ? "give one of these names, or none"
-    : choice.reason.includes("quorum")
-      ? "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)"
-      : "run `etcd-backup members` with the same endpoints to see each member";
-  return new OperatorError("NoUsableMember", `${choice.reason}${details}`, { hint, permanent: unknownName });
+const noMemberHints: Readonly<Record<NoMember["problem"], string>> = {
+  NoEndpoint: "run `etcd-backup members` with the same endpoints to see each member",
+  NoAnswer: "run `etcd-backup members` with the same endpoints to see each member",
+  UnknownName: "give one of these names, or none",
+  NoLeader:
+    "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)",
+  NoneUsable: "run `etcd-backup members` with the same endpoints to see each member",
+};
+
+function noMember({ problem, reason, refusals }: NoMember): OperatorError {
+  // Waiting does not correct a wrong name.
+  const permanent = problem === "UnknownName";
+  const rows = refusals.map(({ member, reason: why }) => `${member.name || member.endpoint}: ${why}`);
+  const details = rows.length > 0 && !permanent ? ` (${rows.join("; ")})` : "";
+  return new OperatorError("NoUsableMember", `${reason}${details}`, {
+    hint: noMemberHints[problem],
+    permanent,
+  });
 }
 
 function describe(run: {
   options: SaveOptions;
   clusterId: string;
-  chosen: MemberFacts;
-  choice: MemberChoice;
+  choice: ChosenMember;
   hashKV: Manifest["hashKV"];
   transferred: Transferred;
   name: BackupName;
   startedAt: Date;
 }): Manifest {
-  const { options, chosen, choice, hashKV, name } = run;
+  const { options, choice, hashKV, name } = run;
+  const { chosen } = choice;
   const { status, sha256, crc32c, stored } = run.transferred;
   return {
     formatVersion: manifestVersion,

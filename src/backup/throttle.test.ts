@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { paced } from "./throttle.ts";
+import { throttled } from "./throttle.ts";
 
 const mebibyte = 2 ** 20;
 
@@ -13,7 +13,7 @@ function prepare(t: TestContext, chunks: number) {
   const source = async function* () {
     for (; given < chunks; given += 1) yield new Uint8Array(mebibyte);
   };
-  const { chunks: slow } = paced(
+  const { chunks: slow } = throttled(
     { totalBytes: chunks * mebibyte, chunks: source() },
     { maxRate: mebibyte, signal: stop.signal, clock: () => now },
   );
@@ -69,5 +69,5 @@ test("stopping ends the wait", async (t) => {
 
 test("without a rate the source is what it was", () => {
   const source = { totalBytes: 1, chunks: (async function* () {})() };
-  assert.equal(paced(source, { maxRate: undefined, signal: new AbortController().signal }), source);
+  assert.equal(throttled(source, { maxRate: undefined, signal: new AbortController().signal }), source);
 });

@@ -1,11 +1,11 @@
 import timers from "node:timers/promises";
-import type { SnapshotSource } from "./transfer.ts";
+import type { SnapshotSource } from "./source.ts";
 
 /**
- * The source, read no faster than `maxRate` bytes a second. Time in which nobody asked for bytes is not saved up: a
- * store that was slow for a while is not made up for at the member's expense.
+ * The source, read at most at `maxRate` bytes a second. Unused rate is not saved up: after a pause of the store the
+ * member is not read faster.
  */
-export function paced(
+export function throttled(
   source: SnapshotSource,
   options: { maxRate: number | undefined; signal: AbortSignal; clock?: () => number },
 ): SnapshotSource {

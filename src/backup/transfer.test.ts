@@ -7,7 +7,9 @@ import { crc32c } from "@node-rs/crc32";
 import { databaseOf, expectedStatuses, readWhole, snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
-import { type SnapshotSource, hex8, transfer } from "./transfer.ts";
+import { hex8 } from "../core/hex.ts";
+import type { SnapshotSource } from "./source.ts";
+import { transfer } from "./transfer.ts";
 
 const { signal } = new AbortController();
 const mebibyte = 1024 * 1024;

@@ -4,15 +4,11 @@ import { pipeline } from "node:stream/promises";
 import { type ZstdCompress, constants, createZstdCompress } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../core/errors.ts";
+import { hex8 } from "../core/hex.ts";
 import type { Store, StoredObject } from "../store/store.ts";
+import type { SnapshotSource } from "./source.ts";
 import { type SnapshotReading, type SnapshotStatus, createStatusReader } from "../snapshot/status.ts";
 import { createTrailerCheck } from "../snapshot/trailer.ts";
-
-/** Where a snapshot comes from: the announced size of the database, and database ‖ 32-byte trailer in order. */
-export interface SnapshotSource {
-  readonly totalBytes: number;
-  readonly chunks: AsyncIterable<Uint8Array>;
-}
 
 export interface Transferred {
   status: SnapshotStatus;
@@ -24,15 +20,15 @@ export interface Transferred {
 }
 
 /**
- * Before the compressor and behind it. Buffers that wait grow old: then only a full collection frees them, and those
- * come late, for the collector does not see what buffers weigh.
+ * Bytes buffered before and behind the compressor. Buffers that wait are promoted to the old generation, and full
+ * collections come late: the collector does not count the memory outside the heap.
  */
-const waitingBytes = 256 * 1024;
+const bufferedBytes = 256 * 1024;
 
 /**
- * One pass: etcd's stream is hashed, read as a database, compressed and stored at once. The store makes the object
- * visible only when the source has ended well, and the source ends well only when trailer, structure and totals
- * agree: so no object ever holds an unverified snapshot. Throws SnapshotFailed, VerificationFailed, or what the store threw.
+ * Hashes etcd's stream, reads it as a database, compresses and stores it in one pass. The store makes the object visible
+ * only when the source ends without an error, and the source does so only when trailer, structure and totals agree. So
+ * no object holds an unverified snapshot. Throws SnapshotFailed, VerificationFailed, or what the store threw.
  */
 export async function transfer(options: {
   source: SnapshotSource;
@@ -43,8 +39,8 @@ export async function transfer(options: {
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }): Promise<Transferred> {
   const { source, store, object, compression, signal } = options;
-  const proof = proving(source, options.onProgress ?? (() => {}));
-  // Stored as it is, the file is what the proof hashes anyway.
+  const proof = verifying(source, options.onProgress ?? (() => {}));
+  // Without compression the stored bytes are those that `verifying` hashes.
   const digest = compression === "None" ? undefined : createHash("sha256");
   let stored: StoredObject | undefined;
 
@@ -59,7 +55,7 @@ export async function transfer(options: {
     ? pipeline(file, createCompressor(), sink, { signal })
     : pipeline(file, sink, { signal })
   ).catch((error: unknown) => {
-    throw proof.failure() ?? (signal.aborted ? signal.reason : error);
+    throw proof.failure()?.error ?? (signal.aborted ? signal.reason : error);
   });
   const proved = proof.result();
   if (stored === undefined || proved === undefined)
@@ -68,15 +64,15 @@ export async function transfer(options: {
   return { ...plain, stored: { ...stored, sha256: digest?.digest("hex") ?? fileSha256 } };
 }
 
-/** The file on its way out of the proof. */
+/** The verified chunks as a stream for `pipeline`. */
 export function streamed(chunks: AsyncIterable<Uint8Array>): Readable {
-  return Readable.from(chunks, { objectMode: false, highWaterMark: waitingBytes });
+  return Readable.from(chunks, { objectMode: false, highWaterMark: bufferedBytes });
 }
 
-/** Level 1: 750 MB/s, and half the size for typical Kubernetes data. Workers stay off: Node's stream loses data with them. */
+/** Level 1: 750 MB/s, and half the size for typical Kubernetes data. Without workers: Node's zstd stream loses data with them. */
 export function createCompressor(): ZstdCompress {
   return createZstdCompress({
-    chunkSize: waitingBytes,
+    chunkSize: bufferedBytes,
     params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
   });
 }
@@ -97,15 +93,15 @@ async function* hashing(
 
 type Proved = Omit<Transferred, "stored"> & { fileSha256: string };
 
-/** Passes the bytes on as they come, reads them on the way, and throws at the end unless everything agrees. */
-function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBytes: number) => void) {
+/** Yields the source's bytes unchanged, and throws after the last one unless trailer, structure and totals agree. */
+function verifying(source: SnapshotSource, onProgress: (readBytes: number, totalBytes: number) => void) {
   const trailer = createTrailerCheck();
   const reader = createStatusReader();
   let crc = 0;
   let read = 0;
   let proved: Proved | undefined;
-  let failure: unknown;
-  let handedOver = false;
+  let failure: { error: unknown } | undefined;
+  let isWithReader = false;
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
     try {
@@ -114,9 +110,9 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         crc = crc32c(chunk, crc);
         read += chunk.length;
         onProgress(Math.min(read, source.totalBytes), source.totalBytes);
-        handedOver = true;
+        isWithReader = true;
         yield chunk;
-        handedOver = false;
+        isWithReader = false;
       }
       const { sha256, fileSha256, dbBytes, trailer: verdict } = trailer.finish();
       if (verdict !== "valid") throw disagree(`the SHA-256 trailer is ${verdict}`);
@@ -124,8 +120,8 @@ function proving(source: SnapshotSource, onProgress: (readBytes: number, totalBy
         throw disagree(`${dbBytes} bytes came of ${source.totalBytes} announced`);
       proved = { status: soundStatus(reader.finish()), sha256, fileSha256, crc32c: hex8(crc) };
     } catch (error) {
-      // A stage behind that fails throws into the yield: that is its failure, not ours.
-      if (!handedOver) failure = error;
+      // A later stage that fails throws into the yield: that is not a failure of the source.
+      if (!isWithReader) failure = { error };
       throw error;
     }
   }
@@ -146,9 +142,4 @@ function disagree(message: string): OperatorError {
     permanent: false,
     hint: "compare the members with `etcd-backup members` and etcdctl endpoint hashkv; another member may be sound",
   });
-}
-
-/** A CRC as 8 hex digits. */
-export function hex8(crc: number): string {
-  return (crc >>> 0).toString(16).padStart(8, "0");
 }

@@ -8,7 +8,7 @@ import { defaultSelection } from "../core/etcd/member-choice.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { saveSnapshot } from "./save.ts";
-import { describeFailures, readStored } from "./verify.ts";
+import { describeFailures, verifyStored } from "./verify.ts";
 
 const { signal } = new AbortController();
 const file = snapshotFile("churned-3.6");
@@ -64,7 +64,7 @@ function flip(bytes: Buffer, at: number): Buffer {
 }
 
 async function failures(store: MemoryStore, manifest: Manifest): Promise<string[]> {
-  const { checks } = await readStored(store, manifest, { signal });
+  const { checks } = await verifyStored(store, manifest, { signal });
   return checks.filter((check) => !check.ok).map((check) => check.check);
 }
 
@@ -73,7 +73,7 @@ for (const compression of ["Zstd", "None"] as const) {
     const { store, manifest, object } = await backup(compression);
     const written: Buffer[] = [];
     const seen: [number, number][] = [];
-    const { checks } = await readStored(store, manifest, {
+    const { checks } = await verifyStored(store, manifest, {
       signal,
       write: async (chunk) => void written.push(Buffer.from(chunk)),
       onProgress: (done, total) => seen.push([done, total]),
@@ -191,13 +191,13 @@ test("a store that cannot be read is an error, not a failed check", async () => 
       if (sent === 1) throw away;
     }
   };
-  await assert.rejects(readStored(store, manifest, { signal }), (error) => error === away);
+  await assert.rejects(verifyStored(store, manifest, { signal }), (error) => error === away);
 });
 
 test("a full disk behind `write` is an error, not damage of the backup", async () => {
   const { store, manifest } = await backup("Zstd");
   const full = new OperatorError("StoreFailed", "no space is left");
-  const reading = readStored(store, manifest, {
+  const reading = verifyStored(store, manifest, {
     signal,
     write: async () => {
       throw full;
@@ -210,7 +210,7 @@ test("an abort is thrown as its reason", async () => {
   const { store, manifest } = await backup("None");
   const abort = new AbortController();
   const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
-  const reading = readStored(store, manifest, {
+  const reading = verifyStored(store, manifest, {
     signal: abort.signal,
     onProgress: () => abort.abort(reason),
   });

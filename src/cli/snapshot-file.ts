@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
 import { type SnapshotFileReading, readSnapshot } from "../snapshot/read.ts";
-import { unpack } from "../backup/verify.ts";
+import { unpack } from "../backup/unpack.ts";
 
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 

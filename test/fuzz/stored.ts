@@ -5,7 +5,7 @@ import { crc32c } from "@node-rs/crc32";
 import { manifestOf } from "../../src/backup/manifest/manifest.fixture.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { readSnapshot } from "../../src/snapshot/read.ts";
-import { describeFailures, readStored } from "../../src/backup/verify.ts";
+import { describeFailures, verifyStored } from "../../src/backup/verify.ts";
 import { bytesOf, withTrailer, writeBolt } from "../testdata/bolt-writer.ts";
 import { createRandom, type Random } from "../harness/random.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
@@ -41,7 +41,7 @@ export const stored: Target = {
     const manifest = input[0] === 1 ? describing(bytes) : sound;
     const plain = createHash("sha256");
     let unpacked = 0;
-    const { checks } = await readStored(
+    const { checks } = await verifyStored(
       {
         async *get() {
           yield* cutUp(bytes, createRandom(crc32c(bytes)));

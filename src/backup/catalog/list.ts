@@ -48,13 +48,13 @@ export async function findBackups(
 export async function summarise(
   store: Pick<Store, "list" | "get">,
   scope: Scope,
-): Promise<{ count: number; newest: WholeBackup | undefined }> {
+): Promise<{ count: number; newest: CompleteBackup | undefined }> {
   const { manifests, sizes } = await scan(store, scope);
-  const { whole } = await firstWhole(store, manifests, sizes, scope.signal);
-  return { count: manifests.length, newest: whole };
+  const { complete } = await firstComplete(store, manifests, sizes, scope.signal);
+  return { count: manifests.length, newest: complete };
 }
 
-export type WholeBackup = CatalogEntry & { manifest: Manifest };
+export type CompleteBackup = CatalogEntry & { manifest: Manifest };
 
 /**
  * One backup by its name, by its data object's name, or `latest`: the newest without a problem. Reads no more manifests
@@ -64,7 +64,7 @@ export type WholeBackup = CatalogEntry & { manifest: Manifest };
 export async function findBackup(
   store: Pick<Store, "list" | "get" | "url">,
   options: Scope & { name: string },
-): Promise<WholeBackup & { passedOver: CatalogEntry[] }> {
+): Promise<CompleteBackup & { passedOver: CatalogEntry[] }> {
   const { name, clusterName, signal } = options;
   const { manifests, sizes } = await scan(store, options);
   const where = `${store.url}${clusterName === undefined ? "" : `, cluster ${clusterName}`}`;
@@ -76,8 +76,8 @@ export async function findBackup(
       hint: "add --cluster-name",
     });
   }
-  const { whole, passedOver } = await firstWhole(store, wanted, sizes, signal);
-  if (whole !== undefined) return { ...whole, passedOver };
+  const { complete, passedOver } = await firstComplete(store, wanted, sizes, signal);
+  if (complete !== undefined) return { ...complete, passedOver };
   const [first] = passedOver;
   if (first === undefined) {
     const what = name === "latest" ? "no backup" : `no backup ${name}`;
@@ -94,21 +94,22 @@ function isCalled({ name, backup }: FoundManifest, text: string): boolean {
   return name === text || `${formatTime(backup.time)}-${backup.runId}` === text;
 }
 
-async function firstWhole(
+async function firstComplete(
   store: Pick<Store, "get">,
   manifests: readonly FoundManifest[],
   sizes: ReadonlyMap<string, number>,
   signal: AbortSignal,
-): Promise<{ whole: WholeBackup | undefined; passedOver: CatalogEntry[] }> {
+): Promise<{ complete: CompleteBackup | undefined; passedOver: CatalogEntry[] }> {
   const passedOver: CatalogEntry[] = [];
   for (const found of manifests) {
     const entry = await readEntry(store, found, sizes, signal);
     if (entry === undefined) continue;
     const { manifest, problem } = entry;
-    if (problem === undefined && manifest !== undefined) return { whole: { ...entry, manifest }, passedOver };
+    if (problem === undefined && manifest !== undefined)
+      return { complete: { ...entry, manifest }, passedOver };
     passedOver.push(entry);
   }
-  return { whole: undefined, passedOver };
+  return { complete: undefined, passedOver };
 }
 
 interface FoundManifest {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type MemberHash, agree } from "./hash-agreement.ts";
+import { type MemberHash, agree, describeGroups } from "./hash-agreement.ts";
 
 const hash = (member: string, value: number, compactRevision = -1): MemberHash => ({
   member,
@@ -108,4 +108,12 @@ describe("agree", () => {
       }),
     );
   });
+});
+
+it("describes who holds which data with eight hex digits a hash", () => {
+  const groups = [
+    { hash: 7, members: ["a", "b"] },
+    { hash: 0xffffffff, members: ["c"] },
+  ];
+  assert.equal(describeGroups(groups), "a and b 00000007; c ffffffff");
 });

@@ -1,3 +1,5 @@
+import { hex8 } from "../hex.ts";
+
 /** HashKV of one member at the revision asked for, or why it has none. */
 export interface MemberHash {
   member: string;
@@ -7,9 +9,15 @@ export interface MemberHash {
   unavailable?: string;
 }
 
+/** The members that have one hash. */
+export interface HashGroup {
+  hash: number;
+  members: string[];
+}
+
 export type HashAgreement =
   | { verdict: "agree"; hash: number; compactRevision: number; compared: string[]; missing: MemberHash[] }
-  | { verdict: "disagree"; groups: { hash: number; members: string[] }[] }
+  | { verdict: "disagree"; groups: HashGroup[] }
   | { verdict: "inconclusive"; reason: string };
 
 /**
@@ -53,4 +61,9 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
     compared: known.map((h) => h.member),
     missing,
   };
+}
+
+/** `m1 and m2 0a1b2c3d; m3 4e5f6071` */
+export function describeGroups(groups: readonly HashGroup[]): string {
+  return groups.map(({ hash, members }) => `${members.join(" and ")} ${hex8(hash)}`).join("; ");
 }

@@ -40,16 +40,35 @@ export const defaultSelection: MemberSelection = {
   allowWithoutQuorum: false,
 };
 
-export interface MemberChoice {
-  chosen: MemberFacts | undefined;
-  /** Why it is the chosen one, or why there is none. One clause for status and tables. */
-  reason: string;
-  withoutQuorum: boolean;
-  /** Parallel to the members given: why each of the others is not it. */
+interface Refusals {
+  /** Why each of the other members is not the chosen one. */
   refusals: { member: MemberFacts; reason: string }[];
 }
 
-/** One member for a reason: healthy, voting, led, not corrupt, within maxLag; then by preference, lag, name. */
+export interface ChosenMember extends Refusals {
+  chosen: MemberFacts;
+  /** Why this member was chosen: one clause for status and tables. */
+  reason: string;
+  withoutQuorum: boolean;
+}
+
+export interface NoMember extends Refusals {
+  chosen: undefined;
+  problem: NoMemberProblem;
+  /** The same for a person: one clause. */
+  reason: string;
+  withoutQuorum: false;
+}
+
+export type MemberChoice = ChosenMember | NoMember;
+
+/**
+ * NoEndpoint: the member list is empty. NoAnswer: no endpoint answers. UnknownName: no member has the name that was
+ * asked for. NoLeader: no member knows a leader. NoneUsable: each member that answers is refused for its own reason.
+ */
+export type NoMemberProblem = "NoEndpoint" | "NoAnswer" | "UnknownName" | "NoLeader" | "NoneUsable";
+
+/** Chooses one healthy, voting member that has a leader, is not corrupt and lags at most maxLag; then by preference, lag, name. */
 export function chooseMember(members: readonly MemberFacts[], selection: MemberSelection): MemberChoice {
   const quorumLost = members.every((m) => m.error !== undefined || m.leader === "0");
   const withoutQuorum = quorumLost && selection.allowWithoutQuorum;
@@ -62,8 +81,11 @@ export function chooseMember(members: readonly MemberFacts[], selection: MemberS
   }
   candidates.sort(withoutQuorum ? byProgress : byPreference(selection.prefer));
   const [chosen, ...others] = candidates;
-  if (chosen === undefined)
-    return { chosen, reason: whyNone(members, selection, quorumLost), withoutQuorum: false, refusals };
+  if (chosen === undefined) {
+    const problem = problemOf(members, selection, quorumLost);
+    const reason = describeProblem(problem, members, selection);
+    return { chosen, problem, reason, withoutQuorum: false, refusals };
+  }
   const reason = whyChosen(chosen, selection, withoutQuorum, candidates.length);
   for (const member of others)
     refusals.push({ member, reason: whyNot(member, chosen, selection, withoutQuorum) });
@@ -147,16 +169,36 @@ function whyNot(
     : "usable; the other comes first by name";
 }
 
-function whyNone(members: readonly MemberFacts[], selection: MemberSelection, quorumLost: boolean): string {
-  if (members.length === 0) return "no endpoint was found";
-  if (members.every((m) => m.error !== undefined)) {
-    return members.length === 1
-      ? "the endpoint does not answer"
-      : `none of ${members.length} endpoints answers`;
+function problemOf(
+  members: readonly MemberFacts[],
+  selection: MemberSelection,
+  quorumLost: boolean,
+): NoMemberProblem {
+  if (members.length === 0) return "NoEndpoint";
+  if (members.every((m) => m.error !== undefined)) return "NoAnswer";
+  if (selection.name !== undefined && !members.some((m) => isNamed(m, selection))) return "UnknownName";
+  return quorumLost ? "NoLeader" : "NoneUsable";
+}
+
+function describeProblem(
+  problem: NoMemberProblem,
+  members: readonly MemberFacts[],
+  { name = "" }: MemberSelection,
+): string {
+  switch (problem) {
+    case "NoEndpoint":
+      return "no endpoint was found";
+    case "NoAnswer":
+      return members.length === 1
+        ? "the endpoint does not answer"
+        : `none of ${members.length} endpoints answers`;
+    case "UnknownName":
+      return `no member is called ${name}; there are ${members.map((m) => m.name || m.endpoint).join(", ")}`;
+    case "NoLeader":
+      return "no member has a leader: quorum is lost or an election is under way";
+    case "NoneUsable":
+      return "no member may serve the snapshot";
+    default:
+      return problem satisfies never;
   }
-  if (selection.name !== undefined && !members.some((m) => isNamed(m, selection))) {
-    return `no member is called ${selection.name}; there are ${members.map((m) => m.name || m.endpoint).join(", ")}`;
-  }
-  if (quorumLost) return "no member has a leader: quorum is lost or an election is under way";
-  return "no member may serve the snapshot";
 }

@@ -1,5 +1,6 @@
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
+import { hex8 } from "../../core/hex.ts";
 import { checkObjectName, checkPrefix } from "../object-name.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { ObjectInfo, PutOptions, Store } from "../store.ts";
@@ -122,5 +123,5 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
 }
 
 function crcOf(bytes: Buffer): string {
-  return (crc32c(bytes) >>> 0).toString(16).padStart(8, "0");
+  return hex8(crc32c(bytes));
 }
