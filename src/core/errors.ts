@@ -57,6 +57,11 @@ export class OperatorError extends Error {
   }
 }
 
+/** The message, and what the person can do. */
+export function withHint({ message, hint }: OperatorError): string {
+  return hint === undefined ? message : `${message} (${hint})`;
+}
+
 /** Any thrown value as an OperatorError: itself, an abort, or `Internal`. */
 export function asOperatorError(thrown: unknown): OperatorError {
   if (thrown instanceof OperatorError) return thrown;

@@ -1,10 +1,10 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { BackupReason } from "../../api/v1alpha1/conditions.ts";
-import type { BackupDecision } from "./decide.ts";
-import { withHint } from "./decide.ts";
+import type { Fail, Retry } from "./failure.ts";
+import { withHint } from "../errors.ts";
 import { type Outcome, runConditions, setCondition, wholeSeconds } from "../conditions.ts";
 import { bytes, duration } from "../human.ts";
-import type { MemberChoice, MemberFacts } from "../etcd/member-choice.ts";
+import type { ChosenMember } from "../etcd/member-choice.ts";
 
 /** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
 export interface StatusChange {
@@ -95,7 +95,7 @@ export function started(
 
 export function memberSelected(
   backup: EtcdBackup,
-  { chosen, reason }: MemberChoice & { chosen: MemberFacts },
+  { chosen, reason }: ChosenMember,
   now: Date,
 ): EtcdBackupStatus {
   const { id, name, endpoint, version, isLeader, lag } = chosen;
@@ -126,11 +126,7 @@ export function streaming(
   return { ...changed(backup, change, now), progress };
 }
 
-export function retrying(
-  backup: EtcdBackup,
-  { at, error }: BackupDecision & { do: "retry" },
-  now: Date,
-): EtcdBackupStatus {
+export function retrying(backup: EtcdBackup, { at, error }: Retry, now: Date): EtcdBackupStatus {
   const attempts = backup.status.attempts ?? 1;
   const message = `attempt ${attempts} failed: ${withHint(error)}; the next starts at ${wholeSeconds(at)}`;
   const { progress: _, ...status } = changed(
@@ -141,11 +137,7 @@ export function retrying(
   return { ...status, nextAttemptTime: wholeSeconds(at) };
 }
 
-export function failed(
-  backup: EtcdBackup,
-  { reason, message }: BackupDecision & { do: "fail" },
-  now: Date,
-): EtcdBackupStatus {
+export function failed(backup: EtcdBackup, { reason, message }: Fail, now: Date): EtcdBackupStatus {
   const {
     progress: _,
     nextAttemptTime: __,

@@ -4,14 +4,14 @@ import fc from "fast-check";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { type ErrorCode, OperatorError } from "../errors.ts";
 import { began, restoreOf, restoredSource } from "./restore.fixture.ts";
-import {
-  type ObservedJob,
-  type ObservedMember,
-  type ObservedRestore,
-  type RestoreDecision,
-  afterRestoreFailure,
-  decideRestore,
-} from "./decide.ts";
+import { type RestoreDecision, afterRestoreFailure, decideRestore } from "./decide.ts";
+import type {
+  ObservedJob,
+  ObservedRestore,
+  ObservedWork,
+  RestoreResult,
+  RestoredMember,
+} from "./observed.ts";
 import {
   clusterRunning,
   membersRestored,
@@ -26,6 +26,15 @@ import {
 
 const at = (seconds: number) => new Date(began.getTime() + seconds * 1000);
 const token = "restored-2026-08-20-0123";
+const proof = { clusterID: "1", revision: 1, hashKV: 1, members: ["back-0"], keys: 900 };
+const good: RestoreResult = { step: "verify", found: { is: "good", source: restoredSource } };
+const proved: RestoreResult = { step: "prove", verification: proof };
+const running: ObservedWork = { state: "running", report: { step: "verify" } };
+const ended = (result: RestoreResult): ObservedWork => ({
+  state: "succeeded",
+  report: { step: result.step },
+  result,
+});
 const gone = { exists: "none", readyMembers: 0 } as const;
 
 /** The status that the object has when a step begins, made as the operator makes it. */
@@ -34,18 +43,17 @@ function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
   const then = (from: EtcdRestore, status: EtcdRestoreStatus): EtcdRestore => ({ ...from, status });
   const fresh = then(restore, restoreInitialised(restore, began));
   if (step === "verify") return fresh;
-  const good = then(fresh, verified(fresh, { source: restoredSource, token }, began));
-  if (step === "restore") return good;
-  const filled = then(good, membersRestored(good, members("succeeded"), began));
+  const checked = then(fresh, verified(fresh, { source: restoredSource, token }, began));
+  if (step === "restore") return checked;
+  const filled = then(checked, membersRestored(checked, members("succeeded"), began));
   if (step === "start") return filled;
-  const running = then(filled, clusterRunning(filled, began));
-  if (step === "prove") return running;
-  const proof = { clusterID: "1", revision: 1, hashKV: 1, members: ["back-0"], keys: 900 };
-  return then(running, restoreSucceeded(running, proof, began));
+  const started = then(filled, clusterRunning(filled, began));
+  if (step === "prove") return started;
+  return then(started, restoreSucceeded(started, proof, began));
 }
 
-function members(...states: ("none" | "running" | "succeeded")[]): ObservedMember[] {
-  return [0, 1, 2].map((index): ObservedMember => {
+function members(...states: ("none" | "running" | "succeeded")[]): RestoredMember[] {
+  return [0, 1, 2].map((index): RestoredMember => {
     const state = states[index] ?? states[0] ?? "none";
     return { index, volume: "ours", job: state === "none" ? { state } : { state, attempt: 1 } };
   });
@@ -56,16 +64,34 @@ function observed(restore: EtcdRestore, over: Partial<ObservedRestore> = {}): Ob
 }
 
 describe("the life of an EtcdRestore", () => {
-  const failed = { state: "failed", attempt: 1, lastWords: "fetch: no", permanent: false } as const;
-  const withJob = (job: ObservedJob, volume: ObservedMember["volume"] = "ours"): ObservedMember[] => [
+  const failed = { state: "failed", attempt: 1, failure: "fetch: no", permanent: false } as const;
+  const withJob = (job: ObservedJob, volume: RestoredMember["volume"] = "ours"): RestoredMember[] => [
     ...members("succeeded").slice(0, 2),
     { index: 2, volume, job },
   ];
   const rows: [name: string, observed: ObservedRestore, expected: Partial<RestoreDecision>][] = [
     ["nobody has seen it", observed(restoreOf()), { do: "initialise" }],
     ["seen", observed(atStep("verify")), { do: "verify" }],
-    ["reading", observed(atStep("verify"), { work: { state: "running" } }), { do: "watch" }],
-    ["read", observed(atStep("verify"), { work: { state: "succeeded" } }), { do: "recordVerified" }],
+    ["reading", observed(atStep("verify"), { work: running }), { do: "reportProgress" }],
+    [
+      "read",
+      observed(atStep("verify"), { work: ended(good) }),
+      { do: "recordVerified", source: restoredSource },
+    ],
+    [
+      "it ended before",
+      observed(atStep("verify"), {
+        work: ended({ step: "verify", found: { is: "restoredBefore", completedAt: "then" } }),
+      }),
+      { do: "recordRestoredBefore", completedAt: "then" },
+    ],
+    [
+      "the volumes are too small",
+      observed(atStep("verify"), {
+        work: ended({ step: "verify", found: { is: "refused", reason: "StorageTooSmall", message: "m" } }),
+      }),
+      { do: "fail", reason: "StorageTooSmall", message: "m" },
+    ],
     [
       "good",
       observed(atStep("restore"), {
@@ -155,8 +181,13 @@ describe("the life of an EtcdRestore", () => {
       { do: "recordRunning" },
     ],
     ["running", observed(atStep("prove")), { do: "prove" }],
-    ["proved", observed(atStep("prove"), { work: { state: "succeeded" } }), { do: "succeed" }],
-    ["over", observed(atStep("over"), { work: { state: "succeeded" } }), { do: "nothing" }],
+    [
+      "the end of the verification is in status, and its run is still known",
+      observed(atStep("prove"), { work: ended(good) }),
+      { do: "prove" },
+    ],
+    ["proved", observed(atStep("prove"), { work: ended(proved) }), { do: "succeed", verification: proof }],
+    ["over", observed(atStep("over"), { work: ended(proved) }), { do: "nothing" }],
   ];
   for (const [name, seen, expected] of rows)
     it(`${name}: ${expected.do}`, () => {
@@ -179,7 +210,7 @@ describe("the life of an EtcdRestore", () => {
     for (const step of ["verify", "restore", "start", "prove", "over"] as const) {
       const restore = atStep(step, restoreOf({ metadata }));
       assert.deepEqual(decideRestore(observed(restore), at(1)), { do: "nothing" });
-      const working = observed(restore, { work: { state: "running" } });
+      const working = observed(restore, { work: running });
       assert.deepEqual(decideRestore(working, at(1)), { do: "cancel" });
     }
   });
@@ -187,7 +218,7 @@ describe("the life of an EtcdRestore", () => {
   it("ends when its time is over, with what it last said, after its work has been called off", () => {
     for (const step of ["verify", "restore", "start", "prove"] as const) {
       const restore = atStep(step);
-      assert.deepEqual(decideRestore(observed(restore, { work: { state: "running" } }), at(3600)), {
+      assert.deepEqual(decideRestore(observed(restore, { work: running }), at(3600)), {
         do: "cancel",
       });
       const decision = decideRestore(observed(restore), at(3600));
@@ -209,11 +240,11 @@ describe("the life of an EtcdRestore", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...ends),
-        fc.constantFrom("none", "running", "succeeded"),
-        fc.constantFrom("none", "running", "succeeded"),
+        fc.constantFrom<ObservedWork>({ state: "none" }, running, ended(good), ended(proved)),
+        fc.constantFrom("none" as const, "running" as const, "succeeded" as const),
         fc.nat(1e7),
         (restore, work, job, seconds) => {
-          const seen = observed(restore, { work: { state: work }, members: members(job) });
+          const seen = observed(restore, { work, members: members(job) });
           assert.deepEqual(decideRestore(seen, at(seconds)), { do: "nothing" });
         },
       ),
@@ -228,9 +259,9 @@ describe("the life of an EtcdRestore", () => {
           minLength: 3,
           maxLength: 3,
         }),
-        fc.constantFrom("none", "running", "succeeded"),
+        fc.constantFrom<ObservedWork>({ state: "none" }, running, ended(good), ended(proved)),
         (step, jobs, work) => {
-          const seen = observed(atStep(step), { members: members(...jobs), work: { state: work } });
+          const seen = observed(atStep(step), { members: members(...jobs), work });
           const decision = decideRestore(seen, at(1));
           if (decision.do === "restoreMembers") assert.equal(step, "restore");
           if (decision.do === "createCluster") assert.equal(step, "start");
@@ -318,11 +349,10 @@ describe("the status of an EtcdRestore", () => {
 
   it("says how long each step took, to the second", () => {
     const fresh = atStep("verify");
-    const good = { ...fresh, status: verified(fresh, { source: restoredSource, token }, at(0.4)) };
-    const filled = { ...good, status: membersRestored(good, members("succeeded"), at(42)) };
-    const running = { ...filled, status: clusterRunning(filled, at(45)) };
-    const proof = { clusterID: "1", revision: 1, hashKV: 1, members: ["back-0"], keys: 1 };
-    const done = restoreSucceeded(running, proof, at(125));
+    const checked = { ...fresh, status: verified(fresh, { source: restoredSource, token }, at(0.4)) };
+    const filled = { ...checked, status: membersRestored(checked, members("succeeded"), at(42)) };
+    const started = { ...filled, status: clusterRunning(filled, at(45)) };
+    const done = restoreSucceeded(started, proof, at(125));
     assert.deepEqual(done.durations, {
       verify: "<1s",
       restore: "42s",

@@ -1,68 +1,37 @@
 import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
-import { withHint } from "../backup/decide.ts";
+import { backoffMs } from "../backoff.ts";
 import { conditionStatus } from "../conditions.ts";
-import { type OperatorError } from "../errors.ts";
+import { type OperatorError, withHint } from "../errors.ts";
+import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
-/** What is there of one member, as the API server shows it. */
-export interface ObservedMember {
-  index: number;
-  volume: "missing" | "ours" | "foreign";
-  job: ObservedJob;
-}
-
-export type ObservedJob =
-  | { state: "none" }
-  /** Somebody else's Job of the name. */
-  | { state: "foreign"; name: string }
-  /** `waitsFor`: why its Pod does not run, where that is known. */
-  | { state: "running"; attempt: number; waitsFor?: string }
-  | { state: "succeeded"; attempt: number }
-  /** `permanent`: its container said that trying again cannot help. */
-  | { state: "failed"; attempt: number; lastWords: string; permanent: boolean };
-
-/** The in-process work for one EtcdRestore: reading the whole backup, or proving the new cluster. */
-export type ObservedWork =
-  | { state: "none" }
-  | { state: "running" }
-  | { state: "succeeded" }
-  | { state: "failed"; error: OperatorError };
-
-export interface ObservedRestore {
-  restore: EtcdRestore;
-  work: ObservedWork;
-  /** Once the backup is verified. */
-  members: ObservedMember[];
-  /** The StatefulSet, Services and PodDisruptionBudget, once the volumes hold the data. */
-  cluster: { exists: "none" | "ours" | "foreign"; what?: string; readyMembers: number; waitsFor?: string };
-}
-
-/** What to do next with one EtcdRestore. Replaying it on what can be observed survives a crash at any line. */
+/** What to do next with one EtcdRestore. A crash at any line is survived by deciding again on what can be observed. */
 export type RestoreDecision =
   | { do: "nothing" }
   | { do: "initialise" }
   | { do: "cancel" }
   | { do: "verify" }
-  | { do: "watch" }
-  | { do: "recordVerified" }
+  | { do: "reportProgress"; report: RestoreReport }
+  | { do: "recordVerified"; source: NonNullable<EtcdRestoreStatus["source"]> }
+  /** The EtcdRestore came back with a backup of its own API server, after it had ended. */
+  | { do: "recordRestoredBefore"; completedAt: string }
   | { do: "restoreMembers"; volumes: number[]; jobs: { index: number; attempt: number }[] }
   | { do: "recordRestored" }
   | { do: "createCluster" }
   | { do: "recordRunning" }
   | { do: "prove" }
-  | { do: "succeed" }
+  | { do: "succeed"; verification: NonNullable<EtcdRestoreStatus["verification"]> }
   | { do: "wait"; ms: number; reason: RestoreReason; message: string }
   | { do: "retry"; at: Date; reason: RestoreReason; message: string }
   | { do: "fail"; reason: RestoreReason; message: string };
 
-const firstDelayMs = 5_000;
-const longestDelayMs = 2 * 60_000;
+const delay = { baseMs: 5_000, maxMs: 2 * 60_000 };
 const lookAgainMs = 2_000;
 
 export function decideRestore(observed: ObservedRestore, now: Date): RestoreDecision {
   const { restore, work } = observed;
   const { metadata, status } = restore;
-  // There is no finalizer: volumes stay, Jobs go with their owner.
+  // A deletion needs no finalizer: the volumes stay, and the garbage collector deletes the Jobs.
   if (metadata.deletionTimestamp !== undefined)
     return work.state === "none" ? { do: "nothing" } : { do: "cancel" };
   if (conditionStatus(status.conditions, "Finished") === "True") return { do: "nothing" };
@@ -71,28 +40,29 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
   if (late !== undefined) return work.state === "running" ? { do: "cancel" } : late;
   const next = status.nextAttemptTime === undefined ? 0 : Date.parse(status.nextAttemptTime) - now.getTime();
   if (next > 0 && work.state === "none") {
-    const { reason, message } = lastSaid(status);
-    return { do: "wait", ms: next, reason, message };
+    return { do: "wait", ms: next, ...currentCondition(status) };
   }
-  if (status.verifiedTime === undefined) return decideWork(observed, "verify", "recordVerified", now);
+  if (status.verifiedTime === undefined) return decideWork(observed, "verify", now);
   if (status.restoredTime === undefined) return decideMembers(observed, now);
   if (status.runningTime === undefined) return decideCluster(observed);
-  return decideWork(observed, "prove", "succeed", now);
+  return decideWork(observed, "prove", now);
 }
 
 function decideWork(
   { restore, work }: ObservedRestore,
-  begin: "verify" | "prove",
-  end: "recordVerified" | "succeed",
+  step: RestoreReport["step"],
   now: Date,
 ): RestoreDecision {
   switch (work.state) {
     case "none":
-      return { do: begin };
+      return { do: step };
+    case "reserved":
+      return { do: "reportProgress", report: { step } };
     case "running":
-      return { do: "watch" };
+      return { do: "reportProgress", report: work.report };
     case "succeeded":
-      return { do: end };
+      // The result of the step before was recorded, and its run is forgotten with the next one.
+      return work.result.step === step ? decideResult(work.result) : { do: step };
     case "failed":
       return afterRestoreFailure(restore, work.error, now);
     default:
@@ -100,21 +70,36 @@ function decideWork(
   }
 }
 
+function decideResult(result: RestoreResult): RestoreDecision {
+  if (result.step === "prove") return { do: "succeed", verification: result.verification };
+  const { found } = result;
+  switch (found.is) {
+    case "good":
+      return { do: "recordVerified", source: found.source };
+    case "restoredBefore":
+      return { do: "recordRestoredBefore", completedAt: found.completedAt };
+    case "refused":
+      return { do: "fail", reason: found.reason, message: found.message };
+    default:
+      return found satisfies never;
+  }
+}
+
 function decideMembers({ restore, members }: ObservedRestore, now: Date): RestoreDecision {
   const foreign = members.find(({ volume }) => volume === "foreign");
   if (foreign !== undefined) {
     const name = restore.status.members?.[foreign.index]?.volume ?? "";
-    return exists(`PersistentVolumeClaim ${name}`);
+    return targetExists(`PersistentVolumeClaim ${name}`);
   }
-  for (const { job } of members) if (job.state === "foreign") return exists(`Job ${job.name}`);
+  for (const { job } of members) if (job.state === "foreign") return targetExists(`Job ${job.name}`);
   const broken = members.flatMap(({ index, job }) => (job.state === "failed" ? [{ index, job }] : []));
   for (const { index, job } of broken) {
     const name = restore.status.members?.[index]?.name ?? "";
-    const message = `member ${name}: ${job.lastWords}`;
+    const message = `member ${name}: ${job.failure}`;
     if (job.permanent) return { do: "fail", reason: "MemberFailed", message };
     if (job.attempt > restore.spec.backoffLimit) {
       const attempts = `${job.attempt} ${job.attempt === 1 ? "attempt" : "attempts"} failed; the last: `;
-      return { do: "fail", reason: "MemberFailed", message: `member ${name}: ${attempts}${job.lastWords}` };
+      return { do: "fail", reason: "MemberFailed", message: `member ${name}: ${attempts}${job.failure}` };
     }
   }
   if (members.every(({ job }) => job.state === "succeeded")) return { do: "recordRestored" };
@@ -123,13 +108,13 @@ function decideMembers({ restore, members }: ObservedRestore, now: Date): Restor
     if (job.state === "none") return [{ index, attempt: 1 }];
     return job.state === "failed" ? [{ index, attempt: job.attempt + 1 }] : [];
   });
-  // A Job that failed gets another one after a pause, the members that are well do not wait for it.
+  // A failed Job is followed by another after a pause. The other members do not wait for it.
   const due = restore.status.nextAttemptTime !== undefined;
   const [first] = broken;
   if (first !== undefined && !due) {
     const name = restore.status.members?.[first.index]?.name ?? "";
-    const at = new Date(now.getTime() + delayMs(first.job.attempt));
-    const message = `member ${name}: ${first.job.lastWords}`;
+    const at = new Date(now.getTime() + backoffMs(first.job.attempt, delay));
+    const message = `member ${name}: ${first.job.failure}`;
     return { do: "retry", at, reason: "Retrying", message };
   }
   if (volumes.length > 0 || jobs.length > 0) return { do: "restoreMembers", volumes, jobs };
@@ -141,9 +126,9 @@ function decideMembers({ restore, members }: ObservedRestore, now: Date): Restor
 }
 
 function decideCluster({ restore, cluster }: ObservedRestore): RestoreDecision {
-  const { exists: there, what, readyMembers, waitsFor } = cluster;
-  if (there === "foreign") return exists(what ?? "");
-  if (there === "none") return { do: "createCluster" };
+  const { exists: existing, what, readyMembers, waitsFor } = cluster;
+  if (existing === "foreign") return targetExists(what ?? "");
+  if (existing === "none") return { do: "createCluster" };
   const { replicas } = restore.spec.target.cluster;
   if (readyMembers >= replicas) return { do: "recordRunning" };
   const detail = waitsFor === undefined ? "" : `; ${waitsFor}`;
@@ -151,13 +136,13 @@ function decideCluster({ restore, cluster }: ObservedRestore): RestoreDecision {
   return { do: "wait", ms: lookAgainMs, reason: "StartingCluster", message };
 }
 
-/** Somebody else's object of one of the names that are needed. */
-export function exists(what: string): RestoreDecision & { do: "fail" } {
+/** An object of another owner has a name that the new cluster needs. */
+export function targetExists(what: string): RestoreDecision & { do: "fail" } {
   const message = `${what} exists and is not of this restore; it was not touched. Give the new cluster another name, or remove it first`;
   return { do: "fail", reason: "TargetExists", message };
 }
 
-/** Attempts of one step: each step counts its own. */
+/** After a failed verification of the backup or of the cluster. Each step counts its own attempts. */
 export function afterRestoreFailure(
   { spec, status }: EtcdRestore,
   error: OperatorError,
@@ -167,24 +152,20 @@ export function afterRestoreFailure(
   const message = withHint(error);
   if (error.permanent) return { do: "fail", reason, message };
   const attempts = status.attempts ?? 1;
-  // The proof waits for members that may take their time; the deadline ends it.
+  // Members may need long to become ready; only the deadline ends the verification of the cluster.
   if (status.verifiedTime === undefined && attempts > spec.backoffLimit)
     return { do: "fail", reason, message: `${attempts} attempts failed; the last: ${message}` };
-  return { do: "retry", at: new Date(now.getTime() + delayMs(attempts)), reason, message };
-}
-
-function delayMs(attempt: number): number {
-  return Math.min(firstDelayMs * 2 ** (attempt - 1), longestDelayMs);
+  return { do: "retry", at: new Date(now.getTime() + backoffMs(attempts, delay)), reason, message };
 }
 
 function lateness({ spec, status }: EtcdRestore, now: Date): (RestoreDecision & { do: "fail" }) | undefined {
   const start = Date.parse(status.startTime ?? "");
   if (Number.isNaN(start) || now.getTime() < start + spec.timeoutSeconds * 1000) return undefined;
-  const message = `not finished within ${spec.timeoutSeconds} s; the last: ${lastSaid(status).message}`;
+  const message = `not finished within ${spec.timeoutSeconds} s; the last: ${currentCondition(status).message}`;
   return { do: "fail", reason: "TimedOut", message };
 }
 
-function lastSaid(status: EtcdRestoreStatus): { reason: RestoreReason; message: string } {
+function currentCondition(status: EtcdRestoreStatus): { reason: RestoreReason; message: string } {
   const last = status.conditions?.find(({ type }) => type === "Succeeded");
   return { reason: (last?.reason as RestoreReason | undefined) ?? "Pending", message: last?.message ?? "" };
 }

@@ -3,7 +3,7 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-res
 import { type Outcome, runConditions, wholeSeconds } from "../conditions.ts";
 import { bytes, duration } from "../human.ts";
 import { memberName, volumeName } from "./names.ts";
-import type { ObservedMember } from "./decide.ts";
+import type { RestoredMember } from "./observed.ts";
 
 /** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
 export function restoreChanged(
@@ -75,7 +75,7 @@ export function verified(
 /** As far as each member is seen to be. */
 export function membersSeen(
   restore: EtcdRestore,
-  seen: readonly ObservedMember[],
+  seen: readonly RestoredMember[],
   { reason, message }: { reason: RestoreReason; message: string },
   now: Date,
 ): EtcdRestoreStatus {
@@ -90,7 +90,7 @@ export function membersSeen(
 
 export function membersRestored(
   restore: EtcdRestore,
-  seen: readonly ObservedMember[],
+  seen: readonly RestoredMember[],
   now: Date,
 ): EtcdRestoreStatus {
   const said = {
@@ -119,8 +119,8 @@ export function restoreSucceeded(
   return ended({ ...status, verification }, now);
 }
 
-export function restoredBefore(restore: EtcdRestore, when: string, now: Date): EtcdRestoreStatus {
-  const message = `this restore ended at ${when}, as the store says, and is not run again`;
+export function restoredBefore(restore: EtcdRestore, completedAt: string, now: Date): EtcdRestoreStatus {
+  const message = `this restore ended at ${completedAt}, as the store says, and is not run again`;
   return ended(
     restoreChanged(restore, { outcome: "Succeeded", reason: "RestoredBefore", message }, now),
     now,

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
+import { type ErrorCode, OperatorError } from "../errors.ts";
+import { backupOf, later, now } from "./backup.fixture.ts";
+import { afterFailure, reasonOf, whileUnknown } from "./failure.ts";
+import { initialised, started } from "./status.ts";
+
+const seen: EtcdBackup = { ...backupOf(), status: initialised(backupOf(), now) };
+const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
+const broken = new OperatorError("Unreachable", "connection refused");
+
+describe("afterFailure", () => {
+  it("doubles the delay between attempts, up to six minutes", () => {
+    const delays = [1, 2, 3, 7].map((attempts) => {
+      const decision = afterFailure(
+        { ...begun, spec: { ...begun.spec, backoffLimit: 10 }, status: { ...begun.status, attempts } },
+        broken,
+        now,
+      );
+      return decision.do === "retry" ? (decision.at.getTime() - now.getTime()) / 1000 : decision.do;
+    });
+    assert.deepEqual(delays, [10, 20, 40, 360]);
+  });
+
+  it("gives up after backoffLimit more attempts, and tells of the last", () => {
+    const decision = afterFailure({ ...begun, status: { ...begun.status, attempts: 4 } }, broken, now);
+    assert.deepEqual(decision, {
+      do: "fail",
+      reason: "BackoffLimitExceeded",
+      message: "4 attempts failed; the last: connection refused",
+    });
+  });
+
+  const after = (error: OperatorError, seconds: number, attempts = 1) =>
+    afterFailure({ ...begun, status: { ...begun.status, attempts } }, error, later(seconds));
+
+  it("ends at once what trying again cannot mend, with the hint", () => {
+    const error = new OperatorError("InvalidConfiguration", "ca.crt is no certificate", { hint: "mend it" });
+    assert.deepEqual(after(error, 1), {
+      do: "fail",
+      reason: "InvalidConfiguration",
+      message: "ca.crt is no certificate (mend it)",
+    });
+  });
+
+  it("says that the time is up, and what failed last", () => {
+    assert.deepEqual(after(broken, 3600), {
+      do: "fail",
+      reason: "TimedOut",
+      message: "not finished within 3600 s; the last: connection refused",
+    });
+  });
+
+  it("plans no attempt for the deadline or later", () => {
+    assert.equal(after(broken, 3589).do, "retry");
+    assert.deepEqual(after(broken, 3590), {
+      do: "fail",
+      reason: "TimedOut",
+      message: "no time is left for another attempt within 3600 s; the last: connection refused",
+    });
+  });
+
+  it("speaks of one attempt where no other is allowed", () => {
+    const once = { ...begun, spec: { ...begun.spec, backoffLimit: 0 } };
+    assert.deepEqual(afterFailure(once, broken, now), {
+      do: "fail",
+      reason: "BackoffLimitExceeded",
+      message: "1 attempt failed; the last: connection refused",
+    });
+  });
+});
+
+describe("whileUnknown", () => {
+  it("with a start time that no clock writes, the wait is one of seconds and not without end", () => {
+    const odd = backupOf({
+      status: { observedGeneration: 1, attempts: 1, startTime: "2026-08-20T12:00:00+99:99" },
+    });
+    const decision = whileUnknown(odd, new OperatorError("Unreachable", "no answer"), now);
+    assert.ok(decision.do === "wait" && decision.ms > 0, JSON.stringify(decision));
+  });
+
+  const message =
+    "the operator stopped in the middle of attempt 1; what it stored cannot be looked for: connection refused";
+
+  it("waits for the store's answer, at most until the deadline", () => {
+    const wait = { do: "wait", reason: "OperatorRestarted", message };
+    assert.deepEqual(whileUnknown(begun, broken, now), { ...wait, warn: true, ms: 10_000 });
+    assert.deepEqual(whileUnknown(begun, broken, later(3597)), { ...wait, warn: true, ms: 3000 });
+  });
+
+  it("gives up at the deadline, and when no answer can come", () => {
+    assert.deepEqual(whileUnknown(begun, broken, later(3600)), {
+      do: "fail",
+      reason: "TimedOut",
+      message: `not finished within 3600 s; the last: ${message}`,
+    });
+    const noBucket = new OperatorError("NotFound", "bucket b does not exist");
+    const found = whileUnknown(begun, noBucket, now);
+    assert.deepEqual([found.do, found.reason], ["fail", "StoreNotReady"]);
+  });
+});
+
+describe("reasonOf", () => {
+  const reasons: Record<ErrorCode, string> = {
+    Usage: "InvalidConfiguration",
+    InvalidConfiguration: "InvalidConfiguration",
+    NotFound: "StoreNotReady",
+    CredentialsNotFound: "CredentialsNotFound",
+    AlreadyExists: "UploadFailed",
+    Conflict: "SnapshotFailed",
+    Refused: "InvalidConfiguration",
+    NoUsableMember: "NoUsableMember",
+    MembersDisagree: "MembersDisagree",
+    Unauthorized: "Unauthorized",
+    Unreachable: "SnapshotFailed",
+    Timeout: "TimedOut",
+    SnapshotFailed: "SnapshotFailed",
+    StoreFailed: "UploadFailed",
+    VerificationFailed: "VerificationFailed",
+    Aborted: "OperatorRestarted",
+    Internal: "InternalError",
+  };
+  for (const [code, reason] of Object.entries(reasons)) {
+    it(`shows ${code} as ${reason}`, () => {
+      assert.equal(reasonOf(new OperatorError(code as ErrorCode, "m")), reason);
+    });
+  }
+});

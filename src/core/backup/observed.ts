@@ -1,0 +1,42 @@
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
+import type { OperatorError } from "../errors.ts";
+import type { ChosenMember } from "../etcd/member-choice.ts";
+import type { BackupRecord } from "./status.ts";
+
+/** Everything that the decision about one EtcdBackup rests on. */
+export interface ObservedBackup {
+  backup: EtcdBackup;
+  /** Its EtcdBackupStore. */
+  store: "found" | "missing" | "readOnly";
+  run: ObservedRun;
+  stored: StoredRun;
+  /** How many more runs this process may start. */
+  freeSlots: number;
+}
+
+/** The run of this EtcdBackup in this process. Reserved: its attempt stands in status, or may stand there, and has not begun. */
+export type ObservedRun =
+  | { state: "none" }
+  | { state: "reserved"; attempt: number }
+  | { state: "running"; report: BackupReport }
+  | { state: "succeeded"; report: BackupReport; result: StoredBackup }
+  | { state: "failed"; report: BackupReport; error: OperatorError };
+
+/** What the store says of the attempts of this EtcdBackup. `absent` is final: no attempt can still become a backup. */
+export type StoredRun =
+  | { state: "notAsked" }
+  | { state: "found"; backup: StoredBackup }
+  | { state: "absent" }
+  | { state: "unknown"; error: OperatorError };
+
+/** What a running attempt reports. */
+export interface BackupReport {
+  choice?: ChosenMember;
+  progress?: { bytes: number; totalBytes: number };
+}
+
+/** A backup that is in the store. */
+export interface StoredBackup {
+  manifest: BackupRecord;
+  storeUrl: string;
+}

@@ -1,0 +1,61 @@
+import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
+import type { OperatorError } from "../errors.ts";
+
+/** Everything that the decision about one EtcdRestore rests on. */
+export interface ObservedRestore {
+  restore: EtcdRestore;
+  work: ObservedWork;
+  /** Once the backup is verified. */
+  members: RestoredMember[];
+  /** Once the volumes hold the data. */
+  cluster: ObservedCluster;
+}
+
+/** The in-process work for one EtcdRestore: reading the whole backup, or comparing the members of the new cluster. */
+export type ObservedWork =
+  | { state: "none" }
+  | { state: "reserved"; attempt: number }
+  | { state: "running"; report: RestoreReport }
+  | { state: "succeeded"; report: RestoreReport; result: RestoreResult }
+  | { state: "failed"; report: RestoreReport; error: OperatorError };
+
+/** What running work reports. */
+export interface RestoreReport {
+  step: "verify" | "prove";
+  read?: { bytes: number; totalBytes: number };
+}
+
+export type RestoreResult =
+  | { step: "verify"; found: VerifiedSource }
+  | { step: "prove"; verification: NonNullable<EtcdRestoreStatus["verification"]> };
+
+export type VerifiedSource =
+  | { is: "good"; source: NonNullable<EtcdRestoreStatus["source"]> }
+  /** The store holds the record of the end of this very EtcdRestore. */
+  | { is: "restoredBefore"; completedAt: string }
+  | { is: "refused"; reason: RestoreReason; message: string };
+
+/** One member as the API server shows it. `foreign`: an object of another owner has the name. */
+export interface RestoredMember {
+  index: number;
+  volume: "missing" | "ours" | "foreign";
+  job: ObservedJob;
+}
+
+export type ObservedJob =
+  | { state: "none" }
+  | { state: "foreign"; name: string }
+  /** `waitsFor`: why its Pod does not run, where that is known. */
+  | { state: "running"; attempt: number; waitsFor?: string }
+  | { state: "succeeded"; attempt: number }
+  /** `failure`: what its container wrote last. `permanent`: by its exit code, trying again cannot help. */
+  | { state: "failed"; attempt: number; failure: string; permanent: boolean };
+
+/** The StatefulSet, the Services and the PodDisruptionBudget of the new cluster. `what`: the foreign object. */
+export interface ObservedCluster {
+  exists: "none" | "ours" | "foreign";
+  what?: string;
+  readyMembers: number;
+  waitsFor?: string;
+}
