@@ -2,7 +2,7 @@ import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../api/v1alpha1/etcd-restore.ts";
 
-/** Where controllers say what happened. Never waits, never fails. */
+/** Records Kubernetes events. Never waits, never fails. */
 export interface EventSink {
   record(event: {
     regarding: EtcdBackup | EtcdBackupStore | EtcdRestore;
@@ -11,4 +11,21 @@ export interface EventSink {
     action: string;
     note: string;
   }): void;
+}
+
+/** The event recorder of one object. `Reason`: the documented reasons of its kind. */
+export interface ObjectEvents<Reason extends string> {
+  normal(reason: Reason, note: string): void;
+  warning(reason: Reason, note: string): void;
+}
+
+export function eventsOf<Reason extends string>(
+  sink: EventSink,
+  regarding: EtcdBackup | EtcdBackupStore | EtcdRestore,
+  action: "Backup" | "Delete" | "Probe" | "Restore",
+): ObjectEvents<Reason> {
+  return {
+    normal: (reason, note) => sink.record({ regarding, type: "Normal", reason, action, note }),
+    warning: (reason, note) => sink.record({ regarding, type: "Warning", reason, action, note }),
+  };
 }

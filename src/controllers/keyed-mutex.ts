@@ -1,29 +1,29 @@
-/** Lets one holder a key pass at a time, in the order of asking. */
-export class Turns {
+/** One holder a key at a time, in the order of asking. */
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** Resolves to the function that ends the turn. Rejects with the signal's reason when it fires while waiting. */
-  async take(key: string, signal: AbortSignal): Promise<() => void> {
+  /** Resolves to the function that releases the key. Rejects with the signal's reason when it fires before. */
+  async acquire(key: string, signal: AbortSignal): Promise<() => void> {
     const before = this.#last.get(key) ?? Promise.resolve();
-    const turn = Promise.withResolvers<void>();
-    const mine = before.then(() => turn.promise);
-    this.#last.set(key, mine);
-    const end = () => {
-      turn.resolve();
-      if (this.#last.get(key) === mine) this.#last.delete(key);
+    const held = Promise.withResolvers<void>();
+    const done = before.then(() => held.promise);
+    this.#last.set(key, done);
+    const release = () => {
+      held.resolve();
+      if (this.#last.get(key) === done) this.#last.delete(key);
     };
-    const stopped = Promise.withResolvers<never>();
-    const stop = () => stopped.reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
     try {
-      await Promise.race([before, stopped.promise]);
-      return end;
+      await Promise.race([before, aborted.promise]);
+      return release;
     } catch (error) {
-      end();
+      release();
       throw error;
     } finally {
-      signal.removeEventListener("abort", stop);
+      signal.removeEventListener("abort", abort);
     }
   }
 }

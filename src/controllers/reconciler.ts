@@ -1,16 +1,16 @@
 import { asOperatorError } from "../core/errors.ts";
 
-/** The object to look at. Never the event that brought it up: what to do follows from what is there now. */
+/** The object to reconcile. Never an event: what to do follows from what can be observed now. */
 export interface Request {
   namespace: string;
   name: string;
 }
 
-/** Resolves to the milliseconds after which to look again, or to nothing. Throws when it should be tried again with backoff. */
-export type Reconcile = (
-  request: Request,
-  signal: AbortSignal,
-) => Promise<{ againAfterMs: number } | undefined>;
+/** When to reconcile again: after so many milliseconds, or at the next change of the object. */
+export type Result = { againAfterMs: number } | undefined;
+
+/** Throws when it should be tried again with backoff. */
+export type Reconcile = (request: Request, signal: AbortSignal) => Promise<Result>;
 
 export interface WorkQueue {
   addAfter(key: string, ms: number): void;
@@ -25,23 +25,23 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-export interface ControllerDeps {
+export interface ReconcilerDeps {
   kind: string;
   queue: WorkQueue;
   reconcile: Reconcile;
   log: Log;
-  /** Told of each pass: how it ended, and its seconds. */
+  /** Gets the result of each pass, and its seconds. */
   observe: (result: "success" | "requeue_after" | "error", seconds: number) => void;
 }
 
-/** What the queue does with each key: the whole of a controller's control flow. */
-export function worker({
+/** What a worker of the queue does with each key: reconcile, and requeue by the result. */
+export function reconciler({
   kind,
   queue,
   reconcile,
   log,
   observe,
-}: ControllerDeps): (key: string, signal: AbortSignal) => Promise<void> {
+}: ReconcilerDeps): (key: string, signal: AbortSignal) => Promise<void> {
   return async (key, signal) => {
     const began = performance.now();
     const done = (result: Parameters<typeof observe>[0]) =>
@@ -64,6 +64,7 @@ export function worker({
   };
 }
 
+/** The key of a namespaced object in a queue. */
 export function keyOf({ namespace, name }: { namespace?: string; name: string }): string {
   return `${namespace ?? ""}/${name}`;
 }

@@ -16,11 +16,11 @@ interface Run<Report, Result> {
 }
 
 /**
- * The long work that this process does for resources, one run a key. A slot is reserved before the attempt is written
- * into status, so the limit holds and an attempt that was written is the one that runs. An ended run is kept until the
- * reconciler has recorded its end and forgets it; what is lost with the process is found again in the store.
+ * The long-running work of this process, at most one run a key. A slot is reserved before the attempt is written into
+ * status: so the limit holds, and the attempt that status names is the one that runs. An ended run is kept until the
+ * reconciler has recorded its end and forgets it. The next process finds what this one stored in the store.
  */
-export class Runs<Report extends object, Result> {
+export class RunRegistry<Report extends object, Result> {
   readonly #runs = new Map<string, Run<Report, Result>>();
   readonly #limit: number;
   readonly #wake: (key: string) => void;
@@ -35,27 +35,27 @@ export class Runs<Report extends object, Result> {
     return this.#limit - this.active;
   }
 
-  /** Runs under way or about to be. */
+  /** Runs that are running or reserved. */
   get active(): number {
     return [...this.#runs.values()].filter(
       ({ view }) => view.state === "running" || view.state === "reserved",
     ).length;
   }
 
-  /** Of the resource with this UID; another one's under the same key counts as none. */
+  /** The run of the resource with this UID. A run of another resource under the same key counts as none. */
   view(key: string, uid: string): RunView<Report, Result> {
     const run = this.#runs.get(key);
     return run?.uid === uid ? run.view : { state: "none" };
   }
 
-  /** Ends and forgets the run of an earlier resource under the same key. */
+  /** Cancels and forgets the run of an earlier resource under the same key. */
   async cancelOthers(key: string, uid: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run !== undefined && run.uid !== uid)
       await this.cancel(key, "the resource was replaced by another of its name");
   }
 
-  /** Takes a slot for an attempt; false when there is none. An attempt that has one keeps it. */
+  /** Reserves a slot for an attempt; false when none is free. A reservation that exists is kept. */
   reserve(key: string, { uid, attempt }: { uid: string; attempt: number }): boolean {
     const held = this.#runs.get(key);
     if (held !== undefined) return held.uid === uid && held.view.state === "reserved";
@@ -66,7 +66,7 @@ export class Runs<Report extends object, Result> {
     return true;
   }
 
-  /** Runs what was reserved. `work` reports by replacing what it changes; the signal fires when the run is cancelled. */
+  /** Starts the reserved run. `work` reports by the fields that changed; its signal fires when the run is cancelled. */
   start(
     key: string,
     first: Report,
@@ -75,13 +75,10 @@ export class Runs<Report extends object, Result> {
     const run = this.#runs.get(key);
     if (run?.view.state !== "reserved") throw new OperatorError("Internal", `no run is reserved for ${key}`);
     let report = first;
-    const show = () => {
-      run.view = { state: "running", report };
-    };
     const update = (change: Partial<Report>) => {
       if (run.view.state !== "running") return;
       report = { ...report, ...change };
-      show();
+      run.view = { state: "running", report };
       this.#wake(key);
     };
     const settle = async (): Promise<void> => {
@@ -93,11 +90,11 @@ export class Runs<Report extends object, Result> {
       }
       this.#wake(key);
     };
-    show();
+    run.view = { state: "running", report };
     run.settled = settle();
   }
 
-  /** Ends and forgets the run under this key; resolves when it has tidied up. */
+  /** Cancels and forgets the run under this key. Resolves when its work has cleaned up. */
   async cancel(key: string, why: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run === undefined) return;
@@ -111,15 +108,15 @@ export class Runs<Report extends object, Result> {
     if (this.#runs.get(key)?.view.state !== "running") this.#runs.delete(key);
   }
 
-  /** Ends every run. Resolves to the attempts that were under way or reserved and surely did not end well. */
+  /** Cancels every run. Resolves to the running and reserved attempts that certainly did not succeed. */
   async stopAll(why: string): Promise<{ key: string; attempt: number }[]> {
     const stopped = [...this.#runs].map(async ([key, run]) => {
-      const underWay = run.view.state === "running" || run.view.state === "reserved";
+      const wasActive = run.view.state === "running" || run.view.state === "reserved";
       run.controller.abort(new OperatorError("Aborted", why));
       await run.settled;
       const { view } = run;
-      const maybeDone = view.state === "succeeded" || (view.state === "failed" && view.error.outcomeUnknown);
-      return underWay && !maybeDone ? [{ key, attempt: run.attempt }] : [];
+      const maySucceed = view.state === "succeeded" || (view.state === "failed" && view.error.outcomeUnknown);
+      return wasActive && !maySucceed ? [{ key, attempt: run.attempt }] : [];
     });
     return (await Promise.all(stopped)).flat();
   }

@@ -1,21 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
+import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
-import type { Manifest } from "../../backup/manifest/manifest.ts";
+import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import type { Store } from "../../store/store.ts";
-import type { BackupReport, BackupResult, StartBackupRun } from "./attempt.ts";
+import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log, Request } from "../reconciler.ts";
-import type { EventSink } from "../events.ts";
-import type { Runs } from "../run-registry.ts";
+import type { RunRegistry } from "../run-registry.ts";
+import type { Attempt } from "./attempt.ts";
 
 export interface BackupControllerDeps {
   resources: BackupResources;
-  runs: Runs<BackupReport, BackupResult>;
-  startRun: StartBackupRun;
+  runs: RunRegistry<BackupReport, StoredBackup>;
+  attempt: Attempt;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;
-  /** Called once for each EtcdBackup that has ended. */
-  ended(backup: EtcdBackup, manifest: Manifest | undefined): void;
+  metrics: BackupMetrics;
   now: () => Date;
   log: Log;
 }
@@ -28,17 +28,23 @@ export interface BackupResources {
   writeFinalizers(backup: EtcdBackup, finalizers: string[], signal: AbortSignal): Promise<void>;
 }
 
-/** One look at one EtcdBackup: what was observed, and what acting on it needs. */
-export interface Pass extends BackupControllerDeps {
+export interface BackupMetrics {
+  backupEnded(cluster: { namespace: string; cluster: string }, result: "succeeded" | "failed"): void;
+}
+
+/** One pass over one EtcdBackup: what was read, and what acting on it needs. */
+export interface BackupContext extends Omit<BackupControllerDeps, "events"> {
   backup: EtcdBackup;
   store: EtcdBackupStore | undefined;
   key: string;
+  events: ObjectEvents<BackupEvent>;
   signal: AbortSignal;
 }
 
-export type Again = { againAfterMs: number } | undefined;
-
-/** Writes the status if it differs from what was read. */
-export async function write({ resources, backup, signal }: Pass, status: EtcdBackupStatus): Promise<void> {
+/** Writes the status if it differs from the one that was read. */
+export async function writeStatus(
+  { resources, backup, signal }: BackupContext,
+  status: EtcdBackupStatus,
+): Promise<void> {
   if (!isDeepStrictEqual(status, backup.status)) await resources.writeStatus(backup, status, signal);
 }

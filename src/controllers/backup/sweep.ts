@@ -1,16 +1,19 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
-import { runPrefix } from "../../core/backup/decide.ts";
 import { sweepRun } from "../../backup/catalog/orphans.ts";
+import { runPrefix } from "../../core/backup/run-id.ts";
 import type { Store } from "../../store/store.ts";
-import type { Log } from "../reconciler.ts";
+import { type Log, keyOf } from "../reconciler.ts";
 
-/** What earlier attempts of this resource left behind is nobody's. Not being allowed to tidy up stops no backup. */
-export async function clearEarlier(
+/**
+ * Deletes what earlier attempts of this EtcdBackup left without a manifest: data and unfinished uploads. A failure is
+ * logged and stops no backup.
+ */
+export async function sweepAttempts(
   store: Store,
   { spec, metadata }: EtcdBackup,
   { log, now, signal }: { log: Log; now: () => Date; signal: AbortSignal },
 ): Promise<void> {
-  // The hour is for stores whose clock is ahead of ours: by its name the object is this resource's anyway.
+  // The store's clock may be up to an hour ahead; the run prefix in the names makes the age irrelevant.
   const before = new Date(now().getTime() + 3_600_000);
   try {
     await sweepRun(store, {
@@ -21,9 +24,6 @@ export async function clearEarlier(
     });
   } catch (error) {
     signal.throwIfAborted();
-    log.warn(
-      { backup: `${metadata.namespace}/${metadata.name}`, err: error },
-      "earlier attempts cannot be cleared away",
-    );
+    log.warn({ backup: keyOf(metadata), err: error }, "the objects of earlier attempts cannot be deleted");
   }
 }

@@ -1,26 +1,30 @@
 import { isDeepStrictEqual } from "node:util";
+import type { RestoreEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
-import type { RestoreBlueprint, RestoreObject } from "../../restore/kubernetes/blueprint.ts";
-import type { SnapshotCluster } from "../../backup/progress.ts";
+import type { SnapshotCluster } from "../../backup/source.ts";
+import type { RestoreReport, RestoreResult } from "../../core/restore/observed.ts";
+import type { RestoreObject } from "../../restore/kubernetes/blueprint.ts";
 import type { Store } from "../../store/store.ts";
+import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log, Request } from "../reconciler.ts";
-import type { EventSink } from "../events.ts";
-import type { RestoreReport, RestoreResult } from "./work.ts";
-import type { Runs } from "../run-registry.ts";
+import type { RunRegistry } from "../run-registry.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";
 
 /** An object of the new cluster, as far as decisions rest on it. */
 export interface TargetObject {
   labels: Readonly<Record<string, string>>;
+  /** Of a Job. */
   succeeded: number;
   failed: number;
+  /** Of a StatefulSet. */
   readyReplicas: number;
 }
 
-export interface PodSight {
+/** A Pod. `waitsFor`: why it does not run. `failure`: of the container that ended it, with what it wrote last. */
+export interface ObservedPod {
   name: string;
   ready: boolean;
   waitsFor?: string;
@@ -36,40 +40,39 @@ export interface RestoreResources {
   find(kind: TargetKind, at: Request, signal: AbortSignal): Promise<TargetObject | undefined>;
   /** False when the name is taken. */
   create(kind: TargetKind, object: RestoreObject, signal: AbortSignal): Promise<boolean>;
-  pods(namespace: string, labels: Record<string, string>, signal: AbortSignal): Promise<PodSight[]>;
+  pods(namespace: string, labels: Record<string, string>, signal: AbortSignal): Promise<ObservedPod[]>;
 }
 
-/** The new cluster, to be proved. */
+/** The new cluster, as far as its verification asks it. */
 export interface RestoredCluster extends Pick<SnapshotCluster, "observe" | "hashKV">, AsyncDisposable {
-  /** User keys as of a revision. */
+  /** User keys at a revision. */
   countKeys(endpoint: string, revision: number, signal: AbortSignal): Promise<number>;
   disarm(endpoint: string, alarm: { memberId: string; alarm: string }, signal: AbortSignal): Promise<void>;
 }
 
 export interface RestoreControllerDeps {
   resources: RestoreResources;
-  runs: Runs<RestoreReport, RestoreResult>;
+  runs: RunRegistry<RestoreReport, RestoreResult>;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
-  /** Image of this program, for the members' Jobs; undefined when it was not told. */
+  /** Image of this program, for the members' Jobs; undefined when the operator was not given it. */
   operatorImage: string | undefined;
-  toolArguments(restore: EtcdRestore, token: string): RestoreBlueprint["toolArguments"];
-  freshToken(now: Date): string;
   events: EventSink;
   now: () => Date;
   log: Log;
 }
 
-/** One look at one EtcdRestore. */
-export interface RestorePass extends RestoreControllerDeps {
+/** One pass over one EtcdRestore: what was read, and what acting on it needs. */
+export interface RestoreContext extends Omit<RestoreControllerDeps, "events"> {
   restore: EtcdRestore;
   key: string;
+  events: ObjectEvents<RestoreEvent>;
   signal: AbortSignal;
 }
 
-/** Writes the status if it differs from what was read. */
-export async function writeRestore(
-  { resources, restore, signal }: RestorePass,
+/** Writes the status if it differs from the one that was read. */
+export async function writeRestoreStatus(
+  { resources, restore, signal }: RestoreContext,
   status: EtcdRestoreStatus,
 ): Promise<void> {
   if (!isDeepStrictEqual(status, restore.status)) await resources.writeRestoreStatus(restore, status, signal);

@@ -8,69 +8,53 @@ import {
   volumeName,
 } from "../../core/restore/names.ts";
 import type {
+  ObservedCluster,
   ObservedJob,
-  ObservedMember,
   ObservedRestore,
-  ObservedWork,
-} from "../../core/restore/decide.ts";
-import type { RestorePass, TargetKind } from "./context.ts";
+  RestoredMember,
+} from "../../core/restore/observed.ts";
+import type { RestoreContext, TargetKind } from "./context.ts";
 
-/** Exit codes of this program that mean: trying the same thing again cannot help. */
+/** Exit codes of this program that mean: trying again cannot help. */
 const permanentExits = new Set([2, 3, 4]);
 
-/** Everything that the decision rests on, read now. What a later step would need is not asked for. */
-export async function observe(pass: RestorePass): Promise<ObservedRestore> {
-  const { restore } = pass;
+/** Reads what the decision about the present step rests on, and no more. */
+export async function observe(context: RestoreContext): Promise<ObservedRestore> {
+  const { restore } = context;
   const { status } = restore;
   const restoring = status.verifiedTime !== undefined && status.restoredTime === undefined;
   const starting = status.restoredTime !== undefined && status.runningTime === undefined;
   return {
     restore,
-    work: workOf(pass),
-    members: restoring ? await members(pass) : [],
-    cluster: starting ? await cluster(pass) : { exists: "none", readyMembers: 0 },
+    work: context.runs.view(context.key, restore.metadata.uid),
+    members: restoring ? await members(context) : [],
+    cluster: starting ? await cluster(context) : { exists: "none", readyMembers: 0 },
   };
 }
 
-function workOf({ runs, key, restore }: RestorePass): ObservedWork {
-  const run = runs.view(key, restore.metadata.uid);
-  switch (run.state) {
-    case "none":
-    case "succeeded":
-      return { state: run.state };
-    case "reserved":
-    case "running":
-      return { state: "running" };
-    case "failed":
-      return { state: "failed", error: run.error };
-    default:
-      return run satisfies never;
-  }
-}
-
-async function members(pass: RestorePass): Promise<ObservedMember[]> {
-  const { restore } = pass;
+async function members(context: RestoreContext): Promise<RestoredMember[]> {
+  const { restore } = context;
   const { replicas } = restore.spec.target.cluster;
-  const all = Array.from({ length: replicas }, async (_, index): Promise<ObservedMember> => {
-    const volume = await find(pass, "PersistentVolumeClaim", volumeName(restore, index));
+  const all = Array.from({ length: replicas }, async (_, index): Promise<RestoredMember> => {
+    const volume = await find(context, "PersistentVolumeClaim", volumeName(restore, index));
     return {
       index,
       volume: volume === undefined ? "missing" : isOurs(volume, restore) ? "ours" : "foreign",
-      job: await job(pass, index),
+      job: await job(context, index),
     };
   });
   return Promise.all(all);
 }
 
-/** The Job of the latest attempt: status may not have heard of it yet. */
-async function job(pass: RestorePass, index: number): Promise<ObservedJob> {
-  const { restore, resources, signal } = pass;
+/** The Job of the latest attempt, which status may not name yet. */
+async function job(context: RestoreContext, index: number): Promise<ObservedJob> {
+  const { restore, resources, signal } = context;
   const known = restore.status.members?.[index];
   if (known?.phase === "Restored") return { state: "succeeded", attempt: known.attempts };
   const first = Math.max(1, known?.attempts ?? 0);
   for (const attempt of [first + 1, first]) {
     const name = jobName(restore, index, attempt);
-    const found = await find(pass, "Job", name);
+    const found = await find(context, "Job", name);
     if (found === undefined) continue;
     if (!isOurs(found, restore)) return { state: "foreign", name };
     if (found.succeeded > 0) return { state: "succeeded", attempt };
@@ -81,7 +65,7 @@ async function job(pass: RestorePass, index: number): Promise<ObservedJob> {
       return {
         state: "failed",
         attempt,
-        lastWords: container === "" ? words : `${container}: ${words}`,
+        failure: container === "" ? words : `${container}: ${words}`,
         permanent: permanentExits.has(exitCode) && container !== "restore",
       };
     }
@@ -90,8 +74,8 @@ async function job(pass: RestorePass, index: number): Promise<ObservedJob> {
   return { state: "none" };
 }
 
-async function cluster(pass: RestorePass): Promise<ObservedRestore["cluster"]> {
-  const { restore, resources, signal } = pass;
+async function cluster(context: RestoreContext): Promise<ObservedCluster> {
+  const { restore, resources, signal } = context;
   const { name } = restore.spec.target.cluster;
   const wanted: [TargetKind, string][] = [
     ["Service", peerServiceName(restore)],
@@ -102,7 +86,7 @@ async function cluster(pass: RestorePass): Promise<ObservedRestore["cluster"]> {
   let ready = 0;
   let missing = false;
   for (const [kind, object] of wanted) {
-    const found = await find(pass, kind, object);
+    const found = await find(context, kind, object);
     if (found === undefined) missing = true;
     else if (!isOurs(found, restore))
       return { exists: "foreign", what: `${kind} ${object}`, readyMembers: 0 };
@@ -118,7 +102,7 @@ async function cluster(pass: RestorePass): Promise<ObservedRestore["cluster"]> {
   };
 }
 
-function find({ resources, restore, signal }: RestorePass, kind: TargetKind, name: string) {
+function find({ resources, restore, signal }: RestoreContext, kind: TargetKind, name: string) {
   return resources.find(kind, { namespace: restore.metadata.namespace ?? "default", name }, signal);
 }
 

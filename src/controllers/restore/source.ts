@@ -12,7 +12,7 @@ export interface RestoreSource {
   backup: string;
 }
 
-/** Throws NotFound for what is not there, or not yet: it may come. */
+/** Throws NotFound for an object that does not exist, and says by `permanent` whether it may still come. */
 export async function sourceOf(
   { metadata, spec }: EtcdRestore,
   resources: Pick<RestoreResources, "backup" | "store">,

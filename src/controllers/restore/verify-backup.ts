@@ -4,7 +4,8 @@ import { canBumpRevision, isLaterMinor, minorOf, parseEtcdVersion } from "../../
 import { OperatorError } from "../../core/errors.ts";
 import { bytes } from "../../core/human.ts";
 import { parseQuantity } from "../../core/quantity.ts";
-import { exists } from "../../core/restore/decide.ts";
+import { targetExists } from "../../core/restore/decide.ts";
+import type { RestoreReport, RestoreResult, VerifiedSource } from "../../core/restore/observed.ts";
 import { fileStore } from "../../restore/kubernetes/job.ts";
 import {
   clientServiceName,
@@ -16,34 +17,32 @@ import {
 import { findBackup } from "../../backup/catalog/list.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { readRestoreRecord } from "../../backup/catalog/restore-record.ts";
-import { describeFailures, readStored } from "../../backup/verify.ts";
-import type { RestoreControllerDeps, TargetKind } from "./context.ts";
+import { describeFailures, verifyStored } from "../../backup/verify.ts";
+import type { RestoreContext, TargetKind } from "./context.ts";
 import { sourceOf } from "./source.ts";
-import type { RestoreReport, RestoreWork, VerifyResult } from "./work.ts";
 
-type VerifyDeps = Pick<RestoreControllerDeps, "resources" | "openStore" | "operatorImage">;
-
-/** For the first log segment and what etcd writes at its start. */
+/** Bytes for the first WAL segment and what etcd writes at its start. */
 const headroom = 128 * 1024 * 1024;
 
-/** Reads the whole backup and refuses what could not end well, before anything is created. */
-export function verifyWork(restore: EtcdRestore, deps: VerifyDeps): RestoreWork {
-  return async (report, signal) => {
-    const found = await verify(restore, deps, { report, signal });
-    return { step: "verify", found };
-  };
+/** Reads the whole backup, and refuses a restore that could not succeed before anything is created. */
+export async function verifyBackup(
+  context: RestoreContext,
+  report: (change: Partial<RestoreReport>) => void,
+  signal: AbortSignal,
+): Promise<RestoreResult> {
+  return { step: "verify", found: await verify(context, report, signal) };
 }
 
 async function verify(
-  restore: EtcdRestore,
-  { resources, openStore, operatorImage }: VerifyDeps,
-  { report, signal }: { report: (change: Partial<RestoreReport>) => void; signal: AbortSignal },
-): Promise<VerifyResult> {
+  { restore, resources, openStore, operatorImage }: RestoreContext,
+  report: (change: Partial<RestoreReport>) => void,
+  signal: AbortSignal,
+): Promise<VerifiedSource> {
   const { store, clusterName, backup } = await sourceOf(restore, resources, signal);
   await using opened = await openStore(store, signal);
   const { uid } = restore.metadata;
   const record = await readRestoreRecord(opened, { clusterName, uid, signal });
-  if (record !== undefined) return { is: "before", when: record.completedAt };
+  if (record !== undefined) return { is: "restoredBefore", completedAt: record.completedAt };
   if (store.spec.s3 === undefined) throw fileStore();
   if (operatorImage === undefined) {
     throw new OperatorError("InvalidConfiguration", "the operator does not know its own image", {
@@ -53,7 +52,7 @@ async function verify(
   const { manifest } = await findBackup(opened, { name: backup, clusterName, signal });
   const refusal = refuse(restore, manifest) ?? (await taken(restore, resources, signal));
   if (refusal !== undefined) return { is: "refused", ...refusal };
-  const { checks } = await readStored(opened, manifest, {
+  const { checks } = await verifyStored(opened, manifest, {
     signal,
     onProgress: (done, totalBytes) => report({ read: { bytes: done, totalBytes } }),
   });
@@ -84,10 +83,10 @@ function refuse(restore: EtcdRestore, { member, snapshot }: Manifest): Refusal |
   return { reason: "StorageTooSmall", message };
 }
 
-/** Whatever has one of the names and is not of this restore. */
+/** Refuses when an object of another owner has a name that the new cluster needs. */
 async function taken(
   restore: EtcdRestore,
-  resources: VerifyDeps["resources"],
+  resources: RestoreContext["resources"],
   signal: AbortSignal,
 ): Promise<Refusal | undefined> {
   const { name, replicas } = restore.spec.target.cluster;
@@ -105,7 +104,7 @@ async function taken(
   for (const [kind, object] of names) {
     const found = await resources.find(kind, { namespace, name: object }, signal);
     if (found !== undefined && found.labels[restoreLabel] !== restore.metadata.uid)
-      return exists(`${kind} ${object}`);
+      return targetExists(`${kind} ${object}`);
   }
   return undefined;
 }

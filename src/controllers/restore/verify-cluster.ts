@@ -1,26 +1,24 @@
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { MemberFacts } from "../../core/etcd/member-choice.ts";
-import type { RestoreControllerDeps, RestoredCluster } from "./context.ts";
-import type { RestoreWork } from "./work.ts";
+import type { RestoreResult } from "../../core/restore/observed.ts";
+import type { RestoreContext, RestoredCluster } from "./context.ts";
 
 type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
 
-/** Bytes: etcd's own when --quota-backend-bytes is not given. */
+/** Bytes: etcd's default for --quota-backend-bytes. */
 const defaultQuota = 2 * 1024 ** 3;
-/** An alarm is lowered only where the next writes do not raise it again. */
+/** NOSPACE is disarmed only below this share of the quota: else the next writes raise it again. */
 const safeShare = 0.9;
 const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
-/** Every member healthy and voting, one leader, one cluster, equal HashKV, as many keys as the backup. */
-export function proveWork(
-  restore: EtcdRestore,
-  { openRestored }: Pick<RestoreControllerDeps, "openRestored">,
-): RestoreWork {
-  return async (_report, signal) => {
-    await using cluster = await openRestored(restore, signal);
-    return { step: "prove", verification: await prove(restore, cluster, signal) };
-  };
+/** Verifies that every member is healthy and voting, in one cluster with one leader, with equal HashKV and the backup's keys. */
+export async function verifyCluster(
+  { restore, openRestored }: RestoreContext,
+  signal: AbortSignal,
+): Promise<RestoreResult> {
+  await using cluster = await openRestored(restore, signal);
+  return { step: "prove", verification: await prove(restore, cluster, signal) };
 }
 
 async function prove(
@@ -32,7 +30,7 @@ async function prove(
   if (source === undefined) throw new OperatorError("Internal", "the restore has no source in its status");
   const { clusterId, members } = await cluster.observe(signal);
   checkMembers(members, restore);
-  // Right after the restore: what clients have written since changes neither hash nor count there.
+  // The revision right after the restore: later writes change neither its hash nor its keys.
   const revision = source.revision + restore.spec.revisionBump;
   const hashes = new Map<string, string[]>();
   for (const { endpoint, name, dbSize } of members) {
@@ -77,7 +75,7 @@ function checkMembers(members: readonly MemberFacts[], { spec }: EtcdRestore): v
   if (leaders.size !== 1) throw problem("the members follow different leaders");
 }
 
-/** Those that came with the snapshot and stay. NOSPACE goes where there is room again; CORRUPT is for a person. */
+/** Disarms NOSPACE where there is room. Resolves to the alarms that stay; CORRUPT is for a person to judge. */
 async function lowerAlarms(
   { spec }: EtcdRestore,
   cluster: RestoredCluster,

@@ -2,7 +2,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
 
-/** An object to be created, but for apiVersion and kind, which its resource adds. */
+/** An object to create, without apiVersion and kind, which its resource adds. */
 export interface RestoreObject {
   metadata: {
     name: string;
@@ -13,7 +13,7 @@ export interface RestoreObject {
   spec: Record<string, unknown>;
 }
 
-/** What the objects are made from; all of it is decided before the first one is created. */
+/** What all objects of a restore are made from. It is complete before the first one is created. */
 export interface RestoreBlueprint {
   restore: EtcdRestore;
   store: EtcdBackupStore;
@@ -21,14 +21,6 @@ export interface RestoreBlueprint {
   token: string;
   /** Image of this program. */
   operatorImage: string;
-  /** `restoreArguments` of the restore room: the tool's flags. */
-  toolArguments: (args: {
-    name: string;
-    peerUrls: string;
-    initialCluster: string;
-    snapshot: string;
-    dataDir: string;
-  }) => string[];
 }
 
 export function metadataOf(restore: EtcdRestore, name: string): RestoreObject["metadata"] {

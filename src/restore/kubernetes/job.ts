@@ -2,11 +2,12 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { type RestoreBlueprint, type RestoreObject, metadataOf } from "./blueprint.ts";
 import { jobName, memberName, membershipOf, targetVersion, volumeName } from "../../core/restore/names.ts";
+import { restoreArguments } from "../tool.ts";
 import { containerDefaults, dataDir, mountPath, podDefaults, podMetadata } from "./pod.ts";
 
 const storeCaPath = "/etc/etcd-backup/store-ca";
 
-/** Fetch and verify, restore with the target's own tool, put in place: three containers, one after the other. */
+/** The Job of one member: fetches and verifies the backup, restores it with the tool of the target's image, places the data. */
 export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: number): RestoreObject {
   const { restore, store, source, operatorImage } = blueprint;
   const { cluster } = restore.spec.target;
@@ -32,12 +33,14 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
     imagePullPolicy: cluster.imagePullPolicy,
     command: [
       tool,
-      ...blueprint.toolArguments({
+      ...restoreArguments({
         name,
         peerUrls: peerUrls(index),
         initialCluster,
         snapshot: `${work}/snapshot.db`,
         dataDir: `${work}/data`,
+        token: blueprint.token,
+        bump: restore.spec.revisionBump,
       }),
     ],
     env: [{ name: "ETCDCTL_API", value: "3" }],
@@ -56,9 +59,9 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
   return {
     metadata: { ...metadataOf(restore, jobName(restore, index, attempt)), ownerReferences: [owner] },
     spec: {
-      // The operator counts the attempts: it reads why one failed before it makes the next.
+      // The operator counts the attempts: it records why one failed before it creates the next.
       backoffLimit: 0,
-      // A Pod that has ended keeps its volume from being deleted.
+      // A finished Pod blocks the deletion of its volume.
       ttlSecondsAfterFinished: 300,
       template: {
         metadata: podMetadata(restore, "restore"),
@@ -77,7 +80,7 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
   };
 }
 
-/** What the fetch step is told of the store. Its credentials are in the environment, by reference. */
+/** The flags of the fetch step for the store. Its credentials come from the Secret, as environment variables. */
 function storeFlags({ spec }: EtcdBackupStore): string[] {
   const { s3 } = spec;
   if (s3 === undefined) throw fileStore();
@@ -92,7 +95,7 @@ function storeFlags({ spec }: EtcdBackupStore): string[] {
   return ["--store", `s3://${folder}${query}`, ...ca];
 }
 
-/** A directory of the operator's own Pod is not there in a member's. */
+/** The Pods of the members do not mount a directory of the operator's Pod. */
 export function fileStore(): OperatorError {
   return new OperatorError(
     "InvalidConfiguration",

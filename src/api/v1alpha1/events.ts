@@ -1,0 +1,24 @@
+import type { BackupReason, RestoreReason, StoreReason, Vocabulary } from "./conditions.ts";
+
+/** Reasons of events that are not reasons of conditions. */
+export const backupEvents = {
+  SnapshotStarted: "An attempt begins; the note says which one of how many.",
+  MembersAgree: "HashKV is equal on the members that the note names.",
+  MembersNotCompared: "HashKV could not be compared; the note says why.",
+  SnapshotSucceeded: "The backup is stored and verified; the note names it.",
+  StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
+} as const satisfies Vocabulary;
+
+export const restoreEvents = {
+  BackupVerified: "The operator read the whole backup, and every digest agreed.",
+  MembersRestored: "The volume of every member holds the data.",
+  ClusterStarted: "Every member of the new cluster is ready.",
+  AlarmRaised: "An alarm came with the backup and is still raised.",
+  RestoreSucceeded: "The new cluster runs and is equal to the backup.",
+} as const satisfies Vocabulary;
+
+export const storeEvents = {} as const satisfies Vocabulary;
+
+export type BackupEvent = keyof typeof backupEvents | BackupReason;
+export type RestoreEvent = keyof typeof restoreEvents | RestoreReason;
+export type StoreEvent = StoreReason;

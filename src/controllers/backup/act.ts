@@ -1,0 +1,150 @@
+import { type BackupDecision, finalizer } from "../../core/backup/decide.ts";
+import { type Fail, type Retry, reasonOf } from "../../core/backup/failure.ts";
+import type { BackupReport, ObservedBackup, StoredBackup } from "../../core/backup/observed.ts";
+import { runIdOf } from "../../core/backup/run-id.ts";
+import {
+  changed,
+  failed,
+  initialised,
+  interrupted,
+  memberSelected,
+  restamped,
+  retrying,
+  started,
+  streaming,
+  succeeded,
+} from "../../core/backup/status.ts";
+import { OperatorError, withHint } from "../../core/errors.ts";
+import type { Result } from "../reconciler.ts";
+import { type BackupContext, writeStatus } from "./context.ts";
+import { deleteStored } from "./delete.ts";
+
+/** Milliseconds after which a running backup is looked at even when it reports nothing. */
+const progressEveryMs = 5_000;
+
+/** Carries out one decision. */
+export async function act(
+  context: BackupContext,
+  observed: ObservedBackup,
+  decision: BackupDecision,
+): Promise<Result> {
+  const { backup, runs, resources, key, signal, now } = context;
+  const finalizers = backup.metadata.finalizers ?? [];
+  switch (decision.do) {
+    case "nothing":
+      runs.forget(key);
+      return undefined;
+    case "restamp":
+      await writeStatus(context, restamped(backup));
+      return { againAfterMs: 0 };
+    case "initialise":
+      await writeStatus(context, initialised(backup, now()));
+      return { againAfterMs: 0 };
+    case "addFinalizer":
+      await resources.writeFinalizers(backup, [...finalizers, finalizer], signal);
+      return { againAfterMs: 0 };
+    case "removeFinalizer": {
+      const others = finalizers.filter((f) => f !== finalizer);
+      await resources.writeFinalizers(backup, others, signal);
+      return undefined;
+    }
+    case "deleteStored":
+      return deleteStored(context);
+    case "cancel":
+      await runs.cancel(key, decision.why);
+      return { againAfterMs: 0 };
+    case "wait": {
+      const { reason, message, ms, warn } = decision;
+      if (warn) context.events.warning(reason, message);
+      await writeStatus(context, changed(backup, { outcome: "InProgress", reason, message }, now()));
+      return { againAfterMs: ms };
+    }
+    case "lookUpStored":
+      throw new OperatorError("Internal", "the store was asked, and the decision is to ask it again");
+    case "takeUpAgain":
+      context.events.warning(
+        "OperatorRestarted",
+        "the operator stopped in the middle of an attempt; starting again",
+      );
+      await writeStatus(context, interrupted(backup, { counts: true, now: now() }));
+      return { againAfterMs: 0 };
+    case "start":
+      return start(context, decision.attempt);
+    case "reportProgress":
+      return observed.run.state === "running" ? reportProgress(context, observed.run.report) : undefined;
+    case "succeed":
+      return recordSuccess(context, decision.stored);
+    case "retry":
+    case "fail":
+      return recordFailure(context, observed, decision);
+    default:
+      return decision satisfies never;
+  }
+}
+
+/** The attempt stands in status before it begins, so that the next operator knows of it when this one dies. */
+async function start(context: BackupContext, attempt: number): Promise<Result> {
+  const { backup, store, key, now, runs } = context;
+  const { uid } = backup.metadata;
+  if (store === undefined || !runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
+  const runId = runIdOf(uid, attempt);
+  const status = started(backup, { attempt, runId }, now());
+  // When the write fails, its outcome is unknown. The attempt stays reserved, and the next pass begins it.
+  await writeStatus(context, status);
+  context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1}`);
+  runs.start(key, {}, (report, signal) =>
+    context.attempt({ backup: { ...backup, status }, store, runId }, report, signal),
+  );
+  return { againAfterMs: progressEveryMs };
+}
+
+async function reportProgress(context: BackupContext, { choice, progress }: BackupReport): Promise<Result> {
+  const { backup, now } = context;
+  let next = backup;
+  if (choice !== undefined && backup.status.member === undefined)
+    next = { ...next, status: memberSelected(next, choice, now()) };
+  if (progress !== undefined && progress.bytes !== backup.status.progress?.bytes)
+    next = { ...next, status: streaming(next, progress, now()) };
+  await writeStatus(context, next.status);
+  return { againAfterMs: progressEveryMs };
+}
+
+async function recordSuccess(context: BackupContext, { manifest, storeUrl }: StoredBackup): Promise<Result> {
+  const { backup, now } = context;
+  await writeStatus(context, succeeded(backup, manifest, storeUrl, now()));
+  const { revision } = manifest.snapshot;
+  const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
+  context.events.normal("SnapshotSucceeded", `revision ${revision} stored as ${manifest.name} in ${where}`);
+  recordEnd(context, "succeeded");
+  return undefined;
+}
+
+async function recordFailure(
+  context: BackupContext,
+  { run }: ObservedBackup,
+  decision: Retry | Fail,
+): Promise<Result> {
+  const { backup, key, log, now } = context;
+  // The status of a failed attempt names the member that it read from.
+  const choice = run.state === "failed" ? run.report.choice : undefined;
+  const seen = choice === undefined ? backup : { ...backup, status: memberSelected(backup, choice, now()) };
+  const isRetry = decision.do === "retry";
+  await writeStatus(context, isRetry ? retrying(seen, decision, now()) : failed(seen, decision, now()));
+  const reason = isRetry ? reasonOf(decision.error) : (decision.eventReason ?? decision.reason);
+  const note = isRetry ? withHint(decision.error) : decision.message;
+  context.events.warning(reason, note);
+  log.warn({ backup: key, attempt: backup.status.attempts, reason, note }, "attempt failed");
+  if (isRetry) {
+    context.runs.forget(key);
+    return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
+  }
+  recordEnd(context, "failed");
+  return undefined;
+}
+
+function recordEnd({ backup, key, runs, metrics, log }: BackupContext, result: "succeeded" | "failed"): void {
+  const { metadata, spec } = backup;
+  runs.forget(key);
+  metrics.backupEnded({ namespace: metadata.namespace ?? "", cluster: spec.clusterName }, result);
+  log.info({ backup: key, cluster: spec.clusterName, result }, "backup ended");
+}

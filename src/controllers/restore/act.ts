@@ -1,0 +1,169 @@
+import type { RestoreDecision } from "../../core/restore/decide.ts";
+import type { ObservedRestore } from "../../core/restore/observed.ts";
+import {
+  clusterRunning,
+  membersRestored,
+  membersSeen,
+  restoreChanged,
+  restoreFailed,
+  restoreInitialised,
+  restoreRetrying,
+  restoredBefore,
+  verified,
+  verifying,
+  workBegun,
+} from "../../core/restore/status.ts";
+import { freshToken } from "../../restore/tool.ts";
+import type { Result } from "../reconciler.ts";
+import { type RestoreContext, writeRestoreStatus } from "./context.ts";
+import { createCluster, restoreMembers } from "./create.ts";
+import { succeed } from "./succeed.ts";
+import { verifyBackup } from "./verify-backup.ts";
+import { verifyCluster } from "./verify-cluster.ts";
+
+type Act<Kind extends RestoreDecision["do"]> = RestoreDecision & { do: Kind };
+
+const progressEveryMs = 2_000;
+
+/** Carries out one decision. */
+export async function act(
+  context: RestoreContext,
+  observed: ObservedRestore,
+  decision: RestoreDecision,
+): Promise<Result> {
+  const { restore, runs, key, now } = context;
+  switch (decision.do) {
+    case "nothing":
+      runs.forget(key);
+      return undefined;
+    case "initialise":
+      await writeRestoreStatus(context, restoreInitialised(restore, now()));
+      return { againAfterMs: 0 };
+    case "cancel":
+      await runs.cancel(key, "the time is up, or the EtcdRestore is being deleted");
+      return { againAfterMs: 0 };
+    case "verify":
+    case "prove":
+      return begin(context, observed, decision.do);
+    case "reportProgress":
+      return reportProgress(context, decision);
+    case "recordVerified":
+      return recordVerified(context, decision);
+    case "recordRestoredBefore":
+      return recordRestoredBefore(context, decision);
+    case "restoreMembers":
+      return restoreMembers(context, observed.members, decision);
+    case "recordRestored":
+      await writeRestoreStatus(context, membersRestored(restore, observed.members, now()));
+      context.events.normal("MembersRestored", "every volume holds the data");
+      return { againAfterMs: 0 };
+    case "createCluster":
+      return createCluster(context);
+    case "recordRunning":
+      await writeRestoreStatus(context, clusterRunning(restore, now()));
+      context.events.normal("ClusterStarted", "every member is ready");
+      return { againAfterMs: 0 };
+    case "succeed":
+      return succeed(context, decision.verification);
+    case "wait":
+      return wait(context, observed, decision);
+    case "retry":
+      return retry(context, observed, decision);
+    case "fail":
+      return fail(context, decision);
+    default:
+      return decision satisfies never;
+  }
+}
+
+/** The step stands in status before it begins. */
+async function begin(
+  context: RestoreContext,
+  { work }: ObservedRestore,
+  step: "verify" | "prove",
+): Promise<Result> {
+  const { restore, runs, key, now } = context;
+  const { uid } = restore.metadata;
+  // The run of the step before stays when the answer to recording its end was lost.
+  if (work.state === "succeeded") runs.forget(key);
+  const attempt = (restore.status.attempts ?? 0) + 1;
+  if (!runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
+  try {
+    await writeRestoreStatus(context, workBegun(restore, step, now()));
+  } catch (error) {
+    await runs.cancel(key, "its beginning could not be recorded");
+    throw error;
+  }
+  runs.start(key, { step }, (report, signal) =>
+    step === "verify" ? verifyBackup(context, report, signal) : verifyCluster(context, signal),
+  );
+  return { againAfterMs: progressEveryMs };
+}
+
+async function reportProgress(
+  context: RestoreContext,
+  { report: { read } }: Act<"reportProgress">,
+): Promise<Result> {
+  const { restore, now } = context;
+  if (read !== undefined) await writeRestoreStatus(context, verifying(restore, read, now()));
+  return { againAfterMs: progressEveryMs };
+}
+
+async function recordVerified(context: RestoreContext, { source }: Act<"recordVerified">): Promise<Result> {
+  const { restore, runs, key, now, events } = context;
+  await writeRestoreStatus(context, verified(restore, { source, token: freshToken(now()) }, now()));
+  events.normal(
+    "BackupVerified",
+    `${source.name}: ${source.size}, revision ${source.revision}, every digest agreed`,
+  );
+  runs.forget(key);
+  return { againAfterMs: 0 };
+}
+
+async function recordRestoredBefore(
+  context: RestoreContext,
+  { completedAt }: Act<"recordRestoredBefore">,
+): Promise<Result> {
+  const { restore, runs, key, now, events } = context;
+  await writeRestoreStatus(context, restoredBefore(restore, completedAt, now()));
+  events.normal("RestoredBefore", `this restore ended at ${completedAt} and is not run again`);
+  runs.forget(key);
+  return undefined;
+}
+
+async function wait(
+  context: RestoreContext,
+  { members }: ObservedRestore,
+  { reason, message, ms }: Act<"wait">,
+): Promise<Result> {
+  const { restore, now } = context;
+  const status =
+    members.length > 0
+      ? membersSeen(restore, members, { reason, message }, now())
+      : restoreChanged(restore, { outcome: "InProgress", reason, message }, now());
+  await writeRestoreStatus(context, status);
+  return { againAfterMs: ms };
+}
+
+async function retry(
+  context: RestoreContext,
+  { members }: ObservedRestore,
+  decision: Act<"retry">,
+): Promise<Result> {
+  const { restore, runs, key, now, events } = context;
+  runs.forget(key);
+  const seen =
+    members.length === 0 ? restore : { ...restore, status: membersSeen(restore, members, decision, now()) };
+  await writeRestoreStatus(context, restoreRetrying(seen, decision, now()));
+  events.warning(decision.reason, decision.message);
+  return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
+}
+
+async function fail(context: RestoreContext, { reason, message }: Act<"fail">): Promise<Result> {
+  const { restore, runs, key, now, events, log } = context;
+  await writeRestoreStatus(context, restoreFailed(restore, { reason, message }, now()));
+  events.warning(reason, message);
+  log.warn({ restore: key, reason, message }, "restore failed");
+  runs.forget(key);
+  return undefined;
+}
