@@ -14,7 +14,7 @@ const rooms: Readonly<Record<string, Room>> = {
   bbolt: { imports: [], because: "The file format depends on nothing of etcd or Kubernetes." },
   core: { imports: ["api"], because: "Decisions are pure: they know no adapter." },
   etcd: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
-  store: { imports: ["core", "controllers", "kube", "operator"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  store: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
   kube: { imports: ["api", "core"], because: "An adapter knows no other adapter: each can be replaced alone." },
   telemetry: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
   snapshot: { imports: ["bbolt", "core"], because: "Reading one snapshot file needs no store and no cluster." },
@@ -28,7 +28,8 @@ const rooms: Readonly<Record<string, Room>> = {
     because: "A restore makes a data directory and Kubernetes objects: where the snapshot comes from is a parameter.",
   },
   jobs: {
-    imports: ["backup", "cli", "core", "restore", "store"],
+    imports: ["backup", "core", "restore"],
+    types: ["store"],
     because: "A step of a Job gets its store as a parameter.",
   },
   controllers: {
@@ -37,7 +38,7 @@ const rooms: Readonly<Record<string, Room>> = {
     because: "Controllers get their adapters from the operator's wiring.",
   },
   operator: {
-    imports: ["api", "backup", "cli", "controllers", "core", "etcd", "kube", "restore", "store", "telemetry"],
+    imports: ["api", "backup", "controllers", "core", "etcd", "kube", "restore", "store", "telemetry"],
     because: "The operator knows nothing of flags and terminals.",
   },
   cli: {

@@ -1,88 +1,10 @@
-import { Command, CommanderError, Option } from "commander";
-import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type Context, type LogLevel, exitCode, logLevels } from "./context.ts";
+import { Command, Option } from "commander";
+import { type Context, logLevels } from "./context.ts";
+import { clusterName, fromEnv, outputFormat, verb, withBackup, withEtcd, withStore } from "./options.ts";
 import { version } from "./version.ts";
 
-/** Runs one command line. Resolves to the exit code; whatever goes wrong is said on stderr. */
-export async function run(argv: string[], host: NodeJS.Process): Promise<number> {
-  const stop = new AbortController();
-  const context: Context = {
-    stdout: host.stdout,
-    stderr: host.stderr,
-    env: host.env,
-    signal: stop.signal,
-    now: () => new Date(),
-  };
-  const signals = listen(host, stop);
-  const writing = watchOutput(host);
-  const program = build(context);
-  const code = await program.parseAsync(argv, { from: "user" }).then(
-    () => 0,
-    (thrown: unknown) => {
-      if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-      const error = asOperatorError(thrown);
-      report(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
-      return error.code === "Aborted" && signals.first() === "SIGTERM" ? 143 : exitCode(error);
-    },
-  );
-  signals.done();
-  return (await writing.ended()) || code !== 0 ? code : 1;
-}
-
-/** First signal: stop in good order. Second, or when only a reader is waited for: at once. */
-function listen(
-  host: NodeJS.Process,
-  stop: AbortController,
-): { first: () => NodeJS.Signals | undefined; done: () => void } {
-  let first: NodeJS.Signals | undefined;
-  let isDone = false;
-  let at = 0;
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    host.on(name, () => {
-      if (first !== undefined || isDone) {
-        // Wrappers forward what the terminal has sent to everybody already: that is one Ctrl-C, not two.
-        if (!isDone && performance.now() - at < 300) return;
-        host.stderr.write("etcd-backup: stopped at once; an unfinished upload may remain in the store\n");
-        host.exit(name === "SIGINT" ? 130 : 143);
-      }
-      first = name;
-      at = performance.now();
-      stop.abort(new OperatorError("Aborted", "stopped by " + (name === "SIGINT" ? "Ctrl-C" : name)));
-    });
-  }
-  return { first: () => first, done: () => void (isDone = true) };
-}
-
-/** A closed pipe behind us is no error; a full disk is. What a pipe could not yet hold is waited for at the end. */
-function watchOutput({ stdout, stderr }: NodeJS.Process): { ended: () => Promise<boolean> } {
-  let failure: NodeJS.ErrnoException | undefined;
-  stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") failure ??= error;
-  });
-  stderr.on("error", () => {});
-  const flushed = (stream: NodeJS.WriteStream) =>
-    new Promise<void>((resolve) => void stream.write("", () => resolve()));
-  return {
-    async ended() {
-      await flushed(stdout);
-      if (failure !== undefined)
-        stderr.write(`etcd-backup: the result could not be written: ${failure.code ?? failure.message}\n`);
-      await flushed(stderr);
-      return failure === undefined;
-    },
-  };
-}
-
-function report(error: OperatorError, { stderr }: Context, withStack: boolean): void {
-  stderr.write(`etcd-backup: ${error.message}\n`);
-  if (error.hint !== undefined) stderr.write(`  hint: ${error.hint}\n`);
-  if (withStack)
-    stderr.write(
-      `${error.stack ?? ""}\n${error.cause instanceof Error ? `caused by ${error.cause.stack ?? error.cause.message}\n` : ""}`,
-    );
-}
-
-function build(context: Context): Command {
+/** The command line: its verbs, options and help. */
+export function build(context: Context): Command {
   const program = new Command("etcd-backup")
     .description("Back up any etcd to an object store, verified, and bring it back.")
     .version(version(), "-V, --version")
@@ -226,13 +148,13 @@ function addRestoreSteps(program: Command, context: Context): void {
     .requiredOption("--sha256 <hex>")
     .option("--store-ca <file>")
     .action(async (_flags, command: Command) =>
-      (await import("../jobs/fetch-step.ts")).fetchStep(command.optsWithGlobals(), context),
+      (await import("./commands/restore-step.ts")).fetchStep(command.optsWithGlobals(), context),
     );
   step("place")
     .requiredOption("--member <name>")
     .requiredOption("--token <token>")
     .action(async (_flags, command: Command) =>
-      (await import("../jobs/fetch-step.ts")).placeStep(command.optsWithGlobals(), context),
+      (await import("./commands/restore-step.ts")).placeStep(command.optsWithGlobals(), context),
     );
 }
 
@@ -263,83 +185,8 @@ function addOperator(program: Command, context: Context): void {
     )
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
     .action(async (_flags, command: Command) =>
-      (await import("../operator/run.ts")).operator(command.optsWithGlobals(), context),
+      (await import("./commands/operator.ts")).operator(command.optsWithGlobals(), context),
     );
-}
-
-/** Commander copies settings to subcommands only where `command()` makes them. */
-function verb(program: Command, name: string, description: string): Command {
-  return program.command(name).description(description);
-}
-
-function outputFormat(): Option {
-  return new Option("-o, --output <format>", "how to print the result")
-    .choices(["table", "json", "yaml"])
-    .default("table");
-}
-
-/** An option that an environment variable may give as well; help names the variable and never shows its value. */
-function fromEnv(flags: string, description: string, variable: string): Option {
-  return new Option(flags, description).env(variable);
-}
-
-/** etcdctl's flags and environment. */
-function withEtcd(command: Command): Command {
-  return command
-    .addOption(
-      fromEnv(
-        "--endpoints <urls>",
-        "client URLs, separated by commas; the others are found through the member list",
-        "ETCDCTL_ENDPOINTS",
-      ),
-    )
-    .addOption(fromEnv("--cacert <file>", "CA that signed the members' certificates", "ETCDCTL_CACERT"))
-    .addOption(fromEnv("--cert <file>", "client certificate", "ETCDCTL_CERT"))
-    .addOption(fromEnv("--key <file>", "key of the client certificate", "ETCDCTL_KEY"))
-    .option("--server-name <name>", "the name to expect in the members' certificates")
-    .addOption(fromEnv("--user <name[:password]>", "etcd user", "ETCDCTL_USER"))
-    .addOption(
-      fromEnv(
-        "--password <password>",
-        "better given by the variable: command lines are public",
-        "ETCDCTL_PASSWORD",
-      ),
-    )
-    .addOption(
-      fromEnv(
-        "--command-timeout <duration>",
-        "for each call to a member, such as 5s or 1m",
-        "ETCDCTL_COMMAND_TIMEOUT",
-      ).default("5s"),
-    )
-    .addOption(
-      new Option("--prefer <role>", "which kind of member to read from")
-        .choices(["follower", "leader", "any"])
-        .default("follower"),
-    )
-    .option("--member <name>", "read from this member, by name or ID, whatever its lag")
-    .option("--max-lag <entries>", "refuse a member further behind the leader than this", "1000")
-    .option("--allow-without-quorum", "take the last snapshot of a cluster that has lost its quorum");
-}
-
-function clusterName(description: string): Option {
-  return fromEnv("--cluster-name <name>", description, "ETCD_BACKUP_CLUSTER_NAME");
-}
-
-function withStore(command: Command): Command {
-  return command.addOption(
-    fromEnv(
-      "--store <url>",
-      "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///dir",
-      "ETCD_BACKUP_STORE",
-    ),
-  );
-}
-
-function withBackup(command: Command): Command {
-  return withStore(
-    command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"),
-  ).addOption(clusterName("the cluster the backup belongs to"));
 }
 
 const restoreHelp = `

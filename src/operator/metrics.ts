@@ -2,21 +2,21 @@ import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
 import { conditionStatus } from "../core/conditions.ts";
 import { requestOf } from "../controllers/reconciler.ts";
 import type { LatestBackup, Metrics } from "../telemetry/metrics.ts";
-import type { WatchedResources } from "./resources.ts";
+import type { Informers } from "./informers.ts";
 
 /**
- * Keeps the gauges at what the resources say: right after a restart, the same in every replica, and gone with the last
- * resource that they speak of.
+ * Sets the gauges from the resources. So they are right after a restart and equal in every replica, and a series ends
+ * with its last resource.
  */
-export function followResources(metrics: Metrics, watched: WatchedResources): void {
+export function followResources(metrics: Metrics, { backups, stores }: Informers): void {
   const lastSeen = new Map<string, EtcdBackup>();
-  watched.onBackup((key, backup) => {
+  backups.onChange((key, backup) => {
     const changed = backup ?? lastSeen.get(key);
-    if (changed !== undefined) gaugeCluster(metrics, changed, watched.backups());
+    if (changed !== undefined) gaugeCluster(metrics, changed, backups.list());
     if (backup === undefined) lastSeen.delete(key);
     else lastSeen.set(key, backup);
   });
-  watched.onStore((key, store) => {
+  stores.onChange((key, store) => {
     const { namespace, name } = requestOf(key);
     const ready =
       store === undefined ? undefined : conditionStatus(store.status.conditions, "Ready") === "True";

@@ -1,101 +1,120 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { hostname } from "node:os";
-import type { HostPathNamespaces } from "./connection.ts";
-import type { Log } from "../controllers/reconciler.ts";
-import { OperatorError } from "../core/errors.ts";
 import { type KubeClient, connect } from "../kube/client.ts";
-import { type Term, elected, unopposed } from "../kube/leader/election.ts";
 import { createEventRecorder } from "../kube/events/recorder.ts";
+import { type Term, elected, unopposed } from "../kube/leader/election.ts";
 import { serveHealth } from "../telemetry/health.ts";
 import { createLog } from "../telemetry/log.ts";
-import { createMetrics } from "../telemetry/metrics.ts";
-import type { Context, GlobalFlags } from "../cli/context.ts";
-import { count } from "../cli/flags.ts";
+import { type Metrics, createMetrics } from "../telemetry/metrics.ts";
+import type { HostPathNamespaces } from "./host-paths.ts";
+import { startInformers } from "./informers.ts";
 import { followResources } from "./metrics.ts";
-import { watchResources } from "./resources.ts";
-import { work } from "./term.ts";
-import { version } from "../cli/version.ts";
+import { runTerm } from "./term.ts";
 
-export interface OperatorFlags extends GlobalFlags {
-  kubeconfig?: string;
-  watchNamespaces?: string;
-  maxConcurrentBackups: string;
+export interface OperatorOptions {
+  /** Name and version of this program. */
+  tool: { name: string; version: string };
+  kubeconfig: string | undefined;
+  /** Namespaces to watch; all when empty. */
+  namespaces: string[];
+  maxConcurrentBackups: number;
+  /** Namespaces whose resources may name paths where the operator runs; undefined: the operator's own. */
+  hostPaths: HostPathNamespaces | undefined;
+  /** Undefined: no leader election. */
+  lease: { name: string; durationMs: number } | undefined;
+  /** Image of this program, for the Jobs of a restore. */
+  image: string | undefined;
+  /** host:port of /healthz, /readyz and /metrics. */
   listen: string;
-  hostPathNamespaces?: string;
-  leaderElect: boolean;
-  leaseName: string;
-  leaseDuration: string;
-  image?: string;
+  logLevel: string;
+  logTo: { write(line: string): unknown };
+  env: Readonly<Record<string, string | undefined>>;
+  now: () => Date;
+  /** Fires when the process is to stop. */
+  signal: AbortSignal;
 }
 
-/** Below this an API server under load would cost the leader its lease. */
-const shortestLeaseSeconds = 3;
-
 /**
- * `etcd-backup operator`: runs until SIGTERM. It watches all the time, and works on what it sees while it holds the
- * Lease; then it ends its runs in good order, gives the Lease back and returns.
+ * Runs the operator until its signal fires. It watches all the time, and reconciles while it holds the Lease. At the end
+ * it ends its runs, gives the Lease back and returns.
  */
-export async function operator(flags: OperatorFlags, context: Context): Promise<void> {
-  const limit = count(flags.maxConcurrentBackups, "--max-concurrent-backups");
-  if (limit < 1) throw new OperatorError("Usage", "--max-concurrent-backups must be at least 1");
-  const leaseSeconds = count(flags.leaseDuration, "--lease-duration");
-  if (leaseSeconds < shortestLeaseSeconds) {
-    throw new OperatorError("Usage", `--lease-duration must be at least ${shortestLeaseSeconds} seconds`);
-  }
-  const { signal, env, now } = context;
-  const log = createLog({ level: flags.logLevel, destination: context.stdout });
+export async function runOperator(options: OperatorOptions): Promise<void> {
+  const { namespaces, env, signal } = options;
+  const log = createLog({ level: options.logLevel, destination: options.logTo });
   const metrics = createMetrics();
-  const namespaces = namesOf(flags.watchNamespaces);
-
   await using stack = new AsyncDisposableStack();
-  const { kubeconfig } = flags;
-  const client = stack.use(await connect({ ...(kubeconfig === undefined ? {} : { kubeconfig }), env }));
-  const starting = new Set(["custom resources", ...(flags.leaderElect ? ["the lease"] : [])]);
+  const client = stack.use(await connect({ ...kubeconfigOf(options), env }));
+  const notReady = new Set(["custom resources", ...(options.lease === undefined ? [] : ["the lease"])]);
   const health = stack.use(
-    await serveHealth({ address: flags.listen, notReady: () => [...starting], registry: metrics.registry }),
+    await serveHealth({
+      address: options.listen,
+      notReady: () => [...notReady],
+      registry: metrics.registry,
+    }),
   );
-  const { server } = client;
   log.info(
-    { version: version(), server, port: health.port, namespaces: flags.watchNamespaces ?? "all" },
+    {
+      version: options.tool.version,
+      server: client.server,
+      port: health.port,
+      namespaces: namespaces.length === 0 ? "all" : namespaces.join(","),
+    },
     "starting",
   );
   const instance = env["POD_NAME"] ?? hostname();
   const events = stack.use(createEventRecorder(client, { log, instance }));
   const watching = new AbortController();
   stack.defer(() => watching.abort());
-  const watched = watchResources(client, { namespaces, log, signal: watching.signal, stack });
-  followResources(metrics, watched);
+  const informers = startInformers(client, { namespaces, log, signal: watching.signal, stack });
+  followResources(metrics, informers);
   metrics.leading(false);
 
-  await Promise.race([watched.synced, firing(signal)]);
+  const { backups, stores, restores } = informers;
+  const synced = Promise.all([backups.synced, stores.synced, restores.synced]);
+  await Promise.race([synced, firing(signal)]);
   if (signal.aborted) {
-    log.info({ waitingFor: [...starting] }, "stopped");
+    log.info({ waitingFor: [...notReady] }, "stopped");
     return;
   }
-  starting.delete("custom resources");
-  log.info({ backups: watched.backups().length, stores: watched.stores().length }, "ready");
-  const hostPaths = hostPathNamespaces(flags, context, client);
-  const lease = {
-    namespace: env["POD_NAMESPACE"] ?? client.namespace,
-    name: flags.leaseName,
-    // A restarted container is another process with nothing of what the one before it knew.
-    identity: `${instance}_${randomUUID()}`,
-    durationMs: leaseSeconds * 1000,
+  notReady.delete("custom resources");
+  log.info({ backups: backups.list().length, stores: stores.list().length }, "ready");
+  const ownNamespace = env["POD_NAMESPACE"] ?? client.namespace;
+  const hostPaths = options.hostPaths ?? new Set([ownNamespace]);
+  const nextTerm = candidacy(client, options, {
+    namespace: ownNamespace,
+    instance,
     log,
-    now,
-    onSight: () => starting.delete("the lease"),
-  };
-  const nextTerm = () => (flags.leaderElect ? elected(client, { ...lease, signal }) : unopposed());
-  const working = { client, context, log, events, limit, image: flags.image, hostPaths, metrics, watched };
-  await leadInTerms(nextTerm, { log, metrics, signal }, (term) => work(term.fence, working));
+    onSight: () => notReady.delete("the lease"),
+  });
+  const term = { ...options, client, informers, events, metrics, hostPaths, log };
+  await leadInTerms(nextTerm, { log, metrics, signal }, ({ fence }) => runTerm(fence, term));
   log.info({}, "stopped");
 }
 
-/** One term after the other until the signal fires: who has lost the Lease stands by again. */
+type OperatorLog = ReturnType<typeof createLog>;
+
+function kubeconfigOf({ kubeconfig }: OperatorOptions): { kubeconfig?: string } {
+  return kubeconfig === undefined ? {} : { kubeconfig };
+}
+
+/** How this process comes to lead: by the Lease, or at once without leader election. */
+function candidacy(
+  client: KubeClient,
+  { lease, now, signal }: OperatorOptions,
+  process: { namespace: string; instance: string; log: OperatorLog; onSight: () => void },
+): () => Promise<Term> {
+  if (lease === undefined) return () => unopposed();
+  const { instance, ...rest } = process;
+  // A restarted container is another process, which knows nothing of the runs of the one before.
+  const identity = `${instance}_${randomUUID()}`;
+  return () => elected(client, { ...rest, ...lease, identity, now, signal });
+}
+
+/** One term after the other until the signal fires. A leader that lost the Lease stands by again. */
 async function leadInTerms(
   next: () => Promise<Term>,
-  { log, metrics, signal }: { log: Log; metrics: ReturnType<typeof createMetrics>; signal: AbortSignal },
+  { log, metrics, signal }: { log: OperatorLog; metrics: Metrics; signal: AbortSignal },
   lead: (term: Term) => Promise<void>,
 ): Promise<void> {
   while (!signal.aborted) {
@@ -117,15 +136,4 @@ async function leadInTerms(
 
 async function firing(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, "abort");
-}
-
-function namesOf(list: string | undefined): string[] {
-  return (list ?? "").split(",").flatMap((name) => name.trim() || []);
-}
-
-/** The operator's own namespace unless told otherwise. */
-function hostPathNamespaces(flags: OperatorFlags, { env }: Context, client: KubeClient): HostPathNamespaces {
-  const names = namesOf(flags.hostPathNamespaces);
-  if (names.includes("*")) return "all";
-  return new Set(names.length > 0 ? names : [env["POD_NAMESPACE"] ?? client.namespace]);
 }

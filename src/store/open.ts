@@ -2,23 +2,34 @@ import { readFile } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
 import { createFileStore } from "./file/file-store.ts";
 import type { S3Credentials } from "./s3/client.ts";
+import { type WriteFence, fencedStore } from "./decorators/fenced.ts";
 import type { StoreConfig } from "./url.ts";
 import type { Store } from "./store.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** `fence`: the store is written only while it is open. */
+export interface OpenOptions {
+  env?: Environment;
+  fence?: WriteFence;
+}
+
+/** Opens the store of a configuration with its decorators. Sends nothing yet. */
+export async function openStore(config: StoreConfig, options: OpenOptions = {}): Promise<Store> {
+  const store = await openBackend(config, options.env ?? process.env);
+  return options.fence === undefined ? store : fencedStore(store, options.fence);
+}
+
 /**
- * The store of a configuration. What it leaves open is taken from the AWS variables of `env`, then from the SDK's
- * default chain (shared profiles, web identity, container and instance metadata). Nothing is sent yet. The SDK is only
- * loaded for a store that needs it.
+ * What the configuration leaves open comes from the AWS variables of `env`, then from the SDK's default chain (shared
+ * profiles, web identity, container and instance metadata). The SDK is loaded only for a store that needs it.
  */
-export async function openStore(config: StoreConfig, options: { env?: Environment } = {}): Promise<Store> {
+async function openBackend(config: StoreConfig, env: Environment): Promise<Store> {
   switch (config.kind) {
     case "file":
       return createFileStore({ path: config.path });
     case "s3": {
       const { kind: _, ...given } = config;
-      const env = options.env ?? process.env;
       const region = given.region ?? env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"];
       const endpoint = given.endpoint ?? env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"];
       const credentials = given.credentials ?? credentialsOf(env);

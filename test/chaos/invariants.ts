@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
-import { runPrefix } from "../../src/core/backup/decide.ts";
+import { runPrefix } from "../../src/core/backup/run-id.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
 import { aftermath } from "../support/aftermath.ts";

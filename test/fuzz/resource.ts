@@ -3,13 +3,10 @@ import fc from "fast-check";
 import { type EtcdBackup, etcdBackupDefinition } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { etcdBackupStoreDefinition } from "../../src/api/v1alpha1/etcd-backup-store.ts";
 import type { Schema } from "../../src/api/schema/schema.ts";
-import {
-  afterFailure,
-  type BackupDecision,
-  decide,
-  runIdOf,
-  whileUnknown,
-} from "../../src/core/backup/decide.ts";
+import { type BackupDecision, decide } from "../../src/core/backup/decide.ts";
+import { afterFailure, whileUnknown } from "../../src/core/backup/failure.ts";
+import type { ObservedRun, StoredRun } from "../../src/core/backup/observed.ts";
+import { runIdOf } from "../../src/core/backup/run-id.ts";
 import { changed, deleting, initialised, interrupted, restamped } from "../../src/core/backup/status.ts";
 import { type DocumentSchema, findMismatch } from "../../src/core/check-schema.ts";
 import { OperatorError } from "../../src/core/errors.ts";
@@ -94,10 +91,13 @@ export const resource: Target = {
     }
     if (!isObserved(value)) return;
     const { backup, run } = value;
-    checkDecision(decide(value, now));
     for (const code of ["Unreachable", "VerificationFailed"] as const) {
-      const error = new OperatorError(code, "message", { hint: "hint" });
-      if (run === "failed") checkDecision(decide({ ...value, failure: error }, now));
+      const error = new OperatorError(code, "message", {
+        hint: "hint",
+        outcomeUnknown: code === "Unreachable",
+      });
+      for (const stored of storedRuns(error))
+        checkDecision(decide({ ...value, run: runOf(run, error), stored }, now));
       checkDecision(afterFailure(backup, error, now));
       checkDecision(whileUnknown(backup, error, now));
     }
@@ -120,6 +120,23 @@ export const resource: Target = {
     }
   },
 };
+
+function storedRuns(error: OperatorError): StoredRun[] {
+  return [{ state: "notAsked" }, { state: "absent" }, { state: "unknown", error }];
+}
+
+function runOf(state: (typeof runs)[number], error: OperatorError): ObservedRun {
+  switch (state) {
+    case "reserved":
+      return { state, attempt: 1 };
+    case "running":
+      return { state, report: {} };
+    case "failed":
+      return { state, report: {}, error };
+    default:
+      return { state: "none" };
+  }
+}
 
 interface Observed {
   backup: EtcdBackup;

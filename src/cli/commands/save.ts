@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { byteRate } from "../../core/byte-rate.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
+import { describeGroups } from "../../core/etcd/hash-agreement.ts";
 import { openCluster } from "../../etcd/cluster.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { saveSnapshot } from "../../backup/save.ts";
@@ -89,7 +90,9 @@ function tell(step: SaveStep, lines: Progress): void {
       lines.say(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
       return;
     case "HashesDisagree":
-      lines.say(`warning     HashKV differs: ${step.groups}; ${step.member} was asked for by name`);
+      lines.say(
+        `warning     HashKV differs: ${describeGroups(step.groups)}; ${step.member} was asked for by name`,
+      );
       return;
     case "HashesUnknown":
       lines.say(`HashKV      not compared: ${step.reason}`);

@@ -1,6 +1,6 @@
 import { OperatorError } from "../../core/errors.ts";
 import { describeFailures, plainChecks } from "../../backup/verify.ts";
-import { hex8 } from "../../backup/transfer.ts";
+import { hex8 } from "../../core/hex.ts";
 import { type BackupArgument, parseBackupArgument } from "../backup-argument.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import type { OutputFormat, StoreFlags } from "../flags.ts";

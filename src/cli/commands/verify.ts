@@ -1,5 +1,5 @@
 import { OperatorError } from "../../core/errors.ts";
-import { type Check, describeFailures, plainChecks, readStored } from "../../backup/verify.ts";
+import { type Check, describeFailures, plainChecks, verifyStored } from "../../backup/verify.ts";
 import { openStore } from "../../store/open.ts";
 import { parseStoreUrl } from "../../store/url.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
@@ -43,7 +43,7 @@ async function examine(
     const { manifest } = await findStored(store, backup, context);
     subject = `${store.url}/${manifest.cluster.name}/${manifest.name}`;
     const onProgress = (done: number, total: number) => lines.update("reading", done, total);
-    return { subject, checks: (await readStored(store, manifest, { signal, onProgress })).checks };
+    return { subject, checks: (await verifyStored(store, manifest, { signal, onProgress })).checks };
   } catch (error) {
     // What the catalogue or the store itself found wrong is a result like any other.
     if (!(error instanceof OperatorError) || error.code !== "VerificationFailed") throw error;

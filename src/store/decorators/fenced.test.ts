@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fence } from "../../kube/leader/fence.ts";
 import { memoryStore } from "../memory/memory-store.fixture.ts";
-import { fencedResources, fencedStore } from "./fenced.ts";
+import { fencedStore } from "./fenced.ts";
 
 /** A fence of one second whose timers never fire: as in a process that has just been woken. */
 function prepare() {
@@ -58,39 +58,4 @@ test("an object whose bytes were still coming when the time was up never becomes
   };
   await assert.rejects(store.put("a/b", source(), { signal }), late);
   assert.equal(memory.objects.size, 0);
-});
-
-test("neither a status nor finalizers nor objects are written after the time was up", async () => {
-  using bench = prepare();
-  const { signal } = bench;
-  const written: string[] = [];
-  const note = (what: string) => async () => void written.push(what);
-  const unused = async () => assert.fail("not asked for");
-  const resources = fencedResources(
-    {
-      backup: unused,
-      store: unused,
-      writeStatus: note("status"),
-      writeFinalizers: note("finalizers"),
-      writeStoreStatus: note("store status"),
-      writeRestoreStatus: note("restore status"),
-      create: async () => written.push("object") > 0,
-      restore: unused,
-      find: unused,
-      pods: unused,
-    },
-    bench.fence,
-  );
-  const writes = () => [
-    resources.writeStatus({} as never, { observedGeneration: 1 }, signal),
-    resources.writeFinalizers({} as never, [], signal),
-    resources.writeStoreStatus({} as never, { observedGeneration: 1 }, signal),
-    resources.writeRestoreStatus({} as never, { observedGeneration: 1 }, signal),
-    resources.create("Job", {} as never, signal),
-  ];
-  await Promise.all(writes());
-  assert.deepEqual(written, ["status", "finalizers", "store status", "restore status", "object"]);
-  bench.wakeUpLate();
-  for (const write of writes()) await assert.rejects(write, late);
-  assert.equal(written.length, 5);
 });

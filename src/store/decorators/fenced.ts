@@ -1,14 +1,15 @@
-import type { BackupResources } from "../../controllers/backup/context.ts";
-import type { RestoreResources } from "../../controllers/restore/context.ts";
-import type { StoreControllerDeps } from "../../controllers/store/reconcile.ts";
-import type { Fence } from "../../kube/leader/fence.ts";
 import type { Store } from "../store.ts";
-import type { operatorResources } from "../../operator/resources.ts";
 
-type Check = Pick<Fence, "check">;
+/** Throws once this process may no longer change anything. */
+export interface WriteFence {
+  check(): void;
+}
 
-/** The same store, changed only while the fence is open: an object becomes visible only if it is open at its last byte. */
-export function fencedStore(store: Store, fence: Check): Store {
+/**
+ * The same store, written only while the fence is open. An object becomes visible only if the fence is still open at its
+ * last byte. Reads are not fenced.
+ */
+export function fencedStore(store: Store, fence: WriteFence): Store {
   return {
     ...store,
     async probe(options) {
@@ -17,7 +18,7 @@ export function fencedStore(store: Store, fence: Check): Store {
     },
     async put(name, source, options) {
       fence.check();
-      return store.put(name, whileOpen(source, fence), options);
+      return store.put(name, checkedAtEnd(source, fence), options);
     },
     async remove(name, options) {
       fence.check();
@@ -30,41 +31,10 @@ export function fencedStore(store: Store, fence: Check): Store {
   };
 }
 
-async function* whileOpen(
+async function* checkedAtEnd(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  fence: Check,
+  fence: WriteFence,
 ): AsyncGenerator<Uint8Array> {
   yield* source;
   fence.check();
-}
-
-/** The same resources, written only while the fence is open. */
-export function fencedResources(
-  resources: ReturnType<typeof operatorResources>,
-  fence: Check,
-): BackupResources &
-  RestoreResources & { writeStoreStatus: StoreControllerDeps["resources"]["writeStatus"] } {
-  return {
-    ...resources,
-    async writeStatus(...change) {
-      fence.check();
-      await resources.writeStatus(...change);
-    },
-    async writeFinalizers(...change) {
-      fence.check();
-      await resources.writeFinalizers(...change);
-    },
-    async writeStoreStatus(...change) {
-      fence.check();
-      await resources.writeStoreStatus(...change);
-    },
-    async writeRestoreStatus(...change) {
-      fence.check();
-      await resources.writeRestoreStatus(...change);
-    },
-    async create(...object) {
-      fence.check();
-      return resources.create(...object);
-    },
-  };
 }

@@ -1,0 +1,61 @@
+import { OperatorError } from "../../core/errors.ts";
+import { type OperatorOptions, runOperator } from "../../operator/run.ts";
+import type { Context, GlobalFlags } from "../context.ts";
+import { count } from "../flags.ts";
+import { toolName, version } from "../version.ts";
+
+export interface OperatorFlags extends GlobalFlags {
+  kubeconfig?: string;
+  watchNamespaces?: string;
+  maxConcurrentBackups: string;
+  listen: string;
+  hostPathNamespaces?: string;
+  leaderElect: boolean;
+  leaseName: string;
+  leaseDuration: string;
+  image?: string;
+}
+
+/** A shorter lease would be lost whenever the API server is slow. */
+const shortestLeaseSeconds = 3;
+
+/** `etcd-backup operator`: runs the controllers until SIGTERM. */
+export async function operator(flags: OperatorFlags, context: Context): Promise<void> {
+  const { env, now, signal, stdout } = context;
+  await runOperator({
+    tool: { name: toolName, version: version() },
+    kubeconfig: flags.kubeconfig,
+    namespaces: namesOf(flags.watchNamespaces),
+    maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),
+    hostPaths: hostPathsOf(flags),
+    lease: leaseOf(flags),
+    image: flags.image,
+    listen: flags.listen,
+    logLevel: flags.logLevel,
+    logTo: stdout,
+    env,
+    now,
+    signal,
+  });
+}
+
+function leaseOf({ leaderElect, leaseName, leaseDuration }: OperatorFlags): OperatorOptions["lease"] {
+  const seconds = atLeast(shortestLeaseSeconds, leaseDuration, "--lease-duration", " seconds");
+  return leaderElect ? { name: leaseName, durationMs: seconds * 1000 } : undefined;
+}
+
+function hostPathsOf({ hostPathNamespaces }: OperatorFlags): OperatorOptions["hostPaths"] {
+  const names = namesOf(hostPathNamespaces);
+  if (names.includes("*")) return "all";
+  return names.length > 0 ? new Set(names) : undefined;
+}
+
+function atLeast(least: number, text: string, flag: string, unit = ""): number {
+  const value = count(text, flag);
+  if (value >= least) return value;
+  throw new OperatorError("Usage", `${flag} must be at least ${least}${unit}`);
+}
+
+function namesOf(list: string | undefined): string[] {
+  return (list ?? "").split(",").flatMap((name) => name.trim() || []);
+}

@@ -1,0 +1,39 @@
+import { readFile } from "node:fs/promises";
+import { fetchSnapshot } from "../../jobs/fetch-step.ts";
+import { placeData } from "../../jobs/place-step.ts";
+import { openStore } from "../../store/open.ts";
+import { parseStoreUrl } from "../../store/url.ts";
+import type { Context, GlobalFlags } from "../context.ts";
+import { type StoreFlags, storeUrlOf } from "../flags.ts";
+import { progress } from "../progress.ts";
+
+export interface StepFlags extends GlobalFlags, StoreFlags {
+  /** UID of the EtcdRestore. */
+  id: string;
+  dataDir: string;
+  /** `<cluster>/<name>`. */
+  backup: string;
+  storeCa?: string;
+  sha256?: string;
+  member?: string;
+  token?: string;
+}
+
+/** `etcd-backup restore-step fetch` */
+export async function fetchStep(flags: StepFlags, context: Context): Promise<void> {
+  const { id, dataDir, sha256 = "" } = flags;
+  const { signal, env } = context;
+  const [clusterName = "", backup = ""] = flags.backup.split("/");
+  const config = parseStoreUrl(storeUrlOf(flags));
+  const ca = flags.storeCa === undefined ? {} : { caBundlePem: await readFile(flags.storeCa, "utf8") };
+  await using store = await openStore(config.kind === "s3" ? { ...config, ...ca } : config, { env });
+  using lines = progress(context, flags);
+  const onProgress = (done: number, total: number) => lines.update("verifying ", done, total);
+  await fetchSnapshot({ id, dataDir, clusterName, backup, sha256 }, { store, signal, onProgress });
+}
+
+/** `etcd-backup restore-step place` */
+export async function placeStep(flags: StepFlags, { now }: Context): Promise<void> {
+  const { id, dataDir, member, token, backup } = flags;
+  await placeData({ id, dataDir, member, token, backup }, now());
+}

@@ -1,0 +1,36 @@
+import { OperatorError } from "../core/errors.ts";
+import { podIPs, serviceIPs } from "../kube/addresses.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { readSecret } from "../kube/secrets.ts";
+
+type Secret = Record<string, Buffer>;
+
+/** What the connections of a resource are made from. Secrets are read anew for every attempt, so rotation needs no restart. */
+export interface ConnectionReader {
+  secret(namespace: string, name: string, signal: AbortSignal): Promise<Secret>;
+  /** IPs of the running Pods with these labels. */
+  podIPs(namespace: string, matchLabels: Record<string, string>, signal: AbortSignal): Promise<string[]>;
+  /** IPs of the ready endpoints of a Service. */
+  serviceIPs(namespace: string, name: string, signal: AbortSignal): Promise<string[]>;
+}
+
+export function connectionReader(client: KubeClient): ConnectionReader {
+  return {
+    secret: (namespace, name, signal) => readSecret(client, namespace, name, { signal }),
+    podIPs: (namespace, labels, signal) => podIPs(client, namespace, labels, { signal }),
+    serviceIPs: (namespace, name, signal) => serviceIPs(client, namespace, name, { signal }),
+  };
+}
+
+/** The value of a key without its last newline. Throws CredentialsNotFound, naming Secret and key. */
+export function secretText(secret: Secret, key: string, name: string): string {
+  const value = secret[key]?.toString().replace(/\r?\n$/, "");
+  if (value === undefined || value === "") throw missingKey(name, key);
+  return value;
+}
+
+export function missingKey(secret: string, key: string): OperatorError {
+  return new OperatorError("CredentialsNotFound", `Secret ${secret} has no key ${key}`, {
+    hint: "add the key; the next attempt reads it",
+  });
+}

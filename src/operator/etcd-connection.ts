@@ -1,0 +1,124 @@
+import { readFile } from "node:fs/promises";
+import type { EtcdBackupSpec } from "../api/v1alpha1/etcd-backup.ts";
+import { OperatorError } from "../core/errors.ts";
+import type { EtcdAccess } from "../etcd/endpoint.ts";
+import { type ConnectionReader, missingKey, secretText } from "./connection-reader.ts";
+import { type HostPathNamespaces, checkHostPath } from "./host-paths.ts";
+
+const etcdTimeoutMs = 5_000;
+
+/** The connection of a resource to its cluster. Names in it are of the resource's namespace. */
+export interface ClusterConnection {
+  metadata: { namespace?: string };
+  spec: Pick<EtcdBackupSpec, "etcd">;
+}
+
+/** The client URLs that the spec names or describes. Throws NoUsableMember when it describes none. */
+export async function endpointsFor(
+  { metadata, spec }: ClusterConnection,
+  reader: ConnectionReader,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { endpoints, service, podSelector } = spec.etcd;
+  if (endpoints !== undefined) return endpoints;
+  const here = metadata.namespace ?? "default";
+  if (service !== undefined) {
+    const namespace = service.namespace ?? here;
+    const ips = await reader.serviceIPs(namespace, service.name, signal);
+    if (ips.length === 0) throw noEndpoints(`Service ${namespace}/${service.name} has no ready endpoints`);
+    return ips.map((ip) => clientUrl(service.scheme, ip, service.port));
+  }
+  if (podSelector !== undefined) {
+    const namespace = podSelector.namespace ?? here;
+    const ips = await reader.podIPs(namespace, podSelector.matchLabels, signal);
+    const labels = Object.entries(podSelector.matchLabels).map(([k, v]) => `${k}=${v}`);
+    if (ips.length === 0)
+      throw noEndpoints(`no running pod in namespace ${namespace} has the labels ${labels.join(",")}`);
+    return ips.map((ip) => clientUrl(podSelector.scheme, ip, podSelector.port));
+  }
+  throw new OperatorError("InvalidConfiguration", "spec.etcd has none of endpoints, service, podSelector");
+}
+
+function noEndpoints(message: string): OperatorError {
+  return new OperatorError("NoUsableMember", message, { hint: "check spec.etcd, and that etcd runs" });
+}
+
+function clientUrl(scheme: string, ip: string, port: number): string {
+  return `${scheme}://${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
+}
+
+export interface ResolveOptions {
+  reader: ConnectionReader;
+  hostPaths: HostPathNamespaces;
+  signal: AbortSignal;
+}
+
+/** TLS material and user for etcd, from Secrets or from files mounted into the operator. */
+export async function etcdAccessFor(
+  { metadata, spec }: ClusterConnection,
+  { reader, hostPaths, signal }: ResolveOptions,
+): Promise<EtcdAccess> {
+  const namespace = metadata.namespace ?? "default";
+  if (spec.etcd.tls?.files !== undefined) checkHostPath("spec.etcd.tls.files", namespace, hostPaths);
+  const given = await tlsFor(spec.etcd.tls, namespace, reader, signal);
+  // The members of a Service are reached by IP, which certificates rarely name.
+  const { service } = spec.etcd;
+  const serverName =
+    given?.serverName ??
+    (service?.scheme === "https" ? `${service.name}.${service.namespace ?? namespace}.svc` : undefined);
+  const tls =
+    given === undefined && serverName === undefined
+      ? undefined
+      : { ...given, ...(serverName === undefined ? {} : { serverName }) };
+  const authName = spec.etcd.auth?.secretRef.name;
+  if (authName === undefined) return { ...(tls === undefined ? {} : { tls }), timeoutMs: etcdTimeoutMs };
+  const secret = await reader.secret(namespace, authName, signal);
+  const auth = {
+    username: secretText(secret, "username", authName),
+    password: secretText(secret, "password", authName),
+  };
+  return { ...(tls === undefined ? {} : { tls }), auth, timeoutMs: etcdTimeoutMs };
+}
+
+async function tlsFor(
+  tls: EtcdBackupSpec["etcd"]["tls"],
+  namespace: string,
+  reader: ConnectionReader,
+  signal: AbortSignal,
+): Promise<EtcdAccess["tls"]> {
+  if (tls === undefined) return undefined;
+  const serverName = tls.serverName === undefined ? {} : { serverName: tls.serverName };
+  if (tls.files !== undefined) {
+    const { ca, cert, key } = tls.files;
+    return {
+      ...(ca === undefined ? {} : { ca: await file(ca) }),
+      ...(cert === undefined ? {} : { cert: await file(cert) }),
+      ...(key === undefined ? {} : { key: await file(key) }),
+      ...serverName,
+    };
+  }
+  const name = tls.secretRef?.name;
+  if (name === undefined) return serverName;
+  const secret = await reader.secret(namespace, name, signal);
+  // Secrets of the coreos etcd operator use etcd-client*.
+  const ca = secret["ca.crt"] ?? secret["etcd-client-ca.crt"];
+  const cert = secret["tls.crt"] ?? secret["etcd-client.crt"];
+  const key = secret["tls.key"] ?? secret["etcd-client.key"];
+  if (ca === undefined && cert === undefined) throw missingKey(name, "ca.crt");
+  if (cert !== undefined && key === undefined) throw missingKey(name, "tls.key");
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...serverName,
+  };
+}
+
+async function file(path: string): Promise<Buffer> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new OperatorError(
+      "InvalidConfiguration",
+      `spec.etcd.tls.files: ${path} cannot be read where the operator runs: ${error.code ?? error.message}`,
+      { permanent: false },
+    );
+  });
+}

@@ -1,0 +1,72 @@
+import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import { runAttempt } from "../controllers/backup/attempt.ts";
+import type { BackupControllerDeps, BackupMetrics } from "../controllers/backup/context.ts";
+import type { EventSink } from "../controllers/events.ts";
+import { KeyedMutex } from "../controllers/keyed-mutex.ts";
+import type { Log } from "../controllers/reconciler.ts";
+import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
+import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
+import { connectionTo } from "../core/restore/names.ts";
+import { openCluster } from "../etcd/cluster.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { Fence } from "../kube/leader/fence.ts";
+import { openStore } from "../store/open.ts";
+import { connectionReader } from "./connection-reader.ts";
+import { type ClusterConnection, endpointsFor, etcdAccessFor } from "./etcd-connection.ts";
+import type { HostPathNamespaces } from "./host-paths.ts";
+import { operatorResources } from "./resources.ts";
+import { storeSettings } from "./store-settings.ts";
+
+/** What the controllers are made from. */
+export interface Parts {
+  client: KubeClient;
+  fence: Fence;
+  events: EventSink;
+  metrics: BackupMetrics;
+  backupRuns: BackupControllerDeps["runs"];
+  restoreRuns: RestoreControllerDeps["runs"];
+  /** Name and version of this program, for manifests. */
+  tool: { name: string; version: string };
+  /** Image of this program, for the Jobs of a restore. */
+  image: string | undefined;
+  hostPaths: HostPathNamespaces;
+  env: Readonly<Record<string, string | undefined>>;
+  now: () => Date;
+  log: Log;
+}
+
+/** The one place that gives each controller its adapters. */
+export function controllerDeps(parts: Parts): {
+  backup: BackupControllerDeps;
+  store: StoreControllerDeps;
+  restore: RestoreControllerDeps;
+} {
+  const { client, fence, events, metrics, tool, image, hostPaths, env, now, log } = parts;
+  const reader = connectionReader(client);
+  const resources = operatorResources(client, fence);
+  const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
+    openStore(await storeSettings(store, { reader, hostPaths, signal }), { env, fence });
+  const openClusterOf = async (connection: ClusterConnection, signal: AbortSignal) =>
+    openCluster(
+      await endpointsFor(connection, reader, signal),
+      await etcdAccessFor(connection, { reader, hostPaths, signal }),
+    );
+  const shared = { resources, openStore: openStoreOf, events, now, log };
+  const attempts = { ...shared, openCluster: openClusterOf, streams: new KeyedMutex(), tool };
+  return {
+    store: shared,
+    backup: {
+      ...shared,
+      runs: parts.backupRuns,
+      attempt: (work, report, signal) => runAttempt(attempts, work, report, signal),
+      metrics,
+    },
+    restore: {
+      ...shared,
+      runs: parts.restoreRuns,
+      operatorImage: image,
+      openRestored: (restore, signal) =>
+        openClusterOf({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
+    },
+  };
+}
