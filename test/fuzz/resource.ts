@@ -7,7 +7,7 @@ import { type BackupDecision, decide } from "../../src/core/backup/decide.ts";
 import { afterFailure, whileUnknown } from "../../src/core/backup/failure.ts";
 import type { ObservedRun, StoredRun } from "../../src/core/backup/observed.ts";
 import { runIdOf } from "../../src/core/backup/run-id.ts";
-import { changed, deleting, initialised, interrupted, restamped } from "../../src/core/backup/status.ts";
+import { changed, deleting, initialized, interrupted, restamped } from "../../src/core/backup/status.ts";
 import { type DocumentSchema, findMismatch } from "../../src/core/check-schema.ts";
 import { OperatorError } from "../../src/core/errors.ts";
 import { manifestSchema } from "../../src/backup/manifest/schema.ts";
@@ -106,7 +106,7 @@ export const resource: Target = {
       changed(backup, status, now),
       restamped(backup),
       deleting(backup, now),
-      initialised(backup, now),
+      initialized(backup, now),
       interrupted(backup, { counts: true, now }),
       interrupted(backup, { counts: false, now }),
     ]) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ErrorCode, OperatorError } from "../../core/errors.ts";
-import { findBackup, listBackups, summarise } from "./list.ts";
+import { findBackup, listBackups, summarize } from "./list.ts";
 import { type BackupIdentity, addBackup } from "../manifest/manifest.fixture.ts";
 import { maxManifestSize } from "../manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../../store/memory/memory-store.fixture.ts";
@@ -327,7 +327,7 @@ describe("the backup that is asked for", () => {
 describe("a summary", () => {
   it("counts every backup and names the newest that is whole, from one manifest", async () => {
     const store = storeOf(day(1), day(2), day(3, { clusterName: "lab" }));
-    const { count, newest } = await summarise(store, { signal });
+    const { count, newest } = await summarize(store, { signal });
     assert.deepEqual([count, newest?.name, newest?.clusterName], [3, dayName(3), "lab"]);
     assert.equal(readsOf(store).length, 1);
   });
@@ -335,11 +335,11 @@ describe("a summary", () => {
   it("counts a damaged backup, and does not call it the newest", async () => {
     const store = storeOf(day(1));
     store.objects.delete(addBackup(store, day(2)).data);
-    const { count, newest } = await summarise(store, { signal });
+    const { count, newest } = await summarize(store, { signal });
     assert.deepEqual([count, newest?.name], [2, dayName(1)]);
   });
 
   it("of a store without backups has none", async () => {
-    assert.deepEqual(await summarise(memoryStore(), { signal }), { count: 0, newest: undefined });
+    assert.deepEqual(await summarize(memoryStore(), { signal }), { count: 0, newest: undefined });
   });
 });

@@ -45,7 +45,7 @@ export async function findBackups(
 }
 
 /** How many backups there are, and the newest that is whole. Reads no more manifests than that takes. */
-export async function summarise(
+export async function summarize(
   store: Pick<Store, "list" | "get">,
   scope: Scope,
 ): Promise<{ count: number; newest: CompleteBackup | undefined }> {

@@ -5,7 +5,7 @@ import { runIdOf } from "../../core/backup/run-id.ts";
 import {
   changed,
   failed,
-  initialised,
+  initialized,
   interrupted,
   memberSelected,
   restamped,
@@ -37,8 +37,8 @@ export async function act(
     case "restamp":
       await writeStatus(context, restamped(backup));
       return { againAfterMs: 0 };
-    case "initialise":
-      await writeStatus(context, initialised(backup, now()));
+    case "initialize":
+      await writeStatus(context, initialized(backup, now()));
       return { againAfterMs: 0 };
     case "addFinalizer":
       await resources.writeFinalizers(backup, [...finalizers, finalizer], signal);

@@ -6,7 +6,7 @@ import {
   membersSeen,
   restoreChanged,
   restoreFailed,
-  restoreInitialised,
+  restoreInitialized,
   restoreRetrying,
   restoredBefore,
   verified,
@@ -36,8 +36,8 @@ export async function act(
     case "nothing":
       runs.forget(key);
       return undefined;
-    case "initialise":
-      await writeRestoreStatus(context, restoreInitialised(restore, now()));
+    case "initialize":
+      await writeRestoreStatus(context, restoreInitialized(restore, now()));
       return { againAfterMs: 0 };
     case "cancel":
       await runs.cancel(key, "the time is up, or the EtcdRestore is being deleted");

@@ -1,7 +1,7 @@
 import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { type CompleteBackup, summarise } from "../../backup/catalog/list.ts";
+import { type CompleteBackup, summarize } from "../../backup/catalog/list.ts";
 import { sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
@@ -69,7 +69,7 @@ async function look(
     const write = needsWriteProbe(resource);
     const capabilities = await store.probe({ signal, write });
     if (resource.spec.accessMode === "ReadWrite") await sweep(deps, store, signal);
-    const { count, newest } = await summarise(store, { signal });
+    const { count, newest } = await summarize(store, { signal });
     return {
       url,
       // A read-only probe does not find out what a write probe does: the earlier answer stays.

@@ -5,7 +5,7 @@ import { backupOf as backup, later, now } from "./backup.fixture.ts";
 import { type BackupDecision, decide, finalizer, forceDelete } from "./decide.ts";
 import type { BackupReport, ObservedBackup } from "./observed.ts";
 import { runIdOf, runPrefix } from "./run-id.ts";
-import { type BackupRecord, initialised, retrying, started, succeeded } from "./status.ts";
+import { type BackupRecord, initialized, retrying, started, succeeded } from "./status.ts";
 import { OperatorError } from "../errors.ts";
 
 const record: BackupRecord = {
@@ -40,7 +40,7 @@ const record: BackupRecord = {
   },
 };
 
-const seen = backup({ status: initialised(backup(), now) });
+const seen = backup({ status: initialized(backup(), now) });
 const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
 const unsure = new OperatorError("Unreachable", "connection reset", { outcomeUnknown: true });
@@ -66,7 +66,7 @@ describe("decide", () => {
   const retry = { ...begun, status: retrying(begun, { do: "retry", at: later(10), error: broken }, now) };
 
   const table: [string, BackupDecision, BackupDecision["do"]][] = [
-    ["a fresh object is given its first conditions", look(backup()), "initialise"],
+    ["a fresh object is given its first conditions", look(backup()), "initialize"],
     ["one that was seen starts", look(seen), "start"],
     ["no slot is free: it waits", look(seen, { freeSlots: 0 }), "wait"],
     ["the store's resource is not there yet: it waits", look(seen, { store: "missing" }), "wait"],

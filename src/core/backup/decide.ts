@@ -21,7 +21,7 @@ export const forceDelete = "etcdbackup.dev/force-delete";
 /** What to do next with one EtcdBackup. A crash at any line is survived by deciding again on what can be observed. */
 export type BackupDecision =
   | { do: "nothing" }
-  | { do: "initialise" }
+  | { do: "initialize" }
   | { do: "restamp" }
   | { do: "addFinalizer" }
   | { do: "removeFinalizer" }
@@ -51,7 +51,7 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
       return hasFinalizer || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
     return hasFinalizer ? { do: "removeFinalizer" } : { do: "nothing" };
   }
-  if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialise" };
+  if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   if (spec.deletionPolicy === "Delete" && !hasFinalizer) return { do: "addFinalizer" };
   return decideRun(observed, run, now);
 }

@@ -4,9 +4,9 @@ import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import { type ErrorCode, OperatorError } from "../errors.ts";
 import { backupOf, later, now } from "./backup.fixture.ts";
 import { afterFailure, reasonOf, whileUnknown } from "./failure.ts";
-import { initialised, started } from "./status.ts";
+import { initialized, started } from "./status.ts";
 
-const seen: EtcdBackup = { ...backupOf(), status: initialised(backupOf(), now) };
+const seen: EtcdBackup = { ...backupOf(), status: initialized(backupOf(), now) };
 const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
 

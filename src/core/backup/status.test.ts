@@ -7,7 +7,7 @@ import {
   deleting,
   deletionBlocked,
   failed,
-  initialised,
+  initialized,
   interrupted,
   memberSelected,
   restamped,
@@ -95,7 +95,7 @@ const record: BackupRecord = {
   },
 };
 
-const pending = backup(initialised(backup({ observedGeneration: -1 }), now));
+const pending = backup(initialized(backup({ observedGeneration: -1 }), now));
 const begun = backup(started(pending, { attempt: 1, runId: "0f1e2d3c4b5ax1" }, now));
 const selected = backup(
   memberSelected(

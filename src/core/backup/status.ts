@@ -67,7 +67,7 @@ export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
   return { ...backup.status, conditions };
 }
 
-export function initialised(backup: EtcdBackup, now: Date): EtcdBackupStatus {
+export function initialized(backup: EtcdBackup, now: Date): EtcdBackupStatus {
   return changed(
     backup,
     { outcome: "InProgress", reason: "Pending", message: "seen; waiting for its turn" },

@@ -17,7 +17,7 @@ import {
   membersRestored,
   membersSeen,
   restoreFailed,
-  restoreInitialised,
+  restoreInitialized,
   restoreRetrying,
   restoreSucceeded,
   verified,
@@ -41,7 +41,7 @@ const gone = { exists: "none", readyMembers: 0 } as const;
 type Step = "verify" | "restore" | "start" | "prove" | "over";
 function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
   const then = (from: EtcdRestore, status: EtcdRestoreStatus): EtcdRestore => ({ ...from, status });
-  const fresh = then(restore, restoreInitialised(restore, began));
+  const fresh = then(restore, restoreInitialized(restore, began));
   if (step === "verify") return fresh;
   const checked = then(fresh, verified(fresh, { source: restoredSource, token }, began));
   if (step === "restore") return checked;
@@ -70,7 +70,7 @@ describe("the life of an EtcdRestore", () => {
     { index: 2, volume, job },
   ];
   const rows: [name: string, observed: ObservedRestore, expected: Partial<RestoreDecision>][] = [
-    ["nobody has seen it", observed(restoreOf()), { do: "initialise" }],
+    ["nobody has seen it", observed(restoreOf()), { do: "initialize" }],
     ["seen", observed(atStep("verify")), { do: "verify" }],
     ["reading", observed(atStep("verify"), { work: running }), { do: "reportProgress" }],
     [

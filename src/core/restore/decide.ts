@@ -8,7 +8,7 @@ import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.t
 /** What to do next with one EtcdRestore. A crash at any line is survived by deciding again on what can be observed. */
 export type RestoreDecision =
   | { do: "nothing" }
-  | { do: "initialise" }
+  | { do: "initialize" }
   | { do: "cancel" }
   | { do: "verify" }
   | { do: "reportProgress"; report: RestoreReport }
@@ -35,7 +35,7 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
   if (metadata.deletionTimestamp !== undefined)
     return work.state === "none" ? { do: "nothing" } : { do: "cancel" };
   if (conditionStatus(status.conditions, "Finished") === "True") return { do: "nothing" };
-  if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialise" };
+  if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   const late = lateness(restore, now);
   if (late !== undefined) return work.state === "running" ? { do: "cancel" } : late;
   const next = status.nextAttemptTime === undefined ? 0 : Date.parse(status.nextAttemptTime) - now.getTime();

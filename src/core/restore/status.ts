@@ -24,7 +24,7 @@ function inProgress(
   return restoreChanged(restore, { outcome: "InProgress", reason, message }, now);
 }
 
-export function restoreInitialised(restore: EtcdRestore, now: Date): EtcdRestoreStatus {
+export function restoreInitialized(restore: EtcdRestore, now: Date): EtcdRestoreStatus {
   return {
     ...inProgress(restore, "Pending", "seen; waiting for its turn", now),
     startTime: restore.status.startTime ?? wholeSeconds(now),
