@@ -1,29 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OperatorError } from "../core/errors.ts";
+import { memberFacts } from "../core/etcd/member.fixture.ts";
 import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.ts";
 import { type CompareOptions, compareMembers } from "./compare-members.ts";
 import type { SaveStep } from "./progress.ts";
 
 function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
-  return {
-    endpoint: `https://${name}:2379`,
-    id: `id-${name}`,
-    name,
-    version: "3.6.16",
-    dbSize: 20_000_000,
-    dbSizeInUse: 1,
-    isLeader: name === "a",
-    isLearner: false,
-    leader: "id-a",
-    raftTerm: 2,
-    raftIndex: 100,
-    raftAppliedIndex: 100,
-    lag: 0,
-    revision: 50,
-    alarms: [],
-    ...over,
-  };
+  const facts = { id: `id-${name}`, isLeader: name === "a", leader: "id-a", revision: 50 };
+  return memberFacts(name, { ...facts, dbSize: 20_000_000, ...over });
 }
 
 interface Asked {

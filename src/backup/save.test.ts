@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { type ErrorCode, OperatorError } from "../core/errors.ts";
+import { memberFacts } from "../core/etcd/member.fixture.ts";
 import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.ts";
 import { parseManifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
@@ -12,24 +13,8 @@ import type { SnapshotCluster } from "./source.ts";
 const file = snapshotFile("mixed-3.6");
 
 function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
-  return {
-    endpoint: `https://${name}:2379`,
-    id: { m0: "a", m1: "b", m2: "c" }[name] ?? "f",
-    name,
-    version: "3.6.16",
-    dbSize: 1,
-    dbSizeInUse: 1,
-    isLeader: name === "m0",
-    isLearner: false,
-    leader: "a",
-    raftTerm: 2,
-    raftIndex: 100,
-    raftAppliedIndex: 100,
-    lag: 0,
-    revision: 7,
-    alarms: [],
-    ...over,
-  };
+  const id = { m0: "a", m1: "b", m2: "c" }[name] ?? "f";
+  return memberFacts(name, { id, isLeader: name === "m0", revision: 7, ...over });
 }
 
 interface Watched extends SnapshotCluster {

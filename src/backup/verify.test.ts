@@ -4,10 +4,9 @@ import { test } from "node:test";
 import { zstdCompressSync } from "node:zlib";
 import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { OperatorError } from "../core/errors.ts";
-import { defaultSelection } from "../core/etcd/member-choice.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
-import { saveSnapshot } from "./save.ts";
+import { saveFile } from "./saved.fixture.ts";
 import { describeFailures, verifyStored } from "./verify.ts";
 
 const { signal } = new AbortController();
@@ -18,42 +17,7 @@ async function backup(
   compression: "Zstd" | "None",
 ): Promise<{ store: MemoryStore; manifest: Manifest; object: Buffer }> {
   const store = memoryStore();
-  const facts = { endpoint: "http://m0:2379", id: "a", name: "m0", version: "3.6.16", leader: "a" };
-  const zeros = {
-    dbSize: 1,
-    dbSizeInUse: 1,
-    raftTerm: 1,
-    raftIndex: 1,
-    raftAppliedIndex: 1,
-    lag: 0,
-    revision: 1,
-  };
-  const manifest = await saveSnapshot({
-    cluster: {
-      observe: async () => ({
-        clusterId: "cafe",
-        members: [{ ...facts, ...zeros, isLeader: true, isLearner: false, alarms: [] }],
-      }),
-      hashKV: async () => ({ hash: 1, compactRevision: 1 }),
-      snapshot: async () => ({
-        totalBytes: file.length - 32,
-        chunks: (async function* () {
-          yield file;
-        })(),
-        async [Symbol.asyncDispose]() {},
-      }),
-    },
-    store,
-    clusterName: "lab",
-    runId: "abcd",
-    selection: defaultSelection,
-    hashKV: "Skip",
-    compression,
-    readBack: false,
-    tool: { name: "test", version: "1" },
-    now: () => new Date(0),
-    signal,
-  });
+  const manifest = await saveFile(file, store, { clusterName: "lab", compression });
   return { store, manifest, object: store.objects.get(manifest.stored.object) ?? Buffer.alloc(0) };
 }
 

@@ -1,11 +1,5 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-
-export type RunView<Report, Result> =
-  | { state: "none" }
-  | { state: "reserved"; attempt: number }
-  | { state: "running"; report: Report }
-  | { state: "succeeded"; report: Report; result: Result }
-  | { state: "failed"; report: Report; error: OperatorError };
+import type { RunView } from "../core/run-view.ts";
 
 interface Run<Report, Result> {
   uid: string;

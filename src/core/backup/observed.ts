@@ -1,6 +1,7 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { OperatorError } from "../errors.ts";
 import type { ChosenMember } from "../etcd/member-choice.ts";
+import type { RunView } from "../run-view.ts";
 import type { BackupRecord } from "./status.ts";
 
 /** Everything that the decision about one EtcdBackup rests on. */
@@ -14,13 +15,8 @@ export interface ObservedBackup {
   freeSlots: number;
 }
 
-/** The run of this EtcdBackup in this process. Reserved: its attempt stands in status, or may stand there, and has not begun. */
-export type ObservedRun =
-  | { state: "none" }
-  | { state: "reserved"; attempt: number }
-  | { state: "running"; report: BackupReport }
-  | { state: "succeeded"; report: BackupReport; result: StoredBackup }
-  | { state: "failed"; report: BackupReport; error: OperatorError };
+/** The attempt of this EtcdBackup in this process. */
+export type ObservedRun = RunView<BackupReport, StoredBackup>;
 
 /** What the store says of the attempts of this EtcdBackup. `absent` is final: no attempt can still become a backup. */
 export type StoredRun =

@@ -1,27 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { memberFacts } from "./member.fixture.ts";
 import { type MemberFacts, type MemberSelection, chooseMember, defaultSelection } from "./member-choice.ts";
 
 function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
-  return {
-    endpoint: `https://${name}:2379`,
-    id: `id-${name}`,
-    name,
-    version: "3.6.0",
-    dbSize: 1,
-    dbSizeInUse: 1,
-    isLeader: false,
-    isLearner: false,
-    leader: "id-a",
-    raftTerm: 2,
-    raftIndex: 100,
-    raftAppliedIndex: 100,
-    lag: 0,
-    revision: 10,
-    alarms: [],
-    ...over,
-  };
+  return memberFacts(name, { id: `id-${name}`, leader: "id-a", version: "3.6.0", revision: 10, ...over });
 }
 
 const leader = member("a", { isLeader: true });

@@ -1,6 +1,6 @@
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
-import type { OperatorError } from "../errors.ts";
+import type { RunView } from "../run-view.ts";
 
 /** Everything that the decision about one EtcdRestore rests on. */
 export interface ObservedRestore {
@@ -13,12 +13,7 @@ export interface ObservedRestore {
 }
 
 /** The in-process work for one EtcdRestore: reading the whole backup, or comparing the members of the new cluster. */
-export type ObservedWork =
-  | { state: "none" }
-  | { state: "reserved"; attempt: number }
-  | { state: "running"; report: RestoreReport }
-  | { state: "succeeded"; report: RestoreReport; result: RestoreResult }
-  | { state: "failed"; report: RestoreReport; error: OperatorError };
+export type ObservedWork = RunView<RestoreReport, RestoreResult>;
 
 /** What running work reports. */
 export interface RestoreReport {

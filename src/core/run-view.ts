@@ -1,0 +1,12 @@
+import type { OperatorError } from "./errors.ts";
+
+/**
+ * The long-running work of this process for one object. Reserved: its attempt stands in status, or may stand there, and
+ * has not begun.
+ */
+export type RunView<Report, Result> =
+  | { state: "none" }
+  | { state: "reserved"; attempt: number }
+  | { state: "running"; report: Report }
+  | { state: "succeeded"; report: Report; result: Result }
+  | { state: "failed"; report: Report; error: OperatorError };
