@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 53 characters, so that every suffix fits. */}}
+{{/* At most 53 characters, so that a name with a suffix stays valid. */}}
 {{- define "etcd-backup-operator.fullname" -}}
 {{- $name := include "etcd-backup-operator.name" . -}}
 {{- $own := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
@@ -45,7 +45,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* Where /healthz, /readyz and /metrics are: "host" is empty for every address. */}}
+{{/* The port and address of /healthz, /readyz and /metrics. An empty address listens on all addresses. */}}
 {{- define "etcd-backup-operator.port" -}}
 {{- ternary .Values.kubeadm.listenPort .Values.port .Values.kubeadm.enabled -}}
 {{- end -}}
@@ -56,13 +56,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $address := include "etcd-backup-operator.listenAddress" . -}}
 {{- printf "%s:%s" (ternary (printf "[%s]" $address) $address (contains ":" $address)) (include "etcd-backup-operator.port" .) -}}
 {{- end -}}
-{{/* "true" where nobody outside of the node reaches it. */}}
+{{/* "true" if only the node itself can reach the address. */}}
 {{- define "etcd-backup-operator.loopback" -}}
 {{- $address := include "etcd-backup-operator.listenAddress" . -}}
 {{- if or (hasPrefix "127." $address) (eq "::1" $address) -}}true{{- end -}}
 {{- end -}}
 
-{{/* A memory quantity in MiB; empty for one that is not understood. */}}
+{{/* A memory quantity in MiB; empty if the quantity cannot be parsed. */}}
 {{- define "etcd-backup-operator.mebibytes" -}}
 {{- $text := kindIs "string" . | ternary . (printf "%.0f" (float64 .)) -}}
 {{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}

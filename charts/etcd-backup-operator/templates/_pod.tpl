@@ -1,4 +1,4 @@
-{{/* In the host's network two Pods on one node would want the same port: the old one has to go first. */}}
+{{/* In the host's network, two Pods on one node would use the same port. The old Pod stops first. */}}
 {{- define "etcd-backup-operator.strategy" -}}
 {{- if .Values.strategy -}}
 {{ toYaml .Values.strategy }}
@@ -32,11 +32,11 @@ rollingUpdate:
 {{- with $placement }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* kubeadm writes etcd's keys for root alone. */}}
+{{/* Only root can read the etcd keys that kubeadm writes. */}}
 {{- define "etcd-backup-operator.podSecurityContext" -}}
 {{- if .Values.kubeadm.enabled -}}
 {{- $context := omit .Values.podSecurityContext "fsGroup" "fsGroupChangePolicy" -}}
-{{- /* Not by merge, which takes 0 and false for nothing. */ -}}
+{{- /* merge would treat 0 and false as unset. */ -}}
 {{- range $key, $value := dict "runAsNonRoot" false "runAsUser" 0 "runAsGroup" 0 }}{{ $_ := set $context $key $value }}{{ end -}}
 {{ toYaml $context }}
 {{- else -}}
@@ -78,7 +78,7 @@ rollingUpdate:
 {{- $memory := dig "limits" "memory" "" .Values.resources }}
 {{- $mebibytes := include "etcd-backup-operator.mebibytes" $memory }}
 {{- if and $mebibytes (not (has "NODE_OPTIONS" $given)) }}
-# Half of the memory limit: the buffers of the snapshots lie outside of the heap.
+# Half of the memory limit. The snapshots' buffers lie outside the heap.
 - name: NODE_OPTIONS
   value: --max-old-space-size={{ div (int $mebibytes) 2 }}
 {{- end }}
@@ -87,7 +87,7 @@ rollingUpdate:
 {{- end }}
 {{- end -}}
 
-{{/* A name that is there twice: the API server takes the last, server-side apply refuses both. */}}
+{{/* Refuse a name that would appear twice: the API server uses the last one, and server-side apply refuses both. */}}
 {{- define "etcd-backup-operator.checkEnv" -}}
 {{- range .Values.extraEnv }}
 {{- if has .name (list "POD_NAME" "POD_NAMESPACE" "OPERATOR_IMAGE") }}

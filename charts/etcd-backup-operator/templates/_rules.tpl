@@ -1,13 +1,12 @@
 {{/*
-What the operator may do, each rule once. test/integration/chart/chart.test.ts holds them against the rules that the
-integration tests run with. "scope" says where a rule applies:
+The operator's rules, each once. test/integration/chart/chart.test.ts compares them with the rules that the integration
+tests run with. Each set applies in these namespaces:
 
-  watched    where the resources are: all namespaces, or watchNamespaces
-  secrets    there too, unless rbac.secretNamespaces narrows it
-  discovery  there too, and in rbac.discoveryNamespaces
-  restores   as watched, while rbac.restores is on
-
-The Lease has a Role of its own in the release's namespace.
+  watched    all namespaces, or watchNamespaces
+  secrets    as watched, or rbac.secretNamespaces if set
+  discovery  as watched, and rbac.discoveryNamespaces
+  restores   as watched, if rbac.restores is on
+  lease      the release's namespace, in a separate Role
 */}}
 {{- define "etcd-backup-operator.rules.watched" -}}
 - apiGroups: [etcdbackup.dev]
@@ -39,7 +38,7 @@ The Lease has a Role of its own in the release's namespace.
   verbs: [list]
 {{- end -}}
 
-{{/* create cannot be narrowed to a name: the API server does not know it yet when it decides. */}}
+{{/* RBAC cannot restrict create to a name, because the API server authorizes the request before it knows the name. */}}
 {{- define "etcd-backup-operator.rules.lease" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -50,7 +49,7 @@ The Lease has a Role of its own in the release's namespace.
   verbs: [get, update]
 {{- end -}}
 
-{{/* Each object is created once and looked at; none is ever changed or deleted. */}}
+{{/* The operator creates each object once and reads it. It never changes or deletes one. */}}
 {{- define "etcd-backup-operator.rules.restores" -}}
 - apiGroups: [""]
   resources: [persistentvolumeclaims, services]
