@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { registerHooks, stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 
-// Node strips types everywhere but below node_modules; this does it there, for this package alone.
+// Node.js strips no types below node_modules. This hook strips them there, for this package only.
 const own = new URL("../src/", import.meta.url).href;
 
 registerHooks({
