@@ -7,18 +7,18 @@ import { type EtcdCluster, startEtcd } from "../test/harness/etcd-cluster.ts";
 import { removeAtExit } from "../test/harness/exit-cleanup.ts";
 import { runOrThrow, tempDir } from "../test/harness/process.ts";
 import { exists } from "./exists.ts";
-import { tell } from "./report.ts";
+import { log } from "./report.ts";
 import { createRandom, kubernetesPair, pairBytes } from "./values.ts";
 
 export interface FilledEtcd extends AsyncDisposable {
   readonly cluster: EtcdCluster;
   readonly endpoint: string;
   readonly pid: number;
-  /** Bytes of its database, as etcd's status says. */
+  /** Bytes of the database file, from etcd's status. */
   readonly dbSize: number;
 }
 
-/** Change it when the pairs change: what is cached is found by it. */
+/** Part of the cached file's name: change it if the pairs change. */
 const fillVersion = 1;
 const pairsPerTxn = 100;
 
@@ -26,13 +26,16 @@ export function benchCache(): string {
   return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "etcd-backup-operator", "bench");
 }
 
-/** One 3.6 member that syncs its writes, with a database of about `size` bytes, filled once and kept as a snapshot. */
+/**
+ * Starts one 3.6 member that syncs its writes, with a database of about `size` bytes. The database is filled once and
+ * cached as a snapshot.
+ */
 export async function startFilledEtcd(size: number): Promise<FilledEtcd> {
   await using stack = new AsyncDisposableStack();
   const snapshot = await filledSnapshot(size);
   const directory = stack.use(await tempDir("bench-etcd"));
   const dataDir = join(directory.path, "data");
-  tell("restoring the filled database");
+  log("restoring the filled database");
   const restore = ["snapshot", "restore", snapshot, "--data-dir", dataDir, "--name", "m0"];
   await runOrThrow(await binary("etcdutl"), [...restore, "--initial-cluster", "m0=http://localhost:2380"]);
   const extraArgs = [`--data-dir=${dataDir}`, quota(size)];
@@ -70,14 +73,14 @@ async function filledSnapshot(size: number): Promise<string> {
   return path;
 }
 
-/** Every tenth pair is a second revision of an earlier key. */
+/** Writes the pairs. Every tenth pair is a second revision of an earlier key. */
 async function fill(cluster: EtcdCluster, pairs: number): Promise<void> {
   const random = createRandom(1);
   const client = new Etcd3({ hosts: cluster.endpoints });
   const keys = Math.ceil(pairs * 0.9);
   try {
     for (let done = 0; done < pairs; done += pairsPerTxn) {
-      if (done % (50 * pairsPerTxn) === 0) tell(`filling etcd (once): ${Math.round((100 * done) / pairs)} %`);
+      if (done % (50 * pairsPerTxn) === 0) log(`filling etcd (once): ${Math.round((100 * done) / pairs)} %`);
       const count = Math.min(pairsPerTxn, pairs - done);
       const success = Array.from({ length: count }, (_, i) => ({
         request_put: kubernetesPair((done + i) % keys, random),

@@ -5,11 +5,11 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { cleanEnvironment } from "../test/harness/environment.ts";
 import { killAtExit } from "../test/harness/exit-cleanup.ts";
-import { anchor, saveThenCopy } from "./anchor.ts";
+import { baseline, saveThenCopy } from "./baseline.ts";
 import { maxRateMissing, measureSave } from "./etcd-backup-save.ts";
 import { measure } from "./measure.ts";
 import { median, percentile } from "./medians.ts";
-import { milliseconds, printTable, seconds, tell, times } from "./report.ts";
+import { milliseconds, printTable, seconds, log, times } from "./report.ts";
 import { type Setting, scratchDirectory } from "./setting.ts";
 
 interface Load {
@@ -18,42 +18,42 @@ interface Load {
 }
 
 export interface LatencySamples {
-  /** Of each put that was sent while it ran, in all rounds, in milliseconds. */
+  /** Milliseconds of each put that was sent while the load ran, over all rounds. */
   puts: number[];
-  /** How long it ran in each round. */
+  /** Duration of the load in each round. */
   seconds: number[];
 }
 
 const putsPerSecond = 200;
 const idleMs = 5000;
-const settleMs = 1000;
+const pauseMs = 1000;
 
-/** How long a put takes for another client of etcd while a backup is read from it. */
+/** Measures the puts of another client while etcd is idle and while a backup reads from it. */
 export async function benchLatency(setting: Setting): Promise<Record<string, LatencySamples>> {
   const { options } = setting;
   const missing = await maxRateMissing();
   const loads = await loadsOf(setting, missing === undefined);
   const windows: { name: string; from: number; to: number }[] = [];
   await using writer = startWriter(setting.etcd.endpoint);
-  await delay(settleMs);
+  await delay(pauseMs);
   for (let round = 0; round <= options.rounds; round += 1) {
     for (const load of loads) {
-      tell(`latency, ${round === 0 ? "warm-up" : `round ${round}`}: ${load.name}`);
-      await setting.settle();
-      await delay(settleMs);
+      log(`latency, ${round === 0 ? "warm-up" : `round ${round}`}: ${load.name}`);
+      await setting.emptyStore();
+      await delay(pauseMs);
       const from = Date.now();
       await load.run();
       if (round > 0) windows.push({ name: load.name, from, to: Date.now() });
     }
     writer.check();
   }
-  // The slowest answers, which matter most, are still on their way.
-  await delay(2 * settleMs);
+  // Wait for the slowest answers, which matter most.
+  await delay(2 * pauseMs);
   const samples: Record<string, LatencySamples> = {};
   for (const { name, from, to } of windows) {
-    const taken = (samples[name] ??= { puts: [], seconds: [] });
-    for (const { sentAt, took } of writer.puts) if (sentAt >= from && sentAt < to) taken.puts.push(took);
-    taken.seconds.push((to - from) / 1000);
+    const sample = (samples[name] ??= { puts: [], seconds: [] });
+    for (const { sentAt, took } of writer.puts) if (sentAt >= from && sentAt < to) sample.puts.push(took);
+    sample.seconds.push((to - from) / 1000);
   }
   report(setting, samples, missing);
   return samples;
@@ -70,7 +70,7 @@ async function loadsOf(setting: Setting, withMaxRate: boolean): Promise<Load[]> 
   return [
     { name: "idle", run: () => delay(idleMs) },
     { name: "etcdctl snapshot save", run: () => measure(etcdctl, saveArgs) },
-    ...("path" in aws ? [{ name: anchor, run: () => saveThenCopy(setting, aws.path) }] : []),
+    ...("path" in aws ? [{ name: baseline, run: () => saveThenCopy(setting, aws.path) }] : []),
     { name: "etcd-backup save (zstd)", run: () => measureSave(setting, []) },
     ...(withMaxRate ? [throttled] : []),
   ];
@@ -78,7 +78,7 @@ async function loadsOf(setting: Setting, withMaxRate: boolean): Promise<Load[]> 
 
 interface Writer extends AsyncDisposable {
   readonly puts: readonly { sentAt: number; took: number }[];
-  /** Throws when it has ended. */
+  /** Throws if the writer process has ended. */
   check(): void;
 }
 
@@ -100,7 +100,8 @@ function startWriter(endpoint: string): Writer {
   return {
     puts,
     check() {
-      if (child.exitCode !== null) throw new Error(`the writer ended with exit code ${child.exitCode}`);
+      if (child.exitCode !== null)
+        throw new Error(`the writer process ended with exit code ${child.exitCode}`);
     },
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
@@ -116,19 +117,19 @@ function report(
   missing: string | undefined,
 ): void {
   const idle = percentile(samples["idle"]?.puts ?? [], 0.99);
-  const rows = Object.entries(samples).map(([name, taken]) => [
+  const rows = Object.entries(samples).map(([name, sample]) => [
     name,
-    String(taken.puts.length),
-    milliseconds(percentile(taken.puts, 0.5)),
-    milliseconds(percentile(taken.puts, 0.99)),
-    milliseconds(Math.max(...taken.puts)),
-    times(percentile(taken.puts, 0.99) / idle),
-    seconds(median(taken.seconds)),
+    String(sample.puts.length),
+    milliseconds(percentile(sample.puts, 0.5)),
+    milliseconds(percentile(sample.puts, 0.99)),
+    milliseconds(Math.max(...sample.puts)),
+    times(percentile(sample.puts, 0.99) / idle),
+    seconds(median(sample.seconds)),
   ]);
   printTable(
-    `Puts of another client (${putsPerSecond} a second, 1 kB, synced), of ${options.rounds} rounds together`,
+    `Puts of another client (${putsPerSecond} a second, 1 kB, synced), all ${options.rounds} rounds`,
     ["", "PUTS", "P50", "P99", "HIGHEST", "P99 OF IDLE", "TOOK"],
     rows,
-    missing === undefined ? [] : [`--max-rate: left out, ${missing}`],
+    missing === undefined ? [] : [`--max-rate: skipped, ${missing}`],
   );
 }

@@ -3,45 +3,45 @@ import { type Socket, connect, createServer } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A way to a server that carries `bytesPerSecond` in each direction, over all connections: a network, on one machine. */
+/** A proxy to a server that passes `bytesPerSecond` in each direction, over all connections: it simulates a network link. */
 export async function startLink(
   target: string,
   bytesPerSecond: number,
 ): Promise<{ endpoint: string } & AsyncDisposable> {
   const { protocol, hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
-  const carrier = () => {
+  const createThrottle = () => {
     let freeAt = 0;
-    return async function* carry(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    return async function* throttle(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const chunk of chunks) {
         const now = performance.now();
         freeAt = Math.max(now, freeAt) + (chunk.length / bytesPerSecond) * 1000;
-        // Timers are whole milliseconds: shorter waits add up before they are kept.
+        // Timers have a resolution of 1 ms: shorter waits add up before they are spent.
         if (freeAt - now > 2) await delay(freeAt - now);
         yield chunk;
       }
     };
   };
-  const [there, back] = [carrier(), carrier()];
+  const [toServer, toClient] = [createThrottle(), createThrottle()];
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: Number(port), host: hostname, noDelay: true });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
     }
-    const end = () => {
+    const closeBoth = () => {
       client.destroy();
       upstream.destroy();
     };
-    pipeline(client, there, upstream).catch(end);
-    pipeline(upstream, back, client).catch(end);
+    pipeline(client, toServer, upstream).catch(closeBoth);
+    pipeline(upstream, toClient, client).catch(closeBoth);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
-  const own = typeof address === "object" && address !== null ? address.port : 0;
+  const ownPort = typeof address === "object" && address !== null ? address.port : 0;
   return {
-    endpoint: `${protocol}//127.0.0.1:${own}`,
+    endpoint: `${protocol}//127.0.0.1:${ownPort}`,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -6,7 +6,7 @@ import { type Awscli, awscliVersion } from "./awscli.ts";
 import type { Options } from "./options.ts";
 import { version } from "../src/cli/version.ts";
 
-/** What the numbers were measured on, in two lines. */
+/** The machine and the versions of the programs, in two lines. */
 export async function machine({ store }: Options, aws: Awscli): Promise<string> {
   const memory = Math.round(totalmem() / 1024 ** 3);
   const [model = "unknown CPU"] = cpus().map((cpu) => cpu.model.trim());
@@ -28,9 +28,9 @@ async function etcdVersion(): Promise<string> {
   return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "3.6";
 }
 
-/** Python measures the children and drops files from memory. */
+/** Python measures the child processes and drops files from the page cache. */
 async function pythonVersion(): Promise<string> {
   const answer = await run("python3", ["--version"]).catch(() => undefined);
-  if (answer?.code !== 0) throw new Error("the bench needs python3 on PATH, and Linux");
+  if (answer?.code !== 0) throw new Error("the bench needs Linux and python3 on PATH");
   return answer.stdout.trim();
 }

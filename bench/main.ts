@@ -5,16 +5,16 @@ import { machine } from "./machine.ts";
 import { type Options, type Section, parseOptions, usage } from "./options.ts";
 import { benchParts } from "./parts.ts";
 import { profileSave } from "./profile.ts";
-import { mebibytes, print, tell } from "./report.ts";
+import { mebibytes, print, log } from "./report.ts";
 import { benchRestore } from "./restore.ts";
 import { benchSave } from "./save.ts";
 import { type Setting, createSetting } from "./setting.ts";
 import { benchStart } from "./start.ts";
 import { benchStatus } from "./status.ts";
 
-// Side by side with etcdctl, etcdutl and aws, on the same etcd and store: `npm run bench -- --help`.
+// Measures etcd-backup beside etcdctl, etcdutl and aws, on the same etcd and store: `npm run bench -- --help`.
 
-const onServers = {
+const sectionsOnServers = {
   save: benchSave,
   status: benchStatus,
   parts: benchParts,
@@ -22,18 +22,18 @@ const onServers = {
   restore: benchRestore,
 } satisfies Partial<Record<Section, (setting: Setting) => Promise<unknown>>>;
 
-/** What each section measured, or why it could not: one that fails does not take the others with it. */
+/** Runs the chosen sections. A section that fails is recorded with its error, and the others still run. */
 async function bench(
   options: Options,
   aws: Awscli,
 ): Promise<{ results: Record<string, unknown>; failed: boolean }> {
   const results: Record<string, unknown> = {};
   let failed = false;
-  const section = async (name: Section, measureIt: () => Promise<unknown>): Promise<void> => {
+  const section = async (name: Section, benchSection: () => Promise<unknown>): Promise<void> => {
     if (!options.only.has(name)) return;
-    results[name] = await measureIt().catch((error: unknown) => {
+    results[name] = await benchSection().catch((error: unknown) => {
       failed = true;
-      tell(`${name}: ${messageOf(error)}`);
+      log(`${name}: ${messageOf(error)}`);
       return { error: messageOf(error) };
     });
   };
@@ -43,7 +43,7 @@ async function bench(
   printDatabase(setting);
   results["databaseBytes"] = setting.etcd.dbSize;
   for (const name of ["save", "status", "parts", "latency", "restore"] as const)
-    await section(name, () => onServers[name](setting));
+    await section(name, () => sectionsOnServers[name](setting));
   return { results, failed };
 }
 
@@ -66,18 +66,19 @@ async function main(args: string[]): Promise<number> {
   try {
     options = parseOptions(args);
   } catch (error) {
-    tell(`${messageOf(error)}\n\n${usage}`);
+    log(`${messageOf(error)}\n\n${usage}`);
     return 2;
   }
   if (options === "help") {
     print(usage);
     return 0;
   }
-  const copied: Section[] = ["save", "latency", "restore"];
-  const wantsAws = options.profile === undefined && copied.some((section) => options.only.has(section));
-  const aws: Awscli = wantsAws ? await awscli() : { missing: "not asked for" };
-  const described = await machine(options, aws);
-  print(`${described}\n`);
+  const sectionsWithAws: Section[] = ["save", "latency", "restore"];
+  const needsAws =
+    options.profile === undefined && sectionsWithAws.some((section) => options.only.has(section));
+  const aws: Awscli = needsAws ? await awscli() : { missing: "not asked for" };
+  const machineText = await machine(options, aws);
+  print(`${machineText}\n`);
   if (options.profile !== undefined) {
     await profile(options, options.profile, aws);
     return 0;
@@ -85,13 +86,13 @@ async function main(args: string[]): Promise<number> {
   const { results, failed } = await bench(options, aws);
   if (options.json !== undefined) {
     const { rounds, size, store } = options;
-    const whole = { machine: described, options: { rounds, size, store }, ...results };
-    await writeFile(options.json, `${JSON.stringify(whole)}\n`);
+    const output = { machine: machineText, options: { rounds, size, store }, ...results };
+    await writeFile(options.json, `${JSON.stringify(output)}\n`);
   }
   return failed ? 1 : 0;
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-  tell(`bench: ${messageOf(error)}`);
+  log(`bench: ${messageOf(error)}`);
   return 1;
 });

@@ -2,18 +2,18 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run, tempDir } from "../test/harness/process.ts";
 
-/** What one process cost, its waited-for children included, as the kernel counted it when it ended. */
+/** The cost of one process and of the children that it waited for, as the kernel counted it at the end. */
 export interface Cost {
   wallSeconds: number;
   userSeconds: number;
   systemSeconds: number;
-  /** Resident; mapped pages of files are among it. */
+  /** Resident memory, mapped pages of files included. */
   peakBytes: number;
-  /** Into file systems on a disk, whether or not it reached the disk yet. */
+  /** Bytes written to file systems on a disk, whether or not they reached the disk yet. */
   writtenBytes: number;
 }
 
-/** The child dies with its parent, and its exit code becomes ours. */
+/** Runs a command, writes its cost to a file and exits with its exit code. The kernel kills the command with this process. */
 const waiter = `
 import ctypes, json, os, sys, time
 libc = ctypes.CDLL(None)
@@ -40,12 +40,12 @@ export interface MeasureOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** Runs a command to its end in a clean environment. Throws with what it wrote when its exit code is not 0. */
+/** Runs a command to its end in a clean environment. Throws with its output if its exit code is not 0. */
 export async function measure(command: string, args: string[], options: MeasureOptions = {}): Promise<Cost> {
   return (await measureWithOutput(command, args, options)).cost;
 }
 
-/** As `measure`, with standard output. */
+/** As `measure`; also returns standard output. */
 export async function measureWithOutput(
   command: string,
   args: string[],
@@ -58,7 +58,7 @@ export async function measureWithOutput(
   return { cost: JSON.parse(await readFile(result, "utf8")) as Cost, stdout };
 }
 
-/** One after the other: times and bytes add up, the peak is the higher one. */
+/** The cost of commands that ran one after the other: times and bytes are added, the peak is the highest one. */
 export function inSequence(costs: readonly Cost[]): Cost {
   const sum = (of: (cost: Cost) => number) => costs.reduce((total, cost) => total + of(cost), 0);
   return {
@@ -73,7 +73,7 @@ export function inSequence(costs: readonly Cost[]): Cost {
 /** User and system seconds of a running process so far, without its children. Linux only. */
 export async function cpuSecondsOf(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  // The command's name, in parentheses, may hold anything: the fields follow its end.
+  // The command's name, in parentheses, may hold any character: the fields follow the last parenthesis.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }

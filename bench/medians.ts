@@ -1,6 +1,6 @@
 import type { Cost } from "./measure.ts";
 
-/** Of an even number of values the mean of the middle two; NaN of none. */
+/** The median; of an even number of values, the mean of the middle two. NaN of no values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -13,7 +13,7 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
-/** The median of each number for itself. */
+/** The cost whose every number is the median of that number. */
 export function medianCost(costs: readonly Cost[]): Cost {
   const of = (pick: (cost: Cost) => number) => median(costs.map(pick));
   return {

@@ -6,34 +6,34 @@ export const sections = ["save", "status", "parts", "latency", "restore", "start
 export type Section = (typeof sections)[number];
 
 export interface Options {
-  /** Bytes of the database, roughly: keys are counted, pages are etcd's. */
+  /** Approximate bytes of the database: the bench counts pairs, and etcd allocates pages. */
   size: number;
   rounds: number;
   store: S3Kind;
   only: ReadonlySet<Section>;
-  /** Given to `etcd-backup save --max-rate` in one row more. */
+  /** The `--max-rate` of the throttled save in the latency table. */
   maxRate: string;
-  /** Bits a second between client and store; undefined for loopback as it is. */
+  /** Bits a second between client and store; undefined for no limit. */
   link: number | undefined;
   json: string | undefined;
   profile: string | undefined;
 }
 
 export const usage = `usage: npm run bench -- [options]
-  --size <bytes>       database, such as 256MiB or 4GiB (1GiB)
+  --size <bytes>       size of the database, such as 256MiB or 4GiB (1GiB)
   --rounds <n>         measured rounds after one warm-up (5)
   --only <sections>    of ${sections.join(",")} (all)
   --store <kind>       versitygw or minio (versitygw)
-  --max-rate <rate>    of the throttled row among the latencies (50Mi)
-  --link <rate>        between client and store, such as 1Gbit (no limit)
-  --json <file>        every number, machine-readable
-  --profile <dir>      one save under node --cpu-prof into this directory, nothing else
+  --max-rate <rate>    read rate of the throttled save in the latency table (50Mi)
+  --link <rate>        simulated rate between client and store, such as 1Gbit (no limit)
+  --json <file>        also write every number to this file, as JSON
+  --profile <dir>      only run one save under node --cpu-prof, and write the profile to this directory
 
-Scratch files go below TMPDIR: about four times the size. The filled database and awscli are kept in the user's cache.
+Scratch files go to TMPDIR and need about four times the size. The user's cache keeps the filled database and awscli.
 This machine has ${availableParallelism()} cores; clients, etcd and store share them.
 `;
 
-/** Throws an Error with one line for the person. */
+/** Throws an Error whose message is one line for the user. */
 export function parseOptions(args: string[]): Options | "help" {
   const { values } = parseArgs({
     args,

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { runOrThrow } from "../test/harness/process.ts";
 
-/** Prints the share of the file's pages that are in memory after they were dropped. */
+/** Drops the file from the page cache and prints the share of its pages that are still there. */
 const dropper = `
 import ctypes, mmap, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -17,14 +17,14 @@ if libc.mincore(ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(len(vi
 print(sum(byte & 1 for byte in bytes(resident)) / pages)
 `;
 
-/** Takes a file out of the page cache. Throws when it stays: on a file system in memory, or while it is mapped. */
+/** Drops a file from the page cache. Throws if it stays there: on a file system in memory, or while it is mapped. */
 export async function dropFromMemory(path: string): Promise<void> {
   const share = Number(await runOrThrow("python3", ["-c", dropper, path]));
   if (share > 0.01)
     throw new Error(`${path} stays in memory (${Math.round(share * 100)} %): is TMPDIR on a disk?`);
 }
 
-/** Reads a file once. */
+/** Brings a file into the page cache, by reading it once. */
 export async function bringIntoMemory(path: string): Promise<void> {
   await using file = await open(path);
   const buffer = Buffer.alloc(1024 * 1024);

@@ -7,17 +7,17 @@ import { createStatusReader } from "../src/snapshot/status.ts";
 import { trailerSize } from "../src/snapshot/trailer.ts";
 import { createCompressor, streamed } from "../src/backup/transfer.ts";
 
-// One part of a save in a process of its own: `node bench/part.ts <part> <where>`. Prints a PartResult.
+// Runs one part of a save in its own process: `node bench/part.ts <part> <input>`. Prints a PartResult as JSON.
 
-/** Without the process' start. */
+/** The cost of a part, without the start of the process. */
 export interface PartResult {
   seconds: number;
   cpuSeconds: number;
-  /** That went in. */
+  /** Bytes that the part read. */
   bytes: number;
 }
 
-/** Chunks as the snapshot stream gives them: 1 MiB, each in memory of its own. */
+/** Chunks like those of the snapshot stream: 1 MiB, each in a separate buffer. */
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   await using file = await open(path);
   for (;;) {
@@ -28,10 +28,10 @@ async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function drain(chunks: AsyncIterable<Uint8Array>, take: (chunk: Uint8Array) => void = () => {}) {
+async function drain(chunks: AsyncIterable<Uint8Array>, onChunk: (chunk: Uint8Array) => void = () => {}) {
   let bytes = 0;
   for await (const chunk of chunks) {
-    take(chunk);
+    onChunk(chunk);
     bytes += chunk.length;
   }
   return bytes;
@@ -39,10 +39,10 @@ async function drain(chunks: AsyncIterable<Uint8Array>, take: (chunk: Uint8Array
 
 const signal = new AbortController().signal;
 
-/** Resolves to the bytes that went in. */
-type Part = (where: string) => Promise<number>;
+/** Resolves to the number of bytes that the part read from its input, a file or an endpoint. */
+type Part = (input: string) => Promise<number>;
 
-/** Clients are loaded only where they are used, so that a peak is the part's own. */
+/** Loads the etcd and S3 clients only for the parts that use them, so that a peak is the part's own. */
 async function loadPart(part: string): Promise<Part | undefined> {
   switch (part) {
     case "stream":
@@ -91,10 +91,10 @@ const fileParts: Readonly<Record<string, Part>> = {
   async status(path) {
     const reader = createStatusReader();
     await using file = await open(path);
-    let left = (await file.stat()).size - trailerSize;
+    let remaining = (await file.stat()).size - trailerSize;
     const bytes = await drain(chunksOf(path), (chunk) => {
-      if (left > 0) reader.push(chunk.subarray(0, left));
-      left -= chunk.length;
+      if (remaining > 0) reader.push(chunk.subarray(0, remaining));
+      remaining -= chunk.length;
     });
     if (reader.finish().violationCount > 0) throw new Error("the status reader found violations");
     return bytes;
@@ -123,12 +123,12 @@ const fileParts: Readonly<Record<string, Part>> = {
   },
 };
 
-const [name = "", where = ""] = process.argv.slice(2);
+const [name = "", input = ""] = process.argv.slice(2);
 const part = await loadPart(name);
 if (part === undefined) throw new Error(`there is no part ${name}`);
 const begin = performance.now();
 const before = process.cpuUsage();
-const bytes = await part(where);
+const bytes = await part(input);
 const { user, system } = process.cpuUsage(before);
 const result: PartResult = {
   seconds: (performance.now() - begin) / 1000,

@@ -6,35 +6,35 @@ import { measureWithOutput } from "./measure.ts";
 import { median } from "./medians.ts";
 import type { PartResult } from "./part.ts";
 import { bringIntoMemory } from "./page-cache.ts";
-import { mebibytes, percent, printTable, rate, seconds, tell } from "./report.ts";
+import { mebibytes, percent, printTable, rate, seconds, log } from "./report.ts";
 import { type Setting, scratchDirectory } from "./setting.ts";
 
 type Sample = PartResult & { peakBytes: number };
 
-/** Each part of a save alone, in a process of its own; the longest bounds the whole, their CPU adds up. */
+/** Measures each part of a save alone, in its own process. The slowest part limits the save; their CPU times add up. */
 export async function benchParts(setting: Setting): Promise<Record<string, Sample[]>> {
   const file = await setting.snapshotFile();
-  const packed = await packedFile(setting);
-  const parts: Record<string, [part: string, where: string]> = {
-    "etcd's stream, drained": ["stream", setting.etcd.endpoint],
-    "reading the file (in all below)": ["read", file],
+  const compressed = await compressedFile(setting);
+  const parts: Record<string, [part: string, input: string]> = {
+    "etcd's stream, received and dropped": ["stream", setting.etcd.endpoint],
+    "reading the file (included below)": ["read", file],
     "SHA-256": ["sha256", file],
     "CRC-32C": ["crc32c", file],
     "status reader": ["status", file],
-    "all three, as in a save": ["checks", file],
+    "SHA-256, CRC-32C and status reader together": ["checks", file],
     "zstd level 1": ["zstd", file],
     "upload, plain": ["upload", file],
-    "upload, compressed": ["upload", packed],
+    "upload, compressed": ["upload", compressed],
   };
   const samples: Record<string, Sample[]> = {};
   for (let round = 0; round <= setting.options.rounds; round += 1) {
-    for (const [name, [part, where]] of Object.entries(parts)) {
-      tell(`parts, ${round === 0 ? "warm-up" : `round ${round}`}: ${name}`);
-      await setting.settle();
-      if (part !== "stream") await bringIntoMemory(where);
+    for (const [name, [part, input]] of Object.entries(parts)) {
+      log(`parts, ${round === 0 ? "warm-up" : `round ${round}`}: ${name}`);
+      await setting.emptyStore();
+      if (part !== "stream") await bringIntoMemory(input);
       const env = { ...setting.store.env, PART_STORE: setting.store.url };
       const script = join(import.meta.dirname, "part.ts");
-      const { cost, stdout } = await measureWithOutput(process.execPath, [script, part, where], { env });
+      const { cost, stdout } = await measureWithOutput(process.execPath, [script, part, input], { env });
       const result = JSON.parse(stdout) as PartResult;
       if (round > 0) (samples[name] ??= []).push({ ...result, peakBytes: cost.peakBytes });
     }
@@ -43,9 +43,9 @@ export async function benchParts(setting: Setting): Promise<Record<string, Sampl
   return samples;
 }
 
-/** What a save with zstd puts into the store. */
-async function packedFile(setting: Setting): Promise<string> {
-  const directory = await scratchDirectory(setting, "packed");
+/** The object that a save with zstd puts into the store. */
+async function compressedFile(setting: Setting): Promise<string> {
+  const directory = await scratchDirectory(setting, "compressed");
   const args = saveArguments({ ...setting, store: { url: `file://${directory}`, env: {} } });
   const saved = await etcdBackup(args);
   if (saved.code !== 0) throw new Error(`etcd-backup save: ${saved.stderr}`);
@@ -54,8 +54,8 @@ async function packedFile(setting: Setting): Promise<string> {
 }
 
 function report({ options, etcd }: Setting, samples: Readonly<Record<string, Sample[]>>): void {
-  const rows = Object.entries(samples).map(([name, taken]) => {
-    const of = (pick: (sample: Sample) => number) => median(taken.map(pick));
+  const rows = Object.entries(samples).map(([name, partSamples]) => {
+    const of = (pick: (sample: Sample) => number) => median(partSamples.map(pick));
     const wall = of((sample) => sample.seconds);
     const bytes = of((sample) => sample.bytes);
     const cpu = of((sample) => sample.cpuSeconds);
@@ -70,9 +70,9 @@ function report({ options, etcd }: Setting, samples: Readonly<Record<string, Sam
     ];
   });
   printTable(
-    `Parts of a save of ${mebibytes(etcd.dbSize)}, each alone, medians of ${options.rounds}, without the process' start`,
+    `Parts of a save of ${mebibytes(etcd.dbSize)}, each alone, medians of ${options.rounds}, without the start of the process`,
     ["", "BYTES IN", "WALL", "RATE", "CPU", "OF ONE CORE", "PEAK"],
     rows,
-    ["CPU is the client's: what etcd and the store spend is in the save table."],
+    ["CPU is the client's. The save table shows the CPU of etcd and the store."],
   );
 }

@@ -2,7 +2,7 @@ import { table } from "../src/cli/table.ts";
 
 export type Row = readonly string[];
 
-/** Prints a titled table whose columns are numbers, but for the first. */
+/** Prints a table with a title. All columns but the first are numbers, aligned to the right. */
 export function printTable(title: string, header: Row, rows: readonly Row[], notes: readonly string[] = []) {
   print(`\n${title}\n${table(header, rows, header.slice(1))}`);
   for (const note of notes) print(`  ${note}\n`);
@@ -12,8 +12,8 @@ export function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** What is going on, on stderr: for a person who waits. */
-export function tell(text: string): void {
+/** Prints one line to stderr: progress, or an error. */
+export function log(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
@@ -21,7 +21,7 @@ export function seconds(value: number): string {
   return `${number(value)} s`;
 }
 
-/** `4.21 s (4.10 to 4.40)` */
+/** The median with the lowest and highest value: `4.21 s (4.10 to 4.40)`. */
 export function spread(values: readonly number[], middle: number): string {
   return `${seconds(middle)} (${number(Math.min(...values))} to ${number(Math.max(...values))})`;
 }

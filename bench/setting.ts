@@ -12,24 +12,24 @@ import { type FilledEtcd, startFilledEtcd } from "./filled-etcd.ts";
 import { startLink } from "./link.ts";
 import type { Options } from "./options.ts";
 
-/** The servers and files that every section measures on. */
+/** The servers and files that all sections share. */
 export interface Setting extends AsyncDisposable {
   readonly options: Options;
   readonly etcd: FilledEtcd;
   readonly s3: S3Server;
   readonly bucket: string;
-  /** For `etcd-backup --store`, with the variables it needs. */
+  /** The URL for `etcd-backup --store`, and the variables with its credentials. */
   readonly store: { url: string; env: Record<string, string> };
   readonly scratch: string;
   readonly aws: Awscli;
   readonly etcdctl: string;
   readonly etcdutl: string;
-  /** `etcdctl snapshot save` of the database, made at the first call. */
+  /** The path of an `etcdctl snapshot save` of the database, made at the first call. */
   snapshotFile(): Promise<string>;
-  /** Before each measured command: nothing is in the store, and nothing waits to be written back. */
-  settle(): Promise<void>;
-  /** The same, with what the store holds. */
-  settleDisk(): Promise<void>;
+  /** Call before each measured command: removes all objects from the store, and syncs all file systems. */
+  emptyStore(): Promise<void>;
+  /** Syncs all file systems, so that no earlier write is pending. */
+  syncDisk(): Promise<void>;
 }
 
 const bucket = "bench";
@@ -66,17 +66,17 @@ export async function createSetting(options: Options, aws: Awscli): Promise<Sett
     etcdctl,
     etcdutl: await binary("etcdutl"),
     snapshotFile: () => (snapshot ??= saveFile()),
-    async settle() {
+    async emptyStore() {
       const signal = AbortSignal.timeout(60_000);
       for await (const { name } of opened.list("", { signal })) await opened.remove(name, { signal });
       await runOrThrow("sync", []);
     },
-    settleDisk: async () => void (await runOrThrow("sync", [])),
+    syncDisk: async () => void (await runOrThrow("sync", [])),
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
-/** A directory of a command's own, which counts as its scratch disk. */
+/** Creates a directory for one command's scratch files. */
 export async function scratchDirectory(setting: Setting, name: string): Promise<string> {
   const path = join(setting.scratch, name);
   await mkdir(path, { recursive: true });

@@ -5,12 +5,12 @@ import { binary } from "../test/harness/binaries.ts";
 import { tempDir } from "../test/harness/process.ts";
 import { type Cost, measure } from "./measure.ts";
 import { medianCost } from "./medians.ts";
-import { mebibytes, printTable, seconds, spread, tell } from "./report.ts";
+import { mebibytes, printTable, seconds, spread, log } from "./report.ts";
 
 const repetitions = 10;
 const aimSeconds = 0.3;
 
-/** What a person waits for before anything is done. */
+/** Measures how long the program takes to start. */
 export async function benchStart(): Promise<Record<string, Cost[]>> {
   await using directory = await tempDir("bench-start");
   const file = join(directory.path, "small.db");
@@ -26,16 +26,16 @@ export async function benchStart(): Promise<Record<string, Cost[]>> {
     "node --eval ''": [process.execPath, "--eval", ""],
   };
   const samples: Record<string, Cost[]> = {};
-  tell("start");
+  log("start");
   for (let round = 0; round <= repetitions; round += 1) {
     for (const [name, [command, ...args]] of Object.entries(commands)) {
       const measured = await measure(command, args);
       if (round > 0) (samples[name] ??= []).push(measured);
     }
   }
-  const rows = Object.entries(samples).map(([name, taken]) => {
-    const cost = medianCost(taken);
-    const walls = taken.map((sample) => sample.wallSeconds);
+  const rows = Object.entries(samples).map(([name, commandSamples]) => {
+    const cost = medianCost(commandSamples);
+    const walls = commandSamples.map((sample) => sample.wallSeconds);
     return [
       name,
       spread(walls, cost.wallSeconds),

@@ -2,7 +2,7 @@ import { etcdBackupPath } from "../test/harness/etcd-backup.ts";
 import { type Cost, measure } from "./measure.ts";
 import { median, medianCost } from "./medians.ts";
 import { bringIntoMemory, dropFromMemory } from "./page-cache.ts";
-import { mebibytes, printTable, rate, seconds, spread, tell, times } from "./report.ts";
+import { mebibytes, printTable, rate, seconds, spread, log, times } from "./report.ts";
 import type { Setting } from "./setting.ts";
 
 const programs = ["etcdutl snapshot status", "etcd-backup status"] as const;
@@ -12,7 +12,7 @@ const aims = { warm: 1, cold: 5 };
 type Program = (typeof programs)[number];
 type Temperature = (typeof temperatures)[number];
 
-/** What a saved file holds, by etcdutl and by us; in memory already, and from disk. */
+/** Measures the status of a saved file with etcdutl and with etcd-backup, from the page cache and from the disk. */
 export async function benchStatus(setting: Setting): Promise<Record<string, Cost[]>> {
   const file = await setting.snapshotFile();
   const commands: Record<Program, () => Promise<Cost>> = {
@@ -28,7 +28,7 @@ export async function benchStatus(setting: Setting): Promise<Record<string, Cost
   for (let round = 0; round <= setting.options.rounds; round += 1) {
     for (const temperature of coldMissing === undefined ? temperatures : (["warm"] as const)) {
       for (const program of round % 2 === 0 ? programs : programs.toReversed()) {
-        tell(`status, ${round === 0 ? "warm-up" : `round ${round}`}, ${temperature}: ${program}`);
+        log(`status, ${round === 0 ? "warm-up" : `round ${round}`}, ${temperature}: ${program}`);
         await prepare[temperature](file);
         const cost = await commands[program]();
         if (round > 0) (samples[rowName(program, temperature)] ??= []).push(cost);
@@ -53,10 +53,10 @@ function report(
   const rows = temperatures
     .flatMap((temperature) => programs.map((program) => rowName(program, temperature)))
     .flatMap((name) => {
-      const taken = samples[name];
-      if (taken === undefined) return [];
-      const cost = medianCost(taken);
-      const walls = taken.map((sample) => sample.wallSeconds);
+      const rowSamples = samples[name];
+      if (rowSamples === undefined) return [];
+      const cost = medianCost(rowSamples);
+      const walls = rowSamples.map((sample) => sample.wallSeconds);
       const cpu = seconds(cost.userSeconds + cost.systemSeconds);
       const speed = rate(etcd.dbSize, cost.wallSeconds);
       return [[name, spread(walls, cost.wallSeconds), speed, cpu, mebibytes(cost.peakBytes)]];
@@ -66,12 +66,12 @@ function report(
     ["", "WALL", "RATE", "CPU", "PEAK"],
     rows,
     [
-      ...(coldMissing === undefined ? [] : [`cold: left out, ${coldMissing}`]),
+      ...(coldMissing === undefined ? [] : [`cold: skipped, ${coldMissing}`]),
       ...temperatures.map((temperature) => {
         const faster = wall("etcdutl snapshot status", temperature) / wall("etcd-backup status", temperature);
         return `aim: ${temperature}, at least ${times(aims[temperature])} as fast as etcdutl; measured ${times(faster)}`;
       }),
-      "etcdutl maps the file: pages of the page cache count in its peak. It checks no page structure and no SHA-256.",
+      "etcdutl maps the file, so its peak includes pages of the page cache. It checks neither page structure nor SHA-256.",
     ],
   );
 }

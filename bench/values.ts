@@ -1,10 +1,10 @@
-/** Bytes of a pair with its key and record, so that `size / pairBytes` pairs fill a database of `size`. */
+/** Bytes of a pair with its key and its record: `size / pairBytes` pairs fill a database of `size` bytes. */
 export const pairBytes = 8192;
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const recordOverhead = 160;
 
-/** 32 random bits at a call, the same for the same seed (mulberry32). */
+/** Returns 32 random bits a call; equal seeds give equal sequences (mulberry32). */
 export function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -15,7 +15,7 @@ export function createRandom(seed: number): () => number {
   };
 }
 
-/** A pair as an API server keeps it: JSON, about half of it the same everywhere. zstd makes half of it. */
+/** A pair like those of an API server: JSON, about half of it the same in every pair. zstd compresses it to half its size. */
 export function kubernetesPair(index: number, random: () => number): { key: Buffer; value: Buffer } {
   const name = `web-${index.toString(36).padStart(6, "0")}`;
   const key = Buffer.from(`/registry/pods/namespace-${index % 97}/${name}`);

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Etcd3 } from "etcd3";
 
-// A steady client: `node bench/writer.ts <endpoint> <puts a second>`, until it is stopped. It prints one line a put:
-// when it was sent (milliseconds since 1970) and how long the answer took (milliseconds). It never waits for one
-// answer before it sends the next put, so that a slow server cannot hide behind fewer questions.
+// Puts at a constant rate until it is stopped: `node bench/writer.ts <endpoint> <puts a second>`. It prints one line a put:
+// when the put was sent (milliseconds since 1970) and how long the answer took (milliseconds). It does not wait for an
+// answer before it sends the next put, so that a slow server does not reduce the load.
 
 const [endpoint = "", perSecond = ""] = process.argv.slice(2);
 const client = new Etcd3({ hosts: endpoint });
