@@ -11,7 +11,7 @@ describe("the API server", () => {
     await server[Symbol.asyncDispose]();
   });
 
-  it("answers its administrator", async () => {
+  it("serves its administrator", async () => {
     assert.match(await server.kubectl(["get", "namespaces"]), /kube-system +Active/);
   });
 
@@ -22,7 +22,7 @@ describe("the API server", () => {
     assert.match(serverVersion.gitVersion, /^v1\.34\.\d+$/);
   });
 
-  it("gives a user the rights of RBAC for its name and groups, and no others", async () => {
+  it("grants a user only the RBAC rights of its name and groups", async () => {
     const kubeconfig = await server.userKubeconfig("joe", ["readers"]);
     const list = ["get", "secrets", "-n", "kube-system"];
     await assert.rejects(server.kubectl(list, { kubeconfig }), /User "joe" cannot list resource "secrets"/);
@@ -32,14 +32,14 @@ describe("the API server", () => {
     await server.kubectl(list, { kubeconfig });
   });
 
-  it("creates pods, though nothing makes service accounts or runs them", async () => {
+  it("accepts pods without a service account controller or a node", async () => {
     const spec = { containers: [{ name: "c", image: "i" }] };
     const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec };
     await server.kubectl(["create", "-f", "-"], { input: JSON.stringify(pod) });
     assert.match(await server.kubectl(["get", "pods"]), /p +0\/1 +Pending/);
   });
 
-  it("serves the project's resources, after a restart as well", async () => {
+  it("serves the project's resources, also after a restart", async () => {
     await server.applyCrds();
     await server.restart();
     assert.match(await server.kubectl(["api-resources", "--api-group=etcdbackup.dev"]), /etcdbackups /);

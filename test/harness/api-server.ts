@@ -10,30 +10,30 @@ import { probe, untilReady, withPortRetry } from "./ready.ts";
 import { tempDir } from "./temp-dir.ts";
 
 export interface ApiServerOptions {
-  /** After the harness' own. */
+  /** Added after the harness' arguments. */
   extraArgs?: string[];
 }
 
 export interface ApiServer extends AsyncDisposable {
-  /** Of an administrator (group system:masters). */
+  /** Path of an administrator's kubeconfig (group system:masters). */
   readonly kubeconfigPath: string;
   readonly url: string;
-  /** PEM. */
+  /** The certificate authority, PEM. */
   readonly ca: string;
   /** The process of the latest start. */
   readonly process: RunningProcess;
-  /** Standard output; throws on a non-zero exit code. As the administrator, unless `kubeconfig` is given. */
+  /** Runs kubectl as the administrator or with `kubeconfig`. Returns standard output; throws on a non-zero exit code. */
   kubectl(args: string[], options?: { input?: string; kubeconfig?: string }): Promise<string>;
-  /** The path of a kubeconfig for that user (client certificate); rights come by RBAC alone. */
+  /** Path of a kubeconfig with a client certificate for that user, who has only the rights that RBAC grants. */
   userKubeconfig(name: string, groups?: string[]): Promise<string>;
   /** Applies crds/*.yaml and waits until the API server serves them. */
   applyCrds(): Promise<void>;
-  /** SIGSTOP: connections stay open, nobody answers. */
+  /** SIGSTOP: connections stay open, and the server does not answer. */
   pause(): void;
   resume(): void;
   /** SIGKILL. */
   kill(): Promise<void>;
-  /** After `kill`: again on the same port and etcd; resolves when it is ready. */
+  /** Starts it again after `kill`, on the same port and etcd. Resolves when it is ready. */
   start(): Promise<void>;
   /** SIGKILL and start. */
   restart(): Promise<void>;
@@ -42,8 +42,8 @@ export interface ApiServer extends AsyncDisposable {
 const crds = join(import.meta.dirname, "..", "..", "crds");
 
 /**
- * A real kube-apiserver with its own etcd: TLS, client certificates, RBAC. Nothing else runs: no controllers
- * (no pods from Deployments or Jobs, no garbage collection), no nodes.
+ * Starts a real kube-apiserver with its own etcd, TLS, client certificates and RBAC. No controllers and no nodes run:
+ * Deployments and Jobs get no pods, and there is no garbage collection.
  */
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   await using stack = new AsyncDisposableStack();
@@ -84,7 +84,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     kubectl: (args, call = {}) =>
       runOrThrow(kubectlPath, [`--kubeconfig=${call.kubeconfig ?? kubeconfigPath}`, ...args], {
         name: "kubectl",
-        // Its cache of what the server offers would otherwise lie in the home directory, by address.
+        // By default kubectl caches the discovery data of each address in the home directory.
         env: { KUBECACHEDIR: join(directory, "kubectl-cache") },
         ...(call.input === undefined ? {} : { input: call.input }),
       }),
@@ -150,7 +150,7 @@ function commandLine(port: number, etcdEndpoints: string[], files: Files): strin
     "--service-cluster-ip-range=10.96.0.0/16",
     "--authorization-mode=RBAC",
     "--endpoint-reconciler-type=none",
-    // Nobody makes the default service account of a namespace here: pods could not be created.
+    // No controller creates default service accounts, and the plugin would refuse all pods without one.
     "--disable-admission-plugins=ServiceAccount",
   ];
 }

@@ -6,7 +6,7 @@ import { type BinaryName, findBinary, UnavailableBinary } from "./binaries.ts";
 import { startProcess, tempDir } from "./process.ts";
 import { toolModule } from "./tool-modules.ts";
 
-/** Writes an executable shell script and gives its path. */
+/** Writes an executable shell script and returns its path. */
 async function script(path: string, body: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `#!/bin/sh\n${body}\n`);
@@ -14,7 +14,7 @@ async function script(path: string, body: string): Promise<string> {
   return path;
 }
 
-/** A host of its own: an empty PATH (but for the shell's tools in /bin), an empty cache. */
+/** A simulated host, with an empty directory in PATH and an empty cache. */
 async function emptyHost(): Promise<{ path: string; env: NodeJS.ProcessEnv } & AsyncDisposable> {
   const directory = await tempDir("host");
   const { path } = directory;
@@ -22,7 +22,7 @@ async function emptyHost(): Promise<{ path: string; env: NodeJS.ProcessEnv } & A
   return { path, env, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }
 
-/** Stands in for the Go command: notes how it was called and writes what it was asked for. */
+/** Installs a fake Go command, which records its calls and then runs `build`, with the output's path in $2. */
 async function fakeGo(path: string, build: string): Promise<void> {
   const body = [
     `echo "$PWD|$CGO_ENABLED|$GOFLAGS|$*" >> ${path}/calls`,
@@ -35,24 +35,24 @@ async function fakeGo(path: string, build: string): Promise<void> {
 const finishes = 'PATH=/bin:/usr/bin; printf "#!/bin/sh\\n" > "$2"; chmod +x "$2"';
 
 describe("a binary is looked up", () => {
-  it("first where a variable of its own says", async () => {
+  it("first at the path of its variable", async () => {
     await using host = await emptyHost();
     await script(`${host.path}/bin/minio`, "");
     await script(`${host.path}/bin/etcd`, "echo etcd Version: 3.5.1");
-    const minio = await script(`${host.path}/mine/minio`, "");
-    const etcd = await script(`${host.path}/mine/etcd`, "echo anything");
-    const env = { ...host.env, MINIO: minio, ETCD_3_5_DIR: `${host.path}/mine` };
+    const minio = await script(`${host.path}/given/minio`, "");
+    const etcd = await script(`${host.path}/given/etcd`, "echo anything");
+    const env = { ...host.env, MINIO: minio, ETCD_3_5_DIR: `${host.path}/given` };
     assert.equal(await findBinary("minio", "3.6", env), minio);
     assert.equal(await findBinary("etcd", "3.5", env), etcd);
   });
 
-  it("and a variable that names no executable is an error, not a reason to look further", async () => {
+  it("and a variable that names no executable is an error", async () => {
     await using host = await emptyHost();
     await script(`${host.path}/bin/minio`, "");
     await assert.rejects(findBinary("minio", "3.6", { ...host.env, MINIO: "/nowhere" }), UnavailableBinary);
   });
 
-  it("in KUBEBUILDER_ASSETS, passing over etcd of another minor version", async () => {
+  it("in KUBEBUILDER_ASSETS, except for etcd of another minor version", async () => {
     await using host = await emptyHost();
     const assets = `${host.path}/assets`;
     await script(`${assets}/etcd`, "echo etcd Version: 3.6.4");
@@ -71,7 +71,7 @@ describe("a binary is looked up", () => {
     ["kubectl", "Client Version: v1.32.4", "Client Version: v1.35.0"],
   ];
   for (const [name, old, fitting] of onPath) {
-    it(`on PATH, but only ${name} of a version that fits`, async () => {
+    it(`on PATH, but only ${name} of a fitting version`, async () => {
       await using host = await emptyHost();
       await script(`${host.path}/bin/${name}`, `echo '${old}'`);
       const expected = await script(`${host.path}/later/${name}`, `echo '${fitting}'`);
@@ -87,8 +87,10 @@ describe("a binary is looked up", () => {
     const cached = await script(join(cache, "versitygw"), "");
     assert.equal(await findBinary("versitygw", "3.6", host.env), cached);
   });
+});
 
-  it("and is reported as not to be had, with what is missing, on a host without Go", async () => {
+describe("an unavailable binary", () => {
+  it("is reported on a host without Go, which it needs", async () => {
     await using host = await emptyHost();
     await assert.rejects(findBinary("minio", "3.6", host.env), (error) => {
       assert.ok(error instanceof UnavailableBinary);
@@ -97,7 +99,7 @@ describe("a binary is looked up", () => {
     });
   });
 
-  it("and etcd 3.4 is reported as not to be had on a host without apt", async () => {
+  it("is reported on a host without apt, which etcd 3.4 needs", async () => {
     await using host = await emptyHost();
     await assert.rejects(findBinary("etcd", "3.4", host.env), (error) => {
       assert.ok(error instanceof UnavailableBinary);
@@ -107,7 +109,7 @@ describe("a binary is looked up", () => {
   });
 });
 
-describe("a binary that is nowhere", () => {
+describe("a missing binary", () => {
   it("is built from its module as a static, reproducible binary that knows its version", async () => {
     await using host = await emptyHost();
     await fakeGo(host.path, finishes);
@@ -126,7 +128,7 @@ describe("a binary that is nowhere", () => {
     assert.deepEqual(await readdir(module.cache), ["kubectl"]);
   });
 
-  it("is built once when several ask at the same time", async () => {
+  it("is built once for several callers at the same time", async () => {
     await using host = await emptyHost();
     await fakeGo(host.path, finishes);
     const paths = await Promise.all([1, 2, 3, 4].map(() => findBinary("etcdctl", "3.6", host.env)));
@@ -135,7 +137,7 @@ describe("a binary that is nowhere", () => {
     assert.equal(calls.trimEnd().split("\n").length, 1);
   });
 
-  it("is not left half built when the build fails, and the message holds the compiler's", async () => {
+  it("leaves no file when its build fails, and the error holds the compiler's message", async () => {
     await using host = await emptyHost();
     await fakeGo(host.path, 'echo half > "$2"; echo no such import >&2; exit 1');
     await assert.rejects(findBinary("minio", "3.6", host.env), /minio .* cannot be built .*no such import/s);
@@ -144,11 +146,11 @@ describe("a binary that is nowhere", () => {
   });
 
   for (const signal of ["SIGINT", "SIGKILL"] as const) {
-    it(`is built again, without waiting, after a build that ${signal} ended`, {
+    it(`is built again at once after ${signal} ended a build`, {
       timeout: 20_000,
     }, async () => {
       await using host = await emptyHost();
-      // Tells that it has begun by its output, then is in the middle for ever.
+      // The fake build creates the file go.begun and then never ends.
       await fakeGo(host.path, 'printf half > "$2"; echo begun > "$0.begun"; exec /bin/sleep 600');
       const { cache } = await toolModule("minio", "3.6", host.env);
       const code = `import { findBinary } from ${JSON.stringify(join(import.meta.dirname, "binaries.ts"))};

@@ -12,27 +12,27 @@ export { UnavailableBinary } from "./unavailable-binary.ts";
 
 const givenAsFile: ReadonlySet<BinaryName> = new Set(["versitygw", "minio", "helm"]);
 const etcdTools: ReadonlySet<BinaryName> = new Set(["etcd", "etcdctl", "etcdutl"]);
-const found = new Map<string, Promise<string>>();
+const pathsByBinary = new Map<string, Promise<string>>();
 
-/** `findBinary` in the environment the tests were started in, asked once for each binary. */
+/** `findBinary` in the environment in which the tests were started. Looks each binary up once. */
 export function binary(name: BinaryName, minor: EtcdMinor = "3.6"): Promise<string> {
   const key = `${name} ${etcdTools.has(name) ? minor : ""}`;
-  const path = found.get(key) ?? findBinary(name, minor, originalEnvironment());
-  found.set(key, path);
+  const path = pathsByBinary.get(key) ?? findBinary(name, minor, originalEnvironment());
+  pathsByBinary.set(key, path);
   return path;
 }
 
 /**
- * The path of a real server or tool. Looked up in this order:
+ * Finds a real server or tool, in this order:
  *
  * 1. variables: `ETCD_3_4_DIR`, `ETCD_3_5_DIR`, `ETCD_3_6_DIR` (a directory with etcd, etcdctl, etcdutl),
  *    `KUBEBUILDER_ASSETS` (a directory with etcd, etcdctl, kube-apiserver, kubectl), `VERSITYGW`, `MINIO`, `HELM` (a file).
- *    What a directory lacks is looked up further, as is etcd when `KUBEBUILDER_ASSETS` has another minor version;
- * 2. PATH, when the minor version fits (kubectl: at most one away from the API server's);
- * 3. the cache, `$XDG_CACHE_HOME/etcd-backup-operator/tools/`, filled at need by `go build` with the version
- *    that test/tools/<module>/go.mod pins, or for etcd 3.4 from Debian's packages.
+ *    If a directory lacks a binary, or `KUBEBUILDER_ASSETS` has another minor version of etcd, the search continues;
+ * 2. PATH, if the minor version fits (kubectl: at most one minor version away from the API server's);
+ * 3. the cache, `$XDG_CACHE_HOME/etcd-backup-operator/tools/`. A missing binary is built with `go build`, in the version
+ *    that test/tools/<module>/go.mod pins; etcd 3.4 comes from Debian's packages.
  *
- * Throws `UnavailableBinary`.
+ * Throws `UnavailableBinary` if the binary can neither be found nor built.
  */
 export async function findBinary(
   name: BinaryName,
@@ -55,7 +55,7 @@ interface Version {
   minor: number;
 }
 
-/** Which version a found binary may have; undefined stands for one that does not say. */
+/** A predicate for the version of a binary that was found; undefined stands for an unknown version. */
 async function versionRule(
   name: BinaryName,
   minor: EtcdMinor,
@@ -85,7 +85,7 @@ async function fromVariables(
   }
   const assets = env["KUBEBUILDER_ASSETS"];
   if (!assets || !(await isExecutable(join(assets, name)))) return undefined;
-  // Chosen on purpose: only etcd, which is there in one version of the three we need, has to fit.
+  // The user chose this directory, so any version is accepted, except for etcd: the tests need three versions of it.
   const path = join(assets, name);
   return !etcdTools.has(name) || isWanted(await versionOf(path, name)) ? path : undefined;
 }
@@ -98,7 +98,7 @@ async function givenFile(variable: string, env: NodeJS.ProcessEnv): Promise<stri
 
 async function versionOf(path: string, name: BinaryName): Promise<Version | undefined> {
   if (name === "versitygw" || name === "minio") return undefined;
-  const question = {
+  const versionArgs = {
     etcd: ["--version"],
     etcdctl: ["version"],
     etcdutl: ["version"],
@@ -111,7 +111,9 @@ async function versionOf(path: string, name: BinaryName): Promise<Version | unde
     coredns: ["-version"],
     helm: ["version", "--short"],
   }[name];
-  const { stdout } = await run(path, question, { env: { ETCDCTL_API: "3" } }).catch(() => ({ stdout: "" }));
+  const { stdout } = await run(path, versionArgs, { env: { ETCDCTL_API: "3" } }).catch(() => ({
+    stdout: "",
+  }));
   return parseVersion(stdout);
 }
 

@@ -1,4 +1,4 @@
-/** One line about a long wait on standard error: rewritten on a terminal, else written at its start and end. */
+/** Shows the progress of `work` on standard error: one line that is updated on a terminal, else a line at start and end. */
 export async function withProgress<T>(what: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   const seconds = (): string => `${Math.round((performance.now() - started) / 1000)} s`;

@@ -1,6 +1,6 @@
 import { type BinaryName, binary, type EtcdMinor, UnavailableBinary } from "./binaries.ts";
 
-/** Finds or builds every binary the tests need, one after the other, and says where each one is. */
+/** Finds or builds every binary that the tests need, one after the other, and prints its path. */
 const needed: [BinaryName, EtcdMinor?][] = [
   ["etcd", "3.6"],
   ["etcdctl", "3.6"],
@@ -23,7 +23,7 @@ for (const [name, minor] of needed) {
     process.stdout.write(`${title} ${await binary(name, minor)}\n`);
   } catch (error) {
     if (!(error instanceof UnavailableBinary)) throw error;
-    process.stdout.write(`${title} not to be had: ${error.message}\n`);
+    process.stdout.write(`${title} unavailable: ${error.message}\n`);
     process.exitCode = 1;
   }
 }

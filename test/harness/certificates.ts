@@ -19,15 +19,15 @@ import {
 
 export interface CertificateRequest {
   commonName: string;
-  /** In a Kubernetes client certificate: the groups. */
+  /** The groups, in a Kubernetes client certificate. */
   organization?: string | string[];
   /** DNS names and IP addresses. */
   hosts?: string[];
-  /** A day from now when not given. */
+  /** Default: one day from now. */
   notAfter?: Date;
 }
 
-/** PEM: the certificate, and its PKCS#8 key. */
+/** The certificate and its PKCS#8 key, PEM. */
 export interface Issued {
   certPem: string;
   keyPem: string;
@@ -35,14 +35,14 @@ export interface Issued {
 
 export interface Authority {
   readonly caPem: string;
-  /** A certificate for both servers and clients. */
+  /** Issues a certificate for both servers and clients. */
   issue(request: CertificateRequest): Promise<Issued>;
 }
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const day = 24 * 60 * 60 * 1000;
 
-/** A certificate authority of its own, ECDSA P-256. Its key stays in memory. */
+/** Creates a certificate authority, ECDSA P-256. Its key stays in memory. */
 export async function createAuthority(commonName: string): Promise<Authority> {
   const keys = await generateKeys();
   const ca = await X509CertificateGenerator.createSelfSigned({
@@ -84,7 +84,7 @@ async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
 }
 
-/** Begins an hour ago, for clocks that disagree. */
+/** The validity begins an hour ago, so that skewed clocks accept it. */
 function validity(notAfter = new Date(Date.now() + day)): { notBefore: Date; notAfter: Date } {
   return { notBefore: new Date(Math.min(Date.now(), notAfter.getTime()) - day / 24), notAfter };
 }

@@ -8,10 +8,10 @@ import { toolsCache } from "./tool-modules.ts";
 import { UnavailableBinary } from "./unavailable-binary.ts";
 
 const packages = ["etcd-server", "etcd-client"];
-const lacking =
+const unavailable =
   "etcd 3.4 comes from Debian's packages etcd-server and etcd-client (its Go module cannot be built)";
 
-/** etcd 3.4 as Debian 12 packages it, unpacked into the cache: nothing is installed, root is not needed. */
+/** Unpacks etcd 3.4 from Debian 12's packages into the cache. It installs nothing and needs no root. */
 export async function debianEtcd(name: "etcd" | "etcdctl", env: NodeJS.ProcessEnv): Promise<string> {
   const root = join(toolsCache(env), "etcd-3.4-debian");
   const target = join(root, "usr", "bin", name);
@@ -31,19 +31,21 @@ async function fetchInto(directory: string, env: NodeJS.ProcessEnv): Promise<voi
     await apt(["update"], options);
     downloaded = await apt(["download", ...packages], options);
   }
-  if (downloaded.code !== 0) throw new UnavailableBinary(`${lacking}: ${downloaded.stderr.trim()}`);
+  if (downloaded.code !== 0) throw new UnavailableBinary(`${unavailable}: ${downloaded.stderr.trim()}`);
   const archives = (await readdir(directory)).filter((file) => file.endsWith(".deb"));
   const other = archives.find((file) => !/_3\.4\.\d/.test(file));
-  if (other !== undefined) throw new UnavailableBinary(`${lacking}; this host's apt offers ${other} instead`);
+  if (other !== undefined)
+    throw new UnavailableBinary(`${unavailable}; this host's apt offers ${other} instead`);
   for (const archive of archives) {
     const unpacked = await run("dpkg", ["-x", archive, "root"], options);
-    if (unpacked.code !== 0) throw new UnavailableBinary(`${lacking}: ${archive}: ${unpacked.stderr.trim()}`);
+    if (unpacked.code !== 0)
+      throw new UnavailableBinary(`${unavailable}: ${archive}: ${unpacked.stderr.trim()}`);
   }
 }
 
 async function apt(args: string[], options: RunOptions): ReturnType<typeof run> {
-  // Its sandbox user may not write into our directory; it would only warn about it.
+  // apt's sandbox user cannot write to the cache. Without this option apt prints a warning.
   return run("apt-get", ["-o", "APT::Sandbox::User=root", ...args], options).catch((error: unknown) => {
-    throw new UnavailableBinary(`${lacking}, and this host has no apt-get`, { cause: error });
+    throw new UnavailableBinary(`${unavailable}, and this host has no apt-get`, { cause: error });
   });
 }

@@ -4,37 +4,37 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { removeAtExit } from "./exit-cleanup.ts";
 
-const heartbeat = 2_000;
-const staleAfter = 30_000;
+const heartbeatMs = 2_000;
+const staleAfterMs = 30_000;
 
 export interface DirectoryLock extends AsyncDisposable {
-  /** The lock itself: unfinished work lies in it and goes with it. */
+  /** The lock's directory. It holds unfinished work, which is removed with the lock. */
   readonly path: string;
 }
 
 /**
- * Takes the lock at `path`, waiting while a living process holds it. A holder that died, or that has not
- * touched its lock for 30 s, is put aside. In the moment of a take-over two may hold it: what they do must
- * bear being done twice.
+ * Acquires the lock at `path`, and waits while a running process holds it. The lock of a process that died, or that has
+ * not touched it for 30 s, is removed. During such a removal two processes may hold the lock for a moment, so the
+ * locked work must be idempotent.
  */
-export async function lockDirectory(path: string, waiting: (pid: string) => void): Promise<DirectoryLock> {
+export async function lockDirectory(path: string, onWait: (pid: string) => void): Promise<DirectoryLock> {
   for (;;) {
     const own = `${path}.${process.pid}.${randomUUID()}`;
     await mkdir(own, { recursive: true });
     await writeFile(join(own, "pid"), String(process.pid));
-    if (await renamed(own, path)) return held(path);
+    if (await tryRename(own, path)) return heldLock(path);
     await rm(own, { recursive: true, force: true });
     const holder = await holderOf(path);
-    if (await isStale(path, holder)) await putAside(path);
+    if (await isStale(path, holder)) await removeStale(path);
     else {
-      waiting(holder);
+      onWait(holder);
       await delay(250);
     }
   }
 }
 
-/** Renaming a directory onto one that is not empty fails: that makes it a lock that is never without a pid. */
-async function renamed(from: string, to: string): Promise<boolean> {
+/** Renaming a directory onto a non-empty one fails. So the rename acquires the lock, and a lock always holds a pid. */
+async function tryRename(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
     return true;
@@ -54,7 +54,7 @@ async function isStale(path: string, holder: string): Promise<boolean> {
     ({ mtimeMs }) => Date.now() - mtimeMs,
     () => 0,
   );
-  if (age > staleAfter) return true;
+  if (age > staleAfterMs) return true;
   const pid = Number(holder);
   return pid > 0 && !isAlive(pid);
 }
@@ -68,19 +68,22 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function putAside(path: string): Promise<void> {
-  const aside = `${path}.stale.${randomUUID()}`;
-  if (await renamed(path, aside)) await rm(aside, { recursive: true, force: true });
+async function removeStale(path: string): Promise<void> {
+  const stale = `${path}.stale.${randomUUID()}`;
+  if (await tryRename(path, stale)) await rm(stale, { recursive: true, force: true });
 }
 
-function held(path: string): DirectoryLock {
+function heldLock(path: string): DirectoryLock {
   const registration = removeAtExit(path);
-  const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), heartbeat);
-  beat.unref();
+  const heartbeatTimer = setInterval(
+    () => void utimes(path, new Date(), new Date()).catch(() => {}),
+    heartbeatMs,
+  );
+  heartbeatTimer.unref();
   return {
     path,
     async [Symbol.asyncDispose]() {
-      clearInterval(beat);
+      clearInterval(heartbeatTimer);
       if ((await holderOf(path)) === String(process.pid)) await rm(path, { recursive: true, force: true });
       registration[Symbol.dispose]();
     },

@@ -1,7 +1,7 @@
 /**
- * Proxies, CA bundles and tool settings of the test machine must not reach the servers and clients under
- * test. Children get an allow-list; importing this file also clears the worst from the test process itself,
- * for the clients that run inside it.
+ * Keeps proxies, CA bundles and tool settings of the test machine away from the servers and clients under test. Children
+ * get only the allowed variables. Importing this file also deletes the leaking ones from the test process itself, because
+ * clients run inside it.
  */
 const allowed = new Set([
   "PATH",
@@ -21,13 +21,13 @@ const leaking =
 const original: NodeJS.ProcessEnv = { ...process.env };
 for (const name of Object.keys(process.env)) if (leaking.test(name)) delete process.env[name];
 
-/** The environment of a server or client under test: the allow-list, and what the caller adds. */
+/** The environment of a server or client under test: the allowed variables, and those that the caller adds. */
 export function cleanEnvironment(added: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => allowed.has(name));
   return { ...Object.fromEntries(kept), ...added };
 }
 
-/** The environment as the person started us: for what must reach the network (module and package downloads). */
+/** The environment in which the user started the tests, for commands that download modules and packages. */
 export function originalEnvironment(): NodeJS.ProcessEnv {
   return { ...original };
 }

@@ -3,7 +3,7 @@ import type { EtcdCluster } from "./etcd-cluster.ts";
 import { run } from "./process.ts";
 import type { S3Server } from "./s3-server.ts";
 
-/** The program as a person starts it. */
+/** The launcher that users start. */
 export const etcdBackupPath = fileURLToPath(new URL("../../bin/etcd-backup", import.meta.url));
 
 export interface Ran {
@@ -21,14 +21,14 @@ export async function etcdBackup(
   return run(etcdBackupPath, args, { env, ...(signal === undefined ? {} : { signal }) });
 }
 
-/** As `etcdBackup`, for a run that has to end well: its parsed `-o json`. */
+/** As `etcdBackup`, but throws on a non-zero exit code. Returns the parsed output of `-o json`. */
 export async function etcdBackupJson<T>(args: string[], env: Record<string, string> = {}): Promise<T> {
   const { code, stdout, stderr } = await etcdBackup([...args, "-o", "json"], env);
   if (code !== 0) throw new Error(`etcd-backup ${args.join(" ")}: exit code ${code}\n${stderr}`);
   return JSON.parse(stdout) as T;
 }
 
-/** The flags that reach a cluster of the harness. */
+/** The flags for a cluster of the harness: endpoints and certificates. */
 export function etcdFlags(cluster: EtcdCluster, endpoints: string[] = cluster.endpoints): string[] {
   const { tls } = cluster;
   const certificates =
@@ -36,7 +36,7 @@ export function etcdFlags(cluster: EtcdCluster, endpoints: string[] = cluster.en
   return ["--endpoints", endpoints.join(","), ...certificates];
 }
 
-/** The URL and the environment that reach a bucket of an S3 server of the harness. */
+/** The store URL of a bucket on an S3 server of the harness, and the variables with its credentials. */
 export function s3Store(
   s3: S3Server,
   bucket: string,

@@ -6,7 +6,7 @@ import { run } from "./process.ts";
 
 for (const minor of ["3.4", "3.5", "3.6"] as const) {
   describe(`etcd ${minor} with three members, TLS and a password`, () => {
-    it("answers, survives its leader, takes the member back and a learner in", async () => {
+    it("serves requests, survives the loss of its leader, and accepts the old member and a learner", async () => {
       await using cluster = await startEtcd({
         minor,
         members: 3,
@@ -36,25 +36,25 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
 }
 
 describe("a cluster with TLS and a password", () => {
-  it("turns away who has no certificate, and who has no password", async () => {
+  it("refuses clients without a certificate or without a password", async () => {
     await using cluster = await startEtcd({ tls: true, auth: { username: "root", password: "secret" } });
     const { tls, endpoints } = cluster;
     assert.ok(tls !== undefined);
     const etcdctl = await binary("etcdctl");
-    const plain = [`--endpoints=${endpoints.join(",")}`, "--dial-timeout=1s", "--command-timeout=1s"];
-    const bare = await run(etcdctl, [...plain, `--cacert=${tls.caFile}`, "get", "a"]);
-    assert.notEqual(bare.code, 0);
-    const known = [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
-    const nameless = await run(etcdctl, [...plain, ...known, "get", "a"]);
+    const flags = [`--endpoints=${endpoints.join(",")}`, "--dial-timeout=1s", "--command-timeout=1s"];
+    const withoutCertificate = await run(etcdctl, [...flags, `--cacert=${tls.caFile}`, "get", "a"]);
+    assert.notEqual(withoutCertificate.code, 0);
+    const certificateFlags = [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
+    const withoutPassword = await run(etcdctl, [...flags, ...certificateFlags, "get", "a"]);
     assert.match(
-      nameless.stderr,
+      withoutPassword.stderr,
       /user name is empty|authentication failed|user not found|permission denied/,
     );
   });
 });
 
 describe("a member", () => {
-  it("can be started without waiting when there is no quorum, and gets healthy with it", async () => {
+  it("can be started without a quorum, and becomes healthy when the quorum is there", async () => {
     await using cluster = await startEtcd({ members: 3 });
     for (const member of cluster.members) await member.kill();
     const [first, second] = cluster.members;
@@ -66,7 +66,7 @@ describe("a member", () => {
     assert.match(first.logs(), /became leader|ready to serve client requests/);
   });
 
-  it("that cannot start says why in its own words", async () => {
+  it("that cannot start is reported with its log", async () => {
     await assert.rejects(startEtcd({ extraArgs: ["--no-such-flag"] }), /exit code .*no-such-flag/s);
   });
 });

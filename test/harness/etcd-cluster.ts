@@ -12,17 +12,17 @@ import { tempDir } from "./temp-dir.ts";
 export type { EtcdMember } from "./etcd-member.ts";
 
 export interface EtcdOptions {
-  /** 3.6 when not given. */
+  /** Default: 3.6. */
   minor?: EtcdMinor;
-  /** How many members; 1 when not given. */
+  /** Number of members; default: 1. */
   members?: number;
-  /** Server, client and peer certificates of one authority; clients must show one of its certificates. */
+  /** Use server, client and peer certificates of one authority; clients need one of its certificates. */
   tls?: boolean;
-  /** Creates the user and the role root and turns authentication on. */
+  /** Create the user and the role root, and turn authentication on. */
   auth?: { username: "root"; password: string };
-  /** Writes are not synced to disk (3.5 and later): faster. true when not given. */
+  /** Do not sync writes to disk, which is faster (3.5 and later). Default: true. */
   unsafeNoFsync?: boolean;
-  /** For every member, after the harness' own. */
+  /** Added after the harness' arguments, for every member. */
   extraArgs?: string[];
 }
 
@@ -42,17 +42,17 @@ export interface EtcdCluster extends AsyncDisposable {
   /** Voting members, then learners. */
   readonly members: EtcdMember[];
   readonly tls?: ClientTls;
-  /** Standard output; throws on a non-zero exit code. Certificates and the password are added. */
+  /** Runs etcdctl with the certificates and the password. Returns standard output; throws on a non-zero exit code. */
   etcdctl(args: string[], options?: { input?: string | Buffer; endpoints?: string[] }): Promise<string>;
-  /** etcdutl, or etcdctl for 3.4 (`snapshot status`, `snapshot restore`, `defrag` are the same there). */
+  /** Runs etcdutl, or for 3.4 etcdctl, which has the same `snapshot status`, `snapshot restore` and `defrag`. */
   etcdutl(args: string[]): Promise<string>;
-  /** Waits for an election to end, for 15 s at most. */
+  /** The leader. Waits at most 15 s for the end of an election. */
   leader(): Promise<EtcdMember>;
-  /** Adds and starts a learner. It answers maintenance calls and serializable reads, but takes no password. */
+  /** Adds and starts a learner. It answers maintenance calls and serializable reads, but accepts no password. */
   addLearner(): Promise<EtcdMember>;
 }
 
-/** Starts a cluster on ports and in a directory of its own; resolves when every member is healthy. */
+/** Starts a cluster on free ports, with a temporary directory. Resolves when every member is healthy. */
 export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdCluster> {
   return withPortRetry(() => startOnFreshPorts(options));
 }
@@ -76,14 +76,14 @@ async function startOnFreshPorts(options: EtcdOptions): Promise<EtcdCluster> {
   return { ...cluster, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
-/** As the options of a new cluster say, whose data is there already. */
+/** Options of a cluster whose data directories already exist. */
 export interface FilledOptions extends Omit<EtcdOptions, "members"> {
   members: (MemberPlace & { dataDir: string })[];
-  /** false where a member cannot get healthy: it has no quorum, or an alarm. */
+  /** Set false if a member cannot become healthy: without a quorum, or with an alarm. */
   wait?: boolean;
 }
 
-/** Starts members on directories that are filled; resolves when every one is healthy. The directories stay. */
+/** Starts members on existing data directories, and keeps these afterwards. Resolves when every member is healthy. */
 export async function startFilled(options: FilledOptions): Promise<EtcdCluster> {
   await using stack = new AsyncDisposableStack();
   const context = await contextOf(options, stack.use(await tempDir("etcd")).path);
@@ -111,29 +111,29 @@ async function contextOf(options: Shared, directory: string): Promise<MemberCont
   };
 }
 
-/** The members' clients. */
+/** The cluster's clients: etcdctl and etcdutl. */
 async function clusterOf(
   { minor = "3.6", auth }: Shared,
   context: MemberContext,
   members: EtcdMember[],
 ): Promise<Omit<EtcdCluster, keyof AsyncDisposable>> {
-  const ctl = {
+  const client = {
     path: await binary("etcdctl", minor),
-    // Before 3.5 etcdctl spoke the old protocol unless told.
+    // etcdctl 3.4 is told to use the v3 API.
     env: minor === "3.4" ? { ETCDCTL_API: "3" } : {},
     endpoints: members.map((member) => member.endpoint),
     tls: context.tls?.client,
   };
-  const etcdctl = etcdctlOf({ ...ctl, auth });
+  const etcdctl = etcdctlOf({ ...client, auth });
   return {
     minor,
-    endpoints: ctl.endpoints,
+    endpoints: client.endpoints,
     members,
-    ...(ctl.tls === undefined ? {} : { tls: ctl.tls }),
+    ...(client.tls === undefined ? {} : { tls: client.tls }),
     etcdctl,
     async etcdutl(args) {
-      const path = minor === "3.4" ? ctl.path : await binary("etcdutl", minor);
-      return runOrThrow(path, args, { name: "etcdutl", env: ctl.env });
+      const path = minor === "3.4" ? client.path : await binary("etcdutl", minor);
+      return runOrThrow(path, args, { name: "etcdutl", env: client.env });
     },
     leader: () => findLeader(members, etcdctl),
     async addLearner() {
@@ -178,20 +178,20 @@ function etcdctlOf(client: {
 
 async function findLeader(members: readonly EtcdMember[], etcdctl: Etcdctl): Promise<EtcdMember> {
   const deadline = AbortSignal.timeout(15_000);
-  const ask = ["--command-timeout=1s", "endpoint", "status", "-w", "json"];
+  const statusArgs = ["--command-timeout=1s", "endpoint", "status", "-w", "json"];
   while (!deadline.aborted) {
     for (const member of members.filter(({ process }) => process.running)) {
-      const status = await etcdctl(ask, { endpoints: [member.endpoint] }).catch(() => "");
-      // Identities are 64-bit integers: JSON.parse would round them.
+      const status = await etcdctl(statusArgs, { endpoints: [member.endpoint] }).catch(() => "");
+      // Member IDs are 64-bit integers, which JSON.parse would round.
       const self = /"member_id":(\d+)/.exec(status)?.[1];
       if (self !== undefined && self === /"leader":(\d+)/.exec(status)?.[1]) return member;
     }
     await delay(100);
   }
-  throw new Error("no member of the etcd cluster says that it is the leader");
+  throw new Error("no member of the etcd cluster reports that it is the leader");
 }
 
-/** etcd changes its members only when they have been connected for five seconds. */
+/** Retries a membership change: etcd refuses one until the members have been connected for five seconds. */
 async function untilAccepted(change: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -3,7 +3,7 @@ import type { ClientTls } from "./etcd-cluster.ts";
 import { type RunningProcess, startProcess } from "./process.ts";
 import { probe, untilReady } from "./ready.ts";
 
-/** What the members of a cluster share. */
+/** The settings that all members of a cluster share. */
 export interface MemberContext {
   executable: string;
   directory: string;
@@ -19,16 +19,16 @@ export interface EtcdMember extends AsyncDisposable {
   readonly dataDir: string;
   /** The process of the latest start. */
   readonly process: RunningProcess;
-  /** What it logged, over all its starts; the last 256 KiB of each. */
+  /** Its log over all starts; the last 256 KiB of each. */
   logs(): string;
-  /** SIGSTOP: the member lags, its connections stay open. */
+  /** SIGSTOP: the member lags, and its connections stay open. */
   pause(): void;
   resume(): void;
-  /** SIGKILL; resolves when it is gone. */
+  /** SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>;
-  /** Again, on the same ports and directory. Without a quorum it never gets healthy: then `wait: false`. */
+  /** Starts it again on the same ports and directory. Use `wait: false` without a quorum: it cannot become healthy then. */
   start(options?: { wait?: boolean }): Promise<void>;
-  /** The first start, with the flags of the bootstrap; etcd ignores them once its directory is filled. */
+  /** The first start, with the bootstrap flags. etcd ignores these once its data directory is filled. */
   join(initialCluster: string, state: "new" | "existing"): Promise<void>;
 }
 
@@ -36,9 +36,9 @@ export interface MemberPlace {
   name: string;
   clientPort: number;
   peerPort: number;
-  /** In the context's directory when not given. */
+  /** Default: a directory in the context's directory. */
   dataDir?: string;
-  /** When the log lies apart. */
+  /** Set if the WAL is not in the data directory. */
   walDir?: string;
 }
 

@@ -10,7 +10,7 @@ export async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-/** Every executable of this name in the directories of `path` (as in PATH), first one first. */
+/** Every executable of this name in the directories of `path`, in the order of PATH. */
 export async function onPath(name: string, path = ""): Promise<string[]> {
   const found: string[] = [];
   for (const directory of path.split(delimiter)) {

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 
-/** Pids to kill and paths to remove when the test process ends, however it ends (SIGKILL excepted). */
+/** Pids to kill and paths to remove when the test process ends, for any reason but SIGKILL. */
 const pids = new Set<number>();
 const paths = new Set<string>();
 let installed = false;
@@ -22,7 +22,7 @@ function cleanUp(): void {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It ended by itself meanwhile.
+      // The process ended meanwhile.
     }
   }
   pids.clear();
@@ -30,13 +30,13 @@ function cleanUp(): void {
     try {
       rmSync(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
     } catch {
-      // A dying child may still hold or write it; nothing more can be done at exit.
+      // A child that is ending may still write to it. At exit nothing more can be done.
     }
   }
   paths.clear();
 }
 
-/** A handler takes away the default death by signal: die of it ourselves, unless somebody else handles it. */
+/** A signal handler disables the default action. So end the process by the same signal, unless another handler exists. */
 function onSignal(signal: NodeJS.Signals): void {
   cleanUp();
   process.off(signal, onSignal);

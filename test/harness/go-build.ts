@@ -8,8 +8,8 @@ import { run } from "./process.ts";
 import { type BinaryName, packageOf, pinnedVersion, type ToolModule } from "./tool-modules.ts";
 import { UnavailableBinary } from "./unavailable-binary.ts";
 
-/** Cold, on two cores; the compiled packages stay in Go's own cache. */
-const expected: Record<BinaryName, string> = {
+/** Build times with an empty Go cache, on two cores. */
+const buildTimes: Record<BinaryName, string> = {
   etcd: "30 s",
   etcdctl: "20 s",
   etcdutl: "20 s",
@@ -26,8 +26,8 @@ const expected: Record<BinaryName, string> = {
 };
 
 /**
- * The binary in the module's cache directory, built there when it is not. Any number of processes may ask at
- * once: one builds, the others wait. A build that is interrupted leaves nothing that looks finished.
+ * Returns the binary in the module's cache directory, and builds it if it is missing. If several processes call it at the
+ * same time, one builds and the others wait. An interrupted build leaves no finished binary.
  */
 export async function builtBinary(
   name: BinaryName,
@@ -37,15 +37,15 @@ export async function builtBinary(
   const target = join(module.cache, name);
   if (await isExecutable(target)) return target;
   await mkdir(module.cache, { recursive: true });
-  let told = false;
+  let announced = false;
   await using lock = await lockDirectory(`${target}.lock`, (pid) => {
-    if (!told) process.stderr.write(`waiting for process ${pid} to build ${name}\n`);
-    told = true;
+    if (!announced) process.stderr.write(`waiting for process ${pid} to build ${name}\n`);
+    announced = true;
   });
   if (await isExecutable(target)) return target;
   const version = await pinnedVersion(name, module);
   const unfinished = join(lock.path, `${name}.${randomUUID()}`);
-  await withProgress(`building ${name} ${version.replace(/^v/, "")} (once, about ${expected[name]})`, () =>
+  await withProgress(`building ${name} ${version.replace(/^v/, "")} (once, about ${buildTimes[name]})`, () =>
     goBuild(name, module, version, { output: unfinished, workDirectory: lock.path, env }),
   );
   await rename(unfinished, target);
@@ -72,7 +72,7 @@ async function goBuild(
   throw new UnavailableBinary(`${name} ${version} cannot be built in ${module.directory}: ${result.stderr}`);
 }
 
-/** Kubernetes and Helm read their own version from variables that their release builds set. */
+/** Kubernetes and Helm read their version from variables that their release builds set. */
 function linkerVersions(name: BinaryName, version: string): string[] {
   if (name === "helm") return [`-X helm.sh/helm/v3/internal/version.version=${version}`];
   if (!packageOf(name).startsWith("k8s.io/kubernetes/")) return [];

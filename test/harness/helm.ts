@@ -4,7 +4,7 @@ import { run, tempDir } from "./process.ts";
 
 /** The project's chart. */
 export const chartPath = join(import.meta.dirname, "..", "..", "charts", "etcd-backup-operator");
-/** What `helm template` renders for, whatever the Helm at hand was built with. */
+/** The Kubernetes version that `helm template` assumes, independent of the Helm build. */
 const kubeVersion = "1.34.0";
 
 export interface HelmRan {
@@ -13,7 +13,7 @@ export interface HelmRan {
   stderr: string;
 }
 
-/** Runs Helm with nothing of the person's: no repositories, plugins, cache or kubeconfig. */
+/** Runs Helm without the user's repositories, plugins, cache and kubeconfig. */
 export async function helm(args: string[]): Promise<HelmRan> {
   await using home = await tempDir("helm");
   const env = {
@@ -26,19 +26,19 @@ export async function helm(args: string[]): Promise<HelmRan> {
   return run(await binary("helm"), args, { env });
 }
 
-/** As `helm`, but a non-zero exit code is an error. Gives standard output. */
+/** As `helm`, but throws on a non-zero exit code. Returns standard output. */
 export async function helmOrThrow(args: string[]): Promise<string> {
   const { code, stdout, stderr } = await helm(args);
   if (code === 0) return stdout;
   throw new Error(`helm ${args.join(" ")}: exit code ${code}\n${stderr}${stdout}`);
 }
 
-/** `helm template` of the chart; throws with Helm's words when it refuses. */
+/** `helm template` of the chart. Throws with Helm's message if Helm refuses the values. */
 export async function helmTemplate(
   release: { name: string; namespace: string },
   values: object = {},
 ): Promise<string> {
-  // --set-json of whole top-level values: what a values file would do, without a file.
+  // --set-json of each top-level value has the effect of a values file.
   const sets = Object.entries(values).flatMap(([key, value]) => [
     "--set-json",
     `${key}=${JSON.stringify(value)}`,

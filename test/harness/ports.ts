@@ -3,32 +3,31 @@ import { type Server, createServer } from "node:net";
 import { randomInt } from "node:crypto";
 
 /**
- * Below the ports that systems hand out to outgoing connections (32768 and up on Linux), so that a server can
- * be stopped and started again on its port.
+ * Below the ephemeral ports of outgoing connections (32768 and up on Linux), so that a server can restart on the same port.
  */
 const lowest = 12_000;
 const highest = 32_000;
-/** Ports of a block. Its first is listened on for as long as the process lives: that makes the others its own. */
+/** Ports of a block. This process listens on the first port of a block until it ends, which reserves the others. */
 const blockSize = 100;
-let rest: number[] = [];
+let reserved: number[] = [];
 
-/** Ports of 127.0.0.1 that nobody listens on and that no process of the tests is given, now or while this one lives. */
+/** Free ports of 127.0.0.1 that no other test process receives while this one runs. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
-    if (rest.length === 0) rest = await claimBlock();
-    const port = rest.shift();
+    if (reserved.length === 0) reserved = await reserveBlock();
+    const port = reserved.shift();
     if (port !== undefined && (await isFree(port))) ports.push(port);
   }
   return ports;
 }
 
-async function claimBlock(): Promise<number[]> {
+async function reserveBlock(): Promise<number[]> {
   for (let attempts = 0; attempts < 1000; attempts += 1) {
     const first = lowest + blockSize * randomInt((highest - lowest) / blockSize);
-    const mark = await listenOn(first);
-    if (mark === undefined) continue;
-    mark.unref();
+    const guard = await listenOn(first);
+    if (guard === undefined) continue;
+    guard.unref();
     return Array.from({ length: blockSize - 1 }, (_, index) => first + 1 + index);
   }
   throw new Error(`no block of ${blockSize} ports is free between ${lowest} and ${highest}`);

@@ -1,6 +1,6 @@
 import { startProcess, tempDir } from "./process.ts";
 
-/** A parent that starts a child connected to the given port, makes a directory, then ends as it is told. */
+/** A parent process. It starts a child that connects to the given port, makes a directory, and ends as `ending` says. */
 const [port, ending] = process.argv.slice(2);
 const directory = await tempDir("fixture");
 startProcess(process.execPath, ["-e", `require("node:net").connect(${port}, "127.0.0.1")`]);

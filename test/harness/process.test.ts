@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { freePorts, run, runOrThrow, startProcess, tempDir } from "./process.ts";
 
 const node = process.execPath;
-/** A child that survives would hold its test for ever. */
+/** A child that survives would block its test. */
 const guard = { timeout: 30_000 };
 
 describe("the environment of a child", () => {
@@ -23,7 +23,7 @@ describe("the environment of a child", () => {
   };
   const print = 'console.log(Object.keys(process.env).join("\\n"))';
 
-  /** The variables a program that uses the harness has itself, or those its child has. */
+  /** The names of the variables of a program that uses the harness, or of its child. */
   async function variables(whose: "own" | "child"): Promise<string[]> {
     const harness = JSON.stringify(join(import.meta.dirname, "process.ts"));
     const child = `[process.execPath, ["-e", ${JSON.stringify(print)}], { env: { ADDED: "1" } }]`;
@@ -33,7 +33,7 @@ describe("the environment of a child", () => {
     return (await runOrThrow(node, ["--input-type=module", "-e", script], { env })).split("\n");
   }
 
-  it("is an allow-list and what was asked for", async () => {
+  it("holds the allowed variables and the added ones", async () => {
     const names = await variables("child");
     assert.deepEqual(
       names.filter((name) => name in leaks || name === "SOME_SETTING"),
@@ -43,7 +43,7 @@ describe("the environment of a child", () => {
     assert.ok(names.includes("PATH"));
   });
 
-  it("and of the tests themselves hold no proxy, CA bundle or credentials of the machine", async () => {
+  it("and of the tests themselves holds no proxy, CA bundle or credentials of the machine", async () => {
     const names = await variables("own");
     assert.deepEqual(
       names.filter((name) => name in leaks),
@@ -54,20 +54,20 @@ describe("the environment of a child", () => {
 });
 
 describe("a started process", () => {
-  it("ends when it is stopped, even while it is paused", async () => {
+  it("ends when it is stopped, also while it is paused", async () => {
     await using process = startProcess("sleep", ["600"]);
     process.pause();
     await process.stop();
     assert.deepEqual(await process.exited, { code: null, signal: "SIGTERM" });
   });
 
-  it("keeps the end of what it wrote, on both streams, and no more than 256 KiB", async () => {
-    const script = 'process.stdout.write("x".repeat(2e6), () => console.error("the last words"))';
+  it("keeps the last 256 KiB of its output, of both streams", async () => {
+    const script = 'process.stdout.write("x".repeat(2e6), () => console.error("the last line"))';
     await using process = startProcess(node, ["-e", script]);
     await process.exited;
     assert.equal(process.output().length, 256 * 1024);
     assert.match(process.output(), /x{1000}/);
-    assert.match(process.output(), /the last words/);
+    assert.match(process.output(), /the last line/);
   });
 
   it("is refused with a clear message when there is no such program", () => {
@@ -81,7 +81,7 @@ describe("a started process", () => {
     ["exit", undefined, { code: 3, signal: null }],
     ["throw", undefined, { code: 1, signal: null }],
   ] as const) {
-    it(`dies with its parent, and the parent's directories go, on ${signal ?? ending}`, guard, async () => {
+    it(`ends with its parent, whose directories are removed, on ${signal ?? ending}`, guard, async () => {
       await using server = createServer().listen(0, "127.0.0.1");
       await once(server, "listening");
       const address = server.address();
@@ -106,7 +106,7 @@ describe("a started process", () => {
 });
 
 describe("a command that runs to its end", () => {
-  it("answers with its exit code and both streams, and reads its input", async () => {
+  it("returns its exit code and both streams, and reads its input", async () => {
     const result = await run("sh", ["-c", "cat; echo no >&2; exit 7"], { input: "yes" });
     assert.deepEqual(result, { code: 7, stdout: "yes", stderr: "no\n" });
   });
@@ -119,15 +119,15 @@ describe("a command that runs to its end", () => {
   });
 });
 
-describe("what a test borrows", () => {
-  it("is a different port each time, and one that can be listened on", async () => {
+describe("a resource of a test", () => {
+  it("is a port that is free and different each time", async () => {
     const ports = await freePorts(20);
     assert.equal(new Set(ports).size, 20);
     await using server = createServer().listen(ports[0], "127.0.0.1");
     await once(server, "listening");
   });
 
-  it("is a port that no other process of the tests borrows, even while nobody listens on it", async () => {
+  it("is a port that no other test process receives, also while no server listens on it", async () => {
     const harness = JSON.stringify(join(import.meta.dirname, "process.ts"));
     const script = `const { freePorts } = await import(${harness}); console.log(JSON.stringify(await freePorts(500)));`;
     const own = await freePorts(500);
@@ -136,8 +136,8 @@ describe("what a test borrows", () => {
     assert.equal(new Set([...own, ...others]).size, 1000);
   });
 
-  it("is a directory that goes with everything in it", async () => {
-    const directory = await tempDir("borrowed");
+  it("is a directory that is removed with its content", async () => {
+    const directory = await tempDir("resource");
     await runOrThrow("mkdir", ["-p", join(directory.path, "a/b")]);
     await directory[Symbol.asyncDispose]();
     await assert.rejects(access(directory.path), { code: "ENOENT" });

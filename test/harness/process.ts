@@ -10,7 +10,7 @@ import { untilStopped } from "./stopped.ts";
 export { freePorts } from "./ports.ts";
 export { tempDir } from "./temp-dir.ts";
 
-/** How a process ended: one of the two is set. */
+/** How a process ended: either `code` or `signal` is set. */
 export interface Exit {
   code: number | null;
   signal: NodeJS.Signals | null;
@@ -19,19 +19,19 @@ export interface Exit {
 export interface RunningProcess extends AsyncDisposable {
   readonly pid: number;
   readonly exited: Promise<Exit>;
-  /** Not ended; a paused process runs. */
+  /** False after the process has ended. A paused process is running. */
   readonly running: boolean;
-  /** The last 256 KiB of standard output and error, as they came. */
+  /** The last 256 KiB of standard output and error, in the order of arrival. */
   output(): string;
-  /** Does nothing when the process has ended. */
+  /** Sends a signal. Does nothing if the process has ended. */
   signal(name: NodeJS.Signals): void;
-  /** SIGSTOP; on Linux it returns when every thread stands still. Connections stay open, nobody answers. */
+  /** SIGSTOP; on Linux it returns when every thread is stopped. Connections stay open, and the process does not answer. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
-  /** TERM (and CONT, in case it was stopped), then KILL after 10 s; resolves when it has ended. */
+  /** SIGTERM (and SIGCONT, for a paused process), then SIGKILL after 10 s. Resolves when the process has ended. */
   stop(): Promise<void>;
-  /** KILL; resolves when it has ended. */
+  /** SIGKILL. Resolves when the process has ended. */
   kill(): Promise<void>;
 }
 
@@ -39,14 +39,14 @@ export interface ProcessOptions {
   /** Added to the clean environment. */
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** How it is called in messages; the command otherwise. */
+  /** Name in messages; default: the command. */
   name?: string;
 }
 
 const outputLimit = 256 * 1024;
-const killAfter = 10_000;
+const killAfterMs = 10_000;
 
-/** Starts a server; it is killed when the test process ends. Throws when it cannot be started. */
+/** Starts a server, which is killed when the test process ends. Throws if the server cannot be started. */
 export function startProcess(command: string, args: string[], options: ProcessOptions = {}): RunningProcess {
   const child = spawn(command, args, {
     env: cleanEnvironment(options.env),
@@ -73,7 +73,7 @@ export function startProcess(command: string, args: string[], options: ProcessOp
   const stop = async (): Promise<void> => {
     signal("SIGTERM");
     signal("SIGCONT");
-    const timer = setTimeout(() => signal("SIGKILL"), killAfter);
+    const timer = setTimeout(() => signal("SIGKILL"), killAfterMs);
     await exited;
     clearTimeout(timer);
   };
@@ -99,11 +99,11 @@ export function startProcess(command: string, args: string[], options: ProcessOp
 export interface RunOptions extends ProcessOptions {
   input?: string | Uint8Array;
   signal?: AbortSignal;
-  /** Instead of the clean environment. */
+  /** Used instead of the clean environment. */
   wholeEnv?: NodeJS.ProcessEnv;
 }
 
-/** Runs a command to its end. A non-zero exit code is an answer, not an error; death by signal is code 128. */
+/** Runs a command to its end. A non-zero exit code is a result, not an error. The code is 128 if a signal ended it. */
 export async function run(
   command: string,
   args: string[],
@@ -119,7 +119,7 @@ export async function run(
   const exited = exitOf(child);
   using registrations = new DisposableStack();
   if (child.pid !== undefined) registrations.use(killAtExit(child.pid));
-  // A child that does not read its input closes the pipe: its exit code says what that means.
+  // A child that does not read its input closes the pipe. Its exit code tells whether that is a failure.
   child.stdin.on("error", () => {});
   child.stdin.end(options.input);
   const [exit, stdout, stderr] = await Promise.all([exited, text(child.stdout), text(child.stderr)]);
@@ -127,7 +127,7 @@ export async function run(
   return { code: exit.code ?? 128, stdout, stderr };
 }
 
-/** As `run`, but a non-zero exit code is an error that holds what the command wrote. Gives standard output. */
+/** As `run`, but throws an error with the command's output on a non-zero exit code. Returns standard output. */
 export async function runOrThrow(command: string, args: string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(command, args, options);
   if (code === 0) return stdout;
@@ -138,7 +138,7 @@ async function exitOf(child: ChildProcess): Promise<Exit> {
   const closed = once(child, "close");
   closed.catch(() => {});
   await once(child, "exit");
-  // The last words are still in the pipes; a grandchild that keeps these open must not hold us back.
+  // The pipes still hold output. Do not wait for a grandchild that keeps them open.
   await Promise.race([closed, delay(500, undefined, { ref: false })]);
   return { code: child.exitCode, signal: child.signalCode };
 }
@@ -152,7 +152,7 @@ async function collect(stream: Readable, add: (text: string) => void): Promise<v
   try {
     for await (const chunk of stream) add(String(chunk));
   } catch {
-    // The pipe broke with its process; what was read is kept.
+    // The pipe broke when the process ended. The output that was read is kept.
   }
 }
 

@@ -1,15 +1,15 @@
-/** A deterministic source of numbers: equal seeds give equal inputs on every machine. */
+/** A deterministic random source: equal seeds give equal values on every machine. */
 export interface Random {
-  /** A whole number from 0 to below `limit`. */
+  /** An integer from 0 to `limit` - 1. */
   below(limit: number): number;
-  /** True once in `odds` times. */
+  /** True with probability 1 / `odds`. */
   oneIn(odds: number): boolean;
-  /** One of `items`, which are not empty. */
+  /** One of `items`. Throws if there are none. */
   pick<T>(items: readonly T[]): T;
   bytes(count: number): Buffer;
 }
 
-/** Mulberry32 with the seed mixed well, so that neighbouring seeds have nothing in common. */
+/** Mulberry32. The seed is mixed, so that neighbouring seeds give unrelated values. */
 export function createRandom(seed: number): Random {
   let state = Math.imul(seed ^ (seed >>> 16) ^ Math.floor(seed / 2 ** 32), 0x45d9f3b) | 0;
   function next(): number {

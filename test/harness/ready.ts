@@ -11,7 +11,7 @@ export interface HttpProbe {
   keyPem?: string;
 }
 
-/** One GET; undefined when nobody answers within two seconds. */
+/** Sends one GET. Returns undefined if no server answers within two seconds. */
 export async function probe(target: HttpProbe): Promise<{ status: number; body: string } | undefined> {
   const url = new URL(target.url);
   const request = url.protocol === "https:" ? httpsRequest : httpRequest;
@@ -37,10 +37,10 @@ export async function probe(target: HttpProbe): Promise<{ status: number; body: 
   return promise;
 }
 
-/** The server ended, or did not get ready in time; the message holds the end of what it wrote. */
+/** The server ended, or was not ready in time. The message holds the end of the server's output. */
 export class NotReady extends Error {
   override readonly name = "NotReady";
-  /** Somebody else took its port meanwhile. */
+  /** Another process had taken its port. */
   readonly portTaken: boolean;
 
   constructor(what: string, output: string) {
@@ -49,31 +49,32 @@ export class NotReady extends Error {
   }
 }
 
-/** Asks until `check` says yes. Throws `NotReady` when the process ends first or the time (ms) is over. */
+/** Polls until `check` is true. Throws `NotReady` if the process ends first, or after `timeoutMs`. */
 export async function untilReady(
   name: string,
   process: RunningProcess,
   check: () => Promise<boolean>,
-  timeout = 60_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
-  const deadline = AbortSignal.timeout(timeout);
+  const deadline = AbortSignal.timeout(timeoutMs);
   let exit: Exit | undefined;
-  const watching = async (): Promise<void> => {
+  const recordExit = async (): Promise<void> => {
     exit = await process.exited;
   };
-  void watching();
+  void recordExit();
   for (;;) {
     if (await check()) return;
     if (exit !== undefined) {
       const how = exit.signal ?? `exit code ${exit.code}`;
       throw new NotReady(`${name} ended with ${how} before it was ready`, process.output());
     }
-    if (deadline.aborted) throw new NotReady(`${name} was not ready within ${timeout} ms`, process.output());
+    if (deadline.aborted)
+      throw new NotReady(`${name} was not ready within ${timeoutMs} ms`, process.output());
     await delay(50);
   }
 }
 
-/** Starts something on fresh ports, again when another process took one of them in between. */
+/** Calls `start` with new ports, and again if another process took one of the ports. At most five attempts. */
 export async function withPortRetry<T>(start: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {

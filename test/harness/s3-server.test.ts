@@ -23,8 +23,8 @@ function clientOf(server: S3Server, caPem?: string): S3Client & Disposable {
 }
 
 for (const kind of ["versitygw", "minio"] as const) {
-  describe(kind, () => {
-    it("gives back what was put, after a restart as well", async () => {
+  describe(`objects in ${kind}`, () => {
+    it("are returned, also after a restart", async () => {
       await using server = await startS3(kind);
       using client = clientOf(server);
       await server.createBucket("backups");
@@ -35,7 +35,7 @@ for (const kind of ["versitygw", "minio"] as const) {
       assert.equal(await Body?.transformToString(), "hello");
     });
 
-    it("refuses to put over an object when the writer says so", async () => {
+    it("are not overwritten under If-None-Match", async () => {
       await using server = await startS3(kind);
       using client = clientOf(server);
       await server.createBucket("backups");
@@ -44,7 +44,7 @@ for (const kind of ["versitygw", "minio"] as const) {
       await assert.rejects(client.send(new PutObjectCommand(put)), { name: "PreconditionFailed" });
     });
 
-    it("keeps a locked object from being deleted", async () => {
+    it("are not deleted while they are locked", async () => {
       await using server = await startS3(kind);
       using client = clientOf(server);
       await server.createBucket("locked", { objectLock: true });
@@ -64,19 +64,21 @@ for (const kind of ["versitygw", "minio"] as const) {
         /object lock|WORM protected/,
       );
     });
+  });
 
-    it("serves https that only who knows the authority trusts", async () => {
+  describe(`the server of ${kind}`, () => {
+    it("serves https that a client accepts only with the authority", async () => {
       const authority = await createAuthority("test");
       await using server = await startS3(kind, { tls: authority });
       await server.createBucket("backups");
       const put = new PutObjectCommand({ Bucket: "backups", Key: "a", Body: "x" });
       using client = clientOf(server, authority.caPem);
       await client.send(put);
-      using stranger = clientOf(server);
-      await assert.rejects(stranger.send(put), /unable to (?:verify|get)|self[- ]signed/i);
+      using untrusting = clientOf(server);
+      await assert.rejects(untrusting.send(put), /unable to (?:verify|get)|self[- ]signed/i);
     });
 
-    it("answers a request that came while it was paused, once it is resumed", async () => {
+    it("answers a request from a pause after it is resumed", async () => {
       await using server = await startS3(kind);
       using client = clientOf(server);
       await server.createBucket("backups");

@@ -12,11 +12,11 @@ import { tempDir } from "./temp-dir.ts";
 export type S3Kind = "versitygw" | "minio";
 
 export interface S3Options {
-  /** Serves https with a certificate of this authority. */
+  /** Serve https with a certificate of this authority. */
   tls?: Authority;
-  /** Where the objects lie, such as a file system that is nearly full; a temporary directory otherwise. */
+  /** Directory of the objects, such as one on a nearly full file system. Default: a temporary directory. */
   rootDir?: string;
-  /** Address to listen on, and that of the endpoint; 127.0.0.1 when not given. */
+  /** Address to listen on, also used in the endpoint. Default: 127.0.0.1. */
   host?: string;
 }
 
@@ -30,12 +30,12 @@ export interface S3Server extends AsyncDisposable {
   readonly rootDir: string;
   /** The process of the latest start. */
   readonly process: RunningProcess;
-  /** `objectLock` turns versioning on as well, as S3 demands. */
+  /** Creates a bucket. `objectLock` also turns versioning on, as S3 requires. */
   createBucket(name: string, options?: { objectLock?: boolean }): Promise<void>;
-  /** SIGSTOP: connections stay open, nobody answers. */
+  /** SIGSTOP: connections stay open, and the server does not answer. */
   pause(): void;
   resume(): void;
-  /** SIGKILL, and again on the same port and directory. */
+  /** SIGKILL, and a new start on the same port and directory. */
   restart(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ interface Launch {
 
 const region = "us-east-1";
 
-/** Starts an S3 server with credentials, a port and a directory of its own; versitygw is the lighter one. */
+/** Starts an S3 server with new credentials, a free port and a temporary directory. versitygw uses fewer resources. */
 export async function startS3(kind: S3Kind = "versitygw", options: S3Options = {}): Promise<S3Server> {
   return withPortRetry(() => startOnFreshPort(kind, options));
 }

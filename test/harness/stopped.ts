@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 /**
- * Returns when every thread of the process is stopped, after a second at the latest. SIGSTOP only asks: on a
- * busy machine a thread may still answer a request that came after it. Returns at once where there is no /proc.
+ * Blocks until every thread of the process is stopped, at most one second. SIGSTOP takes effect later than it is sent: on a
+ * busy machine a thread may still answer a request meanwhile. Returns at once on systems without /proc.
  */
 export function untilStopped(pid: number): void {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -15,11 +15,11 @@ function isStopped(pid: number): boolean {
   try {
     return readdirSync(`/proc/${pid}/task`).every((thread) => {
       const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
-      // The command's name, in parentheses, may hold anything: the state follows its end.
+      // The command's name, in parentheses, may hold any character: the state follows the last parenthesis.
       return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
     });
   } catch (error) {
-    // No /proc, or the process ended: nothing to wait for. A thread that ended in between: look again.
+    // Without /proc or after the end of the process, `readdirSync` fails. `readFileSync` fails if a thread ended meanwhile.
     return !(error instanceof Error && "syscall" in error && error.syscall === "open");
   }
 }

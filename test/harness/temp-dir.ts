@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeAtExit } from "./exit-cleanup.ts";
 
-/** A directory of its own, removed on dispose and at the latest when the test process ends. */
+/** Makes a temporary directory. It is removed on dispose, or at the latest when the test process ends. */
 export async function tempDir(prefix: string): Promise<{ path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), `${prefix}-`));
   const registration = removeAtExit(path);

@@ -19,12 +19,12 @@ export type BinaryName =
   | "helm";
 export type EtcdMinor = "3.4" | "3.5" | "3.6";
 
-/** A Go module under test/tools whose go.mod and go.sum pin one version of the tools it names. */
+/** A Go module below test/tools. Its go.mod and go.sum pin one version of its tools. */
 export interface ToolModule {
   /** The folder's name, such as `etcd-3.6`. */
   name: string;
   directory: string;
-  /** Where its binaries are kept; another one for every change of go.mod or go.sum. */
+  /** Directory of its binaries. A change of go.mod or go.sum changes the directory. */
   cache: string;
 }
 
@@ -72,7 +72,7 @@ function moduleNameOf(binary: BinaryName, minor: "3.5" | "3.6"): string {
   }
 }
 
-/** Where built and fetched binaries are kept. */
+/** Directory of the built and downloaded binaries. */
 export function toolsCache(env: NodeJS.ProcessEnv): string {
   return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "etcd-backup-operator", "tools");
 }
@@ -89,7 +89,7 @@ export async function toolModule(
   return { name, directory, cache: join(toolsCache(env), `${name}-${hash.digest("hex").slice(0, 12)}`) };
 }
 
-/** The version go.mod pins for the binary's own module, such as `v3.6.16`. */
+/** The version that go.mod pins for the binary's module, such as `v3.6.16`. */
 export async function pinnedVersion(binary: BinaryName, module: ToolModule): Promise<string> {
   const goMod = await readFile(join(module.directory, "go.mod"), "utf8");
   const pins = [...goMod.matchAll(/^(?:require )?\s*(\S+) (v\S+)(?: \/\/ indirect)?$/gm)];

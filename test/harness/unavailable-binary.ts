@@ -1,4 +1,4 @@
-/** A server or tool cannot be had on this host; the message says why. A test may skip itself and print it. */
+/** A server or tool is unavailable on this host. The message tells why; a test may print it and skip itself. */
 export class UnavailableBinary extends Error {
   override readonly name = "UnavailableBinary";
 }
