@@ -119,8 +119,6 @@ async function clusterOf(
 ): Promise<Omit<EtcdCluster, keyof AsyncDisposable>> {
   const client = {
     path: await binary("etcdctl", minor),
-    // etcdctl 3.4 is told to use the v3 API.
-    env: minor === "3.4" ? { ETCDCTL_API: "3" } : {},
     endpoints: members.map((member) => member.endpoint),
     tls: context.tls?.client,
   };
@@ -133,7 +131,7 @@ async function clusterOf(
     etcdctl,
     async etcdutl(args) {
       const path = minor === "3.4" ? client.path : await binary("etcdutl", minor);
-      return runOrThrow(path, args, { name: "etcdutl", env: client.env });
+      return runOrThrow(path, args, { name: "etcdutl" });
     },
     leader: () => findLeader(members, etcdctl),
     async addLearner() {
@@ -156,7 +154,6 @@ type Etcdctl = EtcdCluster["etcdctl"];
 
 function etcdctlOf(client: {
   path: string;
-  env: NodeJS.ProcessEnv;
   endpoints: string[];
   tls: ClientTls | undefined;
   auth?: EtcdOptions["auth"];
@@ -164,10 +161,7 @@ function etcdctlOf(client: {
   const { path, tls, auth } = client;
   const tlsArgs =
     tls === undefined ? [] : [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`];
-  const env = {
-    ...client.env,
-    ...(auth === undefined ? {} : { ETCDCTL_USER: `${auth.username}:${auth.password}` }),
-  };
+  const env = auth === undefined ? {} : { ETCDCTL_USER: `${auth.username}:${auth.password}` };
   return (args, { input, endpoints = client.endpoints } = {}) =>
     runOrThrow(path, [`--endpoints=${endpoints.join(",")}`, ...tlsArgs, ...args], {
       name: "etcdctl",
