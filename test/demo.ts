@@ -11,18 +11,18 @@ import { freePorts, startProcess, tempDir } from "./harness/process.ts";
 import { type S3Server, startS3 } from "./harness/s3-server.ts";
 import { bootRestored, planMembers } from "./support/restore.ts";
 
-// The main job on real servers, on loopback: `npm run demo`. `npm run demo -- --keep` leaves everything running until Ctrl-C.
+// Backups and a restore on real servers, on loopback: `npm run demo`. With `npm run demo -- --keep` everything runs until Ctrl-C.
 
 const samples = join(import.meta.dirname, "..", "deploy", "samples");
 const keep = process.argv.includes("--keep");
-const say = (text = "") => process.stdout.write(`${text}\n`);
-const title = (text: string) => say(`\n== ${text}`);
+const print = (text = "") => process.stdout.write(`${text}\n`);
+const title = (text: string) => print(`\n== ${text}`);
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort(signal));
 
-/** Runs the program, shows the command line and what it prints; a failure ends the demo. */
-async function show(args: string[], env: Record<string, string>): Promise<string> {
-  say(`$ etcd-backup ${args.join(" ")}`);
+/** Runs the program, and prints the command line and its output. Throws on a non-zero exit code. */
+async function runProgram(args: string[], env: Record<string, string>): Promise<string> {
+  print(`$ etcd-backup ${args.join(" ")}`);
   const { code, stdout, stderr } = await etcdBackup(args, env, stop.signal);
   process.stdout.write(`${stderr}${stdout}`);
   if (code !== 0) throw new Error(`etcd-backup ${args[0]} ended with exit code ${code}`);
@@ -30,13 +30,13 @@ async function show(args: string[], env: Record<string, string>): Promise<string
 }
 
 async function kubectl(api: ApiServer, args: string[]): Promise<string> {
-  say(`$ kubectl ${args.join(" ")}`);
+  print(`$ kubectl ${args.join(" ")}`);
   const out = await api.kubectl(args);
   process.stdout.write(out);
   return out;
 }
 
-/** About 130 MB that compress like what an API server keeps, in transactions of 50 keys. */
+/** Writes about 130 MB that compress like the data of an API server, in transactions of 50 keys. */
 async function writeSampleData(etcd: EtcdCluster): Promise<void> {
   const { tls } = etcd;
   if (tls === undefined) throw new Error("the demo's etcd has TLS");
@@ -71,8 +71,8 @@ async function writeSampleData(etcd: EtcdCluster): Promise<void> {
   }
 }
 
-/** Exports for a shell; the programs of the demo are on its PATH. */
-async function shell(env: Record<string, string>): Promise<string> {
+/** A shell script that exports `env`, with the demo's programs on PATH. */
+async function shellScript(env: Record<string, string>): Promise<string> {
   const programs = [etcdBackupPath, await binary("kubectl"), await binary("etcdutl", "3.6")].map((path) =>
     dirname(path),
   );
@@ -80,7 +80,7 @@ async function shell(env: Record<string, string>): Promise<string> {
   return `${lines.join("\n")}\nexport PATH='${programs.join(":")}':"$PATH"\n`;
 }
 
-/** What etcdctl and the AWS tools read as well. */
+/** The program's variables, which etcdctl and the AWS tools also read. */
 function environment(etcd: EtcdCluster, s3: S3Server): Record<string, string> {
   const { url, env } = s3Store(s3, "etcd-backups", "clusters");
   return {
@@ -93,7 +93,7 @@ function environment(etcd: EtcdCluster, s3: S3Server): Record<string, string> {
   };
 }
 
-/** The committed samples, with this demo's addresses and credentials in the place of the examples. */
+/** The samples of deploy/, with this demo's addresses and credentials. */
 async function sampleManifests(etcd: EtcdCluster, s3: S3Server): Promise<string> {
   const { tls } = etcd;
   const secrets: Record<string, Record<string, string>> = {
@@ -118,7 +118,7 @@ async function sampleManifests(etcd: EtcdCluster, s3: S3Server): Promise<string>
   return documents.join("---\n");
 }
 
-/** Prints the row of `kubectl get` whenever it changes, and the progress, until the backup has ended. */
+/** Prints the backup's reason and message whenever they change, until it has finished. */
 async function follow(api: ApiServer): Promise<void> {
   let last = "";
   for (;;) {
@@ -131,17 +131,22 @@ async function follow(api: ApiServer): Promise<void> {
       'jsonpath={.status.conditions[?(@.type=="Finished")].status}|{.status.conditions[?(@.type=="Succeeded")].reason}: {.status.conditions[?(@.type=="Succeeded")].message}',
     ]);
     const [finished, line = ""] = status.split("|");
-    if (line !== last && line !== ": ") say(`  ${line}`);
+    if (line !== last && line !== ": ") print(`  ${line}`);
     last = line;
     if (finished === "True") return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-async function demo(): Promise<void> {
-  await using stack = new AsyncDisposableStack();
-  const began = performance.now();
-  title("Starting etcd (3 members, TLS), an API server, an S3 server and the operator on loopback");
+interface Servers {
+  etcd: EtcdCluster;
+  s3: S3Server;
+  api: ApiServer;
+  /** For the program, etcdctl and the AWS tools. */
+  env: Record<string, string>;
+}
+
+async function startServers(stack: AsyncDisposableStack): Promise<Servers> {
   const etcd = stack.use(await startEtcd({ members: 3, tls: true }));
   const s3 = stack.use(await startS3());
   const api = stack.use(await startApiServer());
@@ -155,66 +160,89 @@ async function demo(): Promise<void> {
       { name: "etcd-backup operator" },
     ),
   );
-  const env = environment(etcd, s3);
-  say(`  etcd        ${etcd.endpoints.join(" ")}`);
-  say(`  API server  ${api.url}   (KUBECONFIG=${api.kubeconfigPath})`);
-  say(`  S3          ${s3.endpoint}/etcd-backups`);
-  say(`  operator    pid ${operator.pid}, http://127.0.0.1:${port}/metrics`);
+  print(`  etcd        ${etcd.endpoints.join(" ")}`);
+  print(`  API server  ${api.url}   (KUBECONFIG=${api.kubeconfigPath})`);
+  print(`  S3          ${s3.endpoint}/etcd-backups`);
+  print(`  operator    pid ${operator.pid}, http://127.0.0.1:${port}/metrics`);
+  return { etcd, s3, api, env: environment(etcd, s3) };
+}
 
-  const work = stack.use(await tempDir("etcd-backup-demo"));
-  const variables = join(work.path, "env.sh");
-  await writeFile(variables, await shell({ ...env, KUBECONFIG: api.kubeconfigPath }), { mode: 0o600 });
-  say(`  variables   source ${variables}   (etcd, store, KUBECONFIG and PATH for the commands below)`);
-
-  title("Writing sample data");
-  await writeSampleData(etcd);
-  title("The members, and which one a snapshot would use");
-  await show(["members"], env);
-
-  title("A backup by custom resource");
-  say("$ kubectl apply -f deploy/samples/    (with this demo's addresses and credentials)");
+async function backUpByResource({ etcd, s3, api }: Servers): Promise<void> {
+  print("$ kubectl apply -f deploy/samples/    (with this demo's addresses and credentials)");
   process.stdout.write(await api.kubectl(["apply", "-f", "-"], { input: await sampleManifests(etcd, s3) }));
   await follow(api);
   await kubectl(api, ["wait", "--for=condition=Succeeded", "etcdbackup/prod", "--timeout=60s"]);
   await kubectl(api, ["get", "etcdbackups", "-o", "wide"]);
   await kubectl(api, ["get", "etcdbackupstores"]);
   await kubectl(api, ["events", "--for", "etcdbackup/prod"]);
+}
 
-  title("The same with no API server: a backup by command line");
-  await show(["save", "--cluster-name", "prod"], env);
-  await show(["list"], env);
+/** Throws if the program's status hash is not in the output of etcdutl. */
+async function fetchAndCompare({ etcd, env }: Servers, file: string): Promise<void> {
+  await runProgram(["verify", "latest"], env);
+  await runProgram(["fetch", "latest", "-o", file], env);
+  const status = await runProgram(["status", file], env);
+  print("$ etcdutl snapshot status snapshot.db -w table");
+  const etcdutlStatus = await etcd.etcdutl(["snapshot", "status", file, "-w", "table"]);
+  process.stdout.write(etcdutlStatus);
+  const hash = status.split("\n")[1]?.split(/\s+/)[0] ?? "";
+  if (hash === "" || !etcdutlStatus.includes(hash))
+    throw new Error("etcd-backup status and etcdutl show different hashes");
+}
 
-  title("Fetched, verified, and beside etcdutl's own status");
-  const file = join(work.path, "snapshot.db");
-  await show(["verify", "latest"], env);
-  await show(["fetch", "latest", "-o", file], env);
-  const ours = await show(["status", file], env);
-  say("$ etcdutl snapshot status snapshot.db -w table");
-  const theirs = await etcd.etcdutl(["snapshot", "status", file, "-w", "table"]);
-  process.stdout.write(theirs);
-  const hash = ours.split("\n")[1]?.split(/\s+/)[0] ?? "";
-  if (hash === "" || !theirs.includes(hash)) throw new Error("our status hash is not etcdutl's");
-
-  title("The cluster is lost; a new one from the backup, with no API server");
+async function restore(
+  { etcd, env }: Servers,
+  directory: string,
+  stack: AsyncDisposableStack,
+): Promise<void> {
   if (!keep) await Promise.all(etcd.members.map((member) => member.kill()));
-  const { members, initialCluster } = await planMembers(work.path, 3, { tls: true });
-  const places = ["--initial-cluster", initialCluster, "--data-dir-template", join(work.path, "data/{name}")];
-  await show(["restore", "latest", "--all-members", ...places], {
+  const { members, initialCluster } = await planMembers(directory, 3, { tls: true });
+  const template = join(directory, "data/{name}");
+  const flags = ["--all-members", "--initial-cluster", initialCluster, "--data-dir-template", template];
+  await runProgram(["restore", "latest", ...flags], {
     ...env,
     PATH: `${dirname(await binary("etcdutl", "3.6"))}:${process.env["PATH"] ?? ""}`,
   });
-  const back = stack.use(await bootRestored({ members, tls: true }));
-  const ask = ["get", "/registry/pods/", "--prefix", "--count-only", "-w", "fields"];
-  for (const args of [["endpoint", "hashkv", "--cluster", "-w", "table"], ask]) {
-    say(`$ etcdctl ${args.join(" ")}`);
-    process.stdout.write(await back.etcdctl(args));
+  const restored = stack.use(await bootRestored({ members, tls: true }));
+  for (const args of [
+    ["endpoint", "hashkv", "--cluster", "-w", "table"],
+    ["get", "/registry/pods/", "--prefix", "--count-only", "-w", "fields"],
+  ]) {
+    print(`$ etcdctl ${args.join(" ")}`);
+    process.stdout.write(await restored.etcdctl(args));
   }
+}
+
+async function demo(): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const began = performance.now();
+  title("Starting etcd (3 members, TLS), an API server, an S3 server and the operator on loopback");
+  const servers = await startServers(stack);
+  const { etcd, api, env } = servers;
+  const directory = stack.use(await tempDir("etcd-backup-demo")).path;
+  const variables = join(directory, "env.sh");
+  await writeFile(variables, await shellScript({ ...env, KUBECONFIG: api.kubeconfigPath }), { mode: 0o600 });
+  print(`  variables   source ${variables}   (etcd, store, KUBECONFIG and PATH for the commands below)`);
+
+  title("Writing sample data");
+  await writeSampleData(etcd);
+  title("Show the members, and which one a snapshot would use");
+  await runProgram(["members"], env);
+  title("Back up by custom resource");
+  await backUpByResource(servers);
+  title("Back up by command line, without the API server");
+  await runProgram(["save", "--cluster-name", "prod"], env);
+  await runProgram(["list"], env);
+  title("Verify and fetch the backup, and compare its status with etcdutl's");
+  await fetchAndCompare(servers, join(directory, "snapshot.db"));
+  title("Restore the backup into a new cluster, without the API server");
+  await restore(servers, directory, stack);
 
   if (keep) {
-    title("Everything goes on running until Ctrl-C");
+    title("Everything keeps running until Ctrl-C");
     await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   }
-  title(`Done in ${((performance.now() - began) / 1000).toFixed(0)} s; stopping what was started`);
+  title(`Done in ${((performance.now() - began) / 1000).toFixed(0)} s; stopping the servers`);
 }
 
 try {
