@@ -4,6 +4,7 @@ import type { BackupReport, ObservedBackup, StoredBackup } from "../../core/back
 import { runIdOf } from "../../core/backup/run-id.ts";
 import {
   changed,
+  deleting,
   failed,
   initialized,
   interrupted,
@@ -48,6 +49,9 @@ export async function act(
       await resources.writeFinalizers(backup, others, signal);
       return undefined;
     }
+    case "recordDeleting":
+      await writeStatus(context, deleting(backup, now()));
+      return { againAfterMs: 0 };
     case "deleteStored":
       return deleteStored(context);
     case "cancel":
@@ -142,9 +146,8 @@ async function recordFailure(
   return undefined;
 }
 
-function recordEnd({ backup, key, runs, metrics, log }: BackupContext, result: "succeeded" | "failed"): void {
+function recordEnd({ backup, key, metrics, log }: BackupContext, result: "succeeded" | "failed"): void {
   const { metadata, spec } = backup;
-  runs.forget(key);
   metrics.backupEnded({ namespace: metadata.namespace ?? "", cluster: spec.clusterName }, result);
   log.info({ backup: key, cluster: spec.clusterName, result }, "backup ended");
 }

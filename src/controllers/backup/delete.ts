@@ -1,7 +1,7 @@
 import { removeRun } from "../../backup/catalog/orphans.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
-import { deleting, deletionBlocked } from "../../core/backup/status.ts";
+import { deletionBlocked } from "../../core/backup/status.ts";
 import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
@@ -12,9 +12,6 @@ const tryAgainMs = 60_000;
 /** deletionPolicy Delete: removes the finalizer only when the store holds none of the backup's objects. */
 export async function deleteStored(context: BackupContext): Promise<Result> {
   const { backup, signal, now, resources } = context;
-  // A blocked deletion keeps its status until it succeeds: two statuses in turn would wake the controller for ever.
-  const isBlocked = backup.status.conditions?.some((c) => c.reason === "DeletionBlocked") === true;
-  if (!isBlocked) await writeStatus(context, deleting(backup, now()));
   try {
     await deleteFromStore(context);
   } catch (thrown) {

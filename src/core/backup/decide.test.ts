@@ -5,7 +5,15 @@ import { backupOf as backup, later, now } from "./backup.fixture.ts";
 import { type BackupDecision, decide, finalizer, forceDelete } from "./decide.ts";
 import type { BackupReport, ObservedBackup } from "./observed.ts";
 import { runIdOf, runPrefix } from "./run-id.ts";
-import { type BackupRecord, initialized, retrying, started, succeeded } from "./status.ts";
+import {
+  type BackupRecord,
+  deleting,
+  deletionBlocked,
+  initialized,
+  retrying,
+  started,
+  succeeded,
+} from "./status.ts";
 import { OperatorError } from "../errors.ts";
 
 const record: BackupRecord = {
@@ -63,6 +71,12 @@ describe("decide", () => {
   const deleted = { deletionTimestamp: now.toISOString() };
   const held = { finalizers: [finalizer] };
   const wantsDeletion = { spec: { deletionPolicy: "Delete" as const } };
+  const going = {
+    ...done,
+    ...backup(wantsDeletion),
+    status: done.status,
+    metadata: { ...done.metadata, ...deleted, ...held },
+  };
   const retry = { ...begun, status: retrying(begun, { do: "retry", at: later(10), error: broken }, now) };
 
   const table: [string, BackupDecision, BackupDecision["do"]][] = [
@@ -179,14 +193,11 @@ describe("decide", () => {
       look({ ...done, metadata: { ...done.metadata, ...deleted, ...held } }),
       "removeFinalizer",
     ],
+    ["Delete first says in status that the stored backup is being deleted", look(going), "recordDeleting"],
+    ["and then deletes it", look({ ...going, status: deleting(going, now) }), "deleteStored"],
     [
-      "Delete removes what was stored",
-      look({
-        ...done,
-        ...backup(wantsDeletion),
-        status: done.status,
-        metadata: { ...done.metadata, ...deleted, ...held },
-      }),
+      "also where it was blocked before",
+      look({ ...going, status: deletionBlocked(going, "no answer", now) }),
       "deleteStored",
     ],
     [
@@ -207,7 +218,7 @@ describe("decide", () => {
         status: done.status,
         metadata: { ...done.metadata, ...deleted, ...held, annotations: { [forceDelete]: "false" } },
       }),
-      "deleteStored",
+      "recordDeleting",
     ],
   ];
   for (const [what, decision, expected] of table) it(what, () => assert.equal(decision.do, expected));

@@ -25,6 +25,8 @@ export type BackupDecision =
   | { do: "restamp" }
   | { do: "addFinalizer" }
   | { do: "removeFinalizer" }
+  /** Say in status that the stored backup is being deleted, before it is. */
+  | { do: "recordDeleting" }
   | { do: "deleteStored" }
   | { do: "cancel"; why: string }
   | Wait
@@ -65,7 +67,13 @@ function decideDeletion(
   if (!hasFinalizer) return { do: "nothing" };
   const forced = (metadata.annotations?.[forceDelete] ?? "false") !== "false";
   const mayHaveStored = spec.deletionPolicy === "Delete" && (status.attempts ?? 0) > 0;
-  return mayHaveStored && !forced ? { do: "deleteStored" } : { do: "removeFinalizer" };
+  if (!mayHaveStored || forced) return { do: "removeFinalizer" };
+  return isDeleting(status) ? { do: "deleteStored" } : { do: "recordDeleting" };
+}
+
+/** A blocked deletion keeps its status until it succeeds: two statuses in turn would wake the controller for ever. */
+function isDeleting({ conditions = [] }: EtcdBackupStatus): boolean {
+  return conditions.some(({ reason }) => reason === "Deleting" || reason === "DeletionBlocked");
 }
 
 function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): BackupDecision {
