@@ -10,7 +10,7 @@ interface Room {
 
 /** The dependency rules of docs/architecture.md. A room that is not listed here may import nothing of ours. */
 const rooms: Readonly<Record<string, Room>> = {
-  api: { imports: [], because: "The custom resources are schemas: they depend on no behaviour." },
+  api: { imports: [], because: "The custom resources are schemas: they depend on no behavior." },
   bbolt: { imports: [], because: "The file format depends on nothing of etcd or Kubernetes." },
   core: { imports: ["api"], because: "Decisions are pure: they know no adapter." },
   etcd: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },

@@ -17,7 +17,7 @@ const wireTypes = [-1, bytesField, varintField, varintField, varintField, bytesF
  * Parses one mvccpb.KeyValue as its bytes go by, keeping none of them, and hashes its user key to 64 bits. A missing
  * key is the empty key; of several, the last counts; unknown fields are skipped, as Go's Unmarshal does.
  *
- * The hash is two 32-bit multiply-and-rotate lanes with a final mix each (murmur3's). It is no defence against keys
+ * The hash is two 32-bit multiply-and-rotate lanes with a final mix each (murmur3's). It is no defense against keys
  * that were made to collide.
  */
 export class KeyValueScan {

@@ -248,7 +248,7 @@ test("on a terminal", async (t) => {
     assert.match(line, /% {2}.* of .* MB/);
   });
 
-  await t.test("TERM=dumb gets plain lines, NO_COLOR no colour", async () => {
+  await t.test("TERM=dumb gets plain lines, NO_COLOR no color", async () => {
     const dumb = await onTerminal(save, { columns: 80, env: { TERM: "dumb" } });
     assert.equal(dumb.code, 0);
     assert.ok(!dumb.written.includes("\u001b"), JSON.stringify(dumb.written));
