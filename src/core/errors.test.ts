@@ -42,6 +42,12 @@ test("an error keeps its hint and its cause, and has neither property of its own
   assert.equal("cause" in new OperatorError("Internal", "m"), false);
 });
 
+test("an error has a summary without its place where one was given, else its message", () => {
+  const summary = "connection refused";
+  assert.equal(new OperatorError("Unreachable", `status at m0: ${summary}`, { summary }).summary, summary);
+  assert.equal(new OperatorError("Unreachable", "m0 does not answer").summary, "m0 does not answer");
+});
+
 test("an error that is classified already is passed on as it is", () => {
   const error = new OperatorError("Refused", "no");
   assert.equal(asOperatorError(error), error);

@@ -23,6 +23,8 @@ export interface OperatorErrorInit {
   permanent?: boolean;
   /** What the person can do. One sentence, no trailing full stop. */
   hint?: string;
+  /** The failure without the place it happened at, for a table whose row names that place. Absent: the message. */
+  summary?: string;
   cause?: unknown;
   /** It may have taken effect all the same: look before it is done again or called failed. */
   outcomeUnknown?: boolean;
@@ -46,6 +48,7 @@ export class OperatorError extends Error {
   readonly code: ErrorCode;
   readonly permanent: boolean;
   readonly hint: string | undefined;
+  readonly summary: string;
   readonly outcomeUnknown: boolean;
 
   constructor(code: ErrorCode, message: string, init: OperatorErrorInit = {}) {
@@ -53,6 +56,7 @@ export class OperatorError extends Error {
     this.code = code;
     this.permanent = init.permanent ?? permanentByDefault.has(code);
     this.hint = init.hint;
+    this.summary = init.summary ?? message;
     this.outcomeUnknown = init.outcomeUnknown ?? false;
   }
 }
