@@ -216,12 +216,7 @@ function silent(
 ): ObservedMember {
   return {
     endpoint,
-    // The row names the endpoint already.
-    error:
-      error?.message
-        .replace(`status at ${endpoint}: `, "")
-        .replace(` at ${endpoint} `, " ")
-        .replace(/^status /, "") ?? "no answer",
+    error: error?.summary ?? "no answer",
     id,
     name,
     version: "",

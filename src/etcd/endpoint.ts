@@ -90,7 +90,8 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
         return await invoke({ deadline: Date.now() + timeoutMs, interceptors: [withToken(held, signal)] });
       } catch (error) {
         signal.throwIfAborted();
-        if (token === undefined || attempt > 1 || !isInvalidToken(error)) throw classify(error, url, doing);
+        if (token === undefined || attempt > 1 || !isInvalidToken(error))
+          throw classify(error, { operation: doing, endpoint: url });
         token.forget();
       }
     }
@@ -145,9 +146,7 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
         try {
           return await openSnapshotStream(start, { endpoint: url, signal });
         } catch (error) {
-          const cause = error instanceof Error ? error.cause : undefined;
-          if (token === undefined || attempt > 1 || !(isInvalidToken(error) || isInvalidToken(cause)))
-            throw error;
+          if (token === undefined || attempt > 1 || !isInvalidToken(error)) throw error;
           token.forget();
         }
       }
@@ -243,7 +242,7 @@ function tokenKeeper(
           (answer) => answer.token,
           (error: unknown) => {
             held = undefined;
-            throw classify(error, url, "authentication");
+            throw classify(error, { operation: "authentication", endpoint: url });
           },
         );
       return held;

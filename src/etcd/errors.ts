@@ -1,4 +1,11 @@
-import { OperatorError } from "../core/errors.ts";
+import { type ErrorCode, OperatorError, type OperatorErrorInit } from "../core/errors.ts";
+
+/** A call to one endpoint, for the text of its error: `snapshot at https://10.0.0.11:2379`. */
+export interface EtcdCall {
+  /** `status`, `HashKV`, `snapshot`, `authentication`… */
+  operation: string;
+  endpoint: string;
+}
 
 /** gRPC status codes, https://grpc.io/docs/guides/status-codes/ */
 const grpcCode = {
@@ -21,59 +28,97 @@ function split(error: Error): { code: number; details: string } {
   return { code: Number(match[1]), details: match[2] ?? "" };
 }
 
+/** Whether etcd rejected the auth token of a call, from the thrown error or from what `classify` made of it. */
 export function isInvalidToken(error: unknown): boolean {
-  return error instanceof Error && /invalid auth token|revision in header is old/.test(error.message);
+  const answer = error instanceof OperatorError ? error.cause : error;
+  return answer instanceof Error && /invalid auth token|revision in header is old/.test(answer.message);
 }
 
-/** Classifies what a call to one etcd endpoint threw. 3.4 and 3.5 answer UNKNOWN for auth errors: the text decides. */
-export function classify(thrown: unknown, endpoint: string, doing: string): OperatorError {
+/**
+ * Classifies what a call to one etcd endpoint threw; the cause is the error as it was thrown.
+ * etcd 3.4 and 3.5 answer UNKNOWN for auth errors, so their text decides before the code does.
+ */
+export function classify(thrown: unknown, call: EtcdCall): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code, details } = split(cause);
-  const where = `${doing} at ${endpoint}`;
+  const fail: Fail = (errorCode, reason, { outcome, ...init } = {}) =>
+    new OperatorError(errorCode, `${headOf(call, outcome)}: ${reason}`, {
+      summary: summaryOf(call, outcome, reason),
+      cause,
+      ...init,
+    });
+  return ofAuthentication(details, fail) ?? ofCode(code, details, fail);
+}
+
+/** Makes the error of the call. `outcome` is a verb for texts that need one: `was refused`. */
+type Fail = (
+  code: ErrorCode,
+  reason: string,
+  init?: OperatorErrorInit & { outcome?: "was refused" | "failed" },
+) => OperatorError;
+
+function headOf({ operation, endpoint }: EtcdCall, outcome: string | undefined): string {
+  return [operation, "at", endpoint, outcome].filter((word) => word !== undefined).join(" ");
+}
+
+/** Every row of a table of members asks for the status, so a summary names only the other calls. */
+function summaryOf({ operation }: EtcdCall, outcome: string | undefined, reason: string): string {
+  const named = operation === "status" ? undefined : operation;
+  const head = [named, outcome].filter((word) => word !== undefined).join(" ");
+  return head === "" ? reason : `${head}: ${reason}`;
+}
+
+function ofAuthentication(details: string, fail: Fail): OperatorError | undefined {
   if (/user name is empty/i.test(details)) {
-    return new OperatorError(
-      "Unauthorized",
-      `${where} was refused: etcd asks for a user, and none was given`,
-      {
-        hint: "snapshots need a user with etcd's root role; give --user, or the auth Secret",
-      },
-    );
+    return fail("Unauthorized", "etcd asks for a user, and none was given", {
+      outcome: "was refused",
+      hint: "snapshots need a user with etcd's root role; give --user, or the auth Secret",
+    });
   }
   if (/authentication failed|invalid auth token|permission denied|role .* not granted/i.test(details)) {
-    return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`, {
+    return fail("Unauthorized", strip(details), {
+      outcome: "was refused",
       hint: "snapshots need a user with etcd's root role; check --user, or the auth Secret",
     });
   }
   if (/authentication is not enabled/i.test(details)) {
-    return new OperatorError(
-      "InvalidConfiguration",
-      `${where}: a user was given, but authentication is not enabled in etcd`,
-      {
-        hint: "leave the user out",
-      },
-    );
+    return fail("InvalidConfiguration", "a user was given, but authentication is not enabled in etcd", {
+      hint: "leave the user out",
+    });
   }
+  return undefined;
+}
+
+function ofCode(code: number, details: string, fail: Fail): OperatorError {
   switch (code) {
     case grpcCode.cancelled:
-      return new OperatorError("Unreachable", `${where}: the connection was cancelled by the other side`);
+      return fail("Unreachable", "the connection was cancelled by the other side");
     case grpcCode.deadlineExceeded:
-      return new OperatorError("Timeout", `${where}: no answer in time`, {
-        hint: "is the member overloaded or its disk stalled?",
-      });
+      return fail("Timeout", "no answer in time", { hint: "is the member overloaded or its disk stalled?" });
     case grpcCode.unavailable:
-      return unavailable(details, where);
+      return ofConnection(details, fail);
     case grpcCode.permissionDenied:
     case grpcCode.unauthenticated:
-      return new OperatorError("Unauthorized", `${where} was refused: ${strip(details)}`);
+      return fail("Unauthorized", strip(details), { outcome: "was refused" });
     case grpcCode.unimplemented:
-      return new OperatorError(
-        "InvalidConfiguration",
-        `${where}: the server is not etcd 3.4 or newer (${strip(details)})`,
-      );
+      return fail("InvalidConfiguration", `the server is not etcd 3.4 or newer (${strip(details)})`);
     default:
-      return new OperatorError("SnapshotFailed", `${where} failed: ${strip(details)}`, { cause });
+      return fail("SnapshotFailed", strip(details), { outcome: "failed" });
   }
+}
+
+function ofConnection(details: string, fail: Fail): OperatorError {
+  if (
+    /certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|PEM|wrong version number/i.test(details)
+  ) {
+    return fail("Unreachable", `TLS failed: ${tlsCause(details)}`, {
+      hint: "check the CA, the client certificate and key, and that the certificate names this host (or give the server name)",
+    });
+  }
+  if (/ECONNREFUSED/.test(details)) return fail("Unreachable", "connection refused");
+  if (/ENOTFOUND|Name resolution/.test(details)) return fail("Unreachable", "the host name does not resolve");
+  return fail("Unreachable", strip(details));
 }
 
 /** The certificates and the key that were given make no TLS client: found before anybody is asked. */
@@ -83,20 +128,6 @@ export function unusableTls(thrown: unknown): OperatorError {
     cause,
     hint: "check the CA, the client certificate and its key",
   });
-}
-
-function unavailable(details: string, where: string): OperatorError {
-  if (
-    /certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|PEM|wrong version number/i.test(details)
-  ) {
-    return new OperatorError("Unreachable", `${where}: TLS failed: ${tlsCause(details)}`, {
-      hint: "check the CA, the client certificate and key, and that the certificate names this host (or give the server name)",
-    });
-  }
-  if (/ECONNREFUSED/.test(details)) return new OperatorError("Unreachable", `${where}: connection refused`);
-  if (/ENOTFOUND|Name resolution/.test(details))
-    return new OperatorError("Unreachable", `${where}: the host name does not resolve`);
-  return new OperatorError("Unreachable", `${where}: ${strip(details)}`);
 }
 
 /** Node and OpenSSL speak to programmers: the causes that people meet, in their words. */

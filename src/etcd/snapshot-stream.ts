@@ -39,7 +39,7 @@ export async function openSnapshotStream(
 ): Promise<SnapshotStream> {
   const { endpoint, signal, stallMs = stallTimeoutMs } = options;
   const stream = (await start().catch((error: unknown) => {
-    throw classify(error, endpoint, "snapshot");
+    throw classify(error, { operation: "snapshot", endpoint });
   })) as CancellableStream;
   const messages = watched(stream, { endpoint, signal, stallMs });
 
@@ -161,7 +161,7 @@ function watched(
       } catch (error) {
         stop();
         if (signal.aborted) throw signal.reason;
-        throw classify(error, endpoint, "snapshot");
+        throw classify(error, { operation: "snapshot", endpoint });
       } finally {
         interrupt = undefined;
       }
