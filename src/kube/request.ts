@@ -1,6 +1,6 @@
 import timers from "node:timers/promises";
 import { OperatorError } from "../core/errors.ts";
-import { backoffMs, jittered } from "../core/backoff.ts";
+import { backoffMs, halfJitter } from "../core/backoff.ts";
 import type { Connection, HttpAnswer, HttpRequest } from "./connection.ts";
 import {
   ApiStatusError,
@@ -104,7 +104,7 @@ async function callOnce(connection: Connection, call: ApiCall, signal: AbortSign
 
 /** Milliseconds before the next try, or undefined when there should be none. */
 function pauseBefore(thrown: unknown, call: ApiCall, failures: number): number | undefined {
-  const usual = jittered(backoffMs(failures, pause));
+  const usual = halfJitter(backoffMs(failures, pause));
   if (thrown instanceof ApiStatusError) {
     const again = thrown.status === 429 || (thrown.status >= 500 && call.repeatable);
     return again ? Math.min(thrown.retryAfterMs ?? usual, longestRetryAfterMs) : undefined;

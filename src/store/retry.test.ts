@@ -12,7 +12,7 @@ function options(waits: number[] = []): RetryOptions {
     attempts: 4,
     isTransient: (error) => error === passing,
     baseMs: 100,
-    capMs: 250,
+    maxMs: 250,
     random: () => 1,
     sleep: async (ms) => void waits.push(ms),
   };
@@ -49,7 +49,7 @@ describe("retry", () => {
     assert.equal(calls, 1);
   });
 
-  it("waits twice as long each time, up to the cap, times a random share", async () => {
+  it("waits twice as long each time, up to the maximum, times a random share", async () => {
     const waits: number[] = [];
     const failing = async () => Promise.reject(passing);
     await assert.rejects(retry(failing, options(waits)));
@@ -70,7 +70,7 @@ describe("retry", () => {
         setImmediate(() => stop.abort(reason));
         throw passing;
       },
-      { ...waitingReally, signal: stop.signal, baseMs: 60_000, capMs: 60_000 },
+      { ...waitingReally, signal: stop.signal, baseMs: 60_000, maxMs: 60_000 },
     );
     await assert.rejects(stopping, (error) => error === reason);
     assert.equal(calls, 1);

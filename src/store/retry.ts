@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import { backoffMs, fullJitter } from "../core/backoff.ts";
 import { abortError, throwIfAborted } from "./interruptible.ts";
 
 export interface RetryOptions {
@@ -7,24 +8,25 @@ export interface RetryOptions {
   attempts: number;
   /** Whether the same request may succeed a moment later. Everything else is thrown at once. */
   isTransient: (error: unknown) => boolean;
-  /** Longest first wait; doubles with each further one. Milliseconds. */
+  /** Longest first wait, in milliseconds; it doubles with each further one (200). */
   baseMs?: number;
-  /** Longest wait of all. Milliseconds. */
-  capMs?: number;
+  /** Longest wait of all, in milliseconds (10,000). */
+  maxMs?: number;
   /** In [0, 1). */
   random?: () => number;
   sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * The result of `operation`, tried again after transient errors with exponential waits and full jitter, so that
- * clients which failed together do not come back together. Throws the last error, or why the signal fired.
+ * The result of `operation`, which is tried again after transient errors, with exponential waits and full jitter.
+ * Throws the last error, or the reason of the signal.
  */
 export async function retry<T>(
   operation: (attempt: number) => Promise<T>,
   options: RetryOptions,
 ): Promise<T> {
-  const { signal, attempts, isTransient, random = Math.random, sleep = sleepUnlessAborted } = options;
+  const { signal, attempts, isTransient, baseMs = 200, maxMs = 10_000 } = options;
+  const { random = Math.random, sleep = sleepUnlessAborted } = options;
   for (let attempt = 1; ; attempt += 1) {
     throwIfAborted(signal);
     try {
@@ -33,12 +35,8 @@ export async function retry<T>(
       if (attempt >= attempts || !isTransient(error)) throw error;
       throwIfAborted(signal);
     }
-    await sleep(random() * longestWait(attempt, options), signal);
+    await sleep(fullJitter(backoffMs(attempt, { baseMs, maxMs }), random), signal);
   }
-}
-
-function longestWait(attempt: number, { baseMs = 200, capMs = 10_000 }: RetryOptions): number {
-  return Math.min(capMs, baseMs * 2 ** (attempt - 1));
 }
 
 async function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {

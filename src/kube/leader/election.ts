@@ -1,7 +1,7 @@
 import { uptime } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { asOperatorError } from "../../core/errors.ts";
-import { jittered } from "../../core/backoff.ts";
+import { halfJitter } from "../../core/backoff.ts";
 import type { KubeClient } from "../client.ts";
 import { apiStatusOf } from "../errors.ts";
 import { Fence, type FenceClock } from "./fence.ts";
@@ -73,7 +73,7 @@ export async function elected(
       const err = asOperatorError(thrown);
       say("warn", `no part in the election: ${err.message}`, { err });
     }
-    await delay(jittered(timings.retryMs), undefined, { signal });
+    await delay(halfJitter(timings.retryMs), undefined, { signal });
   }
 }
 

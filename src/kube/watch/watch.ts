@@ -1,5 +1,5 @@
 import timers from "node:timers/promises";
-import { backoffMs, jittered } from "../../core/backoff.ts";
+import { backoffMs, halfJitter } from "../../core/backoff.ts";
 import type { KubeClient } from "../client.ts";
 import { ApiStatusError, classifyConnection, classifyStatus, isExpired } from "../errors.ts";
 import { type Log, noLog } from "../log.ts";
@@ -82,7 +82,7 @@ export async function* watch<T extends KubeObject>(
       if (signal.aborted) return;
       failures = performance.now() - opened > livedMs ? 1 : failures + 1;
       if (isExpired(thrown) || failures % failuresBeforeList === 0) place = undefined;
-      const waitMs = isExpired(thrown) && failures === 1 ? 0 : jittered(backoffMs(failures, backoff));
+      const waitMs = isExpired(thrown) && failures === 1 ? 0 : halfJitter(backoffMs(failures, backoff));
       report(log, kind, thrown, { failures, waitMs: Math.round(waitMs) });
       await pause(signal, waitMs);
     }
