@@ -1,4 +1,4 @@
-import type { CallOptions } from "./request.ts";
+import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import type { KubeObject, ResourceKind } from "./objects.ts";
 
@@ -25,7 +25,7 @@ export async function podIPs(
   client: Pick<KubeClient, "list">,
   namespace: string,
   matchLabels: Readonly<Record<string, string>>,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<string[]> {
   const labelSelector = Object.entries(matchLabels)
     .map(([key, value]) => `${key}=${value}`)
@@ -42,7 +42,7 @@ export async function serviceIPs(
   client: Pick<KubeClient, "list">,
   namespace: string,
   name: string,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<string[]> {
   const labelSelector = `kubernetes.io/service-name=${name}`;
   const { items } = await client.list(endpointSlices, { namespace, labelSelector, ...options });

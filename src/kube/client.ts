@@ -1,5 +1,5 @@
 import { OperatorError } from "../core/errors.ts";
-import { type ApiCall, type CallOptions, callApi, openStream } from "./request.ts";
+import { type ApiCall, type RequestOptions, callApi, openStream } from "./request.ts";
 import { openConnection } from "./connection.ts";
 import { apiStatusOf } from "./errors.ts";
 import type { ConfigSource } from "./kube-config.ts";
@@ -36,7 +36,7 @@ export interface KubeClient extends AsyncDisposable {
   get<T extends KubeObject>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
-    options: CallOptions,
+    options: RequestOptions,
   ): Promise<T | undefined>;
   /** All objects, read `limit` at a time (500). One consistent state: it begins again when that state expires. */
   list<T extends KubeObject>(
@@ -44,9 +44,9 @@ export interface KubeClient extends AsyncDisposable {
     options: CollectionOptions & { limit?: number },
   ): Promise<Listed<T>>;
   /** AlreadyExists when it is there; after Unreachable or Timeout it may or may not have been created. */
-  create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: CallOptions): Promise<T>;
+  create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions): Promise<T>;
   /** Server-side apply: creates the object, or makes the fields given here ours and as given. */
-  apply<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: CallOptions): Promise<T>;
+  apply<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions): Promise<T>;
   /**
    * Server-side apply of the whole status: a field of ours that is left out is removed. With `uid` it is a Conflict
    * when another object has taken the name. NotFound when there is none.
@@ -55,21 +55,21 @@ export interface KubeClient extends AsyncDisposable {
     kind: ResourceKind<T>,
     ref: ObjectRef,
     change: { uid?: string; status: Partial<T["status"]> },
-    options: CallOptions,
+    options: RequestOptions,
   ): Promise<T>;
   /** The whole object as given. Conflict when it has changed since its resourceVersion; never sent twice. */
-  replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: CallOptions): Promise<T>;
+  replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: RequestOptions): Promise<T>;
   patchMetadata<T extends KubeObject>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
     patch: MetadataPatch,
-    options: CallOptions,
+    options: RequestOptions,
   ): Promise<T>;
   /** Asks for deletion; no error when it is gone already. Conflict when `uid` is another's. */
   remove<T extends KubeObject>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
-    options: CallOptions & { uid?: string; propagation?: "Background" | "Foreground" | "Orphan" },
+    options: RequestOptions & { uid?: string; propagation?: "Background" | "Foreground" | "Orphan" },
   ): Promise<void>;
   /** The raw stream of a watch, for watch.ts. The signal has to fire to let go of it. */
   openWatch(
@@ -77,10 +77,10 @@ export interface KubeClient extends AsyncDisposable {
     options: CollectionOptions & { resourceVersion: string; timeoutSeconds: number },
   ): Promise<AsyncIterable<Uint8Array>>;
   /** The decoded answer of a call that has no method of its own. */
-  request(call: ApiCall, options: CallOptions): Promise<unknown>;
-  serverVersion(options: CallOptions): Promise<{ gitVersion: string; major: string; minor: string }>;
+  request(call: ApiCall, options: RequestOptions): Promise<unknown>;
+  serverVersion(options: RequestOptions): Promise<{ gitVersion: string; major: string; minor: string }>;
   /** Throws Unreachable when the server does not call itself ready. */
-  readyz(options: CallOptions): Promise<void>;
+  readyz(options: RequestOptions): Promise<void>;
 }
 
 const fieldManager = "etcd-backup-operator";
@@ -88,7 +88,7 @@ const fieldManager = "etcd-backup-operator";
 /** Opens a client. Throws InvalidConfiguration when no cluster is configured; it does not talk to the server yet. */
 export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
   const connection = await openConnection(source);
-  const request = (call: ApiCall, { signal }: CallOptions) => callApi(connection, call, signal);
+  const request = (call: ApiCall, { signal }: RequestOptions) => callApi(connection, call, signal);
   const doing = (verb: string, kind: ResourceKind<KubeObject>, ref: ObjectRef) => ({
     verb,
     resource: resourceName(kind),
@@ -96,7 +96,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
     path: pathOf(kind, ref),
   });
 
-  async function get<T extends KubeObject>(kind: ResourceKind<T>, ref: ObjectRef, options: CallOptions) {
+  async function get<T extends KubeObject>(kind: ResourceKind<T>, ref: ObjectRef, options: RequestOptions) {
     try {
       return (await request({ ...doing("get", kind, ref), method: "GET", repeatable: true }, options)) as T;
     } catch (error) {
@@ -109,7 +109,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
     kind: ResourceKind<T>,
     ref: ObjectRef,
     body: object,
-    options: CallOptions,
+    options: RequestOptions,
     subresource?: "status",
   ): Promise<T> {
     const call: ApiCall = {
@@ -133,7 +133,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
     get,
     list: (kind, options) => listAll(request, kind, options),
 
-    async create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: CallOptions) {
+    async create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions) {
       const call: ApiCall = {
         ...doing("create", kind, draft.metadata),
         path: pathOf(
@@ -160,7 +160,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
       });
     },
 
-    async replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: CallOptions) {
+    async replace<T extends KubeObject>(kind: ResourceKind<T>, object: T, options: RequestOptions) {
       const call: ApiCall = {
         ...doing("update", kind, object.metadata),
         method: "PUT",
@@ -175,7 +175,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
       kind: ResourceKind<T>,
       ref: ObjectRef,
       patch: MetadataPatch,
-      options: CallOptions,
+      options: RequestOptions,
     ) {
       const call: ApiCall = {
         ...doing("patch", kind, ref),

@@ -30,7 +30,7 @@ export interface Connection extends AsyncDisposable {
   reload(): Promise<void>;
 }
 
-type RequestOptions = Omit<https.RequestOptions, "headers"> & { headers?: http.OutgoingHttpHeaders };
+type HttpsOptions = Omit<https.RequestOptions, "headers"> & { headers?: http.OutgoingHttpHeaders };
 
 /** A peer that vanished without a word is noticed after this and some ten probes a second apart. */
 const keepAliveProbeMs = 30_000;
@@ -44,8 +44,8 @@ export async function openConnection(source: ConfigSource): Promise<Connection> 
     "http:": new http.Agent({ keepAlive: true }),
   };
 
-  async function requestOptions(url: URL, signal: AbortSignal): Promise<RequestOptions> {
-    const options: RequestOptions = {};
+  async function requestOptions(url: URL, signal: AbortSignal): Promise<HttpsOptions> {
+    const options: HttpsOptions = {};
     try {
       await config.applyToHTTPSOptions(options);
     } catch (error) {

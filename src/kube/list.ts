@@ -1,8 +1,8 @@
-import type { ApiCall, CallOptions } from "./request.ts";
+import type { ApiCall, RequestOptions } from "./request.ts";
 import { isExpired } from "./errors.ts";
 import { apiVersionOf, type KubeObject, pathOf, type ResourceKind, resourceName } from "./objects.ts";
 
-export interface CollectionOptions extends CallOptions {
+export interface CollectionOptions extends RequestOptions {
   /** All namespaces when absent. */
   namespace?: string;
   labelSelector?: string;
@@ -31,7 +31,7 @@ interface Page<T> {
 
 /** Every object, a page at a time, as of one moment: it begins again when that moment expires. */
 export async function listAll<T extends KubeObject>(
-  request: (call: ApiCall, options: CallOptions) => Promise<unknown>,
+  request: (call: ApiCall, options: RequestOptions) => Promise<unknown>,
   kind: ResourceKind<T>,
   { namespace, labelSelector, limit = pageSize, signal }: CollectionOptions & { limit?: number },
 ): Promise<Listed<T>> {

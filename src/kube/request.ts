@@ -11,7 +11,7 @@ import {
   describe,
 } from "./errors.ts";
 
-export interface CallOptions {
+export interface RequestOptions {
   signal: AbortSignal;
 }
 

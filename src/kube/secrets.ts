@@ -1,5 +1,5 @@
 import { OperatorError } from "../core/errors.ts";
-import type { CallOptions } from "./request.ts";
+import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { secrets } from "./objects.ts";
 
@@ -8,7 +8,7 @@ export async function readSecret(
   client: Pick<KubeClient, "get">,
   namespace: string,
   name: string,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<Record<string, Buffer>> {
   const secret = await client.get(secrets, { namespace, name }, options);
   if (secret === undefined) {

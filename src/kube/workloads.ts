@@ -1,4 +1,4 @@
-import type { CallOptions } from "./request.ts";
+import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { KubeObject, ObjectRef, ResourceKind } from "./objects.ts";
@@ -34,7 +34,7 @@ export async function createOnce(
   client: Pick<KubeClient, "create">,
   kind: WorkloadKind,
   draft: Parameters<KubeClient["create"]>[1],
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<boolean> {
   try {
     await client.create(workload(kind), draft, options);
@@ -80,7 +80,7 @@ export interface PodSight {
 export async function podSights(
   client: Pick<KubeClient, "list">,
   at: { namespace: string; labels: Readonly<Record<string, string>> },
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<PodSight[]> {
   const labelSelector = Object.entries(at.labels)
     .map(([key, value]) => `${key}=${value}`)
@@ -143,7 +143,7 @@ export async function findWorkload(
   client: Pick<KubeClient, "get">,
   kind: WorkloadKind,
   ref: ObjectRef,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<Workload | undefined> {
   return client.get(workload(kind), ref, options);
 }

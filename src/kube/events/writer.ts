@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { OperatorError } from "../../core/errors.ts";
-import type { ApiCall, CallOptions } from "../request.ts";
+import type { ApiCall, RequestOptions } from "../request.ts";
 import type { KubeClient } from "../client.ts";
 import type { EventText, Regarding, Series } from "./series.ts";
 import { type KubeObject, pathOf, type ResourceKind, resourceName } from "../objects.ts";
@@ -31,7 +31,7 @@ export async function writeSeries(
   client: Pick<KubeClient, "create" | "request">,
   series: Series,
   reportingInstance: string,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<void> {
   const { count, eventName } = series;
   if (eventName === undefined) {
@@ -52,7 +52,7 @@ async function createEvent(
   client: Pick<KubeClient, "create">,
   series: Series,
   reportingInstance: string,
-  options: CallOptions,
+  options: RequestOptions,
 ): Promise<string> {
   const { regarding, text, first } = series;
   // What is left must not end in a dash or a dot.
