@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { OperatorError } from "../../core/errors.ts";
 import type { ApiCall } from "../request.ts";
 import { createEventRecorder, type RecordedEvent, type RecorderOptions } from "./recorder.ts";
-import { noLog } from "../log.ts";
+import { noLog } from "../../core/log.ts";
 
 type Client = Parameters<typeof createEventRecorder>[0];
 

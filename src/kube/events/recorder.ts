@@ -3,7 +3,7 @@ import { asOperatorError } from "../../core/errors.ts";
 import type { KubeClient } from "../client.ts";
 import { type EventText, SeriesStore } from "./series.ts";
 import { writeSeries } from "./writer.ts";
-import { type Log, noLog } from "../log.ts";
+import { type Log, noLog } from "../../core/log.ts";
 import type { KubeObject } from "../objects.ts";
 import { KeyedQueue } from "../queue.ts";
 import { TokenBuckets } from "./token-buckets.ts";

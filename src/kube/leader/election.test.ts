@@ -6,7 +6,7 @@ import type { KubeClient } from "../client.ts";
 import { type ElectionOptions, type Term, elected } from "./election.ts";
 import { ApiStatusError } from "../errors.ts";
 import type { Lease } from "./lease.ts";
-import { noLog } from "../log.ts";
+import { noLog } from "../../core/log.ts";
 import type { KubeObject } from "../objects.ts";
 
 type LeaseClient = Pick<KubeClient, "get" | "create" | "replace">;

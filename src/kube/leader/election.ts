@@ -14,7 +14,7 @@ import {
   leases,
   releasedLease,
 } from "./lease.ts";
-import type { Log } from "../log.ts";
+import type { Log } from "../../core/log.ts";
 
 export interface ElectionOptions {
   namespace: string;

@@ -1,5 +1,5 @@
 import { OperatorError } from "../../core/errors.ts";
-import { noLog } from "../log.ts";
+import { noLog } from "../../core/log.ts";
 import { keyOf, type KubeObject, type ResourceKind } from "../objects.ts";
 import { type WatchOptions, type WatchSource, watch } from "./watch.ts";
 

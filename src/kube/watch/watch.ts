@@ -2,7 +2,7 @@ import timers from "node:timers/promises";
 import { backoffMs, halfJitter } from "../../core/backoff.ts";
 import type { KubeClient } from "../client.ts";
 import { ApiStatusError, classifyConnection, classifyStatus, isExpired } from "../errors.ts";
-import { type Log, noLog } from "../log.ts";
+import { type Log, noLog } from "../../core/log.ts";
 import { keyOf, type KubeObject, type ResourceKind, resourceName } from "../objects.ts";
 import { decodeLine, lines, withIdleTimeout } from "./stream.ts";
 

@@ -1,6 +1,6 @@
 type Write = (fields: Record<string, unknown>, message: string) => void;
 
-/** What the adapters need of a logger. pino's fits. */
+/** What an adapter needs of a logger; pino's has it. */
 export interface Log {
   debug: Write;
   info: Write;
