@@ -7,7 +7,7 @@ import { type CollectionOptions, collection, type Listed, listAll } from "./list
 import {
   apiVersionOf,
   type Draft,
-  keyOf,
+  objectKey,
   type KubeObject,
   type ObjectRef,
   pathOf,
@@ -92,7 +92,7 @@ export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
   const doing = (verb: string, kind: ResourceKind<KubeObject>, ref: ObjectRef) => ({
     verb,
     resource: resourceName(kind),
-    of: keyOf(ref),
+    of: objectKey(ref),
     path: pathOf(kind, ref),
   });
 
@@ -263,7 +263,7 @@ async function guarded<R>(readAndWrite: () => Promise<R>): Promise<R> {
 }
 
 function replaced(kind: ResourceKind<KubeObject>, ref: ObjectRef, another: boolean): OperatorError {
-  const where = `patch ${resourceName(kind)}/status ${keyOf(ref)}`;
+  const where = `patch ${resourceName(kind)}/status ${objectKey(ref)}`;
   return another
     ? new OperatorError("Conflict", `${where}: another object has taken the name`)
     : new OperatorError("NotFound", `${where}: not there`);

@@ -1,4 +1,4 @@
-import type { ObjectMeta as ApiObjectMeta, Resource, ResourceDefinition } from "../api/schema/resource.ts";
+import type { ObjectMeta, Resource, ResourceDefinition } from "../api/schema/resource.ts";
 import { group, version } from "../api/schema/resource.ts";
 
 export interface OwnerReference {
@@ -10,7 +10,7 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-export interface ObjectMeta extends ApiObjectMeta {
+export interface KubeObjectMeta extends ObjectMeta {
   ownerReferences?: OwnerReference[];
 }
 
@@ -18,12 +18,15 @@ export interface ObjectMeta extends ApiObjectMeta {
 export interface KubeObject {
   apiVersion: string;
   kind: string;
-  metadata: ObjectMeta;
+  metadata: KubeObjectMeta;
 }
 
 /** What is sent to create or apply an object: the server fills in the rest of the metadata. */
 export type Draft<T extends KubeObject> = Omit<T, "apiVersion" | "kind" | "metadata" | "status"> & {
-  metadata: Pick<ObjectMeta, "namespace" | "labels" | "annotations" | "finalizers" | "ownerReferences"> & {
+  metadata: Pick<
+    KubeObjectMeta,
+    "namespace" | "labels" | "annotations" | "finalizers" | "ownerReferences"
+  > & {
     name: string;
   };
 };
@@ -75,14 +78,8 @@ export function customResource<D extends ResourceDefinition>(definition: D): Res
 }
 
 /** `namespace/name`, or the name alone: the key of a cache and of a queue. */
-export function keyOf(ref: ObjectRef): string {
+export function objectKey(ref: ObjectRef): string {
   return ref.namespace === undefined ? ref.name : `${ref.namespace}/${ref.name}`;
-}
-
-/** The other way round. Neither a namespace nor a name holds a slash. */
-export function refOf(key: string): ObjectRef {
-  const slash = key.indexOf("/");
-  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 export function apiVersionOf(kind: ResourceKind<KubeObject>): string {

@@ -1,6 +1,6 @@
 import { OperatorError } from "../../core/errors.ts";
 import { noLog } from "../../core/log.ts";
-import { keyOf, type KubeObject, type ResourceKind } from "../objects.ts";
+import { objectKey, type KubeObject, type ResourceKind } from "../objects.ts";
 import { type WatchOptions, type WatchSource, watch } from "./watch.ts";
 
 /** Called with the object as it is now, or undefined when it is gone. Must not wait and must not change the object. */
@@ -49,10 +49,10 @@ export function startCache<T extends KubeObject>(
     for await (const event of watch(source, kind, { ...options, signal })) {
       switch (event.type) {
         case "set":
-          put(keyOf(event.object.metadata), event.object);
+          put(objectKey(event.object.metadata), event.object);
           break;
         case "gone":
-          put(keyOf(event.object.metadata), undefined);
+          put(objectKey(event.object.metadata), undefined);
           break;
         case "synced":
           synced.resolve();

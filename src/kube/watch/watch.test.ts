@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import type { OperatorError } from "../../core/errors.ts";
 import { ApiStatusError, classifyStatus } from "../errors.ts";
-import { type ConfigMap, configMaps, keyOf } from "../objects.ts";
+import { type ConfigMap, configMaps, objectKey } from "../objects.ts";
 import { watch, type WatchSource } from "./watch.ts";
 
 interface Change {
@@ -142,14 +142,14 @@ function believer(server: WatchSource, limit: AbortSignal) {
     for await (const event of watch(server, configMaps, options)) {
       told.push(event.type === "synced" ? "synced" : `${event.type} ${event.object.metadata.name}`);
       if (event.type === "set") {
-        const before = objects.get(keyOf(event.object.metadata));
+        const before = objects.get(objectKey(event.object.metadata));
         assert.ok(
           before === undefined || before.metadata.uid === event.object.metadata.uid,
           "an end was not told",
         );
-        objects.set(keyOf(event.object.metadata), event.object);
+        objects.set(objectKey(event.object.metadata), event.object);
       }
-      if (event.type === "gone") objects.delete(keyOf(event.object.metadata));
+      if (event.type === "gone") objects.delete(objectKey(event.object.metadata));
       wake.resolve(true);
       wake = Promise.withResolvers();
     }

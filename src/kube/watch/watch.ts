@@ -3,7 +3,7 @@ import { backoffMs, halfJitter } from "../../core/backoff.ts";
 import type { KubeClient } from "../client.ts";
 import { ApiStatusError, classifyConnection, classifyStatus, isExpired } from "../errors.ts";
 import { type Log, noLog } from "../../core/log.ts";
-import { keyOf, type KubeObject, type ResourceKind, resourceName } from "../objects.ts";
+import { objectKey, type KubeObject, type ResourceKind, resourceName } from "../objects.ts";
 import { decodeLine, lines, withIdleTimeout } from "./stream.ts";
 
 export type WatchEvent<T> =
@@ -113,7 +113,7 @@ function* differences<T extends KubeObject>(
   known: Map<string, T>,
   items: readonly T[],
 ): Generator<WatchEvent<T>> {
-  const present = new Set(items.map((item) => keyOf(item.metadata)));
+  const present = new Set(items.map((item) => objectKey(item.metadata)));
   for (const [key, object] of known) if (!present.has(key)) yield* changes(known, true, object);
   for (const item of items) yield* changes(known, false, item);
 }
@@ -124,7 +124,7 @@ function* changes<T extends KubeObject>(
   gone: boolean,
   object: T,
 ): Generator<WatchEvent<T>> {
-  const key = keyOf(object.metadata);
+  const key = objectKey(object.metadata);
   const before = known.get(key);
   if (gone) {
     known.delete(key);
