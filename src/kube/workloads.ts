@@ -67,7 +67,7 @@ interface Pod extends KubeObject {
 const pods: ResourceKind<Pod> = { group: "", version: "v1", plural: "pods", kind: "Pod", namespaced: true };
 
 /** A Pod, as far as a person would look at it. */
-export interface PodSight {
+export interface PodSummary {
   name: string;
   ready: boolean;
   /** Why it does not run yet: an image that cannot be pulled, no node for it, a container that crashes. */
@@ -81,18 +81,18 @@ export async function podSights(
   client: Pick<KubeClient, "list">,
   at: { namespace: string; labels: Readonly<Record<string, string>> },
   options: RequestOptions,
-): Promise<PodSight[]> {
+): Promise<PodSummary[]> {
   const labelSelector = Object.entries(at.labels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
   const { items } = await client.list(pods, { namespace: at.namespace, labelSelector, ...options });
   return items
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .map(sight)
+    .map(summaryOf)
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function sight({ metadata, status = {} }: Pod): PodSight {
+function summaryOf({ metadata, status = {} }: Pod): PodSummary {
   const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const ready = status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
   const waitsFor = waiting(status, containers);
@@ -127,7 +127,7 @@ function waiting(
 function failureOf(
   status: NonNullable<Pod["status"]>,
   containers: readonly ContainerStatus[],
-): PodSight["failure"] {
+): PodSummary["failure"] {
   for (const { name, state } of containers) {
     const ended = state?.terminated;
     if (ended === undefined || ended.exitCode === 0) continue;
