@@ -10,7 +10,7 @@ import {
 import type { SnapshotStream } from "./snapshot-stream.ts";
 
 /** One member as far as it could be asked. The same shape as the core's MemberFacts, on purpose. */
-export interface ObservedMember extends Omit<EndpointStatus, "clusterId" | "memberId"> {
+export interface MemberObservation extends Omit<EndpointStatus, "clusterId" | "memberId"> {
   endpoint: string;
   error?: string;
   id: string;
@@ -22,7 +22,7 @@ export interface ObservedMember extends Omit<EndpointStatus, "clusterId" | "memb
 export interface ClusterObservation {
   /** Hex. Empty when no endpoint answered. */
   clusterId: string;
-  members: ObservedMember[];
+  members: MemberObservation[];
 }
 
 /** The members of one etcd cluster. Connections stay open until it is disposed of. */
@@ -167,9 +167,9 @@ async function askMember(
 function merge(
   answers: readonly (Answer & { id?: string })[],
   listed: readonly ListedMember[],
-): ObservedMember[] {
+): MemberObservation[] {
   const leaderIndex = committedIndex(answers);
-  const rows = new Map<string, ObservedMember>();
+  const rows = new Map<string, MemberObservation>();
   for (const { url, status, error, id: askedFor } of answers) {
     const id = status?.memberId ?? askedFor ?? listed.find((m) => m.clientURLs.includes(url))?.id ?? "";
     const key = id === "" ? url : id;
@@ -195,7 +195,7 @@ function committedIndex(answers: readonly Answer[]): number {
   return leader?.raftIndex ?? Math.max(0, ...statuses.map((s) => s.raftIndex));
 }
 
-function row(endpoint: string, name: string, status: EndpointStatus, leaderIndex: number): ObservedMember {
+function row(endpoint: string, name: string, status: EndpointStatus, leaderIndex: number): MemberObservation {
   const { clusterId: _, memberId: id, ...facts } = status;
   return {
     ...facts,
@@ -213,7 +213,7 @@ function silent(
   name: string,
   member: ListedMember | undefined,
   error: OperatorError | undefined,
-): ObservedMember {
+): MemberObservation {
   return {
     endpoint,
     error: error?.summary ?? "no answer",
