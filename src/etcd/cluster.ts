@@ -1,12 +1,6 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import {
-  type EndpointStatus,
-  type EtcdAccess,
-  type EtcdEndpoint,
-  type HashKV,
-  type ListedMember,
-  openEndpoint,
-} from "./endpoint.ts";
+import type { EndpointStatus, HashKV, ListedMember } from "./answers.ts";
+import { type EtcdAccess, type EtcdEndpoint, openEndpoint } from "./endpoint.ts";
 import type { SnapshotStream } from "./snapshot-stream.ts";
 
 /** One member as far as it could be asked. The same shape as the core's MemberFacts, on purpose. */

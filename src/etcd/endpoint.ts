@@ -1,52 +1,26 @@
-import { rootCertificates } from "node:tls";
-import { type CallOptions, InterceptingCall, type Interceptor, ListenerBuilder, status } from "@grpc/grpc-js";
-import { noop } from "cockatiel";
+import type { CallOptions } from "@grpc/grpc-js";
+import { AuthClient, ClusterClient, type IHashKVResponse, KVClient, MaintenanceClient } from "etcd3";
+import type { ConnectionPool } from "etcd3/lib/connection-pool.js";
 import {
-  AuthClient,
-  ClusterClient,
-  type IHashKVResponse,
-  type IOptions,
-  KVClient,
-  MaintenanceClient,
-} from "etcd3";
-import { ConnectionPool } from "etcd3/lib/connection-pool.js";
-import { classify, isInvalidToken, unusableTls } from "./errors.ts";
-import { type SnapshotStream, openSnapshotStream } from "./snapshot-stream.ts";
+  type EndpointStatus,
+  endpointStatus,
+  type HashKV,
+  hashKV,
+  type ListedMember,
+  listedMembers,
+} from "./answers.ts";
+import { createTokenKeeper, type EtcdUser, type TokenKeeper, withToken } from "./auth-token.ts";
+import { callInterceptor } from "./call-interceptor.ts";
+import { type EtcdTls, openPool } from "./connection-pool.ts";
+import { classify } from "./errors.ts";
+import { openSnapshotStream, type SnapshotStream } from "./snapshot-stream.ts";
 
-/** How to reach the members of one cluster. PEM texts; `auth` is etcd's user and password. */
+/** How to reach the members of one cluster. */
 export interface EtcdAccess {
-  tls?: { ca?: Buffer; cert?: Buffer; key?: Buffer; serverName?: string };
-  auth?: { username: string; password: string };
+  tls?: EtcdTls;
+  auth?: EtcdUser;
   /** For each unary call, in milliseconds. */
   timeoutMs: number;
-}
-
-export interface EndpointStatus {
-  clusterId: string;
-  memberId: string;
-  revision: number;
-  version: string;
-  dbSize: number;
-  dbSizeInUse: number;
-  leader: string;
-  raftTerm: number;
-  raftIndex: number;
-  raftAppliedIndex: number;
-  isLearner: boolean;
-  alarms: { memberId: string; alarm: string }[];
-}
-
-export interface ListedMember {
-  id: string;
-  name: string;
-  clientURLs: string[];
-  peerURLs: string[];
-  isLearner: boolean;
-}
-
-export interface HashKV {
-  hash: number;
-  compactRevision: number;
 }
 
 /** One etcd endpoint over one connection. Every failure is an OperatorError that names the endpoint. */
@@ -54,115 +28,60 @@ export interface EtcdEndpoint extends AsyncDisposable {
   readonly url: string;
   status(signal: AbortSignal): Promise<EndpointStatus>;
   members(signal: AbortSignal): Promise<ListedMember[]>;
-  /** Blocks the member's write-back while it scans all keys, so ask one member at a time. 0 means the current revision. */
+  /**
+   * Revision 0 is the current one. The member scans all keys and does not write back meanwhile: ask one member at a
+   * time.
+   */
   hashKV(revision: number, options: { signal: AbortSignal; timeoutMs: number }): Promise<HashKV>;
   snapshot(signal: AbortSignal): Promise<SnapshotStream>;
   /** User keys as of a revision that is not compacted. With authentication it needs the root role. */
   countKeys(revision: number, signal: AbortSignal): Promise<number>;
-  /** Lowers one alarm, in the whole cluster. The member may be one that is long gone. */
+  /** Disarms one alarm in the whole cluster. Its member may have been removed since. */
   disarm(alarm: { memberId: string; alarm: string }, signal: AbortSignal): Promise<void>;
 }
 
-/** Milliseconds: the whole index is walked. */
+/** Milliseconds for a count, which walks the whole key index. */
 const countTimeoutMs = 60_000;
 
-/** Opens no connection yet: the first call does. */
+/** Does not connect: the first call does. */
 export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
-  const pool = openPool(url, access);
+  const pool = openPool(url, access.tls);
+  const { timeoutMs } = access;
   const maintenance = new MaintenanceClient(pool);
-  const cluster = new ClusterClient(pool);
-  const keys = new KVClient(pool);
-  const token =
+  const keeper =
     access.auth === undefined
       ? undefined
-      : tokenKeeper(new AuthClient(pool), url, access.auth, access.timeoutMs);
-
-  async function call<T>(
-    doing: string,
-    timeoutMs: number,
-    signal: AbortSignal,
-    invoke: (options: CallOptions) => Promise<T>,
-  ): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      signal.throwIfAborted();
-      try {
-        const held = await token?.get(signal);
-        return await invoke({ deadline: Date.now() + timeoutMs, interceptors: [withToken(held, signal)] });
-      } catch (error) {
-        signal.throwIfAborted();
-        if (token === undefined || attempt > 1 || !isInvalidToken(error))
-          throw classify(error, { operation: doing, endpoint: url });
-        token.forget();
-      }
-    }
-  }
+      : createTokenKeeper(new AuthClient(pool), { endpoint: url, user: access.auth, timeoutMs });
+  const call = unaryCaller(url, keeper);
 
   return {
     url,
-    async status(signal) {
-      const answer = await call("status", access.timeoutMs, signal, (options) => maintenance.status(options));
-      return {
-        clusterId: hex(answer.header.cluster_id),
-        memberId: hex(answer.header.member_id),
-        revision: Number(answer.header.revision),
-        version: answer.version,
-        dbSize: Number(answer.dbSize),
-        dbSizeInUse: Number(answer.dbSizeInUse),
-        leader: hex(answer.leader),
-        raftTerm: Number(answer.raftTerm),
-        raftIndex: Number(answer.raftIndex),
-        raftAppliedIndex: Number(answer.raftAppliedIndex),
-        isLearner: answer.isLearner,
-        alarms: answer.errors.flatMap(parseAlarm),
-      };
-    },
+    status: async (signal) =>
+      endpointStatus(await call("status", { signal, timeoutMs }, (options) => maintenance.status(options))),
     async members(signal) {
-      const answer = await call("member list", access.timeoutMs, signal, (options) =>
-        cluster.memberList({}, options),
+      const cluster = new ClusterClient(pool);
+      return listedMembers(
+        await call("member list", { signal, timeoutMs }, (options) => cluster.memberList({}, options)),
       );
-      return answer.members.map((m) => ({
-        id: hex(m.ID),
-        name: m.name,
-        clientURLs: m.clientURLs,
-        peerURLs: m.peerURLs,
-        isLearner: m.isLearner,
-      }));
     },
-    async hashKV(revision, { signal, timeoutMs }) {
-      const answer = await call("HashKV", timeoutMs, signal, (options) =>
-        // MaintenanceClient.hashKV asks for a method of another spelling, which the loaded service does not have.
-        pool.exec<IHashKVResponse>("Maintenance", "HashKV", { revision }, options),
-      );
-      return {
-        hash: Number(answer.hash),
-        compactRevision: Number(answer.compact_revision),
-      };
-    },
-    async snapshot(signal) {
-      for (let attempt = 1; ; attempt++) {
-        signal.throwIfAborted();
-        const held = await token?.get(signal);
-        const start = () => maintenance.snapshot({ interceptors: [withToken(held)] });
-        try {
-          return await openSnapshotStream(start, { endpoint: url, signal });
-        } catch (error) {
-          if (token === undefined || attempt > 1 || !isInvalidToken(error)) throw error;
-          token.forget();
-        }
-      }
-    },
+    hashKV: async (revision, limits) =>
+      hashKV(await call("HashKV", limits, (options) => askHashKV(pool, revision, options))),
+    snapshot: (signal) =>
+      withToken(keeper, signal, (token) =>
+        openSnapshotStream(() => maintenance.snapshot({ interceptors: [callInterceptor(token)] }), {
+          endpoint: url,
+          signal,
+        }),
+      ),
     async countKeys(revision, signal) {
+      const keys = new KVClient(pool);
       const all = Buffer.from([0]);
       const request = { key: all, range_end: all, count_only: true, revision };
-      const answer = await call("range", countTimeoutMs, signal, (options) => keys.range(request, options));
-      return Number(answer.count);
+      const limits = { signal, timeoutMs: countTimeoutMs };
+      return Number((await call("range", limits, (options) => keys.range(request, options))).count);
     },
-    async disarm({ memberId, alarm }, signal) {
-      // Enumerators are told by their protocol names, in capitals: etcd3's types have others.
-      const request = { action: "DEACTIVATE", memberID: BigInt(`0x${memberId}`).toString(), alarm };
-      await call("alarm", access.timeoutMs, signal, (options) =>
-        pool.exec("Maintenance", "alarm", request, options),
-      );
+    async disarm(alarm, signal) {
+      await call("alarm", { signal, timeoutMs }, (options) => askDisarm(pool, alarm, options));
     },
     async [Symbol.asyncDispose]() {
       pool.close();
@@ -170,117 +89,40 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
   };
 }
 
-function openPool(url: string, access: EtcdAccess): ConnectionPool {
-  try {
-    return new ConnectionPool(poolOptions(url, access));
-  } catch (error) {
-    throw unusableTls(error);
-  }
+interface Limits {
+  signal: AbortSignal;
+  timeoutMs: number;
 }
 
-function poolOptions(url: string, { tls }: EtcdAccess): IOptions {
-  const https = url.startsWith("https:");
-  return {
-    hosts: url,
-    ...(https && (tls?.ca !== undefined || tls?.cert !== undefined)
-      ? { credentials: credentialsOf(tls) }
-      : {}),
-    grpcOptions: {
-      // The default window of 64 KiB holds the snapshot stream to a fifth of what the member can send. This one carries
-      // 1 Gbit/s over a round trip of 16 ms; a larger one costs several times its size in memory.
-      "grpc-node.flow_control_window": 2 * 1024 * 1024,
-      "grpc.max_receive_message_length": -1,
-      "grpc.enable_http_proxy": 0,
-      // Channels of equal options share a connection: another's that has just failed would refuse this one unasked.
-      "etcd-backup.connection": Symbol(url),
-      // A connection that was refused once must be tried again within a member's restart.
-      "grpc.initial_reconnect_backoff_ms": 200,
-      "grpc.max_reconnect_backoff_ms": 2000,
-      ...(https && tls?.serverName !== undefined
-        ? { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }
-        : {}),
-    },
-    // Retries belong to whoever knows what is being done: etcd3's own would hide which attempt failed.
-    faultHandling: { host: () => noop, global: noop },
+/** Makes unary calls with deadline, token and cancellation. Throws OperatorError, or the reason of the signal. */
+function unaryCaller(endpoint: string, keeper: TokenKeeper | undefined) {
+  return async <T>(
+    operation: string,
+    { signal, timeoutMs }: Limits,
+    invoke: (options: CallOptions) => Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await withToken(keeper, signal, (token) =>
+        invoke({ deadline: Date.now() + timeoutMs, interceptors: [callInterceptor(token, signal)] }),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      throw classify(error, { operation, endpoint });
+    }
   };
 }
 
-/** A client certificate is shown whoever signed the members': without a CA they are held to the roots Node trusts. */
-function credentialsOf({
-  ca,
-  cert,
-  key,
-}: NonNullable<EtcdAccess["tls"]>): NonNullable<IOptions["credentials"]> {
-  return {
-    rootCertificate: ca ?? Buffer.from(rootCertificates.join("\n")),
-    ...(key === undefined ? {} : { privateKey: key }),
-    ...(cert === undefined ? {} : { certChain: cert }),
-  };
+/** MaintenanceClient.hashKV names the method `hashKV`, which the loaded service does not have. */
+function askHashKV(pool: ConnectionPool, revision: number, options: CallOptions): Promise<IHashKVResponse> {
+  return pool.exec<IHashKVResponse>("Maintenance", "HashKV", { revision }, options);
 }
 
-interface TokenKeeper {
-  get(signal: AbortSignal): Promise<string>;
-  forget(): void;
-}
-
-/** etcd3's own authenticator ignores channel options and leaves out the snapshot stream, so the token is kept here. */
-function tokenKeeper(
-  client: AuthClient,
-  url: string,
-  auth: NonNullable<EtcdAccess["auth"]>,
-  timeoutMs: number,
-): TokenKeeper {
-  let held: Promise<string> | undefined;
-  return {
-    get(signal) {
-      held ??= client
-        .authenticate(
-          { name: auth.username, password: auth.password },
-          { deadline: Date.now() + timeoutMs, interceptors: [withToken(undefined, signal)] },
-        )
-        .then(
-          (answer) => answer.token,
-          (error: unknown) => {
-            held = undefined;
-            throw classify(error, { operation: "authentication", endpoint: url });
-          },
-        );
-      return held;
-    },
-    forget() {
-      held = undefined;
-    },
-  };
-}
-
-/** Adds the auth token, and cancels the call when the signal fires. */
-function withToken(token: string | undefined, signal?: AbortSignal): Interceptor {
-  return (options, nextCall) => {
-    const call = new InterceptingCall(nextCall(options), {
-      start(metadata, _listener, next) {
-        if (token !== undefined) metadata.set("token", token);
-        const stop = () => call.cancelWithStatus(status.CANCELLED, "stopped");
-        if (signal?.aborted === true) stop();
-        signal?.addEventListener("abort", stop, { once: true });
-        const listener = new ListenerBuilder()
-          .withOnReceiveStatus((received, forward) => {
-            signal?.removeEventListener("abort", stop);
-            forward(received);
-          })
-          .build();
-        next(metadata, listener);
-      },
-    });
-    return call;
-  };
-}
-
-function hex(id: string): string {
-  return BigInt(id).toString(16);
-}
-
-/** Status lists alarms as text among its errors: `memberID:10501334649042878790 alarm:NOSPACE `. */
-function parseAlarm(text: string): { memberId: string; alarm: string }[] {
-  const match = /^(?:memberID:(\d+) )?alarm:([A-Z]+)/.exec(text);
-  return match === null ? [] : [{ memberId: hex(match[1] ?? "0"), alarm: match[2] ?? "" }];
+/** The enumerators are sent by their names in the protocol, in capitals; etcd3's types have others. */
+function askDisarm(
+  pool: ConnectionPool,
+  { memberId, alarm }: { memberId: string; alarm: string },
+  options: CallOptions,
+): Promise<unknown> {
+  const memberID = BigInt(`0x${memberId}`).toString();
+  return pool.exec("Maintenance", "alarm", { action: "DEACTIVATE", memberID, alarm }, options);
 }

@@ -169,3 +169,9 @@ function strip(details: string): string {
     .replace(/\s*Resolution note:.*$/, "")
     .slice(0, 300);
 }
+
+/** Status lists alarms as text among its errors: `memberID:10501334649042878790 alarm:NOSPACE `. The ID is decimal. */
+export function parseAlarm(text: string): { memberId: string; alarm: string } | undefined {
+  const match = /^(?:memberID:(\d+) )?alarm:([A-Z]+)/.exec(text);
+  return match === null ? undefined : { memberId: match[1] ?? "0", alarm: match[2] ?? "" };
+}
