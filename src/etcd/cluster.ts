@@ -13,7 +13,7 @@ export interface EtcdCluster extends AsyncDisposable {
     revision: number,
     options: { signal: AbortSignal; timeoutMs: number },
   ): Promise<HashKV>;
-  /** Throws Unreachable when another member answers the endpoint by now. */
+  /** Throws Unreachable when the endpoint now leads to another member. */
   snapshot(member: { endpoint: string; id: string }, signal: AbortSignal): Promise<SnapshotStream>;
   /** User keys as of a revision that is not compacted. */
   countKeys(endpoint: string, revision: number, signal: AbortSignal): Promise<number>;
@@ -43,7 +43,7 @@ export function openCluster(endpoints: readonly string[], access: EtcdAccess): E
       if (memberId !== id) {
         throw new OperatorError(
           "Unreachable",
-          `${endpoint} is answered by member ${memberId}, not by ${id} that was chosen`,
+          `${endpoint} is answered by member ${memberId}, not by the chosen member ${id}`,
         );
       }
       return member.snapshot(signal);

@@ -4,21 +4,21 @@ import timers from "node:timers/promises";
 import { freePorts } from "../../test/harness/ports.ts";
 import { openEndpoint } from "./endpoint.ts";
 
-test("each of many that ask a member that is down at once is told why", async () => {
+test("of many endpoints that ask a stopped member at once each gets the reason", async () => {
   const [port = 0] = await freePorts(1);
   const url = `http://127.0.0.1:${port}`;
   const { signal } = new AbortController();
-  const told = new Set<string>();
+  const errors = new Set<string>();
   const ask = async (): Promise<void> => {
     await using endpoint = openEndpoint(url, { timeoutMs: 10_000 });
-    await endpoint.status(signal).catch((error: unknown) => told.add(String(error)));
+    await endpoint.status(signal).catch((error: unknown) => errors.add(String(error)));
   };
   const asking: Promise<void>[] = [];
-  // Some ask at the moment in which the connection of another has just been refused.
+  // Some ask at the moment when the connection of another endpoint has just been refused.
   for (let count = 0; count < 100; count += 1) {
     asking.push(ask());
     await timers.setImmediate();
   }
   await Promise.all(asking);
-  assert.deepEqual([...told], [`OperatorError: status at ${url}: connection refused`]);
+  assert.deepEqual([...errors], [`OperatorError: status at ${url}: connection refused`]);
 });

@@ -11,18 +11,15 @@ export interface EtcdCall {
 const grpcCode = {
   cancelled: 1,
   unknown: 2,
-  invalidArgument: 3,
   deadlineExceeded: 4,
   permissionDenied: 7,
-  failedPrecondition: 9,
-  outOfRange: 11,
   unimplemented: 12,
   unavailable: 14,
   unauthenticated: 16,
 } as const;
 
-/** grpc-js puts code and details in the message: `14 UNAVAILABLE: connect ECONNREFUSED …`. etcd3 keeps only that. */
-function split(error: Error): { code: number; details: string } {
+/** grpc-js writes code and details into the message: `14 UNAVAILABLE: connect ECONNREFUSED …`. etcd3 keeps nothing else. */
+function parseGrpcError(error: Error): { code: number; details: string } {
   const match = /^(\d+) [A-Z_]+: ([\s\S]*)$/.exec(error.message);
   if (match === null) return { code: grpcCode.unknown, details: error.message };
   return { code: Number(match[1]), details: match[2] ?? "" };
@@ -41,7 +38,7 @@ export function isInvalidToken(error: unknown): boolean {
 export function classify(thrown: unknown, call: EtcdCall): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
-  const { code, details } = split(cause);
+  const { code, details } = parseGrpcError(cause);
   const fail: Fail = (errorCode, reason, { outcome, ...init } = {}) =>
     new OperatorError(errorCode, `${headOf(call, outcome)}: ${reason}`, {
       summary: summaryOf(call, outcome, reason),
@@ -71,20 +68,20 @@ function summaryOf({ operation }: EtcdCall, outcome: string | undefined, reason:
 
 function ofAuthentication(details: string, fail: Fail): OperatorError | undefined {
   if (/user name is empty/i.test(details)) {
-    return fail("Unauthorized", "etcd asks for a user, and none was given", {
+    return fail("Unauthorized", "etcd requires authentication, and no user was given", {
       outcome: "was refused",
-      hint: "snapshots need a user with etcd's root role; give --user, or the auth Secret",
+      hint: "give a user with etcd's root role by --user or the auth Secret; only that role may take snapshots",
     });
   }
   if (/authentication failed|invalid auth token|permission denied|role .* not granted/i.test(details)) {
     return fail("Unauthorized", strip(details), {
       outcome: "was refused",
-      hint: "snapshots need a user with etcd's root role; check --user, or the auth Secret",
+      hint: "check --user or the auth Secret, and that the user has etcd's root role",
     });
   }
   if (/authentication is not enabled/i.test(details)) {
     return fail("InvalidConfiguration", "a user was given, but authentication is not enabled in etcd", {
-      hint: "leave the user out",
+      hint: "give no user, or enable authentication in etcd",
     });
   }
   return undefined;
@@ -93,9 +90,11 @@ function ofAuthentication(details: string, fail: Fail): OperatorError | undefine
 function ofCode(code: number, details: string, fail: Fail): OperatorError {
   switch (code) {
     case grpcCode.cancelled:
-      return fail("Unreachable", "the connection was cancelled by the other side");
+      return fail("Unreachable", "the member cancelled the call");
     case grpcCode.deadlineExceeded:
-      return fail("Timeout", "no answer in time", { hint: "is the member overloaded or its disk stalled?" });
+      return fail("Timeout", "no answer in time", {
+        hint: "check whether the member is overloaded or its disk is stalled",
+      });
     case grpcCode.unavailable:
       return ofConnection(details, fail);
     case grpcCode.permissionDenied:
@@ -113,7 +112,7 @@ function ofConnection(details: string, fail: Fail): OperatorError {
     /certificate|self.signed|unable to (get|verify)|altnames|SSL|TLS|PEM|wrong version number/i.test(details)
   ) {
     return fail("Unreachable", `TLS failed: ${tlsCause(details)}`, {
-      hint: "check the CA, the client certificate and key, and that the certificate names this host (or give the server name)",
+      hint: "check the CA, the client certificate and its key, and that the member's certificate names this host, or give the server name",
     });
   }
   if (/ECONNREFUSED/.test(details)) return fail("Unreachable", "connection refused");
@@ -121,7 +120,7 @@ function ofConnection(details: string, fail: Fail): OperatorError {
   return fail("Unreachable", strip(details));
 }
 
-/** The certificates and the key that were given make no TLS client: found before anybody is asked. */
+/** The given certificates and key make no TLS client. Nothing has been sent to a member yet. */
 export function unusableTls(thrown: unknown): OperatorError {
   const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
   return new OperatorError("InvalidConfiguration", `TLS failed: ${tlsCause(cause.message)}`, {
@@ -130,7 +129,7 @@ export function unusableTls(thrown: unknown): OperatorError {
   });
 }
 
-/** Node and OpenSSL speak to programmers: the causes that people meet, in their words. */
+/** The common TLS failures by the texts of Node and OpenSSL, and what each means to an administrator. */
 const tlsCauses: readonly [RegExp, string][] = [
   [
     /unable to (verify the first|get (local )?issuer) certificate|self.signed/i,
@@ -141,26 +140,30 @@ const tlsCauses: readonly [RegExp, string][] = [
     /alert number (42|48|46)|bad certificate|unknown ca/i,
     "the member does not accept the client certificate",
   ],
-  [/alert number 45|alert certificate expired/i, "the client certificate has expired, says the member"],
+  [
+    /alert number 45|alert certificate expired/i,
+    "the member reports that the client certificate has expired",
+  ],
   [/key values mismatch/i, "the client certificate and its key do not belong together"],
   [/wrong version number/i, "the member does not speak TLS on this port"],
-  [/no start line/i, "the CA, certificate or key is not PEM, or is another kind of PEM"],
+  [/no start line/i, "the CA, certificate or key is not PEM, or is PEM of another kind"],
   [/has expired/i, "a certificate has expired"],
 ];
 
 function tlsCause(details: string): string {
-  // tls.checkServerIdentity: `Host: a. is not in the cert's altnames: DNS:b, DNS:c`, and alike for IP.
-  const other = /(?:Host|IP): (\S+?)\.? is not (?:in the )?cert's (?:altnames|list|CN): ?(.*?)\.?$/.exec(
+  // tls.checkServerIdentity: `Host: a. is not in the cert's altnames: DNS:b, DNS:c`, and the same for `IP:`.
+  const mismatch = /(?:Host|IP): (\S+?)\.? is not (?:in the )?cert's (?:altnames|list|CN): ?(.*?)\.?$/.exec(
     strip(details),
   );
-  if (other !== null) {
-    const names = other[2] === "" ? "" : `, but ${other[2]}`;
-    return `the member's certificate does not name ${other[1]}${names}`;
+  if (mismatch !== null) {
+    const names = mismatch[2] === "" ? "" : `, but ${mismatch[2]}`;
+    return `the member's certificate does not name ${mismatch[1]}${names}`;
   }
   const known = tlsCauses.find(([pattern]) => pattern.test(details))?.[1];
   return known ?? strip(details);
 }
 
+/** The first line, without the prefixes of etcd and grpc-js. */
 function strip(details: string): string {
   const line = details.split("\n")[0] ?? "";
   return line

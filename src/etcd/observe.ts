@@ -40,7 +40,7 @@ function clusterIdOf(answers: readonly EndpointAnswer[]): string {
   const answered = answers.flatMap(({ url, status }) => (status === undefined ? [] : [{ url, status }]));
   const ids = new Set(answered.map(({ status }) => status.clusterId));
   if (ids.size > 1) {
-    const each = answered.map(({ url, status }) => `${url} to ${status.clusterId}`).join(", ");
+    const each = answered.map(({ url, status }) => `${url} to cluster ${status.clusterId}`).join(", ");
     throw new OperatorError("Refused", `the endpoints belong to ${ids.size} different clusters: ${each}`, {
       hint: "give the endpoints of one cluster",
     });

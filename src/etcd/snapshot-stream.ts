@@ -1,20 +1,20 @@
 import { OperatorError } from "../core/errors.ts";
 import { classify } from "./errors.ts";
 
-/** Bytes: large enough to spare the stages behind it calls, small enough to hand around. */
+/** Bytes. Large enough that the following stages are called rarely, small enough to buffer a few of them. */
 const chunkSize = 1024 * 1024;
 
-/** Of the SHA-256 digest that comes last. */
+/** Length of the SHA-256 digest at the end. */
 const trailerBytes = 32;
 
-/** Without one more message for this long, while we are ready to take it, the stream has stalled. */
-export const stallTimeoutMs = 30_000;
+/** Milliseconds without a message, counted while one is waited for, after which the stream has stalled. */
+const stallTimeoutMs = 30_000;
 
 /** What etcd sends for one snapshot: database bytes, then 32 bytes of SHA-256. */
 export interface SnapshotStream extends AsyncDisposable {
-  /** Database bytes that the member announced, without the trailer. */
+  /** Database bytes as the member announced them, without the trailer. */
   readonly totalBytes: number;
-  /** In order, coalesced to about 1 MiB. Ends only after the trailer has come and the totals agree; else throws SnapshotFailed. */
+  /** In order, in chunks of about 1 MiB. Ends after the trailer when the totals agree, else throws SnapshotFailed. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -29,9 +29,9 @@ interface CancellableStream {
 }
 
 /**
- * Starts the stream and waits for its first message, which tells the total.
- * etcdserver/api/v3rpc/maintenance.go: messages carry at most 32 KiB; a read error on the server ends in empty
- * blobs for ever, so an empty blob with bytes remaining is a failure; the trailer comes after remaining_bytes == 0.
+ * Starts the stream and waits for its first message, which holds the total.
+ * etcdserver/api/v3rpc/maintenance.go: a message carries at most 32 KiB. After a read error the server sends empty
+ * blobs without end, so an empty blob with bytes remaining is a failure. The trailer follows remaining_bytes == 0.
  */
 export async function openSnapshotStream(
   start: () => Promise<unknown>,
@@ -41,26 +41,26 @@ export async function openSnapshotStream(
   const stream = (await start().catch((error: unknown) => {
     throw classify(error, { operation: "snapshot", endpoint });
   })) as CancellableStream;
-  const messages = watched(stream, { endpoint, signal, stallMs });
+  const messages = messagesOf(stream, { endpoint, signal, stallMs });
 
   const first = await messages.next();
-  if (first === undefined) throw failed(endpoint, "the stream ended before its first byte");
+  if (first === undefined) throw snapshotFailed(endpoint, "the stream ended before its first byte");
   const totalBytes = Number(first.remaining_bytes) + first.blob.length;
   if (!Number.isSafeInteger(totalBytes)) {
     messages.stop();
-    throw failed(endpoint, `it announces ${totalBytes} bytes`);
+    throw snapshotFailed(endpoint, `the member announces ${totalBytes} bytes, which is not a possible size`);
   }
   return {
     totalBytes,
     chunks: coalesce(first, messages, { endpoint, totalBytes }),
-    // A stream that nobody began to read, or read to its end, would go on holding the member's pages.
+    // An open stream keeps a read transaction in the member, which cannot free pages meanwhile.
     async [Symbol.asyncDispose]() {
       messages.stop();
     },
   };
 }
 
-/** The blobs, each checked against what the member announced, as chunks of chunkSize. */
+/** The blobs as chunks of chunkSize, each blob checked against the announced total. */
 async function* coalesce(
   first: SnapshotMessage,
   messages: Messages,
@@ -76,7 +76,7 @@ async function* coalesce(
   ) {
     const { blob } = message;
     received += blob.length;
-    inspect(message, received, announced);
+    checkProgress(message, received, announced);
     for (let offset = 0; offset < blob.length; ) {
       const part = blob.subarray(offset, offset + chunkSize - filled);
       chunk.set(part, filled);
@@ -91,25 +91,25 @@ async function* coalesce(
   const { endpoint, totalBytes } = announced;
   const withTrailer = totalBytes + trailerBytes;
   if (received !== withTrailer) {
-    throw failed(
+    throw snapshotFailed(
       endpoint,
       received === totalBytes
         ? "the SHA-256 trailer is missing"
-        : `it ended after ${received} of ${withTrailer} bytes`,
+        : `the stream ended after ${received} of ${withTrailer} bytes`,
     );
   }
   if (filled > 0) yield chunk.subarray(0, filled);
 }
 
-/** Throws SnapshotFailed when a message does not go on where the one before it ended. */
-function inspect(
+/** Throws SnapshotFailed when a message does not continue where the one before it ended. */
+function checkProgress(
   { blob, remaining_bytes }: SnapshotMessage,
   received: number,
   { endpoint, totalBytes }: { endpoint: string; totalBytes: number },
 ): void {
   const remaining = Number(remaining_bytes);
   if (blob.length === 0 && remaining > 0) {
-    throw failed(
+    throw snapshotFailed(
       endpoint,
       `the member stopped sending ${remaining} bytes before the end; its log names the read error`,
     );
@@ -118,22 +118,26 @@ function inspect(
     received <= totalBytes
       ? received + remaining === totalBytes
       : received === totalBytes + trailerBytes && remaining === 0;
-  if (!fits) throw failed(endpoint, `after ${received} bytes it says ${remaining} remain of ${totalBytes}`);
+  if (!fits)
+    throw snapshotFailed(
+      endpoint,
+      `after ${received} bytes the member reports ${remaining} remaining of ${totalBytes}`,
+    );
 }
 
 interface Messages {
-  /** Undefined at the end. Throws when the stream breaks off or stalls, or the signal fires. */
+  /** Undefined at the end. Throws OperatorError when the stream breaks or stalls, and the reason of the signal. */
   next(): Promise<SnapshotMessage | undefined>;
   stop(): void;
 }
 
-/** The messages of the stream. One timer and one listener for all of them: there are thirty thousand to the gigabyte. */
-function watched(
+/** One timer and one listener serve all messages of the stream: a GiB has more than thirty thousand. */
+function messagesOf(
   stream: CancellableStream,
   { endpoint, signal, stallMs }: { endpoint: string; signal: AbortSignal; stallMs: number },
 ): Messages {
   const iterator = stream[Symbol.asyncIterator]();
-  /** Set while a message is waited for: a slow reader is not a stalled member. */
+  /** Set only while a message is waited for: a slow reader must not count as a stalled member. */
   let interrupt: ((reason: unknown) => void) | undefined;
   const timer = setTimeout(() => interrupt?.(stalled(endpoint, stallMs)), stallMs);
   const onAbort = () => interrupt?.(signal.reason);
@@ -171,10 +175,10 @@ function watched(
 
 function stalled(endpoint: string, stallMs: number): OperatorError {
   return new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: no data for ${stallMs / 1000} s`, {
-    hint: "is the member paused, or its disk stalled?",
+    hint: "check whether the member is paused or its disk is stalled",
   });
 }
 
-function failed(endpoint: string, message: string): OperatorError {
+function snapshotFailed(endpoint: string, message: string): OperatorError {
   return new OperatorError("SnapshotFailed", `snapshot at ${endpoint}: ${message}`);
 }

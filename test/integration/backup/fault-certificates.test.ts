@@ -76,7 +76,7 @@ const cases: Record<string, Case> = {
   },
   "a client certificate that has expired": {
     client: () => authority.issue({ commonName: "client", notAfter: yesterday }),
-    says: /TLS failed: the client certificate has expired, says the member/,
+    says: /TLS failed: the member reports that the client certificate has expired/,
   },
   "a key of another certificate": {
     client: async () => ({

@@ -80,7 +80,7 @@ test("with authentication on, no user, a wrong password and a user without the r
   await cluster.etcdctl(["role", "grant-permission", "reads", "read", "/", "--prefix"]);
   await cluster.etcdctl(["user", "grant-role", "reader", "reads"]);
   const cases: [string, string[], RegExp][] = [
-    ["no user", [], /: was refused: etcd asks for a user, and none was given\)/],
+    ["no user", [], /: was refused: etcd requires authentication, and no user was given\)/],
     [
       "a wrong password",
       ["--user", "root:wrong"],

@@ -41,7 +41,7 @@ describe("waiting", { concurrency: true }, () => {
     member.resume();
     assert.equal(code, 1, run.output());
     assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}: no data for 30 s`));
-    assert.match(run.output(), /hint: is the member paused/);
+    assert.match(run.output(), /hint: check whether the member is paused/);
     assert.deepEqual(await filesBelow(dir.path), []);
   });
 
