@@ -70,9 +70,10 @@ function committedIndex(answers: readonly EndpointAnswer[]): number {
 }
 
 function rowOf(
-  { clusterId: _, memberId: id, ...facts }: EndpointStatus,
+  status: EndpointStatus,
   { url, name, committed }: { url: string; name: string; committed: number },
 ): MemberObservation {
+  const { clusterId: _, memberId: id, ...facts } = status;
   const lag = Math.max(0, committed - facts.raftAppliedIndex);
   return { ...facts, endpoint: url, id, name, isLeader: facts.leader === id, lag };
 }
