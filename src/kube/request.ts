@@ -29,6 +29,9 @@ export interface ApiCall extends Doing {
   timeoutMs?: number;
 }
 
+/** Makes a call and resolves to its decoded answer. Throws OperatorError. */
+export type SendCall = (call: ApiCall, options: RequestOptions) => Promise<unknown>;
+
 const attempts = 5;
 const pause = { baseMs: 250, maxMs: 8_000 };
 const longestRetryAfterMs = 30_000;
