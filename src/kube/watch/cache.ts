@@ -3,16 +3,16 @@ import { noLog } from "../../core/log.ts";
 import { objectKey, type KubeObject, type ResourceKind } from "../objects.ts";
 import { type WatchOptions, type WatchSource, watch } from "./watch.ts";
 
-/** Called with the object as it is now, or undefined when it is gone. Must not wait and must not change the object. */
+/** Called with the current object, or undefined when it was deleted. Must not block and must not change the object. */
 export type ChangeHandler<T> = (key: string, object: T | undefined) => void;
 
-/** What a watch has seen, by key. Objects are shared: nobody changes them. */
+/** The objects of a watch, by key. They are shared and must not be changed. */
 export interface Cache<T> extends AsyncDisposable {
-  /** Resolves when everything that was there at the start is in. Rejects with Aborted when it is stopped before. */
+  /** Resolves when the cache holds every object of the first list. Rejects with Aborted when it is stopped before. */
   readonly synced: Promise<void>;
   get(key: string): T | undefined;
   list(): T[];
-  /** Reports what is there at once, then every change. Returns the way to stop. */
+  /** Calls the handler for every object that is cached, then for every change. Returns a function that ends this. */
   onChange(handler: ChangeHandler<T>): () => void;
 }
 
@@ -26,12 +26,12 @@ export function startCache<T extends KubeObject>(
   const objects = new Map<string, T>();
   const handlers = new Set<ChangeHandler<T>>();
   const synced = Promise.withResolvers<void>();
-  // Nobody has to wait for it.
+  // A rejection that no caller waits for must not end the process.
   synced.promise.catch(() => {});
   const closing = new AbortController();
   const signal = AbortSignal.any([options.signal, closing.signal]);
 
-  function tell(handler: ChangeHandler<T>, key: string, object: T | undefined): void {
+  function call(handler: ChangeHandler<T>, key: string, object: T | undefined): void {
     try {
       handler(key, object);
     } catch (error) {
@@ -42,7 +42,7 @@ export function startCache<T extends KubeObject>(
   function put(key: string, object: T | undefined): void {
     if (object === undefined) objects.delete(key);
     else objects.set(key, object);
-    for (const handler of handlers) tell(handler, key, object);
+    for (const handler of handlers) call(handler, key, object);
   }
 
   async function run(): Promise<void> {
@@ -61,7 +61,9 @@ export function startCache<T extends KubeObject>(
           event satisfies never;
       }
     }
-    synced.reject(new OperatorError("Aborted", `stopped before ${kind.plural} were read`));
+    synced.reject(
+      new OperatorError("Aborted", `stopped before the first list of ${kind.plural} was complete`),
+    );
   }
 
   const running = run();
@@ -71,7 +73,7 @@ export function startCache<T extends KubeObject>(
     list: () => [...objects.values()],
     onChange(handler) {
       handlers.add(handler);
-      for (const [key, object] of objects) tell(handler, key, object);
+      for (const [key, object] of objects) call(handler, key, object);
       return () => handlers.delete(handler);
     },
     async [Symbol.asyncDispose]() {

@@ -12,7 +12,7 @@ async function* streamed(...chunks: (string | Uint8Array)[]): AsyncGenerator<Uin
 const all = (chunks: AsyncIterable<Uint8Array>) => Array.fromAsync(lines(chunks));
 
 describe("lines", () => {
-  test("come out the same however the bytes are cut, in the middle of a character too", async () => {
+  test("are the same wherever the bytes are cut, also in the middle of a character", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.string({ unit: "grapheme", minLength: 1 }).filter((s) => !s.includes("\n"))),
@@ -31,11 +31,11 @@ describe("lines", () => {
     );
   });
 
-  test("a last line without its newline is left out: it was cut", async () => {
+  test("a last line without its newline is incomplete and dropped", async () => {
     assert.deepEqual(await all(streamed('{"a":1}\n{"b"')), ['{"a":1}']);
   });
 
-  test("of an endless length are refused instead of filling the memory", async () => {
+  test("of unlimited length are refused before they fill the memory", async () => {
     const mebibyte = Buffer.alloc(1024 * 1024, "x");
     const endless = async function* () {
       for (;;) yield mebibyte;
@@ -57,7 +57,7 @@ describe("a line", () => {
     }
   });
 
-  test("that is a bookmark carries the place reached", () => {
+  test("that is a bookmark carries its resourceVersion", () => {
     const line = JSON.stringify({ type: "BOOKMARK", object: { metadata: { resourceVersion: "9" } } });
     assert.deepEqual(decodeLine(line), { type: "BOOKMARK", resourceVersion: "9" });
   });
@@ -78,7 +78,7 @@ describe("a line", () => {
   for (const [what, line] of [
     ["cut JSON", '{"type":"ADDED","object":{"meta'],
     ["no object", '{"type":"ADDED"}'],
-    ["JSON that is no object", "[]"],
+    ["JSON that is not an object", "[]"],
     ["an unknown type", JSON.stringify({ type: "RENAMED", object })],
     ["an object without a resourceVersion", '{"type":"ADDED","object":{"metadata":{"name":"a"}}}'],
     ["an object without a name", '{"type":"ADDED","object":{"metadata":{"resourceVersion":"1"}}}'],
@@ -98,20 +98,20 @@ describe("a line", () => {
 });
 
 describe("the idle timeout", () => {
-  test("ends a stream that has gone quiet, after what it did send", async (t) => {
+  test("ends a stream that sends nothing more, after the bytes that it sent", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    const quiet = async function* () {
+    const silent = async function* () {
       yield Buffer.from("a");
       await new Promise(() => {});
     };
-    const stream = withIdleTimeout(quiet(), 60_000);
+    const stream = withIdleTimeout(silent(), 60_000);
     assert.equal(String((await stream.next()).value), "a");
     const next = stream.next();
     t.mock.timers.tick(60_000);
     await assert.rejects(next, { code: "Timeout" });
   });
 
-  test("does not count the time in which the consumer was busy", async (t) => {
+  test("does not count the time of the consumer", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const stream = withIdleTimeout(streamed("a", "b"), 60_000);
     await stream.next();

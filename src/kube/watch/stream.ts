@@ -7,10 +7,10 @@ export type WatchLine<T> =
   | { type: "ADDED" | "MODIFIED" | "DELETED"; object: T }
   | { type: "BOOKMARK"; resourceVersion: string };
 
-/** Far above the largest object etcd takes. */
+/** Bytes; far more than the largest object that etcd accepts. */
 const longestLine = 64 * 1024 * 1024;
 
-/** Cuts bytes into lines. What comes after the last newline is half a line and is left out. */
+/** Cuts bytes into lines. Bytes after the last newline are an incomplete line and are dropped. */
 export async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let rest: Uint8Array[] = [];
   let length = 0;
@@ -51,7 +51,7 @@ export function decodeLine<T extends KubeObject>(line: string): WatchLine<T> {
   }
 }
 
-/** The same bytes. Throws Timeout when the next chunk takes longer than `idleMs`; the consumer's time is not counted. */
+/** The same bytes. Throws Timeout when the next chunk takes longer than `idleMs`, without the time of the consumer. */
 export async function* withIdleTimeout(
   chunks: AsyncIterable<Uint8Array>,
   idleMs: number,
@@ -64,14 +64,14 @@ export async function* withIdleTimeout(
       yield next.value;
     }
   } finally {
-    // Not awaited: a generator that is still waiting for its next chunk would not return either.
+    // Not awaited: a generator that waits for its next chunk does not return before it.
     iterator.return?.()?.catch(() => {});
   }
 }
 
 async function within<R>(promise: Promise<R>, ms: number): Promise<R> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new OperatorError("Timeout", `nothing came for ${ms / 1000} s`)), ms);
+  const timer = setTimeout(() => reject(new OperatorError("Timeout", `no data for ${ms / 1000} s`)), ms);
   try {
     return await Promise.race([promise, late]);
   } finally {
@@ -84,7 +84,7 @@ function parse(line: string): Record<string, unknown> {
     const event: unknown = JSON.parse(line);
     if (isRecord(event)) return event;
   } catch {
-    // Falls through: it is malformed either way.
+    // Not JSON: malformed as well.
   }
   throw malformed("a line that is not a JSON object");
 }

@@ -24,26 +24,26 @@ function configMap(name: string, uid: string, version: number): ConfigMap {
   return { apiVersion: "v1", kind: "ConfigMap", metadata };
 }
 
-/** A server with a history, which forgets and breaks as it is told. */
+/** An API server with a history that tests compact, and with watches that end as a test asks. */
 class FakeServer implements WatchSource {
   readonly #objects = new Map<string, ConfigMap>();
   readonly #history: Change[] = [];
   #version = 1;
   #uid = 0;
-  /** Changes up to this version are forgotten. */
+  /** Changes up to this version are compacted. */
   #compacted = 0;
-  /** What the next watches do when they have told what there is. */
+  /** How the next watches end, after so many events. */
   readonly endings: Ending[] = [];
   lists = 0;
   watches = 0;
-  #news = Promise.withResolvers<void>();
+  #nextChange = Promise.withResolvers<void>();
 
   set(name: string): void {
     const before = this.#objects.get(name);
     const version = ++this.#version;
     const object = configMap(name, before?.metadata.uid ?? `u${++this.#uid}`, version);
     this.#objects.set(name, object);
-    this.#tell({ version, type: before === undefined ? "ADDED" : "MODIFIED", object });
+    this.#publish({ version, type: before === undefined ? "ADDED" : "MODIFIED", object });
   }
 
   remove(name: string): void {
@@ -51,7 +51,7 @@ class FakeServer implements WatchSource {
     if (before === undefined) return;
     const version = ++this.#version;
     this.#objects.delete(name);
-    this.#tell({ version, type: "DELETED", object: configMap(name, before.metadata.uid, version) });
+    this.#publish({ version, type: "DELETED", object: configMap(name, before.metadata.uid, version) });
   }
 
   compact(): void {
@@ -62,10 +62,10 @@ class FakeServer implements WatchSource {
     return [...this.#objects.values()].map(identity).toSorted();
   }
 
-  #tell(change: Change): void {
+  #publish(change: Change): void {
     this.#history.push(change);
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
+    this.#nextChange.resolve();
+    this.#nextChange = Promise.withResolvers();
   }
 
   list: WatchSource["list"] = async (_kind, { signal }) => {
@@ -85,12 +85,12 @@ class FakeServer implements WatchSource {
   async *#stream(from: number, ending: Ending, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     let at = from;
     const left = typeof ending === "object" ? ending.after : Number.POSITIVE_INFINITY;
-    let told = 0;
+    let sent = 0;
     for (;;) {
       signal.throwIfAborted();
       const change = this.#history.find(({ version }) => version > at);
       const how = typeof ending === "object" ? ending.how : ending;
-      if (how !== "none" && (told >= left || change === undefined)) {
+      if (how !== "none" && (sent >= left || change === undefined)) {
         if (how === "close") return;
         if (how === "reset") throw Object.assign(new Error("aborted"), { code: "ECONNRESET" });
         if (how === "garbage") yield Buffer.from('{"type":"ADDED","obj\n');
@@ -103,11 +103,11 @@ class FakeServer implements WatchSource {
         const stopped = new Promise<void>((resolve) =>
           signal.addEventListener("abort", () => resolve(), { once: true }),
         );
-        await Promise.race([this.#news.promise, stopped]);
+        await Promise.race([this.#nextChange.promise, stopped]);
         continue;
       }
       at = change.version;
-      told += 1;
+      sent += 1;
       yield line(change.type, change.object);
     }
   }
@@ -131,21 +131,21 @@ function identity({ metadata }: ConfigMap): string {
   return `${metadata.name} ${metadata.uid} ${metadata.resourceVersion}`;
 }
 
-/** What somebody who believes the watch holds; throws for what contradicts itself. */
-function believer(server: WatchSource, limit: AbortSignal) {
+/** The state as the events of a watch describe it. Fails for an object that replaces another without `gone`. */
+function follower(server: WatchSource, limit: AbortSignal) {
   const stopping = new AbortController();
   const objects = new Map<string, ConfigMap>();
-  const told: string[] = [];
+  const reported: string[] = [];
   let wake = Promise.withResolvers<boolean>();
   const ended = (async () => {
     const options = { signal: AbortSignal.any([stopping.signal, limit]), backoff: { baseMs: 0, maxMs: 0 } };
     for await (const event of watch(server, configMaps, options)) {
-      told.push(event.type === "synced" ? "synced" : `${event.type} ${event.object.metadata.name}`);
+      reported.push(event.type === "synced" ? "synced" : `${event.type} ${event.object.metadata.name}`);
       if (event.type === "set") {
         const before = objects.get(objectKey(event.object.metadata));
         assert.ok(
           before === undefined || before.metadata.uid === event.object.metadata.uid,
-          "an end was not told",
+          "the end of the object before was not reported",
         );
         objects.set(objectKey(event.object.metadata), event.object);
       }
@@ -156,11 +156,11 @@ function believer(server: WatchSource, limit: AbortSignal) {
     wake.resolve(false);
   })();
   return {
-    told,
+    reported,
     get state(): string[] {
       return [...objects.values()].map(identity).toSorted();
     },
-    /** Resolves when it holds what the server holds, however long that takes. */
+    /** Resolves when it holds the state of the server. */
     async agreesWith(wanted: { state: string[] }) {
       while (JSON.stringify(this.state) !== JSON.stringify(wanted.state)) {
         assert.ok(await wake.promise, `it holds ${this.state.join(", ")} and not ${wanted.state.join(", ")}`);
@@ -174,31 +174,31 @@ function believer(server: WatchSource, limit: AbortSignal) {
 }
 
 describe("a watch", { timeout: 20_000 }, () => {
-  test("says that an object has gone before another one takes its name", async (t) => {
+  test("reports an object as gone before another one of its name", async (t) => {
     const server = new FakeServer();
     server.set("a");
     server.endings.push({ how: "reset", after: 0 });
-    await using it = believer(server, t.signal);
+    await using it = follower(server, t.signal);
     await it.agreesWith(server);
     server.remove("a");
     server.set("a");
     server.compact();
     await it.agreesWith(server);
     assert.deepEqual(
-      it.told.slice(-3).filter((text) => text !== "synced"),
+      it.reported.slice(-3).filter((text) => text !== "synced"),
       ["gone a", "set a"],
     );
   });
 
   for (const how of ["close", "reset", "garbage", "half", "error"] as const) {
-    test(`goes on from the last event after ${how}, without a new list`, async (t) => {
+    test(`continues from the last event after ${how}, without a new list`, async (t) => {
       const server = new FakeServer();
       server.endings.push({ how, after: 1 }, { how, after: 1 });
-      await using it = believer(server, t.signal);
+      await using it = follower(server, t.signal);
       for (const name of ["a", "b", "c", "d"]) server.set(name);
       await it.agreesWith(server);
       assert.equal(server.lists, 1);
-      assert.deepEqual(it.told.filter((text) => text !== "synced").toSorted(), [
+      assert.deepEqual(it.reported.filter((text) => text !== "synced").toSorted(), [
         "set a",
         "set b",
         "set c",
@@ -208,10 +208,10 @@ describe("a watch", { timeout: 20_000 }, () => {
   }
 
   for (const how of ["garbage", "error"] as const) {
-    test(`begins anew when it meets ${how} at the same place again and again`, async (t) => {
+    test(`starts again with a list when ${how} repeats at the same place`, async (t) => {
       const server = new FakeServer();
       for (let n = 0; n < 4; n += 1) server.endings.push({ how, after: 0 });
-      await using it = believer(server, t.signal);
+      await using it = follower(server, t.signal);
       await it.agreesWith(server);
       while (server.watches < 5 && !t.signal.aborted) await new Promise((resolve) => setImmediate(resolve));
       server.set("a");
@@ -223,7 +223,7 @@ describe("a watch", { timeout: 20_000 }, () => {
   test("lists again after an ERROR event of 410", async (t) => {
     const server = new FakeServer();
     server.endings.push({ how: "expired", after: 1 });
-    await using it = believer(server, t.signal);
+    await using it = follower(server, t.signal);
     server.set("a");
     server.set("b");
     await it.agreesWith(server);
@@ -231,7 +231,7 @@ describe("a watch", { timeout: 20_000 }, () => {
   });
 
   test("ends without an error when the signal fires", async (t) => {
-    const it = believer(new FakeServer(), t.signal);
+    const it = follower(new FakeServer(), t.signal);
     await it[Symbol.asyncDispose]();
   });
 });
@@ -246,12 +246,14 @@ const steps = fc.array(
   { maxLength: 40 },
 );
 
-test("whatever breaks, in the end it has told the state of the server", { timeout: 60_000 }, async (t) => {
+test("after any breaks and changes it has reported the state of the server", {
+  timeout: 60_000,
+}, async (t) => {
   await fc.assert(
     fc.asyncProperty(endings, steps, async (broken, changes) => {
       const server = new FakeServer();
       server.endings.push(...broken);
-      await using it = believer(server, t.signal);
+      await using it = follower(server, t.signal);
       for (const change of changes) {
         if (change.do === "set") server.set(change.name);
         else if (change.do === "remove") server.remove(change.name);

@@ -9,7 +9,7 @@ import { decodeLine, lines, withIdleTimeout } from "./stream.ts";
 export type WatchEvent<T> =
   | { type: "set"; object: T }
   | { type: "gone"; object: T }
-  /** Everything that was there at one moment has been reported: after the first list and each later one. */
+  /** Every object of a list has been reported: after the first list and after each later one. */
   | { type: "synced" };
 
 export type WatchSource = Pick<KubeClient, "list" | "openWatch">;
@@ -20,29 +20,29 @@ export interface WatchOptions {
   labelSelector?: string;
   signal: AbortSignal;
   log?: Log;
-  /** Each request ends after this (75); the stream goes on with the next. So long may a dead connection go unnoticed. */
+  /** The server ends each request after this (75); the next one continues. A dead connection is noticed after it. */
   timeoutSeconds?: number;
-  /** A connection without a byte for `timeoutSeconds` and this is taken for dead. */
+  /** A connection without a byte for `timeoutSeconds` plus this (15,000) counts as dead. */
   marginMs?: number;
   backoff?: { baseMs: number; maxMs: number };
   /**
-   * When nothing was heard for longer than this, not even a bookmark (one comes about every minute), a list follows the
-   * watch that ends: an etcd that was restored to an earlier revision is silent to a watch from its future.
+   * After this time without an event or a bookmark, which comes about every minute, the watch that ends is followed by
+   * a list (150,000): an etcd restored to an earlier revision sends nothing to a watch from a later revision.
    */
   silenceMs?: number;
 }
 
-/** A connection that broke later than this is not counted as another failure in a row. */
-const livedMs = 10_000;
-/** What fails so often in a row begins anew with a list. */
+/** A connection that breaks after more than this resets the number of failures in a row. */
+const stableMs = 10_000;
+/** After so many failures in a row the watch starts again with a list. */
 const failuresBeforeList = 4;
 
 /**
- * The state of all objects of a kind and every later change, for ever: ends (without an error) only when the signal
- * fires. A list comes first, then a watch goes on from there; whatever breaks is taken up where it broke, and when the
- * server no longer has that place, a new list says `gone` for what vanished meanwhile. An object may be reported again
- * unchanged; several changes may be reported as one; the last state is never missed. Resource versions are never
- * compared by size: they are opaque, and go backwards when an etcd is restored.
+ * The state of all objects of a kind and every later change. Ends only when the signal fires, without an error.
+ * A list comes first, then a watch continues from its resourceVersion. A watch that breaks is opened again where it
+ * broke; when the server no longer has that resourceVersion, a new list reports deleted objects as `gone`. An object may
+ * be reported again unchanged, and several changes may be reported as one; the last state is always reported. Resource
+ * versions are not compared by size: they are opaque, and go backwards when an etcd is restored.
  */
 export async function* watch<T extends KubeObject>(
   source: WatchSource,
@@ -51,39 +51,40 @@ export async function* watch<T extends KubeObject>(
 ): AsyncGenerator<WatchEvent<T>, void> {
   const { signal, log = noLog, backoff = { baseMs: 500, maxMs: 30_000 }, silenceMs = 150_000 } = options;
   const known = new Map<string, T>();
-  let place: string | undefined;
+  let resourceVersion: string | undefined;
   let failures = 0;
-  let heardAt = performance.now();
+  let lastLineAt = performance.now();
   while (!signal.aborted) {
-    let opened = Number.POSITIVE_INFINITY;
-    let heard = false;
+    let openedAt = Number.POSITIVE_INFINITY;
+    let received = false;
     try {
-      if (place === undefined) {
+      if (resourceVersion === undefined) {
         const listed = await source.list(kind, options);
         for (const event of differences(known, listed.items)) yield event;
         yield { type: "synced" };
-        place = listed.resourceVersion;
-        heardAt = performance.now();
+        resourceVersion = listed.resourceVersion;
+        lastLineAt = performance.now();
       }
-      opened = performance.now();
-      for await (const line of openLines(source, kind, options, place)) {
-        heard = true;
-        heardAt = performance.now();
+      openedAt = performance.now();
+      for await (const line of openLines(source, kind, options, resourceVersion)) {
+        received = true;
+        lastLineAt = performance.now();
         failures = 0;
         if (line.type !== "BOOKMARK") yield* changes(known, line.type === "DELETED", line.object);
-        place = line.type === "BOOKMARK" ? line.resourceVersion : line.object.metadata.resourceVersion;
+        resourceVersion =
+          line.type === "BOOKMARK" ? line.resourceVersion : line.object.metadata.resourceVersion;
       }
       failures = 0;
-      log.debug({ kind: kind.kind, place }, "the watch ended and goes on");
-      if (performance.now() - heardAt > silenceMs) place = undefined;
-      // A server that closes at once must not be asked in a busy loop.
-      if (!heard) await pause(signal, backoff.baseMs);
+      log.debug({ kind: kind.kind, place: resourceVersion }, "the watch ended and is opened again");
+      if (performance.now() - lastLineAt > silenceMs) resourceVersion = undefined;
+      // A server that closes each watch at once would make this a busy loop.
+      if (!received) await pause(signal, backoff.baseMs);
     } catch (thrown) {
       if (signal.aborted) return;
-      failures = performance.now() - opened > livedMs ? 1 : failures + 1;
-      if (isExpired(thrown) || failures % failuresBeforeList === 0) place = undefined;
+      failures = performance.now() - openedAt > stableMs ? 1 : failures + 1;
+      if (isExpired(thrown) || failures % failuresBeforeList === 0) resourceVersion = undefined;
       const waitMs = isExpired(thrown) && failures === 1 ? 0 : halfJitter(backoffMs(failures, backoff));
-      report(log, kind, thrown, { failures, waitMs: Math.round(waitMs) });
+      logFailure(log, kind, thrown, { failures, waitMs: Math.round(waitMs) });
       await pause(signal, waitMs);
     }
   }
@@ -108,7 +109,7 @@ async function* openLines<T extends KubeObject>(
   }
 }
 
-/** What a complete list changes: every object is reported, for one may have changed under the same version. */
+/** The events of a complete list. Every object is reported: it may have changed under the same resourceVersion. */
 function* differences<T extends KubeObject>(
   known: Map<string, T>,
   items: readonly T[],
@@ -118,7 +119,7 @@ function* differences<T extends KubeObject>(
   for (const item of items) yield* changes(known, false, item);
 }
 
-/** Another object under the same name is the end of the one before. */
+/** The events of one object. An object with another UID replaces the one before, which is reported as gone. */
 function* changes<T extends KubeObject>(
   known: Map<string, T>,
   gone: boolean,
@@ -137,21 +138,21 @@ function* changes<T extends KubeObject>(
   yield { type: "set", object };
 }
 
-function report(
+function logFailure(
   log: Log,
   kind: ResourceKind<KubeObject>,
   thrown: unknown,
   fields: { failures: number; waitMs: number },
 ) {
-  const doing = { verb: "watch", resource: resourceName(kind) };
+  const call = { verb: "watch", resource: resourceName(kind) };
   const error =
-    thrown instanceof ApiStatusError ? classifyStatus(thrown, doing) : classifyConnection(thrown, doing);
-  const all = { kind: kind.kind, code: error.code, error: error.message, ...fields };
-  if (isExpired(thrown)) log.info(all, "the watch fell behind and begins anew");
-  else log.warn(all, "the watch broke and will be taken up again");
+    thrown instanceof ApiStatusError ? classifyStatus(thrown, call) : classifyConnection(thrown, call);
+  const logged = { kind: kind.kind, code: error.code, error: error.message, ...fields };
+  if (isExpired(thrown)) log.info(logged, "the watch fell behind and starts again with a list");
+  else log.warn(logged, "the watch broke and will be opened again");
 }
 
 async function pause(signal: AbortSignal, ms: number): Promise<void> {
-  // An abort ends the pause; the loop sees it.
+  // An abort ends the pause; the loop checks the signal.
   await timers.setTimeout(ms, undefined, { signal }).catch(() => {});
 }
