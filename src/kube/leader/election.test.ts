@@ -11,7 +11,7 @@ import type { KubeObject } from "../objects.ts";
 
 type LeaseClient = Pick<KubeClient, "get" | "create" | "replace">;
 
-/** One Lease with the API server's optimistic lock. `before` and `after` stand for the network on the way there and back. */
+/** One Lease with the API server's optimistic lock. `before` and `after` are the network's delays and failures. */
 function leaseServer() {
   let stored: Lease | undefined;
   let version = 0;
@@ -52,7 +52,7 @@ function leaseServer() {
   return {
     client,
     holder: () => stored?.spec?.holderIdentity,
-    /** Somebody else's hand. */
+    /** A write by another process. */
     write: (spec: Lease["spec"]) => put({ ...(stored as Lease), spec: { ...stored?.spec, ...spec } }),
     remove() {
       stored = undefined;
@@ -75,7 +75,7 @@ const closed = (term: Term) =>
     term.fence.signal.addEventListener("abort", () => resolve(), { once: true }),
   );
 
-test("one leads at a time; when its term is over the next begins without waiting for the lease to end", async () => {
+test("one process leads at a time; after its term the next begins without waiting for the Lease to expire", async () => {
   const server = leaseServer();
   const { signal } = new AbortController();
   const a = await elected(server.client(), { ...options("a", 600_000), signal });
@@ -100,7 +100,7 @@ test("waiting ends with the signal's reason", async () => {
   await assert.rejects(waiting, (error: Error) => /asked to stop|aborted/.test(error.message));
 });
 
-test("a leader that sees another's name on the Lease stops, and does not give away what is not its own", async () => {
+test("a leader that finds another holder on the Lease stops, and does not release that holder's Lease", async () => {
   const server = leaseServer();
   const a = await elected(server.client(), { ...options("a", 600), signal: new AbortController().signal });
   server.write({ holderIdentity: "intruder" });
@@ -110,7 +110,7 @@ test("a leader that sees another's name on the Lease stops, and does not give aw
   assert.equal(server.holder(), "intruder");
 });
 
-test("a Lease deleted by hand is made again by its holder, whose work goes on", async () => {
+test("a Lease deleted by hand is created again by its holder, which stays the leader", async () => {
   const server = leaseServer();
   await using a = await elected(server.client(), {
     ...options("a", 600),
@@ -136,10 +136,10 @@ test("a leader cut off from the API server stops by itself", async () => {
   await closed(a);
   assert.match(a.fence.closedWhy ?? "", /could not be renewed/);
   await a[Symbol.asyncDispose]();
-  assert.equal(server.holder(), "a", "it could not say so");
+  assert.equal(server.holder(), "a", "it could not release the Lease");
 });
 
-test("an answer that was lost is found out: who has written its name without knowing still leads", async () => {
+test("after a lost answer a process that has written its identity finds it on the Lease and leads", async () => {
   const server = leaseServer();
   let lose = 1;
   const lost = async () => {
@@ -153,12 +153,12 @@ test("an answer that was lost is found out: who has written its name without kno
   assert.equal(server.holder(), "a");
 });
 
-test("never two at once, whatever the network and the wall clocks do", async () => {
+test("two processes never lead at once, with any network failures and wall clocks", async () => {
   const server = leaseServer();
   const open = new Set<Term>();
   const led = new Map<string, number>();
   let most = 0;
-  const look = () => {
+  const countLeaders = () => {
     const now = [...open].filter(({ fence }) => {
       try {
         fence.check();
@@ -187,17 +187,17 @@ test("never two at once, whatever the network and the wall clocks do", async () 
       await using term = await elected(client, { ...options(identity, 1_000), now, signal: stop.signal });
       led.set(identity, (led.get(identity) ?? 0) + 1);
       open.add(term);
-      const fate = Math.random();
-      down = fate < 0.4;
+      const outcome = Math.random();
+      down = outcome < 0.4;
       if (down) await closed(term);
-      else if (fate < 0.6) await delay(Math.random() * 1_200);
-      look();
+      else if (outcome < 0.6) await delay(Math.random() * 1_200);
+      countLeaders();
       open.delete(term);
       down = false;
     }
   };
   const contending = Promise.allSettled(["a", "b", "c"].map(contend));
-  const watching = setInterval(look, 1);
+  const watching = setInterval(countLeaders, 1);
   while ([...led.values()].reduce((sum, n) => sum + n, 0) < 12) await delay(20);
   stop.abort();
   await contending;

@@ -18,29 +18,29 @@ import type { Log } from "../../core/log.ts";
 
 export interface ElectionOptions {
   namespace: string;
-  /** Of the Lease. */
+  /** The name of the Lease. */
   name: string;
-  /** Unlike every other's, also that of the same pod before it was restarted. */
+  /** Unique among all processes, also among restarts of the same pod. */
   identity: string;
   durationMs: number;
   log: Log;
   now: () => Date;
   clock?: FenceClock;
-  /** Called when the Lease was read and, where that was allowed, taken: this process takes part. */
+  /** Called after each attempt that read the Lease and, where allowed, took it: this process takes part. */
   onSight?: () => void;
 }
 
-/** The time of one leader. Dispose of it when its work has ended: that gives the Lease back, for the next to begin at once. */
+/** The term of one leader. Disposing of it after its work releases the Lease, so that the next leader begins at once. */
 export interface Term extends AsyncDisposable {
   readonly fence: Fence;
 }
 
-/** Seconds since boot, and unlike performance.now() it counts those that the machine slept. */
+/** Milliseconds since boot; unlike performance.now() it counts the time in which the machine slept. */
 const bootClock: FenceClock = { now: () => uptime() * 1000 };
 
 type LeaseClient = Pick<KubeClient, "get" | "create" | "replace">;
 
-/** Resolves when this process has become the leader; keeps trying until the signal fires, then throws its reason. */
+/** Resolves when this process has become the leader. Tries until the signal fires, then throws its reason. */
 export async function elected(
   client: LeaseClient,
   options: ElectionOptions & { signal: AbortSignal },
@@ -48,12 +48,7 @@ export async function elected(
   const { signal, durationMs, log, clock = bootClock, onSight = () => {} } = options;
   const timings = leaseTimings(durationMs);
   const candidate = new Candidate(client, { ...options, clock });
-  let said = "";
-  const say = (level: "info" | "warn", message: string, fields: Record<string, unknown>) => {
-    // Once, not at every look.
-    if (message !== said) log[level](fields, message);
-    said = message;
-  };
+  const logChange = changeLogger(log);
   for (;;) {
     signal.throwIfAborted();
     const askedAt = clock.now();
@@ -64,27 +59,36 @@ export async function elected(
       if (holder === options.identity) {
         onSight();
         const fence = new Fence({ until: askedAt + timings.workMs, clock });
-        return holdOn(candidate, fence, { ...options, clock, timings });
+        return beginTerm(candidate, fence, { ...options, clock, timings });
       }
-      say("info", `standing by: ${holder} is leading`, { holder });
+      logChange("info", `standing by: ${holder} is leading`, { holder });
       onSight();
     } catch (thrown) {
       signal.throwIfAborted();
       const err = asOperatorError(thrown);
-      say("warn", `no part in the election: ${err.message}`, { err });
+      logChange("warn", `cannot take part in the election: ${err.message}`, { err });
     }
     await delay(halfJitter(timings.retryMs), undefined, { signal });
   }
 }
 
-/** The term of one who has no rival, for an operator that is known to be the only one. */
+/** A term without an election, for an operator that is known to be the only one. */
 export async function unopposed(): Promise<Term> {
   const fence = new Fence({ until: Number.POSITIVE_INFINITY, clock: bootClock });
   return { fence, async [Symbol.asyncDispose]() {} };
 }
 
-/** Renews until the fence closes or the term is disposed of. */
-function holdOn(
+/** Logs a message unless it is the same as the one before: attempts repeat every few seconds. */
+function changeLogger(log: Log) {
+  let logged = "";
+  return (level: "info" | "warn", message: string, fields: Record<string, unknown>): void => {
+    if (message !== logged) log[level](fields, message);
+    logged = message;
+  };
+}
+
+/** Renews the Lease until the fence closes or the term is disposed of. */
+function beginTerm(
   candidate: Candidate,
   fence: Fence,
   options: ElectionOptions & { clock: FenceClock; timings: LeaseTimings },
@@ -100,52 +104,54 @@ function holdOn(
     else fence.close(`the lease was taken over by ${holder}`);
   }
 
-  async function renewing(): Promise<void> {
+  async function renewInTurn(): Promise<void> {
     while (!signal.aborted) {
       try {
         await delay(timings.retryMs, undefined, { signal });
         await renew();
       } catch (thrown) {
-        if (!signal.aborted) log.warn({ err: asOperatorError(thrown) }, "the lease is not renewed yet");
+        if (!signal.aborted)
+          log.warn({ err: asOperatorError(thrown) }, "the lease was not renewed; trying again");
       }
     }
   }
 
-  const loop = renewing();
+  const renewing = renewInTurn();
   return {
     fence,
     async [Symbol.asyncDispose]() {
       closing.abort();
-      await loop;
+      await renewing;
       fence.close("the term is over");
       await candidate.release(AbortSignal.timeout(timings.requestMs)).catch((error: unknown) => {
         log.warn(
           { err: asOperatorError(error) },
-          "the lease was not given back; the next has to wait for its end",
+          "the lease was not released; the next leader has to wait until it expires",
         );
       });
     },
   };
 }
 
-/** One contender's knowledge of the Lease. */
+/** One candidate and what it knows of the Lease. */
 class Candidate {
   readonly #client: LeaseClient;
   readonly #options: ElectionOptions & { clock: FenceClock };
-  /** As it was last written here: while nobody else writes it, renewing takes one request. */
-  #mine: Lease | undefined;
-  #seen: { record: string; at: number } | undefined;
+  /** As this candidate last wrote it: while no other process writes it, a renewal takes one request. */
+  #written: Lease | undefined;
+  /** The spec as JSON, and when this candidate first read it. */
+  #lastSpec: { json: string; readAt: number } | undefined;
 
   constructor(client: LeaseClient, options: ElectionOptions & { clock: FenceClock }) {
     this.#client = client;
     this.#options = options;
   }
 
-  /** Looks, and takes or renews the Lease if that is allowed. Resolves to who holds it then. */
+  /** Reads the Lease, and takes or renews it when that is allowed. Resolves to the holder after that. */
   async contend(signal: AbortSignal): Promise<string> {
     const { identity, durationMs, now } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
-      const lease = this.#mine ?? (await this.#read(signal));
+      const lease = this.#written ?? (await this.#read(signal));
       const decision = decideLease(
         { lease, unchangedMs: this.#unchangedMs(lease) },
         { identity, durationMs },
@@ -153,11 +159,11 @@ class Candidate {
       if (decision.do === "wait") return decision.holder;
       try {
         const spec = heldLease(lease?.spec, { identity, durationMs, now: now() });
-        this.#mine = await this.#write(lease, spec, signal);
+        this.#written = await this.#write(lease, spec, signal);
         return identity;
       } catch (error) {
-        this.#mine = undefined;
-        // Somebody has written or deleted it, or it was we whose answer was lost: that shows at the next look.
+        this.#written = undefined;
+        // Another process wrote or deleted it, or this one did and the answer was lost: reading it again tells.
         const stale = [404, 409].includes(apiStatusOf(error)?.status ?? 0);
         if (!stale || attempt >= 2) throw error;
       }
@@ -165,7 +171,7 @@ class Candidate {
   }
 
   async release(signal: AbortSignal): Promise<void> {
-    const lease = this.#mine;
+    const lease = this.#written;
     if (lease !== undefined) await this.#write(lease, releasedLease(lease.spec, this.#options.now()), signal);
   }
 
@@ -182,9 +188,9 @@ class Candidate {
   }
 
   #unchangedMs(lease: Lease | undefined): number {
-    const at = this.#options.clock.now();
-    const record = JSON.stringify(lease?.spec ?? null);
-    if (this.#seen?.record !== record) this.#seen = { record, at };
-    return at - this.#seen.at;
+    const readAt = this.#options.clock.now();
+    const json = JSON.stringify(lease?.spec ?? null);
+    if (this.#lastSpec?.json !== json) this.#lastSpec = { json, readAt };
+    return readAt - this.#lastSpec.readAt;
   }
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { Fence } from "./fence.ts";
 
-/** A clock and timers in step, until a test moves one of them alone. */
+/** A fence whose clock and timers move together, unless a test moves one of them alone. */
 function prepare(t: TestContext, until: number) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 0;
@@ -14,7 +14,7 @@ function prepare(t: TestContext, until: number) {
       now += ms;
       t.mock.timers.tick(ms);
     },
-    /** The process is stopped: time goes by, and no timer fires. */
+    /** The process is stopped: the clock moves, and no timer fires. */
     freeze(ms: number) {
       now += ms;
     },
@@ -30,7 +30,7 @@ const open = (fence: Fence) => {
   }
 };
 
-test("is open until its time is up, then closes by itself", (t) => {
+test("a fence is open until its deadline, then closes by itself", (t) => {
   const { fence, pass } = prepare(t, 1_000);
   pass(999);
   assert.deepEqual([open(fence), fence.signal.aborted], [true, false]);
@@ -39,15 +39,15 @@ test("is open until its time is up, then closes by itself", (t) => {
   assert.equal(fence.closedWhy, "the lease could not be renewed in time");
 });
 
-test("a process that was stopped finds it closed at its first act, before any timer has fired", (t) => {
+test("a process that was stopped beyond the deadline finds the fence closed before any timer has fired", (t) => {
   const { fence, freeze } = prepare(t, 1_000);
   freeze(1_000);
-  assert.equal(fence.signal.aborted, false, "no timer has told yet");
+  assert.equal(fence.signal.aborted, false, "no timer has fired yet");
   assert.throws(() => fence.check(), { code: "Aborted" });
-  assert.equal(fence.signal.aborted, true, "and the work is told to stop");
+  assert.equal(fence.signal.aborted, true, "and the signal fires");
 });
 
-test("more time keeps it open, and less does not shorten it", (t) => {
+test("a later deadline keeps it open, and an earlier one does not shorten it", (t) => {
   const { fence, pass } = prepare(t, 1_000);
   pass(900);
   fence.extend(2_000);
@@ -58,20 +58,20 @@ test("more time keeps it open, and less does not shorten it", (t) => {
   assert.equal(open(fence), false);
 });
 
-test("an answer that comes too late does not open it again", (t) => {
+test("an extension after the deadline does not open it again", (t) => {
   const { fence, freeze } = prepare(t, 1_000);
   freeze(1_001);
   assert.throws(() => fence.extend(5_000), { code: "Aborted" });
   assert.equal(open(fence), false);
 });
 
-test("a timer that fires early closes nothing", (t) => {
+test("a timer that fires early does not close it", (t) => {
   const { fence } = prepare(t, 1_000);
   t.mock.timers.tick(5_000);
   assert.deepEqual([fence.signal.aborted, open(fence)], [false, true]);
 });
 
-test("what waits on the signal hears why it was closed", async (t) => {
+test("the signal carries the reason of closing", async (t) => {
   const { fence } = prepare(t, Number.POSITIVE_INFINITY);
   const closed = once(fence.signal, "abort");
   fence.close("taken over by b");

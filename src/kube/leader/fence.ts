@@ -1,13 +1,13 @@
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 
-/** Milliseconds since some start, never set back; it has to go on while the process is stopped or the machine sleeps. */
+/** Monotonic milliseconds that also count the time in which the process is stopped or the machine sleeps. */
 export interface FenceClock {
   now(): number;
 }
 
 /**
- * Says whether this process may still act. It closes by itself when the time it was given is up, and a process that was
- * stopped for longer than that finds it closed at its first act: `check` looks at the clock, not at a timer's firing.
+ * Whether this process may still act as the leader. A fence closes by itself at its deadline. `check` reads the clock
+ * instead of relying on a timer: so a process that was stopped beyond the deadline cannot act once more.
  */
 export class Fence {
   readonly #clock: FenceClock;
@@ -15,24 +15,24 @@ export class Fence {
   #until: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `until` on the clock; Infinity for one that only `close` closes. */
+  /** `until` is the deadline by the clock; with Infinity only `close` closes the fence. */
   constructor(options: { until: number; clock: FenceClock }) {
     this.#clock = options.clock;
     this.#until = options.until;
     this.#arm();
   }
 
-  /** Fires when it closes, at the latest a timer's delay after the time was up. */
+  /** Fires when the fence closes, at the latest a timer's delay after the deadline. */
   get signal(): AbortSignal {
     return this.#closed.signal;
   }
 
-  /** Undefined while it is open. */
+  /** Undefined while the fence is open. */
   get closedWhy(): string | undefined {
     return this.signal.aborted ? asOperatorError(this.signal.reason).message : undefined;
   }
 
-  /** Throws Aborted once it is closed. Call it right before whatever two at once must not do. */
+  /** Throws Aborted when the fence is closed. Call it right before each act that only one process may do at a time. */
   check(): void {
     if (!this.signal.aborted && this.#clock.now() >= this.#until) {
       this.close("the lease could not be renewed in time");
@@ -40,7 +40,7 @@ export class Fence {
     this.signal.throwIfAborted();
   }
 
-  /** More time, unless it is up already: closed is closed. */
+  /** Moves the deadline, never to an earlier time. Throws Aborted when the fence is closed: it does not open again. */
   extend(until: number): void {
     this.check();
     this.#until = Math.max(this.#until, until);
@@ -55,10 +55,10 @@ export class Fence {
   #arm(): void {
     clearTimeout(this.#timer);
     if (this.#until === Number.POSITIVE_INFINITY) return;
-    const look = () => {
+    const onTimer = () => {
       if (this.#clock.now() < this.#until) this.#arm();
       else this.close("the lease could not be renewed in time");
     };
-    this.#timer = setTimeout(look, Math.max(1, this.#until - this.#clock.now()));
+    this.#timer = setTimeout(onTimer, Math.max(1, this.#until - this.#clock.now()));
   }
 }

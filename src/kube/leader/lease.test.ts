@@ -14,11 +14,11 @@ function lease(spec: Lease["spec"]): Lease {
   };
 }
 
-test("a Lease that is not there is created", () => {
+test("a Lease that does not exist is created", () => {
   assert.deepEqual(decideLease({ lease: undefined, unchangedMs: 0 }, me), { do: "create" });
 });
 
-test("nobody takes from a holder that may still act, not even when its clock says it renewed long ago", () => {
+test("a Lease is not taken from a holder that may still act, even when its clock shows an old renewal", () => {
   const other = lease({
     holderIdentity: "other",
     leaseDurationSeconds: 30,
@@ -28,7 +28,7 @@ test("nobody takes from a holder that may still act, not even when its clock say
   assert.deepEqual(decideLease({ lease: other, unchangedMs: 30_000 }, me), { do: "takeOver", from: "other" });
 });
 
-test("the holder's promise counts, not the duration of who waits", () => {
+test("the duration in the Lease counts, not that of the candidate", () => {
   const patient = lease({ holderIdentity: "other", leaseDurationSeconds: 60 });
   assert.equal(decideLease({ lease: patient, unchangedMs: 59_999 }, me).do, "wait");
   const silent = lease({ holderIdentity: "other" });
@@ -36,18 +36,18 @@ test("the holder's promise counts, not the duration of who waits", () => {
   assert.equal(decideLease({ lease: silent, unchangedMs: 30_000 }, me).do, "takeOver");
 });
 
-test("a Lease that was given back, or that never had a holder, is taken at once", () => {
+test("a Lease that was released, or never had a holder, is taken at once", () => {
   const held = heldLease(undefined, { identity: "other", durationMs: 30_000, now });
   assert.equal(decideLease({ lease: lease(releasedLease(held, now)), unchangedMs: 0 }, me).do, "takeOver");
   assert.equal(decideLease({ lease: lease(undefined), unchangedMs: 0 }, me).do, "takeOver");
 });
 
-test("one's own is renewed whatever its age", () => {
+test("the holder renews its own Lease at any age", () => {
   const mine = lease(heldLease(undefined, { ...me, now }));
   assert.deepEqual(decideLease({ lease: mine, unchangedMs: 1e9 }, me), { do: "renew" });
 });
 
-test("renewing keeps when it was acquired; taking over counts a transition", () => {
+test("a renewal keeps acquireTime; a takeover counts a transition", () => {
   const first = heldLease(undefined, { ...me, now });
   assert.deepEqual(first, {
     holderIdentity: "me",
@@ -63,7 +63,7 @@ test("renewing keeps when it was acquired; taking over counts a transition", () 
   assert.deepEqual([taken.acquireTime, taken.leaseTransitions], ["2026-11-23T10:00:05.000000Z", 1]);
 });
 
-test("the holder stops well before others may start, with time for several renewals", () => {
+test("the holder stops well before another may begin, with time for several renewals", () => {
   for (const durationMs of [3_000, 15_000, 30_000, 31_000]) {
     const { workMs, retryMs, requestMs } = leaseTimings(durationMs);
     assert.ok(durationMs - workMs >= durationMs / 3, "a third for stopping");

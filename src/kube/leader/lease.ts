@@ -1,10 +1,10 @@
 import type { KubeObject, ResourceKind } from "../objects.ts";
 
-/** coordination.k8s.io/v1, as far as an election needs it. */
+/** The fields of a coordination.k8s.io/v1 Lease that an election needs. */
 export interface Lease extends KubeObject {
   spec?: {
     holderIdentity?: string;
-    /** Seconds for which the holder may act after it has renewed. */
+    /** Seconds for which the holder may act after a renewal. */
     leaseDurationSeconds?: number;
     acquireTime?: string;
     renewTime?: string;
@@ -20,15 +20,15 @@ export const leases: ResourceKind<Lease> = {
   namespaced: true,
 };
 
-/** How long a holder may act and how often it renews, in milliseconds. */
+/** How long a holder may act and how often it renews. Milliseconds. */
 export interface LeaseTimings {
-  /** Others wait for this long after they have seen the holder renew. */
+  /** Candidates wait for this time after they have seen the holder renew. */
   durationMs: number;
-  /** The holder stops by itself this long after it last began to renew: well before others may start. */
+  /** The holder stops by itself after this time from the start of its last renewal, well before another may begin. */
   workMs: number;
-  /** Between two renewals, and between two looks of one who waits. */
+  /** Between two renewals of the holder, and between two attempts of a candidate. */
   retryMs: number;
-  /** For one request: a second one still has its time before the work has to stop. */
+  /** For one request: a second request still has its time before the holder has to stop. */
   requestMs: number;
 }
 
@@ -37,8 +37,8 @@ export function leaseTimings(durationMs: number): LeaseTimings {
   return { durationMs, workMs: share(2 / 3), retryMs: share(1 / 15), requestMs: share(1 / 4) };
 }
 
-/** A Lease and the milliseconds for which it has not changed, by the clock of who looks: never by the holder's. */
-export interface LeaseSighting {
+/** A Lease, and for how many milliseconds it has not changed by this process's clock; the holder's clock is not used. */
+export interface ObservedLease {
   lease: Lease | undefined;
   unchangedMs: number;
 }
@@ -49,41 +49,41 @@ export type LeaseDecision =
   | { do: "takeOver"; from: string }
   | { do: "wait"; holder: string };
 
-/** What `identity` does about what it sees. Nobody takes from a holder that may still act. */
+/** What candidate `identity` does with the Lease. It never takes the Lease from a holder that may still act. */
 export function decideLease(
-  { lease, unchangedMs }: LeaseSighting,
+  { lease, unchangedMs }: ObservedLease,
   { identity, durationMs }: { identity: string; durationMs: number },
 ): LeaseDecision {
   if (lease === undefined) return { do: "create" };
   const { holderIdentity: holder = "", leaseDurationSeconds = 0 } = lease.spec ?? {};
   if (holder === identity) return { do: "renew" };
-  const promisedMs = leaseDurationSeconds > 0 ? leaseDurationSeconds * 1000 : durationMs;
-  if (holder === "" || unchangedMs >= promisedMs) return { do: "takeOver", from: holder };
+  const holderMs = leaseDurationSeconds > 0 ? leaseDurationSeconds * 1000 : durationMs;
+  if (holder === "" || unchangedMs >= holderMs) return { do: "takeOver", from: holder };
   return { do: "wait", holder };
 }
 
-/** The Lease as `identity` holds it from now on. */
+/** The spec of the Lease with `identity` as its holder from now on. */
 export function heldLease(
   before: Lease["spec"],
   { identity, durationMs, now }: { identity: string; durationMs: number; now: Date },
 ): NonNullable<Lease["spec"]> {
-  const mine = before?.holderIdentity === identity;
+  const isHolder = before?.holderIdentity === identity;
   const transitions = before?.leaseTransitions ?? 0;
   return {
     holderIdentity: identity,
     leaseDurationSeconds: Math.ceil(durationMs / 1000),
-    acquireTime: (mine ? before.acquireTime : undefined) ?? microTime(now),
+    acquireTime: (isHolder ? before.acquireTime : undefined) ?? microTime(now),
     renewTime: microTime(now),
-    leaseTransitions: mine || before === undefined ? transitions : transitions + 1,
+    leaseTransitions: isHolder || before === undefined ? transitions : transitions + 1,
   };
 }
 
-/** The Lease given back: whoever waits may take it at its next look. */
+/** The spec of the released Lease: a candidate may take it at its next attempt. */
 export function releasedLease(before: Lease["spec"], now: Date): NonNullable<Lease["spec"]> {
   return { ...before, holderIdentity: "", leaseDurationSeconds: 1, renewTime: microTime(now) };
 }
 
-/** metav1.MicroTime takes six digits of a second and no others. */
+/** metav1.MicroTime requires exactly six decimals. */
 function microTime(time: Date): string {
   return time.toISOString().replace("Z", "000Z");
 }
