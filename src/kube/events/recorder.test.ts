@@ -28,7 +28,7 @@ const failed = (name: string, note = "503"): RecordedEvent => ({
   note,
 });
 
-/** Remembers what is written; `fail` may throw for it. */
+/** Keeps what is written; `fail` may throw for a write. */
 function server(fail: (what: string) => void = () => {}) {
   const written: string[] = [];
   const client: Client = {
@@ -67,7 +67,7 @@ describe("events", () => {
     assert.deepEqual(written, ["create prod 503 1", "count 2", "count 3", "count 52"]);
   });
 
-  test("that came before the first was written are one with a count", async () => {
+  test("that are recorded before the first was written are one with a count", async () => {
     const { client, written } = server();
     {
       await using events = recorder(client, { rate: { burst: 0, refillMs: 60_000 } });
@@ -76,7 +76,7 @@ describe("events", () => {
     assert.deepEqual(written, ["create prod 503 5"]);
   });
 
-  test("of an object with too many of them wait; those of another do not", async () => {
+  test("of an object beyond its rate wait; those of another object do not", async () => {
     const { client, written } = server();
     await using events = recorder(client, { rate: { burst: 2, refillMs: 3_600_000 } });
     for (const note of ["1", "2", "3"]) events.record(failed("noisy", note));
@@ -96,8 +96,10 @@ describe("events", () => {
     }
     assert.deepEqual(written.toSorted(), ["count 2", "create prod 1 1", "create prod 2 1"]);
   });
+});
 
-  test("that the server has forgotten are written anew", async () => {
+describe("events that fail", () => {
+  test("because the server has deleted them are created again", async () => {
     const { client, written } = server((what) => {
       if (what === "patch") throw new OperatorError("NotFound", "gone");
     });
@@ -109,7 +111,7 @@ describe("events", () => {
     assert.deepEqual(written, ["create prod 503 1", "create prod 503 2"]);
   });
 
-  test("that cannot be written are logged, and trouble nobody", async () => {
+  test("to be written are logged and not tried again", async () => {
     const warned: unknown[] = [];
     const log = { ...noLog, warn: (fields: object) => warned.push(fields) };
     const { client, written } = server((what) => {
@@ -126,11 +128,11 @@ describe("events", () => {
     assert.deepEqual(written, ["create prod next 1"]);
   });
 
-  test("too many to remember are refused with a warning instead of filling the memory", async () => {
+  test("for lack of room are dropped with a warning", async () => {
     const warned: unknown[] = [];
     const log = { ...noLog, warn: (_fields: object, message: string) => warned.push(message) };
     const { client, written } = server();
-    await using events = recorder(client, { log, most: 2 });
+    await using events = recorder(client, { log, maxSeries: 2 });
     for (const note of ["1", "2", "3"]) events.record(failed("a", note));
     await settled();
     assert.deepEqual(written, ["create prod 1 1", "create prod 2 1"]);

@@ -12,37 +12,37 @@ export interface RecordedEvent extends EventText {
   regarding: Pick<KubeObject, "apiVersion" | "kind" | "metadata">;
 }
 
-/** Says what happened to an object, for `kubectl describe` and `kubectl events`. */
+/** Records what happened to an object, for `kubectl describe` and `kubectl events`. */
 export interface EventRecorder extends AsyncDisposable {
   /**
-   * Never waits and never throws. The same event about the same object within ten minutes is counted, not written
-   * again; an object with too many events has to wait; what cannot be written is logged.
+   * Never blocks and never throws. The same event about the same object within ten minutes is counted, not written
+   * again. Events of one object beyond its rate are delayed. An event that cannot be written is logged.
    */
   record(event: RecordedEvent): void;
 }
 
 export interface RecorderOptions {
   log?: Log;
-  /** This process: the pod's or the host's name. */
+  /** The name of this process: that of the pod, else of the host. */
   instance?: string;
   /** Milliseconds since the epoch. */
   now?: () => number;
-  /** Writes about one object: so many at once, then one each so many milliseconds. */
+  /** Writes about one object: `burst` at once (25), then one every `refillMs` (60,000). */
   rate?: { burst: number; refillMs: number };
-  /** Different events that are remembered at once. */
-  most?: number;
-  /** How long disposal may take to write the rest. */
+  /** Series that are kept at once (1,000). */
+  maxSeries?: number;
+  /** Milliseconds for the writes at disposal (5,000). */
   flushMs?: number;
 }
 
-/** Writes events until it is disposed of, which writes the rest first. */
+/** Writes events until it is disposed of. Disposal first writes those that are still unwritten. */
 export function createEventRecorder(
   client: Pick<KubeClient, "create" | "request">,
   options: RecorderOptions = {},
 ): EventRecorder {
   const { log = noLog, instance = process.env["POD_NAME"] ?? hostname(), now = Date.now } = options;
-  const { rate = { burst: 25, refillMs: 60_000 }, flushMs = 5_000, most = 1_000 } = options;
-  const store = new SeriesStore({ most });
+  const { rate = { burst: 25, refillMs: 60_000 }, flushMs = 5_000, maxSeries = 1_000 } = options;
+  const store = new SeriesStore({ maxSeries });
   const buckets = new TokenBuckets(rate);
   const queue = new KeyedQueue();
   const stopping = new AbortController();
@@ -59,7 +59,7 @@ export function createEventRecorder(
     try {
       await writeSeries(client, series, instance, { signal: writing.signal });
     } catch (thrown) {
-      // Counted as written: one lost event must not be tried for ever.
+      // Counted as written: an event that the server refuses must not be tried again without end.
       series.written = series.count;
       const { code, message } = asOperatorError(thrown);
       const { reason, note } = series.text;

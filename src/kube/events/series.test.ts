@@ -16,7 +16,7 @@ describe("the same event", () => {
     assert.equal(
       store.count(regarding("1"), text, 18 * minute),
       first,
-      "the window goes on from the last one",
+      "the window starts again with each event",
     );
     assert.deepEqual([first?.count, first?.first, first?.last], [3, 0, 18 * minute]);
   });
@@ -29,7 +29,7 @@ describe("the same event", () => {
     assert.equal(second?.count, 1);
   });
 
-  test("with another object, type, reason or note is another one", () => {
+  test("with another object, type, reason or note is another event", () => {
     const store = new SeriesStore();
     const keys = [
       store.count(regarding("1"), text, 0),
@@ -42,17 +42,17 @@ describe("the same event", () => {
   });
 });
 
-test("the memory is bounded: what is over makes room, and when nothing is, the newest is refused", () => {
-  const store = new SeriesStore({ windowMs: minute, most: 2 });
+test("the number of series is bounded: a series beyond its window makes room, else the new one is refused", () => {
+  const store = new SeriesStore({ windowMs: minute, maxSeries: 2 });
   const add = (note: string, now: number) => store.count(regarding("1"), { ...text, note }, now);
   assert.ok(add("a", 0));
   assert.ok(add("b", minute));
-  assert.ok(add("c", minute + 1), "a is over");
+  assert.ok(add("c", minute + 1), "a is beyond its window");
   assert.equal(add("d", minute + 2), undefined);
-  assert.equal(add("b", minute + 3)?.count, 2, "what is known is still counted");
+  assert.equal(add("b", minute + 3)?.count, 2, "a kept series is still counted");
 });
 
-test("only what the server does not have is left to write", () => {
+test("only series whose count is not on the server are unwritten", () => {
   const store = new SeriesStore();
   const written = store.count(regarding("1"), text, 0);
   const open = store.count(regarding("2"), text, 0);
@@ -77,7 +77,7 @@ test("a long note is cut to whole characters that fit", () => {
 });
 
 describe("a token bucket", () => {
-  test("gives a burst, then one each interval, and says how long to wait", () => {
+  test("gives a burst, then one token an interval, and returns how long to wait", () => {
     const buckets = new TokenBuckets({ burst: 3, refillMs: minute });
     assert.deepEqual(
       [1, 2, 3].map(() => buckets.take("a", 0)),
@@ -85,12 +85,12 @@ describe("a token bucket", () => {
     );
     assert.equal(buckets.take("a", 0), minute);
     assert.equal(buckets.take("a", 20_000), 40_000);
-    assert.equal(buckets.take("b", 20_000), 0, "another object has its own");
+    assert.equal(buckets.take("b", 20_000), 0, "another key has its own bucket");
     assert.equal(buckets.take("a", minute), 0);
     assert.equal(buckets.take("a", minute), minute);
   });
 
-  test("is full again after a rest, and not fuller", () => {
+  test("is full again after a pause, and never holds more than the burst", () => {
     const buckets = new TokenBuckets({ burst: 2, refillMs: minute });
     assert.deepEqual(
       [1, 2].map(() => buckets.take("a", 0)),

@@ -1,15 +1,15 @@
-/** The fields of a Kubernetes event that make two of them the same one. */
+/** The fields by which two Kubernetes events about one object are the same. */
 export interface EventText {
   type: "Normal" | "Warning";
   /** CamelCase, stable: `SnapshotSucceeded`. */
   reason: string;
   /** What was being done, CamelCase: `Backup`. */
   action: string;
-  /** For people. Cut after 1024 bytes. */
+  /** Free text, cut after 1024 bytes. */
   note: string;
 }
 
-/** The object an event is about: an ObjectReference. */
+/** The object that an event is about, as an ObjectReference. */
 export interface Regarding {
   apiVersion: string;
   kind: string;
@@ -18,7 +18,7 @@ export interface Regarding {
   uid: string;
 }
 
-/** One event as the server has or will have it: written once, then counted. */
+/** An event and its repetitions: one Event object on the server, with a count. */
 export interface Series {
   readonly key: string;
   readonly regarding: Regarding;
@@ -27,31 +27,31 @@ export interface Series {
   readonly first: number;
   last: number;
   count: number;
-  /** The count the server has; 0 before the event is created. */
+  /** The count on the server; 0 before the Event object is created. */
   written: number;
-  /** Name of the Event object, once there is one. */
+  /** Name of the Event object once it exists. */
   eventName?: string;
 }
 
 export interface SeriesOptions {
-  /** The same event after this pause is a new one. */
+  /** Milliseconds without the event after which it starts a new series (600,000). */
   windowMs?: number;
-  /** More than this many series at once are not kept. */
-  most?: number;
+  /** Series that are kept at once (1,000). */
+  maxSeries?: number;
 }
 
-/** Counts events that say the same about the same object. Bounded: old series go first, then new ones are refused. */
+/** Counts equal events about the same object. Bounded: series beyond their window are dropped, then new ones are refused. */
 export class SeriesStore {
   readonly #windowMs: number;
-  readonly #most: number;
+  readonly #maxSeries: number;
   readonly #series = new Map<string, Series>();
 
-  constructor({ windowMs = 600_000, most = 1_000 }: SeriesOptions = {}) {
+  constructor({ windowMs = 600_000, maxSeries = 1_000 }: SeriesOptions = {}) {
     this.#windowMs = windowMs;
-    this.#most = most;
+    this.#maxSeries = maxSeries;
   }
 
-  /** The series this event belongs to, already counted. Undefined when there is no room for another one. */
+  /** Counts the event and returns its series. Undefined when there is no room for another series. */
   count(regarding: Regarding, given: EventText, now: number): Series | undefined {
     const text = { ...given, note: cutToBytes(given.note, 1024) };
     const key = JSON.stringify([regarding.uid, text.type, text.reason, text.note]);
@@ -61,8 +61,8 @@ export class SeriesStore {
       known.last = now;
       return known;
     }
-    if (known === undefined && this.#series.size >= this.#most) this.#prune(now);
-    if (known === undefined && this.#series.size >= this.#most) return undefined;
+    if (known === undefined && this.#series.size >= this.#maxSeries) this.#prune(now);
+    if (known === undefined && this.#series.size >= this.#maxSeries) return undefined;
     const series: Series = { key, regarding, text, first: now, last: now, count: 1, written: 0 };
     this.#series.set(key, series);
     return series;
@@ -72,7 +72,7 @@ export class SeriesStore {
     return this.#series.get(key);
   }
 
-  /** Series whose count the server does not have yet. */
+  /** Series whose count is not on the server yet. */
   unwritten(): Series[] {
     return [...this.#series.values()].filter((series) => series.written < series.count);
   }
@@ -84,7 +84,7 @@ export class SeriesStore {
   }
 }
 
-/** The longest beginning of the text that fits, with an ellipsis; no character is cut in two. */
+/** The longest beginning of the text that fits with an ellipsis, in whole characters. */
 export function cutToBytes(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text;
   const ellipsis = "…";

@@ -1,22 +1,22 @@
-/** A token bucket a key. Full buckets are forgotten, so the memory is that of the keys seen lately. */
+/** One token bucket a key. Full buckets are dropped, so only recently used keys take memory. */
 export class TokenBuckets {
   readonly #burst: number;
   readonly #refillMs: number;
-  /** When the bucket will be full again. */
+  /** When each bucket will be full again. */
   readonly #fullAt = new Map<string, number>();
 
-  /** `burst` tokens, one more each `refillMs`. */
+  /** A bucket holds `burst` tokens and gains one every `refillMs`. */
   constructor({ burst, refillMs }: { burst: number; refillMs: number }) {
     this.#burst = burst;
     this.#refillMs = refillMs;
   }
 
-  /** Takes a token: 0. Without one, takes nothing: the milliseconds until there will be one. */
+  /** Takes a token and returns 0; without a token returns the milliseconds until the next one. */
   take(key: string, now: number): number {
     if (this.#fullAt.size > 1_000) this.#prune(now);
     const fullAt = Math.max(this.#fullAt.get(key) ?? now, now) + this.#refillMs;
-    const early = fullAt - now - this.#burst * this.#refillMs;
-    if (early > 0) return early;
+    const waitMs = fullAt - now - this.#burst * this.#refillMs;
+    if (waitMs > 0) return waitMs;
     this.#fullAt.set(key, fullAt);
     return 0;
   }

@@ -12,7 +12,7 @@ export interface KubeEvent extends KubeObject, EventText {
   reportingController: string;
   reportingInstance: string;
   regarding: Regarding;
-  /** Absent while the event has been seen once. */
+  /** Absent for an event that happened once. */
   series?: { count: number; lastObservedTime: string };
 }
 
@@ -26,7 +26,7 @@ export const events: ResourceKind<KubeEvent> = {
 
 const reportingController = "etcdbackup.dev/operator";
 
-/** Brings the server's event up to the count of the series. Throws OperatorError. */
+/** Creates the Event object of the series, or updates its count. Throws OperatorError. */
 export async function writeSeries(
   client: Pick<KubeClient, "create" | "request">,
   series: Series,
@@ -40,7 +40,7 @@ export async function writeSeries(
     try {
       await client.request(countCall(series, eventName), options);
     } catch (error) {
-      // The server keeps events for an hour: one that has gone is written anew.
+      // The server keeps events for an hour by default: a deleted one is created again.
       if (!(error instanceof OperatorError) || error.code !== "NotFound") throw error;
       series.eventName = await createEvent(client, series, reportingInstance, options);
     }
@@ -55,7 +55,7 @@ async function createEvent(
   options: RequestOptions,
 ): Promise<string> {
   const { regarding, text, first } = series;
-  // What is left must not end in a dash or a dot.
+  // The cut name must not end in a dash or a dot.
   const prefix = regarding.name.slice(0, 230).replace(/[^a-z0-9]+$/, "");
   const name = `${prefix}.${randomBytes(8).toString("hex")}`;
   const draft = {
@@ -84,12 +84,12 @@ function countCall(series: Series, name: string): ApiCall {
   };
 }
 
-/** The server takes a series from the second time on. */
+/** The server accepts a series from the second event on. */
 function seriesField({ count, last }: Series): Pick<KubeEvent, "series"> {
   return count < 2 ? {} : { series: { count, lastObservedTime: microTime(last) } };
 }
 
-/** Events about an object of the cluster live in `default`. */
+/** Events about an object without a namespace belong to `default`. */
 function namespaceOf({ regarding }: Series): string {
   return regarding.namespace ?? "default";
 }
