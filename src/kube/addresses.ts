@@ -20,7 +20,7 @@ const endpointSlices: ResourceKind<EndpointSlice> = {
   namespaced: true,
 };
 
-/** IPs of the running pods that carry all these labels, sorted. */
+/** IPs of the running pods that have all these labels, sorted. */
 export async function podIPs(
   client: Pick<KubeClient, "list">,
   namespace: string,
@@ -37,7 +37,7 @@ export async function podIPs(
   return running.flatMap((pod) => pod.status?.podIP ?? []).toSorted();
 }
 
-/** IPs behind a Service that are ready, sorted. A missing `ready` means ready, as the API says. */
+/** IPs of the ready endpoints of a Service, sorted. By the API an endpoint without the condition `ready` is ready. */
 export async function serviceIPs(
   client: Pick<KubeClient, "list">,
   namespace: string,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyCall, createCall, getCall, listCall, removeCall, watchCall } from "./calls.ts";
-import { describe } from "./errors.ts";
+import { callName } from "./errors.ts";
 import { configMaps, type KubeObject, type ResourceKind } from "./objects.ts";
 
 const widgets: ResourceKind<KubeObject> = {
@@ -19,7 +19,7 @@ test("an error text names verb, resource and object, or the namespace of a colle
     applyCall(widgets, ref, {}, "status"),
     listCall(configMaps, { namespace: "prod" }),
     listCall(configMaps, {}),
-  ].map(describe);
+  ].map(callName);
   assert.deepEqual(texts, [
     "get widgets.example.dev prod/a",
     "patch widgets.example.dev/status prod/a",

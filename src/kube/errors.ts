@@ -1,21 +1,21 @@
 import { OperatorError } from "../core/errors.ts";
 
-/** What a call is about, for messages: `list etcdbackups.etcdbackup.dev in kube-system`. */
-export interface Doing {
+/** A call as an error text names it: `list etcdbackups.etcdbackup.dev in namespace kube-system`. */
+export interface CallName {
   verb: string;
-  /** `etcdbackups.etcdbackup.dev`, or a path that is no resource. */
+  /** `etcdbackups.etcdbackup.dev`, or a path that is not a resource. */
   resource: string;
-  /** Key of the object, or the namespace of a collection. */
+  /** The key of the object, or `in namespace …` for a collection. */
   of?: string;
 }
 
-/** The answer of an API server that refused, as the cause of an OperatorError. */
+/** The API server's answer with an error status; the cause of an OperatorError. */
 export class ApiStatusError extends Error {
   override readonly name = "ApiStatusError";
   readonly status: number;
-  /** `Conflict`, `AlreadyExists`, `Expired`…; empty when the answer was no Status object. */
+  /** `Conflict`, `AlreadyExists`, `Expired`…; empty when the answer was not a Status object. */
   readonly reason: string;
-  /** The Status names an object: it is that object which is missing, not its kind. */
+  /** The Status names an object. With 404 that object is missing, not its kind. */
   readonly namesObject: boolean;
   readonly retryAfterMs: number | undefined;
 
@@ -37,23 +37,23 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The status an API server answered with, where that is what went wrong. */
+/** The error status in which a call ended; undefined when it failed in another way. */
 export function apiStatusOf(error: unknown): ApiStatusError | undefined {
   if (error instanceof ApiStatusError) return error;
   return error instanceof OperatorError && error.cause instanceof ApiStatusError ? error.cause : undefined;
 }
 
-/** The resource version or the continue token is older than what the server still has. */
+/** The server no longer has the resource version or the continue token. */
 export function isExpired(error: unknown): boolean {
   return apiStatusOf(error)?.status === 410;
 }
 
-export function describe({ verb, resource, of }: Doing): string {
+export function callName({ verb, resource, of }: CallName): string {
   return of === undefined ? `${verb} ${resource}` : `${verb} ${resource} ${of}`;
 }
 
-export function classifyStatus(cause: ApiStatusError, doing: Doing): OperatorError {
-  const where = describe(doing);
+export function classifyStatus(cause: ApiStatusError, call: CallName): OperatorError {
+  const where = callName(call);
   switch (cause.status) {
     case 401:
       return new OperatorError("Unauthorized", `${where}: the API server does not accept the credentials`, {
@@ -61,18 +61,18 @@ export function classifyStatus(cause: ApiStatusError, doing: Doing): OperatorErr
         cause,
       });
     case 403:
-      return forbidden(cause, doing);
+      return forbidden(cause, call);
     case 404:
       return cause.namesObject
-        ? new OperatorError("NotFound", `${where}: not there`, { cause })
-        : new OperatorError("NotFound", `${where}: the API server does not know ${doing.resource}`, {
+        ? new OperatorError("NotFound", `${where}: it does not exist`, { cause })
+        : new OperatorError("NotFound", `${where}: the API server does not know ${call.resource}`, {
             permanent: false,
-            hint: "are the custom resource definitions installed?",
+            hint: "install the custom resource definitions, or those of the version that is asked for",
             cause,
           });
     case 409:
       return cause.reason === "AlreadyExists"
-        ? new OperatorError("AlreadyExists", `${where}: there already`, { cause })
+        ? new OperatorError("AlreadyExists", `${where}: it exists already`, { cause })
         : new OperatorError("Conflict", `${where}: ${cause.message}`, { cause });
     case 400:
     case 413:
@@ -92,13 +92,13 @@ export function classifyStatus(cause: ApiStatusError, doing: Doing): OperatorErr
   }
 }
 
-/** 403 is also how quotas and terminating namespaces say no. */
-function forbidden(cause: ApiStatusError, doing: Doing): OperatorError {
+/** Exceeded quotas and terminating namespaces are 403 as well; the text alone distinguishes them. */
+function forbidden(cause: ApiStatusError, call: CallName): OperatorError {
   if (/exceeded quota|is being terminated/.test(cause.message)) {
-    return new OperatorError("Refused", `${describe(doing)}: ${cause.message}`, { permanent: false, cause });
+    return new OperatorError("Refused", `${callName(call)}: ${cause.message}`, { permanent: false, cause });
   }
-  return new OperatorError("Unauthorized", `${describe(doing)}: not allowed: ${cause.message}`, {
-    hint: `grant the verb ${doing.verb} on ${doing.resource} to the user or service account`,
+  return new OperatorError("Unauthorized", `${callName(call)}: not allowed: ${cause.message}`, {
+    hint: `grant the verb ${call.verb} on ${call.resource} to the user or service account`,
     cause,
   });
 }
@@ -108,11 +108,20 @@ const connectionTexts: Readonly<Record<string, string>> = {
   ECONNRESET: "the connection broke",
   EPIPE: "the connection broke",
   ENOTFOUND: "the host name does not resolve",
-  EAI_AGAIN: "the host name does not resolve for now",
+  EAI_AGAIN: "the host name cannot be resolved at the moment",
   ETIMEDOUT: "the connection timed out",
   EHOSTUNREACH: "no route to the host",
   ENETUNREACH: "no route to the network",
 };
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The first line of a library's message: further lines may quote a file or an answer, and with it a secret. */
+export function firstLine(thrown: unknown): string {
+  return messageOf(thrown).split("\n", 1)[0] ?? "";
+}
 
 /** Node's code of a failed connection: `ECONNREFUSED`, `CERT_HAS_EXPIRED`… */
 export function connectionCode(thrown: unknown): string {
@@ -120,17 +129,18 @@ export function connectionCode(thrown: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** Classifies what an exchange threw before or while the answer came. */
-export function classifyConnection(thrown: unknown, doing: Doing, server?: string): OperatorError {
+/** Classifies what an exchange threw before or during its answer. */
+export function classifyConnection(thrown: unknown, call: CallName, server?: string): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
   const code = connectionCode(thrown);
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const where = server === undefined ? describe(doing) : `${describe(doing)} at ${server}`;
+  const where = server === undefined ? callName(call) : `${callName(call)} at ${server}`;
   if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) {
-    return new OperatorError("Unreachable", `${where}: TLS failed: ${message.split("\n")[0]}`, {
-      hint: "check the certificate authority of the cluster in the kubeconfig, and the host name",
+    return new OperatorError("Unreachable", `${where}: TLS failed: ${firstLine(thrown)}`, {
+      hint: "check the cluster's certificate authority in the kubeconfig, and that the server's certificate names this host",
       cause: thrown,
     });
   }
-  return new OperatorError("Unreachable", `${where}: ${connectionTexts[code] ?? message}`, { cause: thrown });
+  return new OperatorError("Unreachable", `${where}: ${connectionTexts[code] ?? messageOf(thrown)}`, {
+    cause: thrown,
+  });
 }

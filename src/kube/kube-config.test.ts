@@ -39,19 +39,19 @@ async function serverOf(source: Parameters<typeof loadKubeConfig>[0]): Promise<s
   return (await loadKubeConfig({ env: {}, home: join(directory, "nowhere"), ...source })).cluster.server;
 }
 
-describe("the cluster is that of", () => {
-  test("the file that is given, before everything else", async () => {
+describe("the cluster comes from", () => {
+  test("the given file, before every other source", async () => {
     assert.equal(
       await serverOf({ kubeconfig: given, env: { KUBECONFIG: other, ...inPod }, root: pod, home }),
       "https://given",
     );
   });
 
-  test("the context that is given", async () => {
+  test("the given context", async () => {
     assert.equal(await serverOf({ kubeconfig: given, context: "second" }), "https://second");
   });
 
-  test("KUBECONFIG, of whose files the first with a current context decides", async () => {
+  test("KUBECONFIG, whose first file with a current context decides", async () => {
     const env = { KUBECONFIG: [given, other].join(delimiter), ...inPod };
     assert.equal(await serverOf({ env, root: pod, home }), "https://given");
     assert.equal(await serverOf({ env, context: "other" }), "https://other");
@@ -71,7 +71,7 @@ describe("the cluster is that of", () => {
   });
 });
 
-describe("a person is told", () => {
+describe("an error tells", () => {
   test("that there is no cluster at all", async () => {
     await assert.rejects(serverOf({}), {
       code: "InvalidConfiguration",
@@ -82,12 +82,12 @@ describe("a person is told", () => {
   test("which contexts there are", async () => {
     await assert.rejects(serverOf({ kubeconfig: given, context: "third" }), {
       code: "InvalidConfiguration",
-      message: `${given} has no context third`,
+      message: `the kubeconfig ${given} has no context third`,
       hint: "choose one of given, second",
     });
   });
 
-  test("that a file is missing, or is no kubeconfig", async () => {
+  test("that a file is missing or not a kubeconfig, without quoting it", async () => {
     const garbage = await file("garbage", "users: [{token: s3cret}\n  }{");
     const empty = await file("empty", "");
     for (const kubeconfig of [join(directory, "missing"), garbage, empty]) {

@@ -3,14 +3,15 @@ import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { type Cluster, KubeConfig } from "@kubernetes/client-node";
 import { OperatorError } from "../core/errors.ts";
+import { firstLine } from "./errors.ts";
 
 export interface ConfigSource {
-  /** A kubeconfig file; it wins over everything else. */
+  /** A kubeconfig file; it comes before every other source. */
   kubeconfig?: string;
   /** A context of the kubeconfig, instead of its current one. */
   context?: string;
   env?: Readonly<Record<string, string | undefined>>;
-  /** Where `var/run/secrets/kubernetes.io/serviceaccount` is looked for. */
+  /** The directory that holds `var/run/secrets/kubernetes.io/serviceaccount` (the root). */
   root?: string;
   home?: string;
 }
@@ -18,8 +19,8 @@ export interface ConfigSource {
 const tokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /**
- * Finds the cluster and the credentials: the given file, then KUBECONFIG, then the service account of the pod,
- * then `~/.kube/config`. Throws InvalidConfiguration where there is none, or it cannot be read.
+ * The cluster and the credentials from the given file, else from KUBECONFIG, else from the service account of the pod,
+ * else from `~/.kube/config`. Throws InvalidConfiguration when there is none, or it cannot be read.
  */
 export async function loadKubeConfig(
   source: ConfigSource,
@@ -27,11 +28,11 @@ export async function loadKubeConfig(
   const { env = process.env, root = "", home = homedir() } = source;
   const config = new KubeConfig();
   const homeConfig = join(home, ".kube", "config");
-  let from: string;
+  let from = "the kubeconfig";
   try {
     if (source.kubeconfig !== undefined) {
-      from = source.kubeconfig;
-      config.loadFromFile(from);
+      from = `the kubeconfig ${source.kubeconfig}`;
+      config.loadFromFile(source.kubeconfig);
     } else if (env["KUBECONFIG"] !== undefined && env["KUBECONFIG"] !== "") {
       from = `KUBECONFIG (${env["KUBECONFIG"]})`;
       loadAll(config, env["KUBECONFIG"].split(delimiter).filter(Boolean));
@@ -39,23 +40,28 @@ export async function loadKubeConfig(
       from = "the service account of the pod";
       config.loadFromCluster(root);
     } else if (await exists(homeConfig)) {
-      from = homeConfig;
-      config.loadFromFile(from);
+      from = `the kubeconfig ${homeConfig}`;
+      config.loadFromFile(homeConfig);
     } else {
-      throw new OperatorError("InvalidConfiguration", "no kubeconfig was found, and this is not a pod", {
-        hint: "give --kubeconfig or set KUBECONFIG",
-      });
+      throw new OperatorError(
+        "InvalidConfiguration",
+        "there is no kubeconfig, and this process does not run in a pod",
+        {
+          hint: "give --kubeconfig or set KUBECONFIG",
+        },
+      );
     }
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    // No cause: a parser's error may quote the file, and with it a token.
-    throw new OperatorError("InvalidConfiguration", `the kubeconfig cannot be read: ${reason}`);
+    // Without a cause: a parser's error may quote the file, and with it a token.
+    throw new OperatorError("InvalidConfiguration", `${from} cannot be read: ${firstLine(error)}`, {
+      hint: "check that the file exists and that this user may read it",
+    });
   }
   return { config, cluster: chooseCluster(config, source.context, from) };
 }
 
-/** The current context is that of the first file that has one, as for kubectl. */
+/** As kubectl does it: the current context is that of the first file that has one. */
 function loadAll(config: KubeConfig, files: readonly string[]): void {
   for (const [index, file] of files.entries()) {
     const one = new KubeConfig();
@@ -70,12 +76,18 @@ function chooseCluster(config: KubeConfig, context: string | undefined, from: st
   if (!name || config.getContextObject(name) === null) {
     const known = config.getContexts().map((c) => c.name);
     throw new OperatorError("InvalidConfiguration", `${from} has no context ${name || "set as current"}`, {
-      hint: known.length === 0 ? "it names no context at all" : `choose one of ${known.join(", ")}`,
+      hint: known.length === 0 ? "add a context to the kubeconfig" : `choose one of ${known.join(", ")}`,
     });
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
-    throw new OperatorError("InvalidConfiguration", `${from}: the cluster of context ${name} is not in it`);
+    throw new OperatorError(
+      "InvalidConfiguration",
+      `${from} does not define the cluster of context ${name}`,
+      {
+        hint: "add the cluster, or choose another context",
+      },
+    );
   }
   return cluster;
 }

@@ -14,14 +14,14 @@ export interface KubeObjectMeta extends ObjectMeta {
   ownerReferences?: OwnerReference[];
 }
 
-/** Any object as it was read. */
+/** Any object as the server returns it. */
 export interface KubeObject {
   apiVersion: string;
   kind: string;
   metadata: KubeObjectMeta;
 }
 
-/** What is sent to create or apply an object: the server fills in the rest of the metadata. */
+/** An object to be created or applied. The server fills in the rest of the metadata. */
 export type Draft<T extends KubeObject> = Omit<T, "apiVersion" | "kind" | "metadata" | "status"> & {
   metadata: Pick<
     KubeObjectMeta,
@@ -31,7 +31,7 @@ export type Draft<T extends KubeObject> = Omit<T, "apiVersion" | "kind" | "metad
   };
 };
 
-/** How the API server calls one kind. `object` is never set; it carries the type of the objects. */
+/** One kind as the API server names it. `object` is never set; it carries the type of the objects. */
 export interface ResourceKind<T extends KubeObject> {
   /** Empty for the core group. */
   readonly group: string;
@@ -52,7 +52,7 @@ export interface ConfigMap extends KubeObject {
 }
 
 export interface Secret extends KubeObject {
-  /** Base64. */
+  /** Values in base64. */
   data?: Record<string, string>;
 }
 
@@ -72,12 +72,12 @@ export const secrets: ResourceKind<Secret> = {
   namespaced: true,
 };
 
-/** The kind of one of our custom resources. */
+/** The kind of a custom resource of this project. */
 export function customResource<D extends ResourceDefinition>(definition: D): ResourceKind<Resource<D>> {
   return { group, version, plural: definition.plural, kind: definition.kind, namespaced: true };
 }
 
-/** `namespace/name`, or the name alone: the key of a cache and of a queue. */
+/** `namespace/name`, or the name of an object without a namespace: the key in a cache and in a queue. */
 export function objectKey(ref: ObjectRef): string {
   return ref.namespace === undefined ? ref.name : `${ref.namespace}/${ref.name}`;
 }
@@ -91,7 +91,7 @@ export function resourceName(kind: ResourceKind<KubeObject>): string {
   return kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`;
 }
 
-/** The path of a collection (no name; all namespaces without a namespace), an object or a subresource. */
+/** The path of an object or its subresource; without a name that of the collection, without a namespace of all namespaces. */
 export function pathOf(
   kind: ResourceKind<KubeObject>,
   at: { namespace?: string; name?: string } = {},

@@ -13,7 +13,7 @@ type Step =
   | { do: "tick"; ms: number }
   | { do: "stop" };
 
-/** What a queue promises, written down without promises and timers. A step changes it as it should change the queue. */
+/** The contract of a queue without promises and timers: each step changes the model as it has to change the queue. */
 class Model {
   now = 0;
   stopped = false;
@@ -91,7 +91,7 @@ class Model {
   }
 }
 
-/** Time that passes when it is told to. Refuses what Node would turn into a timer of 1 ms. */
+/** A clock that a test advances. Refuses delays that Node would turn into a timer of 1 ms. */
 function manualClock() {
   const timers = new Map<number, { due: number; run: () => void }>();
   let now = 0;
@@ -125,10 +125,10 @@ function manualClock() {
   };
 }
 
-/** Lets all that can happen without time passing happen. */
+/** Runs everything that needs no time to pass. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A queue at work, whose work ends when the test says so. */
+/** A running queue whose work on a key ends when the test ends it. */
 function startQueue(workers: number) {
   const time = manualClock();
   const queue = new KeyedQueue({ clock: time.clock, baseMs, maxMs });
@@ -158,16 +158,16 @@ function startQueue(workers: number) {
     over,
     stop: () => stopping.abort(),
     end: (key: string, well: boolean) => (well ? open.get(key)?.resolve() : open.get(key)?.reject(chance)),
-    /** An assertion of `process` that failed is an error of the queue's, too. */
-    surprises: () => errors.filter((error) => error !== chance),
+    /** Errors of `process` that the test did not cause, among them its failed assertions. */
+    unexpected: () => errors.filter((error) => error !== chance),
     isDrained: () => drained,
   };
 }
 
 type Running = ReturnType<typeof startQueue>;
 
-/** The same step for both. */
-function take(step: Step, model: Model, real: Running): void {
+/** The same step for the model and the queue. */
+function apply(step: Step, model: Model, real: Running): void {
   switch (step.do) {
     case "add":
     case "addRateLimited":
@@ -222,9 +222,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 const steps = fc.array(step, { maxLength: 60, size: "max" });
 
-function assertAlike(model: Model, real: Running): void {
-  assert.deepEqual(real.surprises(), []);
-  assert.deepEqual(real.begun, model.begun, "what was begun, in its order");
+function assertEqualStates(model: Model, real: Running): void {
+  assert.deepEqual(real.unexpected(), []);
+  assert.deepEqual(real.begun, model.begun, "keys in the order in which their work began");
   assert.deepEqual(new Set(real.open.keys()), model.running);
   assert.equal(real.queue.depth, model.depth, "depth");
   assert.deepEqual(real.pending(), model.timers, "timers");
@@ -232,15 +232,15 @@ function assertAlike(model: Model, real: Running): void {
   assert.equal(real.isDrained(), model.stopped && model.running.size === 0, "drained");
 }
 
-test("whatever is called and however work ends, a queue begins what it promises, when and in the order it promises", async () => {
+test("after any calls and outcomes of work a queue has begun the same keys in the same order as the model", async () => {
   await fc.assert(
     fc.asyncProperty(steps, steps, fc.integer({ min: 1, max: 3 }), async (before, after, workers) => {
       const model = new Model(workers);
       const real = startQueue(workers);
       for (const s of [...before, { do: "stop" } as const, ...after]) {
-        take(s, model, real);
+        apply(s, model, real);
         await settle();
-        assertAlike(model, real);
+        assertEqualStates(model, real);
       }
       for (const k of [...real.open.keys()]) real.end(k, true);
       await real.over;
@@ -249,22 +249,22 @@ test("whatever is called and however work ends, a queue begins what it promises,
   );
 });
 
-test("whoever is asked for before the stop is worked on after that, once work ends and time passes", async () => {
+test("a key that is added before the stop is worked on afterwards, once work ends and time passes", async () => {
   await fc.assert(
     fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (taken, workers) => {
       const model = new Model(workers);
       const real = startQueue(workers);
-      /** Runs of a key that had begun when it was last asked for. */
+      /** Runs of a key that had begun when it was last added. */
       const asked = new Map<string, number>();
       const runs = (k: string) => real.begun.filter((b) => b === k).length;
       for (const s of taken) {
         const asks = s.do === "add" || s.do === "addAfter" || s.do === "addRateLimited";
         if (asks || (s.do === "fail" && real.open.has(s.key))) asked.set(s.key, runs(s.key));
-        take(s, model, real);
+        apply(s, model, real);
         await settle();
       }
       for (let round = 0; real.open.size > 0 || real.pending().length > 0; round++) {
-        assert.ok(round < 100 && real.surprises().length === 0, `no end: ${real.surprises().join("; ")}`);
+        assert.ok(round < 100 && real.unexpected().length === 0, `no end: ${real.unexpected().join("; ")}`);
         for (const k of [...real.open.keys()]) real.end(k, true);
         await settle();
         real.tick(longestTimerMs);
@@ -278,7 +278,7 @@ test("whoever is asked for before the stop is worked on after that, once work en
   );
 });
 
-test("failures in a row wait twice as long each time, between base and maximum, and forgetting begins anew", () => {
+test("failures in a row wait twice as long each time, from the base up to the maximum, until they are forgotten", () => {
   const bounds = fc.record({
     base: fc.integer({ min: 1, max: 60_000 }),
     times: fc.integer({ min: 1, max: 10_000 }),
@@ -298,7 +298,7 @@ test("failures in a row wait twice as long each time, between base and maximum, 
   );
 });
 
-test("a worker that asks for no number of milliseconds, for ever, works once in a base delay and not in a loop", async () => {
+test("a worker that always asks for NaN milliseconds works once a base delay and not in a busy loop", async () => {
   const { clock, tick } = manualClock();
   const queue = new KeyedQueue({ clock, baseMs, maxMs });
   const stopping = new AbortController();

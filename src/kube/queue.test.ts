@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { type Clock, KeyedQueue } from "./queue.ts";
 
-/** A clock that stands still until it is told. */
+/** A clock that moves only when a test advances it. */
 class ManualClock implements Clock {
   #now = 0;
   readonly #timers = new Map<number, { due: number; run: () => void }>();
@@ -42,7 +42,7 @@ class ManualClock implements Clock {
   }
 }
 
-/** Runs a queue whose work ends when the test says so. */
+/** A running queue whose work on a key ends when the test ends it. */
 function started({ workers = 1 }: { workers?: number } = {}) {
   const clock = new ManualClock();
   const queue = new KeyedQueue({ clock, baseMs: 1_000, maxMs: 300_000 });
@@ -60,7 +60,7 @@ function started({ workers = 1 }: { workers?: number } = {}) {
   const onError = (key: string, error: unknown) =>
     errors.push(`${key}: ${error instanceof Error ? error.message : ""}`);
   const ended = queue.run({ workers, process, onError, signal: stopping.signal });
-  /** Lets all that can happen without time passing happen. */
+  /** Runs everything that needs no time to pass. */
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const end = async (key: string) => {
     open.get(key)?.end();
@@ -74,7 +74,7 @@ function started({ workers = 1 }: { workers?: number } = {}) {
 }
 
 describe("a queue", () => {
-  test("works on keys in the order in which they came, one for each worker", async () => {
+  test("works on keys in the order in which they were added, one a worker", async () => {
     const { queue, begun, end } = started({ workers: 2 });
     for (const key of ["a", "b", "c", "d"]) queue.add(key);
     assert.deepEqual(begun, ["a", "b"]);
@@ -84,7 +84,7 @@ describe("a queue", () => {
     assert.deepEqual(begun, ["a", "b", "c", "d"]);
   });
 
-  test("works once on a key that was added twice before its turn", async () => {
+  test("works once on a key that was added twice before its work began", async () => {
     const { queue, begun, end } = started();
     for (const key of ["a", "b", "b"]) queue.add(key);
     assert.equal(queue.depth, 1);
@@ -93,7 +93,7 @@ describe("a queue", () => {
     assert.deepEqual(begun, ["a", "b"]);
   });
 
-  test("works again on a key that was added while it was worked on, and not at the same time", async () => {
+  test("works again on a key that was added during its work, and not at the same time", async () => {
     const { queue, begun, end } = started({ workers: 3 });
     queue.add("a");
     queue.add("a");
@@ -135,7 +135,7 @@ describe("a delay", () => {
     assert.deepEqual(begun, ["a"]);
   });
 
-  test("is not cancelled by an add meanwhile", async () => {
+  test("is not cancelled by an add", async () => {
     const { queue, clock, begun, end } = started();
     queue.addAfter("a", 2_000);
     queue.add("a");
@@ -144,13 +144,13 @@ describe("a delay", () => {
     assert.deepEqual(begun, ["a", "a"]);
   });
 
-  test("longer than Node's longest timer is cut, not taken for none", () => {
+  test("longer than Node's longest timer is cut to that, not to 1 ms", () => {
     const { queue, clock } = started();
     queue.addAfter("a", 90 * 86_400_000);
     assert.deepEqual(clock.pending, [2 ** 31 - 1]);
   });
 
-  test("of none or less is none", () => {
+  test("of 0 or less is none", () => {
     const { queue, begun } = started({ workers: 2 });
     queue.addAfter("a", 0);
     queue.addAfter("b", -5);
@@ -159,7 +159,7 @@ describe("a delay", () => {
 });
 
 describe("backoff", () => {
-  test("doubles from one second to five minutes, for each key apart, until it is forgotten", () => {
+  test("doubles from one second to five minutes, for each key separately, until it is forgotten", () => {
     const queue = new KeyedQueue({ clock: new ManualClock() });
     const delays = Array.from({ length: 11 }, () => queue.addRateLimited("a"));
     assert.deepEqual(
@@ -172,7 +172,7 @@ describe("backoff", () => {
     assert.equal(queue.addRateLimited("a"), 1_000);
   });
 
-  test("follows a process that threw, and the error is reported", async () => {
+  test("follows work that threw, and the error is reported", async () => {
     const { queue, clock, begun, errors, fail } = started();
     queue.add("a");
     await fail("a", "no luck");
@@ -184,7 +184,7 @@ describe("backoff", () => {
 });
 
 describe("stopping", () => {
-  test("starts nothing more and waits for what runs", async () => {
+  test("starts nothing more and waits for the work that runs", async () => {
     const { queue, clock, stopping, begun, ended, end, settle } = started();
     let over = false;
     const noted = (async () => {
@@ -202,7 +202,7 @@ describe("stopping", () => {
     queue.addAfter("d", 1_000);
     assert.deepEqual(clock.pending, []);
     assert.deepEqual(begun, ["a"]);
-    assert.equal(queue.depth, 3, "what was not worked on is still there");
+    assert.equal(queue.depth, 3, "keys that were not worked on are kept");
   });
 
   test("ends at once when nothing runs", async () => {
@@ -224,14 +224,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("advance" as const), ms: fc.integer({ min: 0, max: 20_000 }) }),
 );
 
-test("whatever happens, no add is lost, no key runs twice at once and no more keys run than there are workers", async () => {
+test("in any order of steps no add is lost, no key runs twice at once and no more keys run than there are workers", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { maxLength: 60 }),
       fc.integer({ min: 1, max: 3 }),
       async (steps, workers) => {
         const { queue, clock, begun, open, stopping, ended, settle, end, fail } = started({ workers });
-        /** Runs begun when the key was last asked for: it has to begin once more. */
+        /** Runs that had begun when the key was last added: another one has to begin. */
         const owed = new Map<string, number>();
         const runs = (k: string) => begun.filter((b) => b === k).length;
         for (const s of steps) {
@@ -251,7 +251,7 @@ test("whatever happens, no add is lost, no key runs twice at once and no more ke
           clock.advance(300_000);
           await settle();
         }
-        for (const [k, before] of owed) assert.ok(runs(k) > before, `${k} was asked for and did not come`);
+        for (const [k, before] of owed) assert.ok(runs(k) > before, `${k} was added and not worked on`);
         stopping.abort();
         await ended;
       },

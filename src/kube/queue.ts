@@ -1,6 +1,6 @@
 import { backoffMs } from "../core/backoff.ts";
 
-/** Monotonic milliseconds and timers; tests give their own. */
+/** Monotonic milliseconds, and timers. */
 export interface Clock {
   now(): number;
   setTimer(run: () => void, ms: number): unknown;
@@ -13,11 +13,11 @@ const systemClock: Clock = {
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
 };
 
-/** Node's longest timer. A key that is due later comes early once, which a level-driven worker does not mind. */
+/** Node's longest timer. A key that is due later is worked on early once, which changes nothing for a level-driven worker. */
 const longestTimerMs = 2 ** 31 - 1;
 
 export interface QueueOptions {
-  /** Delay of addRateLimited after the first failure; doubled each time. */
+  /** Milliseconds that addRateLimited waits after the first failure (1,000); doubled each time up to `maxMs` (300,000). */
   baseMs?: number;
   maxMs?: number;
   clock?: Clock;
@@ -25,23 +25,23 @@ export interface QueueOptions {
 
 export interface RunOptions {
   workers: number;
-  /** Work on one key; adds the key again itself when there is more to do. A throw is `onError` and addRateLimited. */
+  /** Works on one key, and adds it again when there is more to do. When it throws, `onError` and addRateLimited follow. */
   process: (key: string, signal: AbortSignal) => Promise<void>;
   onError: (key: string, error: unknown) => void;
   signal: AbortSignal;
 }
 
 /**
- * Keys that want attention, in the order in which they came. A key waits once however often it is added, is worked on
- * once at a time, and when it is added meanwhile it comes again afterwards.
+ * Keys that wait for a worker, first in, first out. A key that is added several times waits once. It is never worked
+ * on twice at the same time; a key that is added during its work is worked on again afterwards.
  */
 export class KeyedQueue {
   readonly #backoff: { baseMs: number; maxMs: number };
   readonly #clock: Clock;
   readonly #ready = new Set<string>();
   readonly #running = new Set<string>();
-  /** Added while they were running. */
-  readonly #again = new Set<string>();
+  /** Keys that were added while they were worked on. */
+  readonly #addedMeanwhile = new Set<string>();
   readonly #delayed = new Map<string, { due: number; timer: unknown }>();
   readonly #failures = new Map<string, number>();
   readonly #drained = Promise.withResolvers<void>();
@@ -53,21 +53,20 @@ export class KeyedQueue {
     this.#clock = clock;
   }
 
-  /** Keys that wait for a worker now. */
+  /** Keys that wait for a worker, without those that are delayed. */
   get depth(): number {
-    return this.#ready.size + this.#again.size;
+    return this.#ready.size + this.#addedMeanwhile.size;
   }
 
   add(key: string): void {
-    if (this.#running.has(key)) this.#again.add(key);
+    if (this.#running.has(key)) this.#addedMeanwhile.add(key);
     else this.#ready.add(key);
-    this.#pump();
+    this.#startWork();
   }
 
   /**
-   * Adds the key in `ms`, at once when it is 0 or less. Of several delays the one that ends first counts; an add
-   * meanwhile does not cancel it. NaN, a caller's mistake, waits the base delay: Node takes it for 1 ms, and "at once"
-   * would be as hot a loop.
+   * Adds the key after `ms`, at once when that is 0 or less. Of several delays the one that ends first counts; `add`
+   * does not cancel it. NaN, an error of the caller, waits the base delay: Node would wait 1 ms, a busy loop.
    */
   addAfter(key: string, ms: number): void {
     if (ms <= 0 || this.#stopped) {
@@ -100,21 +99,21 @@ export class KeyedQueue {
     return this.#failures.get(key) ?? 0;
   }
 
-  /** The key did well: its next failure waits the base delay again. */
+  /** Resets the failures of a key that succeeded: the next one waits the base delay again. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
 
   /**
-   * Works on keys until the signal fires, then starts no more and resolves when the last `process` has ended.
-   * What is added later is kept and never worked on: a queue runs once.
+   * Works on keys until the signal fires, then starts no more and resolves when the last `process` has ended. Keys that
+   * are added later are kept and not worked on. A queue runs once.
    */
   async run(options: RunOptions): Promise<void> {
     if (this.#run !== undefined) throw new Error("a queue runs once");
     this.#run = options;
     if (options.signal.aborted) this.#stop();
     else options.signal.addEventListener("abort", () => this.#stop(), { once: true });
-    this.#pump();
+    this.#startWork();
     await this.#drained.promise;
   }
 
@@ -128,7 +127,7 @@ export class KeyedQueue {
     if (this.#running.size === 0) this.#drained.resolve();
   }
 
-  #pump(): void {
+  #startWork(): void {
     const run = this.#run;
     if (run === undefined || this.#stopped) return;
     for (const key of this.#ready) {
@@ -147,8 +146,8 @@ export class KeyedQueue {
       this.addRateLimited(key);
     }
     this.#running.delete(key);
-    if (this.#again.delete(key)) this.#ready.add(key);
-    this.#pump();
+    if (this.#addedMeanwhile.delete(key)) this.#ready.add(key);
+    this.#startWork();
     if (this.#stopped && this.#running.size === 0) this.#drained.resolve();
   }
 }

@@ -7,8 +7,8 @@ import {
   classifyConnection,
   classifyStatus,
   connectionCode,
-  type Doing,
-  describe,
+  type CallName,
+  callName,
 } from "./errors.ts";
 
 export interface RequestOptions {
@@ -16,7 +16,7 @@ export interface RequestOptions {
 }
 
 /** One request to the API server and its answer. */
-export interface ApiCall extends Doing {
+export interface ApiCall extends CallName {
   method: HttpRequest["method"];
   path: string;
   query?: Readonly<Record<string, string | undefined>>;
@@ -24,7 +24,7 @@ export interface ApiCall extends Doing {
   /** Sent as JSON. */
   body?: unknown;
   contentType?: string;
-  /** Doing it twice is the same as doing it once: it is tried again when it is unknown whether it was done. */
+  /** Repeating the call changes nothing more: it is tried again when it is unknown whether it took effect. */
   repeatable: boolean;
   timeoutMs?: number;
 }
@@ -33,13 +33,14 @@ export interface ApiCall extends Doing {
 export type SendCall = (call: ApiCall, options: RequestOptions) => Promise<unknown>;
 
 const attempts = 5;
-const pause = { baseMs: 250, maxMs: 8_000 };
+const backoff = { baseMs: 250, maxMs: 8_000 };
 const longestRetryAfterMs = 30_000;
 const defaultTimeoutMs = 30_000;
 
 /**
- * Makes the call and returns the decoded JSON (the text, where the answer is none). 429, 5xx and broken
- * connections are tried again a few times, a 401 once with fresh credentials. Throws OperatorError.
+ * Makes the call and resolves to the decoded JSON, or to the text of another answer. 429, 5xx and broken connections
+ * are tried again up to four times, a 401 once with credentials that were read again. Throws OperatorError, or the
+ * reason of the signal.
  */
 export async function callApi(connection: Connection, call: ApiCall, signal: AbortSignal): Promise<unknown> {
   let reloaded = false;
@@ -54,7 +55,7 @@ export async function callApi(connection: Connection, call: ApiCall, signal: Abo
         await connection.reload();
         continue;
       }
-      const waitMs = failures < attempts ? pauseBefore(thrown, call, failures) : undefined;
+      const waitMs = failures < attempts ? retryDelayMs(thrown, call, failures) : undefined;
       if (waitMs === undefined) {
         throw thrown instanceof ApiStatusError
           ? classifyStatus(thrown, call)
@@ -66,8 +67,8 @@ export async function callApi(connection: Connection, call: ApiCall, signal: Abo
 }
 
 /**
- * The head of the answer to a call whose body is read as it comes; never repeated. Throws OperatorError for a
- * refusal; what breaks the body later is thrown as it is. The signal has to fire to let go of the connection.
+ * The answer to a call whose body is read while it arrives. Never tried again. Throws OperatorError when the server
+ * refuses; an error that breaks the body later is thrown as it is. It holds a connection until the signal fires.
  */
 export async function openStream(
   connection: Connection,
@@ -105,21 +106,21 @@ async function callOnce(connection: Connection, call: ApiCall, signal: AbortSign
   }
 }
 
-/** Milliseconds before the next try, or undefined when there should be none. */
-function pauseBefore(thrown: unknown, call: ApiCall, failures: number): number | undefined {
-  const usual = halfJitter(backoffMs(failures, pause));
+/** Milliseconds before the next attempt; undefined when there must be none. */
+function retryDelayMs(thrown: unknown, call: ApiCall, failures: number): number | undefined {
+  const delayMs = halfJitter(backoffMs(failures, backoff));
   if (thrown instanceof ApiStatusError) {
-    const again = thrown.status === 429 || (thrown.status >= 500 && call.repeatable);
-    return again ? Math.min(thrown.retryAfterMs ?? usual, longestRetryAfterMs) : undefined;
+    const retried = thrown.status === 429 || (thrown.status >= 500 && call.repeatable);
+    return retried ? Math.min(thrown.retryAfterMs ?? delayMs, longestRetryAfterMs) : undefined;
   }
   switch (connectionCode(thrown)) {
     case "ECONNREFUSED":
     case "EAI_AGAIN":
-      return usual;
+      return delayMs;
     case "ECONNRESET":
     case "EPIPE":
     case "ETIMEDOUT":
-      return call.repeatable ? usual : undefined;
+      return call.repeatable ? delayMs : undefined;
     default:
       return undefined;
   }
@@ -151,8 +152,8 @@ function decode(answer: HttpAnswer, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The parser's own error would quote the answer, which may be a Secret.
-    throw new Error("the answer is not the JSON that it says it is");
+    // The parser's error would quote the answer, which may be a Secret.
+    throw new Error("the answer is declared as JSON and is not JSON");
   }
 }
 
@@ -163,5 +164,6 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 function timedOut(call: ApiCall): OperatorError {
-  return new OperatorError("Timeout", `${describe(call)}: no answer from the API server in time`);
+  const seconds = (call.timeoutMs ?? defaultTimeoutMs) / 1000;
+  return new OperatorError("Timeout", `${callName(call)}: no answer from the API server within ${seconds} s`);
 }

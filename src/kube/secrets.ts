@@ -3,7 +3,7 @@ import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { secrets } from "./objects.ts";
 
-/** The decoded values of a Secret by key. CredentialsNotFound names the Secret; no message ever holds a value. */
+/** The decoded values of a Secret by key. Throws CredentialsNotFound when there is no such Secret. No message holds a value. */
 export async function readSecret(
   client: Pick<KubeClient, "get">,
   namespace: string,
@@ -12,7 +12,7 @@ export async function readSecret(
 ): Promise<Record<string, Buffer>> {
   const secret = await client.get(secrets, { namespace, name }, options);
   if (secret === undefined) {
-    throw new OperatorError("CredentialsNotFound", `Secret ${namespace}/${name} is not there`, {
+    throw new OperatorError("CredentialsNotFound", `Secret ${namespace}/${name} does not exist`, {
       hint: `create the Secret ${name} in namespace ${namespace}`,
     });
   }

@@ -3,7 +3,7 @@ import type { KubeClient } from "./client.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { KubeObject, ObjectRef, ResourceKind } from "./objects.ts";
 
-/** Built-in kinds that a restore creates, as far as it reads them again. */
+/** The fields of built-in kinds that a restore creates and reads again. */
 export interface Workload extends KubeObject {
   spec?: Record<string, unknown>;
   status?: {
@@ -29,7 +29,7 @@ export function workload(kind: WorkloadKind): ResourceKind<Workload> {
   return { ...kinds[kind], kind, namespaced: true };
 }
 
-/** Creates the object; false when the name is taken. After a lost answer it looks whether it is there. */
+/** Creates the object; false when the name is taken. */
 export async function createOnce(
   client: Pick<KubeClient, "create">,
   kind: WorkloadKind,
@@ -66,13 +66,13 @@ interface Pod extends KubeObject {
 
 const pods: ResourceKind<Pod> = { group: "", version: "v1", plural: "pods", kind: "Pod", namespaced: true };
 
-/** A Pod, as far as a person would look at it. */
+/** What matters of a Pod while a restore waits for it. */
 export interface PodSummary {
   name: string;
   ready: boolean;
-  /** Why it does not run yet: an image that cannot be pulled, no node for it, a container that crashes. */
+  /** `<pod>: <reason>` for a Pod that does not run yet: its image cannot be pulled, no node fits, a container crashes. */
   waitsFor?: string;
-  /** The container that ended it, its exit code, and its last words. */
+  /** The container that failed (empty when the Pod failed as a whole), its exit code, and its termination message. */
   failure?: { container: string; exitCode: number; words: string };
 }
 
@@ -95,7 +95,7 @@ export async function podSights(
 function summaryOf({ metadata, status = {} }: Pod): PodSummary {
   const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const ready = status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
-  const waitsFor = waiting(status, containers);
+  const waitsFor = waitingReason(status, containers);
   const failure = failureOf(status, containers);
   return {
     name: metadata.name,
@@ -105,10 +105,10 @@ function summaryOf({ metadata, status = {} }: Pod): PodSummary {
   };
 }
 
-/** What every start goes through says nothing. */
-const usual = new Set(["ContainerCreating", "PodInitializing"]);
+/** Reasons that every container goes through at its start. */
+const startReasons = new Set(["ContainerCreating", "PodInitializing"]);
 
-function waiting(
+function waitingReason(
   status: NonNullable<Pod["status"]>,
   containers: readonly ContainerStatus[],
 ): string | undefined {
@@ -118,7 +118,7 @@ function waiting(
   if (unscheduled !== undefined) return unscheduled.message ?? unscheduled.reason;
   for (const { name, state } of containers) {
     const { reason, message } = state?.waiting ?? {};
-    if (reason !== undefined && !usual.has(reason))
+    if (reason !== undefined && !startReasons.has(reason))
       return `${name}: ${reason}${message === undefined ? "" : ` (${message})`}`;
   }
   return undefined;
@@ -129,16 +129,16 @@ function failureOf(
   containers: readonly ContainerStatus[],
 ): PodSummary["failure"] {
   for (const { name, state } of containers) {
-    const ended = state?.terminated;
-    if (ended === undefined || ended.exitCode === 0) continue;
-    const words = ended.message?.trim() || ended.reason || `exit code ${ended.exitCode}`;
-    return { container: name, exitCode: ended.exitCode, words };
+    const terminated = state?.terminated;
+    if (terminated === undefined || terminated.exitCode === 0) continue;
+    const { exitCode, message, reason } = terminated;
+    return { container: name, exitCode, words: message?.trim() || reason || `exit code ${exitCode}` };
   }
   if (status.phase !== "Failed") return undefined;
   return { container: "", exitCode: -1, words: status.message ?? status.reason ?? "the Pod failed" };
 }
 
-/** Of one object of a kind; undefined when it is not there. */
+/** Undefined when there is no such object. */
 export async function findWorkload(
   client: Pick<KubeClient, "get">,
   kind: WorkloadKind,

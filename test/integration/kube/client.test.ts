@@ -331,7 +331,7 @@ test("a Secret is read decoded; a missing one is named", async () => {
   assert.deepEqual(secret, { username: Buffer.from("root"), password: Buffer.from("s3cret") });
   await assert.rejects(readSecret(client, namespace, "nobody", never), {
     code: "CredentialsNotFound",
-    message: "Secret default/nobody is not there",
+    message: "Secret default/nobody does not exist",
   });
 });
 

@@ -76,7 +76,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     const waiting = await bench.kube.backup("late-secret");
     assert.equal(conditionOf(waiting, "Succeeded")?.status, "Unknown");
     assert.equal(conditionOf(waiting, "Reconciling")?.status, "True");
-    assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /Secret default\/not-yet is not there/);
+    assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /Secret default\/not-yet does not exist/);
     assert.match(await warned("late-secret", "CredentialsNotFound"), /not-yet/);
     await bench.kube.apply(secret("not-yet", { username: "root", password }));
     await succeeds("late-secret");
@@ -99,7 +99,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     await bench.kube.waitReason("etcdbackup/late-keys", "Succeeded", "Retrying");
     assert.match(
       conditionOf(await bench.kube.backup("late-keys"), "Succeeded")?.message ?? "",
-      /Secret default\/late-keys is not there/,
+      /Secret default\/late-keys does not exist/,
     );
     await bench.kube.apply(
       secret("late-keys", {
