@@ -1,14 +1,15 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
-/** What /metrics serves. Names and labels are API; a series of a resource goes with the resource. */
+/** What /metrics serves. Metric names and labels are API. The series of a resource end with the resource. */
 export interface Metrics {
   readonly registry: Registry;
   backupEnded(labels: ClusterLabels, result: "succeeded" | "failed"): void;
-  /** Undefined when there is no EtcdBackup of the cluster any more. */
+  /** Undefined when the cluster has no EtcdBackup any more. */
   latestBackup(labels: ClusterLabels, latest: LatestBackup | undefined): void;
-  /** Those of the term under way; each call replaces the one before. */
+  /** Sets the source of the number of running backups; each call replaces the one before. */
   running(count: () => number): void;
   leading(leads: boolean): void;
+  /** Undefined when the EtcdBackupStore was removed. */
   storeReady(store: { namespace: string; store: string }, ready: boolean | undefined): void;
   reconciled(controller: string, result: string, seconds: number): void;
 }
@@ -33,19 +34,59 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const latest = latestGauges(registers);
-  const total = new Counter({
+  const ended = new Counter({
     name: "etcd_backup_total",
     help: "Backups that have ended, by result.",
     labelNames: ["namespace", "cluster", "result"],
     registers,
   });
-  const ready = new Gauge({
+  const leader = new Gauge({
+    name: "etcd_backup_operator_leader",
+    help: "1 in the replica that leads, 0 in one that stands by.",
+    registers,
+  });
+  return {
+    registry,
+    backupEnded: (labels, result) => ended.inc({ ...labels, result }),
+    latestBackup: latestBackupGauges(registers),
+    running: runningGauge(registry),
+    leading: (leads) => leader.set(leads ? 1 : 0),
+    storeReady: storeReadyGauge(registers),
+    reconciled: reconcileMetrics(registers),
+  };
+}
+
+function runningGauge(registry: Registry): Metrics["running"] {
+  let countRunning = () => 0;
+  registry.registerMetric(
+    new Gauge({
+      name: "etcd_backup_running",
+      help: "Backups that run now.",
+      registers: [],
+      collect() {
+        this.set(countRunning());
+      },
+    }),
+  );
+  return (count) => {
+    countRunning = count;
+  };
+}
+
+function storeReadyGauge(registers: Registry[]): Metrics["storeReady"] {
+  const gauge = new Gauge({
     name: "etcd_backup_store_ready",
     help: "1 when the store can be used, else 0.",
     labelNames: ["namespace", "store"],
     registers,
   });
+  return (labels, ready) => {
+    if (ready === undefined) gauge.remove(labels);
+    else gauge.set(labels, ready ? 1 : 0);
+  };
+}
+
+function reconcileMetrics(registers: Registry[]): Metrics["reconciled"] {
   const passes = new Counter({
     name: "etcd_backup_reconcile_total",
     help: "Reconcile passes, by result.",
@@ -59,60 +100,29 @@ export function createMetrics(): Metrics {
     buckets: [0.005, 0.025, 0.1, 0.5, 2, 10, 60],
     registers,
   });
-
-  let countRunning = () => 0;
-  registry.registerMetric(
-    new Gauge({
-      name: "etcd_backup_running",
-      help: "Backups that run now.",
-      registers: [],
-      collect() {
-        this.set(countRunning());
-      },
-    }),
-  );
-  const leader = new Gauge({
-    name: "etcd_backup_operator_leader",
-    help: "1 in the replica that leads, 0 in one that stands by.",
-    registers,
-  });
-
-  return {
-    registry,
-    backupEnded: (labels, result) => total.inc({ ...labels, result }),
-    latestBackup: latest,
-    running(count) {
-      countRunning = count;
-    },
-    leading: (leads) => leader.set(leads ? 1 : 0),
-    storeReady(labels, isReady) {
-      if (isReady === undefined) ready.remove(labels);
-      else ready.set(labels, isReady ? 1 : 0);
-    },
-    reconciled(controller, result, seconds) {
-      passes.inc({ controller, result });
-      passSeconds.observe({ controller }, seconds);
-    },
+  return (controller, result, seconds) => {
+    passes.inc({ controller, result });
+    passSeconds.observe({ controller }, seconds);
   };
 }
 
-function latestGauges(registers: Registry[]): Metrics["latestBackup"] {
+function latestBackupGauges(registers: Registry[]): Metrics["latestBackup"] {
   const gauge = (name: string, help: string) =>
     new Gauge({ name: `etcd_backup_last_${name}`, help, labelNames: ["namespace", "cluster"], registers });
   const succeededAt = gauge("success_timestamp_seconds", "When the newest successful backup was complete.");
   const failedAt = gauge("failure_timestamp_seconds", "When a backup last failed for good.");
-  const took = gauge("duration_seconds", "Seconds that the newest successful backup took.");
+  const duration = gauge("duration_seconds", "Seconds that the newest successful backup took.");
   const size = gauge("size_bytes", "Bytes of the database in the newest successful backup.");
   const stored = gauge("stored_bytes", "Bytes of the newest successful backup in the store.");
   const revision = gauge("revision", "Revision of the newest successful backup.");
 
   return (labels, latest) => {
-    const set = (to: typeof took, value: number | undefined) =>
-      value === undefined ? to.remove(labels) : to.set(labels, value);
+    const set = (metric: typeof duration, value: number | undefined) =>
+      value === undefined ? metric.remove(labels) : metric.set(labels, value);
     const { success, failedAt: failed } = latest ?? {};
     set(succeededAt, success === undefined ? undefined : success.completedAt.getTime() / 1000);
     set(failedAt, failed === undefined ? undefined : failed.getTime() / 1000);
-    set(took, success?.durationSeconds);
+    set(duration, success?.durationSeconds);
     set(size, success?.sizeBytes);
     set(stored, success?.storedBytes);
     set(revision, success?.revision);
