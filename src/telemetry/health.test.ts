@@ -15,13 +15,13 @@ async function serve(notReady: () => string[] = () => [], registry = new Registr
   return { server, ask };
 }
 
-test("/healthz answers 200 as long as the process turns, ready or not", async () => {
+test("/healthz answers 200 while the process runs, ready or not", async () => {
   const { server, ask } = await serve(() => ["everything"]);
   await using _ = server;
   assert.deepEqual(await ask("/healthz"), { status: 200, type: "text/plain", body: "ok\n" });
 });
 
-test("/readyz answers 503 with what is missing, and 200 once nothing is", async () => {
+test("/readyz answers 503 with what is missing, and 200 when nothing is missing", async () => {
   let missing = ["the cache of EtcdBackup", "the API server"];
   const { server, ask } = await serve(() => missing);
   await using _ = server;
@@ -43,7 +43,7 @@ test("/metrics serves the registry in Prometheus' format", async () => {
   assert.match(body, /^things_total 3$/m);
 });
 
-test("a metric that cannot be collected is a 500, and the server goes on", async () => {
+test("a metric that cannot be collected is a 500, and the server keeps running", async () => {
   const registry = new Registry();
   new Gauge({
     name: "broken",
@@ -59,7 +59,7 @@ test("a metric that cannot be collected is a 500, and the server goes on", async
   assert.equal((await ask("/healthz")).status, 200);
 });
 
-test("other paths are 404 and name the right ones; other methods are 405; HEAD is answered", async () => {
+test("other paths are 404 with the names of the valid ones, other methods are 405, and HEAD is answered", async () => {
   const { server, ask } = await serve();
   await using _ = server;
   const lost = await ask("/");
@@ -72,7 +72,7 @@ test("other paths are 404 and name the right ones; other methods are 405; HEAD i
   assert.deepEqual(await ask("/healthz", { method: "HEAD" }), { status: 200, type: "text/plain", body: "" });
 });
 
-test("a port that is taken, and an address that is none, are usage errors that name it", async () => {
+test("a taken port and an invalid address are usage errors that name the address", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const address = taken.address();
@@ -95,7 +95,7 @@ test("a port that is taken, and an address that is none, are usage errors that n
   taken.close();
 });
 
-test("it ends with connections open", async () => {
+test("disposing of it closes open connections", async () => {
   const { server, ask } = await serve();
   await ask("/healthz");
   await server[Symbol.asyncDispose]();

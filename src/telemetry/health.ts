@@ -3,13 +3,13 @@ import type { Registry } from "prom-client";
 import { OperatorError } from "../core/errors.ts";
 
 export interface HealthServer extends AsyncDisposable {
-  /** Where it listens: the port is the one given out when 0 was asked for. */
+  /** The port it listens on; with port 0 in the address the one that the system chose. */
   readonly port: number;
 }
 
 /**
- * Serves /healthz (the event loop turns), /readyz (503 with what is missing, until `notReady` names nothing) and /metrics.
- * `address` is `host:port` or `:port`.
+ * Serves /healthz (200 while the event loop runs), /readyz (503 with the names that `notReady` returns, 200 when it
+ * returns none) and /metrics. `address` is `host:port` or `:port`. Throws Usage when it cannot listen there.
  */
 export async function serveHealth(options: {
   address: string;
@@ -66,7 +66,7 @@ function parseAddress(address: string): { host: string; port: number } {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535)
     throw new OperatorError("Usage", `--listen ${address} is not host:port`, {
-      hint: "such as :8080 or 127.0.0.1:8080",
+      hint: "write it such as :8080 or 127.0.0.1:8080",
     });
   return { host: match[1] ?? match[2] ?? "", port };
 }

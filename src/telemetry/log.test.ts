@@ -32,7 +32,7 @@ test("the level is a threshold", () => {
 });
 
 for (const where of ["config", "auth", "headers"]) {
-  test(`what is named like a secret below ${where} is blanked, there and one level down`, () => {
+  test(`values of keys that name secrets below ${where} are redacted, at the top and one level down`, () => {
     for (const name of [
       "password",
       "secretAccessKey",
@@ -58,7 +58,7 @@ for (const where of ["config", "auth", "headers"]) {
   });
 }
 
-test("an error of a library is its name, message and stack: none of the properties it carries", () => {
+test("an error of a library is logged with name, message and stack, without its other properties", () => {
   const error = Object.assign(new TypeError("it broke"), {
     request: { headers: { authorization: secret } },
     $response: secret,
@@ -71,7 +71,7 @@ test("an error of a library is its name, message and stack: none of the properti
   assert.match(String(stack), /log\.test\.ts/);
 });
 
-test("an error of ours says code, permanence and hint, and needs no stack unless it is a bug", () => {
+test("an OperatorError is logged with code, permanence and hint, and with a stack only when it is Internal", () => {
   const refused = new OperatorError("Unauthorized", "not yours", { hint: "ask" });
   const { err } = logged({ err: refused }).line;
   assert.deepEqual(err, {
@@ -85,7 +85,7 @@ test("an error of ours says code, permanence and hint, and needs no stack unless
   assert.match(bug.stack ?? "", /log\.test\.ts/);
 });
 
-test("of a cause only the message is kept, however much hangs on it", () => {
+test("of a cause only the message is logged", () => {
   const cause = Object.assign(new Error("connect ECONNREFUSED"), {
     request: { headers: { Authorization: secret } },
     cause: new Error(secret),
@@ -95,12 +95,12 @@ test("of a cause only the message is kept, however much hangs on it", () => {
   assert.equal((line["err"] as { cause?: unknown }).cause, "connect ECONNREFUSED");
 });
 
-test("something thrown that is no error is logged as text", () => {
+test("a thrown value that is not an Error is logged as text", () => {
   assert.deepEqual(logged({ err: "just text" }).line["err"], { message: "just text" });
   assert.deepEqual(logged({ err: undefined }).line["err"] ?? null, null);
 });
 
-test("child loggers keep the rules", () => {
+test("child loggers redact as well", () => {
   const lines: string[] = [];
   const log = createLog({ level: "info", destination: { write: (line) => void lines.push(line) } });
   log.child({ backup: "a/b", auth: { password: secret } }).info({ config: { token: secret } }, "hello");

@@ -1,7 +1,10 @@
 import { type Logger, pino } from "pino";
 import { OperatorError } from "../core/errors.ts";
 
-/** JSON lines for a log collector. Whatever is named like a secret is blanked, wherever it stands in the first levels. */
+/**
+ * A logger of JSON lines. Below `config`, `auth` and `headers`, at the top and one level down, the values of keys that
+ * name secrets are redacted.
+ */
 export function createLog(options: { level: string; destination?: { write(line: string): void } }): Logger {
   const secrets = [
     "password",
@@ -37,7 +40,7 @@ export function createLog(options: { level: string; destination?: { write(line: 
   );
 }
 
-/** Only what is known to be free of secrets: no request, no headers, no enumerable extras of a library's error. */
+/** Only fields that hold no secret: libraries attach requests and headers to their errors. */
 function describeError(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { message: String(thrown) };
   const { name, message, stack } = thrown;

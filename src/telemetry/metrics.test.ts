@@ -10,13 +10,13 @@ const success = {
   revision: 42,
 };
 
-/** The samples of our own metrics: `name{labels} value`. */
+/** The samples of the metrics of this program: `name{labels} value`. */
 async function samples(metrics: ReturnType<typeof createMetrics>): Promise<string[]> {
   const text = await metrics.registry.metrics();
   return text.split("\n").filter((line) => line.startsWith("etcd_backup_"));
 }
 
-test("the newest success sets every fact, and an end is counted", async () => {
+test("the newest success sets every gauge, and the end is counted", async () => {
   const metrics = createMetrics();
   metrics.latestBackup({ namespace: "ops", cluster: "prod" }, { success });
   metrics.backupEnded({ namespace: "ops", cluster: "prod" }, "succeeded");
@@ -32,7 +32,7 @@ test("the newest success sets every fact, and an end is counted", async () => {
   ]);
 });
 
-test("a failure is counted and dated beside the facts of the last success", async () => {
+test("a failure is counted and dated, and the gauges of the last success stay", async () => {
   const metrics = createMetrics();
   const who = { namespace: "ops", cluster: "prod" };
   metrics.latestBackup(who, { success, failedAt: new Date("2026-08-20T13:00:00Z") });
@@ -43,7 +43,7 @@ test("a failure is counted and dated beside the facts of the last success", asyn
   assert.match(text, /^etcd_backup_last_success_timestamp_seconds\{.*\} 1787227200$/m);
 });
 
-test("clusters do not share series, and a cluster without EtcdBackups loses its own", async () => {
+test("clusters do not share series, and a cluster without EtcdBackups has none", async () => {
   const metrics = createMetrics();
   metrics.latestBackup({ namespace: "a", cluster: "x" }, { success });
   metrics.latestBackup({ namespace: "b", cluster: "x" }, { success: { ...success, revision: 7 } });
@@ -71,7 +71,7 @@ test("a store is 1 or 0, and a removed store loses its series and no other", asy
   metrics.storeReady({ namespace: "ops", store: "never seen" }, undefined);
 });
 
-test("what runs is counted at the time of asking", async () => {
+test("running backups are counted when the metrics are collected", async () => {
   const metrics = createMetrics();
   let running = 0;
   metrics.running(() => running);
@@ -80,7 +80,7 @@ test("what runs is counted at the time of asking", async () => {
   assert.ok((await samples(metrics)).includes("etcd_backup_running 2"));
 });
 
-test("passes are counted by controller and result, with their durations", async () => {
+test("reconcile passes are counted by controller and result, with their durations", async () => {
   const metrics = createMetrics();
   metrics.reconciled("backup", "done", 0.01);
   metrics.reconciled("backup", "failed", 3);
@@ -91,7 +91,7 @@ test("passes are counted by controller and result, with their durations", async 
   assert.match(text, /^etcd_backup_reconcile_duration_seconds_bucket\{le="2",controller="backup"\} 1$/m);
 });
 
-test("names follow Prometheus' rules, each metric explains itself, and the process is measured, too", async () => {
+test("names follow the rules of Prometheus, each metric has a help text, and the process has metrics too", async () => {
   const metrics = createMetrics();
   metrics.running(() => 0);
   const described = await metrics.registry.getMetricsAsJSON();
@@ -103,6 +103,6 @@ test("names follow Prometheus' rules, each metric explains itself, and the proce
     assert.equal(name.endsWith("_total"), String(type) === "counter", name);
   }
   assert.ok(described.some(({ name }) => name === "process_resident_memory_bytes"));
-  // A second operator in the same process, as in tests, has metrics of its own.
+  // A second operator in the same process, as in tests, has its own registry.
   assert.notEqual(createMetrics().registry, metrics.registry);
 });
