@@ -24,14 +24,14 @@ const permanence: Record<ErrorCode, boolean> = {
 };
 
 for (const [code, permanent] of Object.entries(permanence)) {
-  test(`${code} is ${permanent ? "permanent: trying again cannot help" : "worth another attempt"} unless said otherwise`, () => {
+  test(`${code} is ${permanent ? "permanent" : "worth another attempt"} by default`, () => {
     const known = code as ErrorCode;
     assert.equal(new OperatorError(known, "m").permanent, permanent);
     assert.equal(new OperatorError(known, "m", { permanent: !permanent }).permanent, !permanent);
   });
 }
 
-test("an error keeps its hint and its cause, and has neither property of its own without", () => {
+test("an error keeps its hint and its cause, and has no cause without one", () => {
   const cause = new Error("ECONNRESET");
   const error = new OperatorError("Unreachable", "etcd-0 does not answer", { hint: "look at it", cause });
   assert.deepEqual(
@@ -48,7 +48,7 @@ test("an error has a summary without its place where one was given, else its mes
   assert.equal(new OperatorError("Unreachable", "m0 does not answer").summary, "m0 does not answer");
 });
 
-test("an error that is classified already is passed on as it is", () => {
+test("an error that is classified already is returned as it is", () => {
   const error = new OperatorError("Refused", "no");
   assert.equal(asOperatorError(error), error);
 });

@@ -1,32 +1,32 @@
-/** What went wrong, in a closed set: conditions, events, metrics and exit codes are derived from it. */
+/** The closed set of failures, from which conditions, events, metrics and exit codes are derived. */
 export type ErrorCode =
   | "Usage" // the command line or a field is wrong
   | "InvalidConfiguration" // a Secret, certificate, URL or setting cannot be used
-  | "NotFound" // a backup, bucket or file is not there
-  | "CredentialsNotFound" // a Secret, or a key in it, is not there (yet)
-  | "AlreadyExists" // an object of this name is there already; nothing was overwritten
-  | "Conflict" // somebody else changed it meanwhile; look again and retry
-  | "Refused" // a safety rule says no
+  | "NotFound" // a backup, bucket or file does not exist
+  | "CredentialsNotFound" // a Secret, or a key in it, does not exist (yet)
+  | "AlreadyExists" // an object of this name exists; nothing was overwritten
+  | "Conflict" // another client has changed the object; read it again and retry
+  | "Refused" // a safety rule forbids it
   | "NoUsableMember" // no etcd member may serve the snapshot
   | "MembersDisagree" // HashKV differs between members
   | "Unauthorized" // credentials are missing, wrong or lack a permission
   | "Unreachable" // no answer, or the connection broke
   | "Timeout"
-  | "SnapshotFailed" // etcd's stream broke off, stalled or lied
-  | "StoreFailed" // the object store answered with an error
+  | "SnapshotFailed" // etcd's stream broke, stalled or contradicts itself
+  | "StoreFailed" // the store answered with an error
   | "VerificationFailed" // a digest, total or structure disagrees
-  | "Aborted" // somebody asked for the work to stop
+  | "Aborted" // the work was asked to stop
   | "Internal";
 
 export interface OperatorErrorInit {
-  /** Trying the same thing again cannot help. */
+  /** Another attempt cannot succeed. Absent: by the code. */
   permanent?: boolean;
-  /** What the person can do. One sentence, no trailing full stop. */
+  /** What the user can do, in the imperative. One sentence, no trailing full stop. */
   hint?: string;
   /** The failure without the place it happened at, for a table whose row names that place. Absent: the message. */
   summary?: string;
   cause?: unknown;
-  /** It may have taken effect all the same: look before it is done again or called failed. */
+  /** The failed call may have taken effect: check that before a retry, or before reporting a failure. */
   outcomeUnknown?: boolean;
 }
 
@@ -40,8 +40,8 @@ const permanentByDefault: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * The one error that crosses module borders. Adapters classify what they catch once, at the edge;
- * everything above only reads `code`, `permanent` and `hint`. Messages never hold a secret.
+ * The one error that crosses the borders of rooms. An adapter classifies what it catches once; its callers decide by
+ * `code`, `permanent` and `outcomeUnknown`, and never by the text. Messages hold no secret.
  */
 export class OperatorError extends Error {
   override readonly name = "OperatorError";
@@ -66,7 +66,7 @@ export function withHint({ message, hint }: OperatorError): string {
   return hint === undefined ? message : `${message} (${hint})`;
 }
 
-/** Any thrown value as an OperatorError: itself, an abort, or `Internal`. */
+/** Any thrown value as an OperatorError: itself, `Timeout` or `Aborted` of a signal, else `Internal`. */
 export function asOperatorError(thrown: unknown): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
   if (thrown instanceof Error && thrown.name === "TimeoutError") {
@@ -80,7 +80,7 @@ export function asOperatorError(thrown: unknown): OperatorError {
   return new OperatorError("Internal", messageOf(thrown), { cause: thrown });
 }
 
-/** `String()` throws on an object that cannot be made a primitive. */
+/** Not `String()` alone, which throws for an object without a primitive value. */
 function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   const primitive = typeof thrown !== "object" && typeof thrown !== "function";
