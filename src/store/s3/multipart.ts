@@ -4,6 +4,7 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   UploadPartCommand,
+  type UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
@@ -17,129 +18,134 @@ import { isNotImplemented } from "./errors.ts";
 import { differs } from "./proof.ts";
 import type { PutOptions } from "../store.ts";
 
-/** The multipart upload of one object. */
-export interface S3Multipart {
-  begin(): Promise<void>;
-  /** In any order, several at once. */
-  part(part: Part): Promise<void>;
-  complete(sent: { size: number; crc: number }): Promise<void>;
+/**
+ * The multipart upload of one object. Its digest is CRC-32C until the bucket turns out not to know it, then MD5, also
+ * for later uploads.
+ */
+export class S3Multipart {
+  readonly #access: S3Access;
+  readonly #dialect: S3Dialect;
+  readonly #options: PutOptions & { name: string; commit: S3Commit };
+  readonly #target: { Bucket: string; Key: string };
+  readonly #completed: CompletedPart[] = [];
+  #uploadId: string | undefined;
+  #digest: S3Dialect["digest"];
+
+  constructor(
+    access: S3Access,
+    dialect: S3Dialect,
+    options: PutOptions & { name: string; commit: S3Commit },
+  ) {
+    this.#access = access;
+    this.#dialect = dialect;
+    this.#options = options;
+    this.#target = { Bucket: access.options.bucket, Key: access.key(options.name) };
+    this.#digest = dialect.digest;
+  }
+
+  async begin(): Promise<void> {
+    this.#digest = this.#dialect.digest;
+    if (this.#digest === "CRC32C") {
+      try {
+        this.#uploadId = await this.#create({ ChecksumAlgorithm: "CRC32C", ChecksumType: "FULL_OBJECT" });
+      } catch (error) {
+        if (!isUnknownParameter(error)) throw error;
+        this.#useMD5();
+      }
+    }
+    this.#uploadId ??= await this.#create({});
+  }
+
+  /** Stores one part. Parts may come in any order, several at once. */
+  async part(part: Part): Promise<void> {
+    const crc = crc32c(part.bytes);
+    const sentAs = this.#digest;
+    let answer = await this.#upload(part, crc);
+    if (sentAs === "CRC32C" && answer.ChecksumCRC32C === undefined) {
+      // The store ignored the checksum. Every S3 store checks Content-MD5.
+      this.#useMD5();
+      answer = await this.#upload(part, crc);
+    }
+    const { ETag, ChecksumCRC32C: stored } = answer;
+    if (stored !== undefined && stored !== crcBase64(crc)) {
+      throw differs(this.#options.name, `part ${part.number} has CRC-32C ${stored}, not ${crcBase64(crc)}`);
+    }
+    this.#completed[part.number - 1] = {
+      PartNumber: part.number,
+      ETag,
+      ...(stored === undefined ? {} : { ChecksumCRC32C: stored }),
+    };
+  }
+
+  /** Makes the object visible. `sent` is what all parts hold together. */
+  async complete({ size, crc }: { size: number; crc: number }): Promise<void> {
+    const { name, commit } = this.#options;
+    const checksum =
+      this.#digest === "CRC32C"
+        ? { ChecksumCRC32C: crcBase64(crc), ChecksumType: "FULL_OBJECT" as const, MpuObjectSize: size }
+        : {};
+    await commit.run(`completing the upload of ${name}`, (condition, abortSignal) =>
+      this.#access.client.send(
+        new CompleteMultipartUploadCommand({
+          ...this.#target,
+          ...condition,
+          ...checksum,
+          UploadId: this.#uploadId,
+          MultipartUpload: { Parts: this.#completed },
+        }),
+        { abortSignal },
+      ),
+    );
+  }
+
   /** Does nothing before `begin`. */
-  abort(during: AbortSignal): Promise<void>;
-}
+  async abort(signal: AbortSignal): Promise<void> {
+    if (this.#uploadId === undefined) return;
+    const command = new AbortMultipartUploadCommand({ ...this.#target, UploadId: this.#uploadId });
+    const doing = `aborting the upload of ${this.#options.name}`;
+    await this.#access.call(doing, (o) => this.#access.client.send(command, o), { signal });
+  }
 
-export function createMultipart(
-  access: S3Access,
-  dialect: S3Dialect,
-  options: PutOptions & { name: string; commit: S3Commit },
-): S3Multipart {
-  const { client } = access;
-  const { name, commit, signal } = options;
-  const target = { Bucket: access.options.bucket, Key: access.key(name) };
-  const completed: CompletedPart[] = [];
-  let uploadId: string | undefined;
-  let digest = dialect.digest;
-
-  async function create(checksum: {
-    ChecksumAlgorithm?: "CRC32C";
-    ChecksumType?: "FULL_OBJECT";
-  }): Promise<string> {
+  async #create(checksum: { ChecksumAlgorithm?: "CRC32C"; ChecksumType?: "FULL_OBJECT" }): Promise<string> {
+    const { name, commit, signal } = this.#options;
     using late = lingering(signal, graceMs);
     const command = new CreateMultipartUploadCommand({
-      ...target,
-      ...attributeFields(access.options, options),
+      ...this.#target,
+      ...attributeFields(this.#access.options, this.#options),
       ...checksum,
       Metadata: commit.metadata,
     });
     const doing = `starting the upload of ${name}`;
-    const { UploadId } = await access.call(doing, (o) => client.send(command, o), {
+    const { UploadId } = await this.#access.call(doing, (o) => this.#access.client.send(command, o), {
       signal,
       requestSignal: late.signal,
     });
-    if (UploadId === undefined)
-      throw new OperatorError("StoreFailed", `${doing}: the store gave no upload ID`);
-    return UploadId;
+    if (UploadId !== undefined) return UploadId;
+    throw new OperatorError("StoreFailed", `${doing}: the store returned no upload ID`);
   }
 
-  function useMD5(): void {
-    digest = "MD5";
-    dialect.digest = "MD5";
-  }
-
-  /** One that is cut off may still be stored, after the upload was aborted, and then stay for ever. */
-  async function upload({ number, bytes }: Part, crc: number) {
+  /** Waits for the answer a little longer than the signal: a part stored after the upload's abort would stay for ever. */
+  async #upload({ number, bytes }: Part, crc: number): Promise<UploadPartCommandOutput> {
+    const { name, signal } = this.#options;
     using late = lingering(signal, graceMs);
     const command = new UploadPartCommand({
-      ...target,
-      UploadId: uploadId,
+      ...this.#target,
+      UploadId: this.#uploadId,
       PartNumber: number,
       Body: bytes,
-      ...digestFields(bytes, crc, digest),
+      ...digestFields(bytes, crc, this.#digest),
     });
-    return await access.call(`storing part ${number} of ${name}`, (o) => client.send(command, o), {
-      signal,
-      requestSignal: late.signal,
-    });
+    return await this.#access.call(
+      `storing part ${number} of ${name}`,
+      (o) => this.#access.client.send(command, o),
+      { signal, requestSignal: late.signal },
+    );
   }
 
-  return {
-    async begin() {
-      digest = dialect.digest;
-      if (digest === "CRC32C") {
-        try {
-          uploadId = await create({ ChecksumAlgorithm: "CRC32C", ChecksumType: "FULL_OBJECT" });
-        } catch (error) {
-          if (!isUnknownParameter(error)) throw error;
-          useMD5();
-        }
-      }
-      uploadId ??= await create({});
-    },
-
-    async part(part) {
-      const crc = crc32c(part.bytes);
-      const sentAs = digest;
-      let answer = await upload(part, crc);
-      if (sentAs === "CRC32C" && answer.ChecksumCRC32C === undefined) {
-        // The store passed over the checksum. Every S3 store checks Content-MD5.
-        useMD5();
-        answer = await upload(part, crc);
-      }
-      const { ETag, ChecksumCRC32C: stored } = answer;
-      if (stored !== undefined && stored !== crcBase64(crc)) {
-        throw differs(name, `part ${part.number} has CRC-32C ${stored}, not ${crcBase64(crc)}`);
-      }
-      completed[part.number - 1] = {
-        PartNumber: part.number,
-        ETag,
-        ...(stored === undefined ? {} : { ChecksumCRC32C: stored }),
-      };
-    },
-
-    async complete({ size, crc }) {
-      const checksum =
-        digest === "CRC32C"
-          ? { ChecksumCRC32C: crcBase64(crc), ChecksumType: "FULL_OBJECT" as const, MpuObjectSize: size }
-          : {};
-      await commit.run(`completing the upload of ${name}`, (condition, abortSignal) =>
-        client.send(
-          new CompleteMultipartUploadCommand({
-            ...target,
-            ...condition,
-            ...checksum,
-            UploadId: uploadId,
-            MultipartUpload: { Parts: completed },
-          }),
-          { abortSignal },
-        ),
-      );
-    },
-
-    async abort(during) {
-      if (uploadId === undefined) return;
-      const command = new AbortMultipartUploadCommand({ ...target, UploadId: uploadId });
-      await access.call(`aborting the upload of ${name}`, (o) => client.send(command, o), { signal: during });
-    },
-  };
+  #useMD5(): void {
+    this.#digest = "MD5";
+    this.#dialect.digest = "MD5";
+  }
 }
 
 function isUnknownParameter(error: unknown): boolean {

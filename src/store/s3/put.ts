@@ -6,7 +6,7 @@ import { type Allocate, createPartBuffers } from "../parts/buffers.ts";
 import type { S3Access } from "./client.ts";
 import { type S3Commit, alreadyExists, createCommit, isDamage } from "./commit.ts";
 import { type S3Dialect, attributeFields, digestFields } from "./dialect.ts";
-import { type S3Multipart, createMultipart } from "./multipart.ts";
+import { S3Multipart } from "./multipart.ts";
 import { confirmStored } from "./proof.ts";
 import { headObject } from "./read.ts";
 import type { PutOptions, StoredObject } from "../store.ts";
@@ -39,7 +39,7 @@ export async function putObject(
   const scope = new AbortController();
   const signal = AbortSignal.any([options.signal, scope.signal]);
   const commit = createCommit(access, dialect, { name, signal });
-  const multipart = createMultipart(access, dialect, { ...options, name, commit, signal });
+  const multipart = new S3Multipart(access, dialect, { ...options, name, commit, signal });
   const tasks: Promise<void>[] = [];
   try {
     if ((await headObject(access, name, signal)) !== undefined) throw alreadyExists(name);
