@@ -1,7 +1,7 @@
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import type { S3Options } from "../../src/store/s3/client.ts";
 import { createS3Store } from "../../src/store/s3/s3-store.ts";
-import type { StoreUnderTest } from "../../src/store/store.contract.ts";
+import type { StoreUnderTest } from "../../src/store/contract/support.fixture.ts";
 import type { S3Server } from "../harness/s3-server.ts";
 
 export const smallestPart = 5 * 1024 * 1024;
