@@ -16,12 +16,12 @@ export interface S3Options {
   bucket: string;
   /** Folder in the bucket; "" is its root. */
   prefix: string;
-  /** Absent: what the environment or the shared configuration say, else us-east-1. */
+  /** Absent: from the environment or the shared configuration, else us-east-1. */
   region?: string;
-  /** URL of a store that is not AWS. */
+  /** URL of a store other than AWS. */
   endpoint?: string;
   forcePathStyle?: boolean;
-  /** Authorities to trust besides the default ones, PEM. */
+  /** CAs to trust besides the default ones, PEM. */
   caBundlePem?: string;
   /** Absent: the SDK's default chain (environment, shared profiles, web identity, container and instance metadata). */
   credentials?: S3Credentials | (() => Promise<S3Credentials & { expiration?: Date }>);
@@ -31,38 +31,39 @@ export interface S3Options {
   storageClass?: string;
   /** Bytes; at least 5 MiB. */
   partSize?: number;
-  /** Parts on their way at the same time, per put. */
+  /** Parts that are uploaded at the same time, per put. */
   concurrency?: number;
-  /** Names in one page of a listing; absent: as many as the store gives. */
+  /** Names in one page of a listing; absent: the store's default. */
   pageSize?: number;
-  /** Of one request; see retrying.ts. */
+  /** Of one request, the first included; see retry.ts. */
   attempts?: number;
   timeouts?: { connectMs?: number; stallMs?: number };
 }
 
-/** Until a connection stands. */
+/** Milliseconds until a connection is established. */
 const connectMs = 10_000;
-/** Without a byte in either direction while a request is under way. */
+/** Milliseconds without a byte in either direction during a request. */
 const stallMs = 60_000;
 export const defaultAttempts = 6;
 
-/** One request to the store, with the signal that it has to take. */
-export type Request<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
+/** Sends one request to the store with the given signal. */
+export type S3Request<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
 
-/** The bucket and how to talk to it: what every part of the S3 store shares. */
+/** The bucket and the client: what all operations of the S3 store share. */
 export interface S3Access {
   readonly client: S3Client;
   readonly options: S3Options;
+  /** The object's key in the bucket. Throws InvalidConfiguration for an invalid name. */
   key(name: string): string;
-  /** Runs a request, again when that may help; throws OperatorErrors only. `doing` begins their messages. */
-  call<T>(doing: string, request: Request<T>, options: CallControl): Promise<T>;
+  /** Runs a request, and tries it again after transient errors. Throws OperatorError; `doing` begins its message. */
+  call<T>(doing: string, request: S3Request<T>, options: CallControl): Promise<T>;
   classify(thrown: unknown, doing: string, signal: AbortSignal): OperatorError;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface CallControl {
   signal: AbortSignal;
-  /** Given to the request in place of `signal`, when it has to outlive it a little. */
+  /** Passed to the request in place of `signal` when the request has to outlive that signal. */
   requestSignal?: AbortSignal;
   attempts?: number;
 }
@@ -111,17 +112,17 @@ function createClient(options: S3Options): S3Client {
     ...(endpoint === undefined ? {} : { endpoint: withoutUser(endpoint) }),
     ...(forcePathStyle === undefined ? {} : { forcePathStyle }),
     ...(credentials === undefined ? {} : { credentials }),
-    // Retrying is done in one place, by `call`.
+    // `call` retries.
     maxAttempts: 1,
-    // Checksums are computed by us, in hardware; the SDK's own are JavaScript.
+    // This store computes CRC-32C in hardware; the SDK computes its checksums in JavaScript.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
-    // It would cost a connection for each part.
+    // Expect: 100-continue would cost a connection for each part.
     expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: timeouts?.connectMs ?? connectMs,
       socketTimeout: timeouts?.stallMs ?? stallMs,
-      httpsAgent: new Agent({ keepAlive: true, maxSockets: 50, ...authorities(caBundlePem) }),
+      httpsAgent: new Agent({ keepAlive: true, maxSockets: 50, ...trustedAuthorities(caBundlePem) }),
     },
   });
   addPayloadRules(client);
@@ -129,10 +130,10 @@ function createClient(options: S3Options): S3Client {
 }
 
 /**
- * Parts travel as UNSIGNED-PAYLOAD: their CRC-32C is in a signed header, and hashing them once more with SHA-256 would
- * cost more than everything else that is done to them. Small objects, manifests above all, are signed as a whole, so
- * that over plain http the digests in a manifest vouch for the data object. GetObject asks for the stored checksum
- * in a way that does not start the SDK's own, slow check.
+ * Parts are sent as UNSIGNED-PAYLOAD: their CRC-32C is in a signed header, and a SHA-256 of their bytes would cost more
+ * than all other work on them. Small objects, among them manifests, are signed with their bytes: so over plain http the
+ * signed digests in a manifest protect the data object. GetObject requests the stored checksum by a header, which does
+ * not start the SDK's own slow check.
  */
 function addPayloadRules(client: S3Client): void {
   client.middlewareStack.add(
@@ -165,11 +166,11 @@ async function ambientRegion(): Promise<string> {
   }
 }
 
-function authorities(caBundlePem: string | undefined): { ca?: string[] } {
+function trustedAuthorities(caBundlePem: string | undefined): { ca?: string[] } {
   if (caBundlePem === undefined) return {};
   if (!caBundlePem.includes("-----BEGIN CERTIFICATE-----")) {
     throw new OperatorError("InvalidConfiguration", "the store's CA bundle holds no PEM certificate", {
-      hint: "it has to hold -----BEGIN CERTIFICATE----- blocks",
+      hint: "give a file with -----BEGIN CERTIFICATE----- blocks",
     });
   }
   return { ca: [...getCACertificates("default"), caBundlePem] };
@@ -179,7 +180,7 @@ function withoutUser(endpoint: string): string {
   const url = URL.parse(endpoint);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new OperatorError("InvalidConfiguration", "the store's endpoint is not an http or https URL", {
-      hint: "it looks like https://minio.example.com:9000",
+      hint: "write it such as https://minio.example.com:9000",
     });
   }
   url.username = "";

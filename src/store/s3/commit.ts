@@ -8,23 +8,23 @@ import type { S3Dialect } from "./dialect.ts";
 import { isNoSuchUpload, isNotImplemented, isTransient } from "./errors.ts";
 import { headObject } from "./read.ts";
 
-/** After an abort, a request that creates something may still answer for so long, so that it can be undone. */
+/** Milliseconds after an abort in which a request that creates something may still answer, so that it can be undone. */
 export const graceMs = 2_000;
 
-/** Tells our object from another writer's of the same name, where the answer to a put was lost. */
+/** Distinguishes this put's object from another writer's of the same name when the answer to the put was lost. */
 const putIdKey = "put-id";
 
-/** The request of a put that makes its object visible: at most once in effect, however often it has to be sent. */
+/** The request of a put that makes its object visible. It takes effect at most once, however often it is sent. */
 export interface S3Commit {
-  /** To be stored with the object. */
+  /** Has to be stored with the object. */
   readonly metadata: Record<string, string>;
   /** Sends the request. Throws AlreadyExists when another object has the name. */
   run(
     doing: string,
     request: (condition: { IfNoneMatch?: "*" }, abortSignal: AbortSignal) => Promise<unknown>,
   ): Promise<void>;
-  /** Removes the object if it may have become visible, is ours, and is to be taken back. */
-  undo(during: AbortSignal, takeBack?: (signal: AbortSignal) => Promise<boolean>): Promise<void>;
+  /** Removes the object when it is visible, was stored by this put, and `takeBack` agrees. */
+  undo(cleanup: AbortSignal, takeBack?: (signal: AbortSignal) => Promise<boolean>): Promise<void>;
 }
 
 export function createCommit(
@@ -36,7 +36,7 @@ export function createCommit(
   const putId = randomUUID();
   let maybeVisible = false;
 
-  const isOurs = async (during: AbortSignal): Promise<boolean> =>
+  const isFromThisPut = async (during: AbortSignal): Promise<boolean> =>
     (await headObject(access, name, during))?.metadata[putIdKey] === putId;
 
   async function sendOnce(
@@ -45,7 +45,7 @@ export function createCommit(
   ): Promise<void> {
     using late = lingering(signal, graceMs);
     const attempt = async (): Promise<void> => {
-      const doubted = maybeVisible;
+      const wasMaybeVisible = maybeVisible;
       maybeVisible = true;
       try {
         await access.call(doing, ({ abortSignal }) => request(abortSignal), {
@@ -54,8 +54,8 @@ export function createCommit(
           attempts: 1,
         });
       } catch (error) {
-        if (doubted && endsDoubt(error) && (await isOurs(late.signal))) return;
-        maybeVisible = doubted || isTransient(error) || signal.aborted;
+        if (wasMaybeVisible && mayFollowSuccess(error) && (await isFromThisPut(late.signal))) return;
+        maybeVisible = wasMaybeVisible || isTransient(error) || signal.aborted;
         throw error;
       }
     };
@@ -78,16 +78,16 @@ export function createCommit(
           if (!isNotImplemented(error)) throw error;
         }
       }
-      // The store has no conditional writes: two writers at the same moment are not kept apart.
+      // The store has no conditional writes: of two writers at the same moment both may succeed.
       if ((await headObject(access, name, signal)) !== undefined) throw alreadyExists(name);
       await sendOnce(doing, (abortSignal) => request({}, abortSignal));
       dialect.ifNoneMatch = false;
     },
 
-    async undo(during, takeBack = async () => true) {
-      if (!maybeVisible || !(await isOurs(during)) || !(await takeBack(during))) return;
+    async undo(cleanup, takeBack = async () => true) {
+      if (!maybeVisible || !(await isFromThisPut(cleanup)) || !(await takeBack(cleanup))) return;
       const command = new DeleteObjectCommand({ Bucket: access.options.bucket, Key: access.key(name) });
-      await access.call(`removing ${name}`, (o) => access.client.send(command, o), { signal: during });
+      await access.call(`removing ${name}`, (o) => access.client.send(command, o), { signal: cleanup });
     },
   };
 }
@@ -96,8 +96,8 @@ export function alreadyExists(name: string): OperatorError {
   return new OperatorError("AlreadyExists", `storing ${name}: an object of this name exists already`);
 }
 
-/** An answer that may mean that an earlier try, whose answer was lost, took effect. */
-function endsDoubt(error: unknown): boolean {
+/** An answer that can mean that an earlier attempt, whose answer was lost, took effect. */
+function mayFollowSuccess(error: unknown): boolean {
   return (error instanceof OperatorError && error.code === "AlreadyExists") || isNoSuchUpload(error);
 }
 

@@ -4,9 +4,9 @@ import { crcBase64 } from "../checksum.ts";
 import type { S3Options } from "./client.ts";
 import type { PutOptions } from "../store.ts";
 
-/** What the bucket turned out to understand; learned once, kept as long as the store is open. */
+/** What the bucket supports; learned from its answers and kept while the store is open. */
 export interface S3Dialect {
-  /** Digest that bytes are sent with: MD5 where CRC-32C is unknown. */
+  /** The digest that bytes are sent with: MD5 when the store does not know CRC-32C. */
   digest: "CRC32C" | "MD5";
   ifNoneMatch: boolean;
 }
@@ -21,7 +21,7 @@ export function digestFields(
     : { ContentMD5: createHash("md5").update(bytes).digest("base64") };
 }
 
-/** What every new object is to have: content type, class and encryption. */
+/** Content type, storage class and encryption of a new object. */
 export function attributeFields(options: S3Options, { contentType, storageClass }: PutOptions) {
   const { serverSideEncryption, storageClass: configured } = options;
   return {
@@ -45,6 +45,6 @@ function encryptionFields(encryption: S3Options["serverSideEncryption"]) {
         ...(encryption?.kmsKeyID === undefined ? {} : { SSEKMSKeyId: encryption.kmsKeyID }),
       };
     default:
-      throw new Error(`no such encryption: ${encryption?.mode satisfies undefined}`);
+      throw new Error(`unknown encryption: ${encryption?.mode satisfies undefined}`);
   }
 }

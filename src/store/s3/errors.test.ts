@@ -6,7 +6,7 @@ import { classifyS3, isTransient } from "./errors.ts";
 
 const place = { bucket: "backups", region: "us-east-1", endpoint: "https://minio:9000" };
 
-function answer(name: string, status: number, message = "said the store"): Error {
+function answer(name: string, status: number, message = "text of the store"): Error {
   return Object.assign(new Error(message), { name, $metadata: { httpStatusCode: status, requestId: "r-1" } });
 }
 
@@ -14,65 +14,65 @@ function broken(code: string, message = code): Error {
   return Object.assign(new Error(message), { code });
 }
 
-const cases: [string, Error, ErrorCode, "again" | "not again"][] = [
-  ["a missing bucket", answer("NoSuchBucket", 404), "NotFound", "not again"],
-  ["a missing object", answer("NoSuchKey", 404), "NotFound", "not again"],
-  ["a HEAD of a missing object", answer("NotFound", 404, "UnknownError"), "NotFound", "not again"],
-  ["a name that is taken", answer("PreconditionFailed", 412), "AlreadyExists", "not again"],
-  ["an unknown access key", answer("InvalidAccessKeyId", 403), "Unauthorized", "not again"],
-  ["versitygw's unknown access key", answer("XAdminUserNotFound", 404), "Unauthorized", "not again"],
-  ["an expired token", answer("ExpiredToken", 400), "Unauthorized", "not again"],
-  ["a HEAD that is forbidden", answer("403", 403, "UnknownError"), "Unauthorized", "not again"],
-  ["no credentials", answer("CredentialsProviderError", 0), "Unauthorized", "not again"],
-  ["throttling", answer("SlowDown", 503), "StoreFailed", "again"],
-  ["an unnamed 503", answer("UnknownError", 503), "StoreFailed", "again"],
-  ["a 429", answer("TooManyRequestsException", 429), "StoreFailed", "again"],
-  ["a 200 that holds an error", answer("InternalError", 200), "StoreFailed", "again"],
-  ["a slow request", answer("RequestTimeout", 400), "Timeout", "again"],
-  ["a bad argument", answer("InvalidArgument", 400), "StoreFailed", "not again"],
-  ["a header it does not know", answer("NotImplemented", 501), "StoreFailed", "not again"],
-  ["a vanished upload", answer("NoSuchUpload", 404), "StoreFailed", "not again"],
-  ["a damaged part", answer("BadDigest", 400), "VerificationFailed", "again"],
-  ["another region", answer("AuthorizationHeaderMalformed", 400), "InvalidConfiguration", "not again"],
-  ["a redirect", answer("UnknownError", 301), "InvalidConfiguration", "not again"],
-  ["a page of HTML", answer("SyntaxError", 200), "InvalidConfiguration", "not again"],
-  ["a refused connection", broken("ECONNREFUSED"), "Unreachable", "again"],
+const cases: [string, Error, ErrorCode, "retried" | "not retried"][] = [
+  ["a missing bucket", answer("NoSuchBucket", 404), "NotFound", "not retried"],
+  ["a missing object", answer("NoSuchKey", 404), "NotFound", "not retried"],
+  ["a HEAD of a missing object", answer("NotFound", 404, "UnknownError"), "NotFound", "not retried"],
+  ["a name that is taken", answer("PreconditionFailed", 412), "AlreadyExists", "not retried"],
+  ["an unknown access key", answer("InvalidAccessKeyId", 403), "Unauthorized", "not retried"],
+  ["versitygw's unknown access key", answer("XAdminUserNotFound", 404), "Unauthorized", "not retried"],
+  ["an expired token", answer("ExpiredToken", 400), "Unauthorized", "not retried"],
+  ["a HEAD that is forbidden", answer("403", 403, "UnknownError"), "Unauthorized", "not retried"],
+  ["no credentials", answer("CredentialsProviderError", 0), "Unauthorized", "not retried"],
+  ["throttling", answer("SlowDown", 503), "StoreFailed", "retried"],
+  ["an unnamed 503", answer("UnknownError", 503), "StoreFailed", "retried"],
+  ["a 429", answer("TooManyRequestsException", 429), "StoreFailed", "retried"],
+  ["a 200 that holds an error", answer("InternalError", 200), "StoreFailed", "retried"],
+  ["a slow request", answer("RequestTimeout", 400), "Timeout", "retried"],
+  ["a bad argument", answer("InvalidArgument", 400), "StoreFailed", "not retried"],
+  ["a header it does not know", answer("NotImplemented", 501), "StoreFailed", "not retried"],
+  ["a vanished upload", answer("NoSuchUpload", 404), "StoreFailed", "not retried"],
+  ["a damaged part", answer("BadDigest", 400), "VerificationFailed", "retried"],
+  ["another region", answer("AuthorizationHeaderMalformed", 400), "InvalidConfiguration", "not retried"],
+  ["a redirect", answer("UnknownError", 301), "InvalidConfiguration", "not retried"],
+  ["a page of HTML", answer("SyntaxError", 200), "InvalidConfiguration", "not retried"],
+  ["a refused connection", broken("ECONNREFUSED"), "Unreachable", "retried"],
   [
     "a broken connection",
     Object.assign(broken("ECONNRESET"), { name: "TimeoutError" }),
     "Unreachable",
-    "again",
+    "retried",
   ],
-  ["an unknown host", broken("ENOTFOUND"), "Unreachable", "again"],
-  ["an unnamed broken connection", new Error("socket hang up"), "Unreachable", "again"],
-  ["silence", Object.assign(new Error("slow"), { name: "TimeoutError" }), "Timeout", "again"],
-  ["an unknown authority", broken("SELF_SIGNED_CERT_IN_CHAIN"), "InvalidConfiguration", "not again"],
+  ["an unknown host", broken("ENOTFOUND"), "Unreachable", "retried"],
+  ["an unnamed broken connection", new Error("socket hang up"), "Unreachable", "retried"],
+  ["silence", Object.assign(new Error("slow"), { name: "TimeoutError" }), "Timeout", "retried"],
+  ["an unknown authority", broken("SELF_SIGNED_CERT_IN_CHAIN"), "InvalidConfiguration", "not retried"],
   [
     "a certificate for another name",
     broken("ERR_TLS_CERT_ALTNAME_INVALID"),
     "InvalidConfiguration",
-    "not again",
+    "not retried",
   ],
-  ["an expired certificate", broken("CERT_HAS_EXPIRED"), "InvalidConfiguration", "not again"],
+  ["an expired certificate", broken("CERT_HAS_EXPIRED"), "InvalidConfiguration", "not retried"],
   [
     "http where https was expected",
     broken("EPROTO", "wrong version number"),
     "InvalidConfiguration",
-    "not again",
+    "not retried",
   ],
 ];
 
 describe("an error of the store", () => {
   for (const [what, thrown, code, retry] of cases) {
-    it(`${what} is ${code}, to be tried ${retry}`, () => {
+    it(`${what} is ${code} and ${retry}`, () => {
       const error = classifyS3(thrown, "reading backups/x", place);
       assert.equal(error.code, code, error.message);
-      assert.equal(isTransient(error), retry === "again", error.message);
+      assert.equal(isTransient(error), retry === "retried", error.message);
       assert.match(error.message, /^reading backups\/x: /);
     });
   }
 
-  it("says the region that the bucket is in, from header or message", () => {
+  it("names the region of the bucket, from the header or the message", () => {
     const fromMessage = answer(
       "AuthorizationHeaderMalformed",
       400,
@@ -87,7 +87,7 @@ describe("an error of the store", () => {
     }
   });
 
-  it("shows nothing of the request in its cause, however deeply it is printed", () => {
+  it("holds nothing of the request in its cause, printed to any depth", () => {
     const thrown = Object.assign(answer("AccessDenied", 403), {
       $response: {
         headers: { "x-amz-id-2": "id" },

@@ -1,7 +1,7 @@
 import { OperatorError, type OperatorErrorInit } from "../../core/errors.ts";
 import { abortError } from "../interruptible.ts";
 
-/** What a message needs to say where it happened. */
+/** Where the bucket is, for messages. */
 export interface S3Place {
   bucket: string;
   region: string;
@@ -9,7 +9,7 @@ export interface S3Place {
   endpoint?: string;
 }
 
-/** What the SDK throws, as far as it is read here: an answer of the store, or a failure to get one. */
+/** The fields of an SDK error that are read here: an answer of the store, or a failure to get one. */
 interface Thrown {
   name: string;
   message: string;
@@ -19,7 +19,7 @@ interface Thrown {
   regionOfBucket?: string;
 }
 
-/** Error codes of S3 and its relatives, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
+/** Error codes of S3 and of compatible stores, https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
 const wrongCredentials = new Set([
   "InvalidAccessKeyId",
   "SignatureDoesNotMatch",
@@ -31,7 +31,7 @@ const wrongCredentials = new Set([
   "CredentialsProviderError",
   "TokenProviderError",
 ]);
-const elsewhere = new Set([
+const inOtherRegion = new Set([
   "PermanentRedirect",
   "TemporaryRedirect",
   "Redirect",
@@ -51,8 +51,8 @@ const busy = new Set([
   "ConditionalRequestConflict",
   "IncompleteBody",
 ]);
-const damagedOnTheWay = new Set(["BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"]);
-const vanished = new Set(["NoSuchUpload", "InvalidPart"]);
+const damagedInTransit = new Set(["BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"]);
+const uploadIsGone = new Set(["NoSuchUpload", "InvalidPart"]);
 const connectionCodes = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -69,8 +69,8 @@ const connectionCodes = new Set([
 ]);
 
 /**
- * What a request threw, as an OperatorError. `doing` begins the message: `reading backups/x`. The cause is trimmed to
- * name, message and request ID: the SDK's errors hold requests and answers, and requests hold credentials.
+ * Classifies what a request threw. `doing` begins the message: `reading backups/x`. The cause keeps only name, message,
+ * code, status and request ID: an SDK error holds the request, and with it credentials.
  */
 export function classifyS3(
   thrown: unknown,
@@ -79,7 +79,7 @@ export function classifyS3(
   signal?: AbortSignal,
 ): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
-  const error = read(thrown);
+  const error = fieldsOf(thrown);
   if (signal?.aborted === true && error.name === "AbortError") return abortError(signal);
   const fail = (code: OperatorError["code"], what: string, init: OperatorErrorInit = {}) =>
     new OperatorError(code, `${doing}: ${what}`, { ...init, cause: trimmed(error) });
@@ -95,12 +95,12 @@ function ofName(error: Thrown, place: S3Place, fail: Fail): OperatorError | unde
       hint: "create the bucket, or check its name, the region and the endpoint",
     });
   }
-  if (name === "NoSuchKey") return fail("NotFound", "there is no such object");
+  if (name === "NoSuchKey") return fail("NotFound", "the object does not exist");
   if (name === "PreconditionFailed") return fail("AlreadyExists", "an object of this name exists already");
-  if (vanished.has(name)) {
-    return fail("StoreFailed", "the unfinished upload has vanished", {
+  if (uploadIsGone.has(name)) {
+    return fail("StoreFailed", "the unfinished upload no longer exists", {
       permanent: false,
-      hint: "does a lifecycle rule or another program abort unfinished uploads?",
+      hint: "check whether a lifecycle rule or another program aborts unfinished uploads",
     });
   }
   if (wrongCredentials.has(name)) {
@@ -109,22 +109,24 @@ function ofName(error: Thrown, place: S3Place, fail: Fail): OperatorError | unde
     });
   }
   if (name === "RequestTimeTooSkewed") {
-    return fail("Unauthorized", message, { hint: "set the clock of this machine" });
+    return fail("Unauthorized", `the clocks of this machine and of the store differ: ${message}`, {
+      hint: "set the clock of this machine",
+    });
   }
   if (name === "RequestTimeout") return fail("Timeout", "the store waited too long for the request's bytes");
   if (name === "NotImplemented" || error.status === 501) {
-    return fail("StoreFailed", `the store cannot do this: ${message}`, { permanent: true });
+    return fail("StoreFailed", `the store does not support the request: ${message}`, { permanent: true });
   }
   if (busy.has(name)) {
     return fail("StoreFailed", `the store is busy or failed (${name}): ${message}`, { permanent: false });
   }
-  if (damagedOnTheWay.has(name)) {
-    return fail("VerificationFailed", `the store got other bytes than were sent (${name}): ${message}`, {
+  if (damagedInTransit.has(name)) {
+    return fail("VerificationFailed", `the store received other bytes than were sent (${name}): ${message}`, {
       permanent: false,
-      hint: "something on the way to the store alters the bytes",
+      hint: "check the proxies and the hardware between this machine and the store",
     });
   }
-  if (elsewhere.has(name)) return inAnotherRegion(error, place, fail);
+  if (inOtherRegion.has(name)) return inAnotherRegion(error, place, fail);
   return undefined;
 }
 
@@ -137,25 +139,25 @@ function ofConnection(error: Thrown, place: S3Place, fail: Fail): OperatorError 
       {
         hint:
           code === "ERR_TLS_CERT_ALTNAME_INVALID"
-            ? "the endpoint has to be a name that the certificate holds"
-            : "give the authority that signed it: caBundleSecretRef, or AWS_CA_BUNDLE on the command line",
+            ? "use an endpoint whose host name is in the certificate"
+            : "give the CA that signed it: caBundleSecretRef, or AWS_CA_BUNDLE on the command line",
       },
     );
   }
   if (code === "EPROTO" || /wrong version number|ssl3_get_record/i.test(message)) {
     return fail("InvalidConfiguration", `no TLS ${at(place)}: ${message}`, {
-      hint: "does the endpoint speak plain http?",
+      hint: "if the endpoint serves plain http, write it with http://",
     });
   }
-  // The SDK calls a reset connection a TimeoutError, too: its code comes first.
+  // The SDK names a reset connection TimeoutError as well, so the code is checked first.
   if (connectionCodes.has(code) || /socket hang up|^aborted$|other side closed/.test(message)) {
     return fail("Unreachable", `${reasonOf(code, message)} ${at(place)}`, {
-      hint: "check the endpoint, the name service and the network policies",
+      hint: "check the endpoint, DNS and network policies",
     });
   }
   if (name === "TimeoutError" || code === "ETIMEDOUT" || code === "ESOCKETTIMEDOUT") {
     return fail("Timeout", `no answer ${at(place)}`, {
-      hint: "is the store overloaded, or a firewall in between?",
+      hint: "check whether the store is overloaded or a firewall drops the connection",
     });
   }
   return undefined;
@@ -163,29 +165,37 @@ function ofConnection(error: Thrown, place: S3Place, fail: Fail): OperatorError 
 
 function ofStatus(error: Thrown, place: S3Place, fail: Fail): OperatorError {
   const { status, message, name } = error;
-  const said = name === message || message === "UnknownError" ? name : `${name}: ${message}`;
-  if (status === undefined) return fail("StoreFailed", said, { permanent: false });
+  const answer = name === message || message === "UnknownError" ? name : `${name}: ${message}`;
+  if (status === undefined) return fail("StoreFailed", answer, { permanent: false });
   if (status === 301 || status === 307) return inAnotherRegion(error, place, fail);
   if (status === 400 && error.regionOfBucket !== undefined && error.regionOfBucket !== place.region) {
     return inAnotherRegion(error, place, fail);
   }
   if (status === 401 || status === 403) {
-    return fail("Unauthorized", `the store refused it (${said})`, {
-      hint: "the credentials need s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads on the bucket and prefix",
+    return fail("Unauthorized", `the store refused the request (${answer})`, {
+      hint: "grant the credentials s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads on the bucket and prefix",
     });
   }
-  if (status === 404) return fail("NotFound", "there is no such object or bucket");
+  if (status === 404) return fail("NotFound", "the object or the bucket does not exist");
   if (status === 412) return fail("AlreadyExists", "an object of this name exists already");
-  if (status === 408) return fail("Timeout", "the store waited too long for the request");
+  if (status === 408) return fail("Timeout", "the store waited too long for the request's bytes");
   if (status === 429 || status >= 500) {
-    return fail("StoreFailed", `the store is busy or failed (HTTP ${status}, ${said})`, { permanent: false });
+    return fail("StoreFailed", `the store is busy or failed (HTTP ${status}, ${answer})`, {
+      permanent: false,
+    });
   }
   if (status < 400) {
-    return fail("InvalidConfiguration", `the answer ${at(place)} is not S3's (HTTP ${status}, ${said})`, {
-      hint: "is the endpoint that of an S3 store, not of its console or of a proxy's login page?",
-    });
+    return fail(
+      "InvalidConfiguration",
+      `the answer ${at(place)} is not that of an S3 store (HTTP ${status}, ${answer})`,
+      {
+        hint: "use the endpoint of the S3 API, not that of a console or of a proxy's login page",
+      },
+    );
   }
-  return fail("StoreFailed", `the store refused it (HTTP ${status}, ${said})`, { permanent: true });
+  return fail("StoreFailed", `the store refused the request (HTTP ${status}, ${answer})`, {
+    permanent: true,
+  });
 }
 
 function inAnotherRegion(error: Thrown, place: S3Place, fail: Fail): OperatorError {
@@ -217,7 +227,7 @@ function reasonOf(code: string, message: string): string {
   }
 }
 
-/** Whether the same request may succeed a moment later. */
+/** Whether the same request may succeed soon. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof OperatorError) || error.permanent) return false;
   switch (error.code) {
@@ -232,16 +242,16 @@ export function isTransient(error: unknown): boolean {
   }
 }
 
-/** The unfinished upload, or a part of it, is not there: aborted by somebody, or completed already. */
+/** The unfinished upload or one of its parts does not exist: it was aborted, or is completed already. */
 export function isNoSuchUpload(error: unknown): boolean {
-  return vanished.has(causeOf(error).name ?? "");
+  return uploadIsGone.has(causeOf(error).name ?? "");
 }
 
 export function isNoSuchBucket(error: unknown): boolean {
   return causeOf(error).name === "NoSuchBucket";
 }
 
-/** The store does not know a header or parameter that was sent. */
+/** The store does not support a header or parameter of the request. */
 export function isNotImplemented(error: unknown): boolean {
   const { name, status } = causeOf(error);
   return name === "NotImplemented" || status === 501;
@@ -251,7 +261,7 @@ function causeOf(error: unknown): { name?: string; status?: number } {
   return error instanceof OperatorError && error.cause instanceof Error ? error.cause : {};
 }
 
-function read(thrown: unknown): Thrown {
+function fieldsOf(thrown: unknown): Thrown {
   if (!(thrown instanceof Error)) return { name: "Error", message: String(thrown) };
   const fields = thrown as Error & {
     code?: unknown;

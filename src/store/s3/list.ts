@@ -10,12 +10,12 @@ import type { S3Access } from "./client.ts";
 import { isNoSuchUpload } from "./errors.ts";
 import type { ObjectInfo, SweepOptions } from "../store.ts";
 
-/** The store's folder as keys begin with it. */
+/** The beginning of every key of this store. */
 function folder({ options: { prefix } }: S3Access): string {
   return prefix === "" ? "" : `${prefix}/`;
 }
 
-/** Store.list on S3. Keys that no put of ours can have made, such as folder markers, are passed over. */
+/** Store.list on S3. Keys that no put of a store can have created, such as folder markers, are left out. */
 export async function* listObjects(
   access: S3Access,
   prefix: string,
@@ -39,12 +39,13 @@ export async function* listObjects(
       []) {
       const name = key.slice(root.length);
       if (!key.startsWith(root) || !isObjectName(name)) continue;
-      if (name <= previous) throw untrustworthy(doing, `${name} comes after ${previous}`);
+      if (name <= previous) throw untrustworthy(doing, `${name} is listed after ${previous}`);
       previous = name;
       yield { name, size, modified };
     }
     token = page.NextContinuationToken;
-    if (page.IsTruncated === true && token === undefined) throw untrustworthy(doing, "it breaks off");
+    if (page.IsTruncated === true && token === undefined)
+      throw untrustworthy(doing, "it is truncated without a continuation token");
   } while (token !== undefined);
 }
 
@@ -82,24 +83,24 @@ export async function sweepUploads(access: S3Access, prefix: string, options: Sw
 }
 
 /**
- * MinIO takes the prefix of this listing for a whole key, and answers nothing for the beginning of one. So when
- * nothing comes, all of the bucket is asked for, where that is permitted, and filtered here.
+ * MinIO compares the prefix of this listing with whole keys, and lists nothing for the beginning of a key. So after an
+ * empty listing the whole bucket is listed, where that is permitted, and filtered here.
  */
 async function* unfinishedUploads(
   access: S3Access,
   prefix: string,
   signal: AbortSignal,
 ): AsyncGenerator<MultipartUpload, void, undefined> {
-  const beginning = folder(access) + prefix;
-  let any = false;
-  for await (const upload of uploadPages(access, beginning, signal)) {
-    any = true;
+  const keyPrefix = folder(access) + prefix;
+  let found = false;
+  for await (const upload of uploadPages(access, keyPrefix, signal)) {
+    found = true;
     yield upload;
   }
-  if (any || beginning === "") return;
+  if (found || keyPrefix === "") return;
   try {
     for await (const upload of uploadPages(access, "", signal)) {
-      if (upload.Key?.startsWith(beginning) === true) yield upload;
+      if (upload.Key?.startsWith(keyPrefix) === true) yield upload;
     }
   } catch (error) {
     if (!(error instanceof OperatorError && error.code === "Unauthorized")) throw error;

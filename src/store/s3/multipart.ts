@@ -124,7 +124,7 @@ export class S3Multipart {
     throw new OperatorError("StoreFailed", `${doing}: the store returned no upload ID`);
   }
 
-  /** Waits for the answer a little longer than the signal: a part stored after the upload's abort would stay for ever. */
+  /** Outlives the signal by `graceMs`: a part that is stored after the upload was aborted would never be removed. */
   async #upload({ number, bytes }: Part, crc: number): Promise<UploadPartCommandOutput> {
     const { name, signal } = this.#options;
     using late = lingering(signal, graceMs);

@@ -12,10 +12,10 @@ import { type S3PutContext, putObject } from "./put.ts";
 import { removeObject } from "./remove.ts";
 import type { Capabilities } from "../store.ts";
 
-/** A person or a controller waits for the answer. */
+/** Fewer than of other requests: a user or a controller waits for the answer. */
 const probeAttempts = 3;
 
-/** Store.probe on S3. What was not tried counts as missing. */
+/** Store.probe on S3. A capability that was not tried is false. */
 export async function probeBucket(
   context: S3PutContext,
   options: { write: boolean; signal: AbortSignal },
@@ -59,13 +59,13 @@ export async function probeBucket(
 async function hasObjectLock(access: S3Access, signal: AbortSignal): Promise<boolean> {
   try {
     const { ObjectLockConfiguration: lock } = await access.call(
-      "asking for the object lock",
+      "reading the object lock configuration",
       (o) => access.client.send(new GetObjectLockConfigurationCommand({ Bucket: access.options.bucket }), o),
       { signal, attempts: probeAttempts },
     );
     return lock?.ObjectLockEnabled === "Enabled";
   } catch {
-    // No lock, no permission to ask, or a store that knows no locks.
+    // The bucket has no lock, asking is not permitted, or the store does not support locks.
     throwIfAborted(signal);
     return false;
   }

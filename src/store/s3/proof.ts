@@ -6,8 +6,8 @@ import { headObject, readObject } from "./read.ts";
 import type { StoredObject } from "../store.ts";
 
 /**
- * What was stored, once the store's own view of it agrees with what was sent. Throws VerificationFailed. Where the
- * store does not say the checksum of the whole, its parts' digests have to do, or for a single part reading it again.
+ * Compares the object in the store with what was sent. Throws VerificationFailed when they differ. When the store does
+ * not report the checksum of the whole object, the digests of its parts are the proof; a single part is read again.
  */
 export async function confirmStored(
   access: S3Access,
@@ -17,23 +17,23 @@ export async function confirmStored(
   const { name, size, inParts } = sent;
   const crc = crcHex(sent.crc);
   const object = await headObject(access, name, signal);
-  if (object === undefined) throw differs(name, "it is not there");
+  if (object === undefined) throw differs(name, "it does not exist");
   if (object.size !== size) throw differs(name, `it has ${object.size} bytes, not ${size}`);
   if (object.crc32c !== undefined) {
     if (object.crc32c !== crc) throw differs(name, `it has CRC-32C ${object.crc32c}, not ${crc}`);
     return { name, size, crc32c: crc, proof: "FullObjectCRC32C" };
   }
   if (inParts) return { name, size, crc32c: crc, proof: "PartDigests" };
-  let found = 0;
-  for await (const chunk of readObject(access, name, signal)) found = crc32c(chunk, found);
-  if (crcHex(found) !== crc) throw differs(name, `read again, it has CRC-32C ${crcHex(found)}, not ${crc}`);
+  let read = 0;
+  for await (const chunk of readObject(access, name, signal)) read = crc32c(chunk, read);
+  if (crcHex(read) !== crc) throw differs(name, `read again, it has CRC-32C ${crcHex(read)}, not ${crc}`);
   return { name, size, crc32c: crc, proof: "ReadBack" };
 }
 
 export function differs(name: string, how: string): OperatorError {
   return new OperatorError(
     "VerificationFailed",
-    `the store holds something else than was sent as ${name}: ${how}`,
+    `the store holds other bytes than were sent as ${name}: ${how}`,
     { permanent: false },
   );
 }

@@ -11,23 +11,25 @@ import { confirmStored } from "./proof.ts";
 import { headObject } from "./read.ts";
 import type { PutOptions, StoredObject } from "../store.ts";
 
-/** With one part that is being filled, 32 MiB of buffers. Small stores keep an account of few hundred parts. */
+/**
+ * Bytes: 32 MiB of buffers with three parts in flight and one being filled. Small stores take only some hundred parts.
+ */
 const defaultPartSize = 8 * 1024 * 1024;
 const defaultConcurrency = 3;
-/** For undoing what a failed put has begun. */
+/** Milliseconds for the cleanup after a failed put. */
 const cleanupMs = 10_000;
 
 export interface S3PutContext {
   access: S3Access;
   dialect: S3Dialect;
-  /** For tests that count the buffers. */
+  /** Replaced in tests that count the buffers. */
   allocate?: Allocate;
 }
 
 /**
- * Store.put on S3: one PutObject when everything fits into one part, else a multipart upload. Memory:
- * (concurrency + 1) × partSize. Whatever fails, the upload is aborted, and an object that became visible is removed
- * unless its bytes are right and it is not to be taken back.
+ * Store.put on S3: one PutObject when all bytes fit into one part, else a multipart upload. Memory:
+ * (concurrency + 1) × partSize. After a failure the upload is aborted and an object that became visible is removed,
+ * unless its bytes are right and `takeBack` keeps it.
  */
 export async function putObject(
   context: S3PutContext,
@@ -66,11 +68,11 @@ export async function putObject(
   } catch (error) {
     scope.abort(error);
     await Promise.all(tasks);
-    const during = AbortSignal.timeout(cleanupMs);
-    // The error that the put failed with says more than one of these; what is left over is found by sweep.
-    await multipart.abort(during).catch(() => {});
+    const cleanup = AbortSignal.timeout(cleanupMs);
+    // Report the error of the put, not that of the cleanup; sweep finds what the cleanup leaves.
+    await multipart.abort(cleanup).catch(() => {});
     const takeBack = isDamage(error) ? undefined : options.takeBack;
-    await commit.undo(during, takeBack).catch(() => {});
+    await commit.undo(cleanup, takeBack).catch(() => {});
     throw error;
   }
 }

@@ -8,12 +8,12 @@ import type { S3Access } from "./client.ts";
 import { isTransient } from "./errors.ts";
 import type { ObjectInfo } from "../store.ts";
 
-/** ObjectInfo and what only the S3 store needs. */
+/** ObjectInfo with what only the S3 store needs. */
 export interface S3Object extends ObjectInfo {
   metadata: Record<string, string>;
 }
 
-/** Undefined when there is no such object; S3 answers a HEAD in a missing bucket alike. */
+/** Undefined when there is no such object, and also when there is no such bucket: S3 answers a HEAD the same. */
 export async function headObject(
   access: S3Access,
   name: string,
@@ -47,13 +47,13 @@ export async function headObject(
   }
 }
 
-/** Broken connections in a row that brought less than `fruit` bytes, before a read gives up. */
-const fruitlessTries = 4;
-const fruit = 64 * 1024;
+/** A read gives up after so many broken connections in a row, each with less than `progressBytes` bytes. */
+const attemptsWithoutProgress = 4;
+const progressBytes = 64 * 1024;
 
 /**
- * Store.get on S3. A connection that breaks is taken up again where it broke, of the same version of the object; the
- * end is only an end when the announced number of bytes came and they have the checksum that the store knows.
+ * Store.get on S3. A read that breaks is resumed where it broke, from the same version of the object. It ends only when
+ * the announced number of bytes has arrived with the checksum that the store holds. Throws OperatorError.
  */
 export async function* readObject(
   access: S3Access,
@@ -64,7 +64,7 @@ export async function* readObject(
   const first = await open(access, name, { signal });
   const object = { size: first.ContentLength ?? 0, etag: first.ETag, crc32c: wholeCrc(first) };
   let body = bodyOf(first);
-  for (let fruitless = 0; ; ) {
+  for (let withoutProgress = 0; ; ) {
     const from = reading.offset;
     let broken: OperatorError | undefined;
     try {
@@ -81,14 +81,14 @@ export async function* readObject(
       body.destroy();
     }
     if (reading.offset >= object.size) break;
-    fruitless = reading.offset - from >= fruit ? 0 : fruitless + 1;
-    if (fruitless >= fruitlessTries) {
+    withoutProgress = reading.offset - from >= progressBytes ? 0 : withoutProgress + 1;
+    if (withoutProgress >= attemptsWithoutProgress) {
       throw broken ?? altered(name, `it ends after ${reading.offset} bytes of ${object.size}`);
     }
     body = await resume(access, name, { signal, offset: reading.offset, etag: object.etag });
   }
   if (reading.offset !== object.size) {
-    throw altered(name, `${reading.offset} bytes came where ${object.size} were announced`);
+    throw altered(name, `${reading.offset} bytes arrived of ${object.size} announced`);
   }
   if (object.crc32c !== undefined && object.crc32c !== crcHex(reading.crc)) {
     throw altered(name, `its bytes have CRC-32C ${crcHex(reading.crc)}, not ${object.crc32c}`);
@@ -120,9 +120,13 @@ async function resume(access: S3Access, name: string, opening: Opening): Promise
   const { offset = 0 } = opening;
   if (offset > 0 && answer.ContentRange?.startsWith(`bytes ${offset}-`) !== true) {
     bodyOf(answer).destroy();
-    throw new OperatorError("StoreFailed", `reading ${name}: the store does not go on from byte ${offset}`, {
-      permanent: true,
-    });
+    throw new OperatorError(
+      "StoreFailed",
+      `reading ${name}: the store does not continue from byte ${offset}`,
+      {
+        permanent: true,
+      },
+    );
   }
   return bodyOf(answer);
 }
@@ -139,6 +143,6 @@ function wholeCrc({ ChecksumType, ChecksumCRC32C }: GetObjectCommandOutput): str
 function altered(name: string, how: string): OperatorError {
   return new OperatorError("VerificationFailed", `reading ${name}: ${how}`, {
     permanent: false,
-    hint: "read it again; if it stays so, the object is damaged",
+    hint: "read it again; if that fails as well, the object is damaged",
   });
 }

@@ -3,7 +3,7 @@ import { OperatorError } from "../../core/errors.ts";
 import type { S3Access } from "./client.ts";
 import { isNoSuchBucket } from "./errors.ts";
 
-/** Store.remove on S3. Some stores answer 404 for what is not there. */
+/** Store.remove on S3. Some stores answer 404 for an object that does not exist. */
 export async function removeObject(access: S3Access, name: string, signal: AbortSignal): Promise<void> {
   const command = new DeleteObjectCommand({ Bucket: access.options.bucket, Key: access.key(name) });
   try {

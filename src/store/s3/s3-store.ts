@@ -7,7 +7,7 @@ import { headObject, readObject } from "./read.ts";
 import { removeObject } from "./remove.ts";
 import type { Store } from "../store.ts";
 
-/** A store in a bucket of S3, or of a store that speaks its protocol. Nothing is sent before the first call. */
+/** A store in a bucket of S3 or of a compatible store. Sends nothing before the first call. */
 export function createS3Store(options: S3Options, testing: { allocate?: Allocate } = {}): Store {
   const access = connectS3(options);
   const context: S3PutContext = { access, dialect: { digest: "CRC32C", ifNoneMatch: true }, ...testing };

@@ -173,7 +173,7 @@ test("a store that cannot be used says why, with the exit code of its kind", asy
       { ...env, AWS_SECRET_ACCESS_KEY: "wrong-hunter2" },
       url,
       1,
-      /does not accept the credentials|the store refused it/,
+      /does not accept the credentials|the store refused the request/,
     ],
     [
       "a bucket that is not there",
