@@ -1,26 +1,26 @@
 import { OperatorError } from "../../core/errors.ts";
 
-/** The `errno` name of what a file system call threw, such as ENOENT. */
+/** The code of what a file system call threw, such as ENOENT. */
 export function errnoOf(thrown: unknown): string | undefined {
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
   return typeof code === "string" ? code : undefined;
 }
 
-/** What a file system call threw, as an OperatorError. `doing` begins the message: `writing /backups/x`. */
+/** Classifies what a file system call threw. `doing` begins the message: `writing /backups/x`. */
 export function classifyFile(thrown: unknown, doing: string): OperatorError {
   if (thrown instanceof OperatorError) return thrown;
   const errno = errnoOf(thrown);
   const cause = thrown;
   switch (errno) {
     case "ENOENT":
-      return new OperatorError("NotFound", `${doing}: there is no such file or directory`, { cause });
+      return new OperatorError("NotFound", `${doing}: no such file or directory`, { cause });
     case "EEXIST":
       return new OperatorError("AlreadyExists", `${doing}: an object of this name exists already`, { cause });
     case "EACCES":
     case "EPERM":
       return new OperatorError("Unauthorized", `${doing}: permission denied (${errno})`, {
         cause,
-        hint: "the user that runs this has to own the directory, or to be in its group (fsGroup)",
+        hint: "run this as the owner of the directory, or with the directory's group (fsGroup)",
       });
     case "EROFS":
       return new OperatorError("Unauthorized", `${doing}: the file system is mounted read-only`, {
@@ -32,13 +32,13 @@ export function classifyFile(thrown: unknown, doing: string): OperatorError {
       return new OperatorError("StoreFailed", `${doing}: no space is left (${errno})`, {
         cause,
         permanent: false,
-        hint: "free some space, or let retention keep fewer backups",
+        hint: "free some space, or keep fewer backups",
       });
     case "ENOTDIR":
     case "EISDIR":
       return new OperatorError(
         "InvalidConfiguration",
-        `${doing}: a file stands where a directory should, or the reverse`,
+        `${doing}: there is a file in place of a directory, or a directory in place of a file`,
         {
           cause,
         },

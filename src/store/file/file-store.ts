@@ -12,13 +12,13 @@ import { fileUrl } from "../url.ts";
 import type { Capabilities, ObjectInfo, PutOptions, Store, StoredObject, SweepOptions } from "../store.ts";
 
 /**
- * A store in a directory that exists, such as a mounted volume. Symbolic links below it are never followed: what lies
- * behind one is not there.
+ * A store in an existing directory, such as a mounted volume. Symbolic links below it are not followed: files behind
+ * them do not belong to the store.
  */
 export function createFileStore({ path }: { path: string }): Store {
   if (!isAbsolute(path)) {
     throw new OperatorError("InvalidConfiguration", `${path} is not an absolute path`, {
-      hint: "give the directory from / on: file:///backups",
+      hint: "give the whole path, such as file:///backups",
     });
   }
   return {
@@ -34,7 +34,7 @@ export function createFileStore({ path }: { path: string }): Store {
   };
 }
 
-/** The directory itself with its links resolved: it may well be one. */
+/** The store's directory with links resolved: the directory itself may be a link. */
 async function rootOf(path: string): Promise<string> {
   try {
     const root = await realpath(path);
@@ -50,8 +50,8 @@ async function rootOf(path: string): Promise<string> {
   }
 }
 
-/** Whether the path of an object goes through real directories only. Throws what realpath throws. */
-async function withoutLinks(root: string, name: string): Promise<boolean> {
+/** Whether the directories of an object's path are no symbolic links. Throws what realpath throws. */
+async function hasNoLinks(root: string, name: string): Promise<boolean> {
   const folder = dirname(join(root, name));
   return (await realpath(folder)) === folder;
 }
@@ -61,9 +61,9 @@ async function head(path: string, name: string, signal: AbortSignal): Promise<Ob
   throwIfAborted(signal);
   const root = await rootOf(path);
   try {
-    const found = await lstat(join(root, name));
-    if (!found.isFile() || !(await withoutLinks(root, name))) return undefined;
-    return { name, size: found.size, modified: found.mtime };
+    const stats = await lstat(join(root, name));
+    if (!stats.isFile() || !(await hasNoLinks(root, name))) return undefined;
+    return { name, size: stats.size, modified: stats.mtime };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw classifyFile(error, `looking up ${join(path, name)}`);
@@ -104,7 +104,7 @@ async function* read(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const info = await head(path, name, signal);
   if (info === undefined)
-    throw new OperatorError("NotFound", `reading ${join(path, name)}: there is no such object`);
+    throw new OperatorError("NotFound", `reading ${join(path, name)}: the object does not exist`);
   const doing = `reading ${join(path, name)}`;
   let bytes = 0;
   for await (const chunk of interruptible(fileChunks(join(await rootOf(path), name), doing), signal)) {
@@ -112,9 +112,9 @@ async function* read(
     yield chunk;
   }
   if (bytes === info.size) return;
-  throw new OperatorError("VerificationFailed", `${doing}: ${bytes} bytes came of ${info.size}`, {
+  throw new OperatorError("VerificationFailed", `${doing}: ${bytes} bytes read of ${info.size}`, {
     permanent: false,
-    hint: "the file was changed while it was read",
+    hint: "read it again; another program changed the file meanwhile",
   });
 }
 
@@ -131,7 +131,7 @@ async function put(
   return putFile({ root: await rootOf(path), name, doing }, source, options);
 }
 
-/** A temporary file counts by its last write: one that still grows belongs to a put that lives. */
+/** The last write of a temporary file counts: a file that still grows belongs to a put that is running. */
 async function sweep(
   path: string,
   prefix: string,
@@ -140,14 +140,14 @@ async function sweep(
   checkPrefix(prefix);
   let count = 0;
   const folder = prefix.slice(0, prefix.lastIndexOf("/") + 1);
-  for await (const found of walkFiles(await rootOf(path), folder, signal)) {
-    const intended = intendedName(found.name);
-    if (intended?.startsWith(prefix) !== true || !only(intended) || found.stats.mtime >= before) continue;
+  for await (const file of walkFiles(await rootOf(path), folder, signal)) {
+    const intended = intendedName(file.name);
+    if (intended?.startsWith(prefix) !== true || !only(intended) || file.stats.mtime >= before) continue;
     try {
-      await unlink(found.path);
+      await unlink(file.path);
       count += 1;
     } catch (error) {
-      if (!isMissing(error)) throw classifyFile(error, `removing ${found.path}`);
+      if (!isMissing(error)) throw classifyFile(error, `removing ${file.path}`);
     }
   }
   return count;

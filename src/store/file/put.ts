@@ -13,7 +13,7 @@ import type { PutOptions, StoredObject } from "../store.ts";
 const privateFile = 0o600;
 const privateDirectory = 0o700;
 
-/** Where an object goes, and how messages about it begin. */
+/** The place of an object, and the beginning of messages about it. */
 interface Target {
   /** The store's directory, links resolved. */
   root: string;
@@ -22,8 +22,8 @@ interface Target {
 }
 
 /**
- * Writes a temporary file beside the object's place, syncs it, reads it again, and links it to the name, which fails
- * where that exists.
+ * Writes a temporary file in the object's directory, syncs it, reads it again and links it to the object's name. The
+ * link fails when the name exists.
  */
 export async function putFile(
   target: Target,
@@ -32,16 +32,16 @@ export async function putFile(
 ): Promise<StoredObject> {
   const { root, name, doing } = target;
   const file = join(root, name);
-  await makeFolders(target);
+  await makeDirectories(target);
   const temporary = join(dirname(file), temporaryName(basename(file)));
   try {
     const sent = await write(temporary, source, { ...options, doing });
     try {
-      await compare(temporary, sent, { signal: options.signal, doing });
+      await readBack(temporary, sent, { signal: options.signal, doing });
       throwIfAborted(options.signal);
       await commit(temporary, file, doing);
     } catch (error) {
-      throw swept(error, doing);
+      throw ofRemovedFile(error, doing);
     }
     return { name, size: sent.size, crc32c: crcHex(sent.crc), proof: "ReadBack" };
   } finally {
@@ -49,8 +49,8 @@ export async function putFile(
   }
 }
 
-/** Step by step, so that nothing is made behind a symbolic link. */
-async function makeFolders({ root, name, doing }: Target): Promise<void> {
+/** One directory at a time, so that none is created behind a symbolic link. */
+async function makeDirectories({ root, name, doing }: Target): Promise<void> {
   let folder = root;
   for (const segment of name.split("/").slice(0, -1)) {
     const parent = folder;
@@ -61,12 +61,12 @@ async function makeFolders({ root, name, doing }: Target): Promise<void> {
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw classifyFile(error, doing);
     }
-    const found = await guarding(doing, lstat(folder));
-    if (found.isDirectory()) continue;
+    const stats = await classifying(doing, lstat(folder));
+    if (stats.isDirectory()) continue;
     throw new OperatorError(
       "InvalidConfiguration",
-      `${doing}: ${folder} is ${found.isSymbolicLink() ? "a symbolic link" : "a file"}, not a directory`,
-      { hint: "links below the store's directory are not followed: replace it by a directory or a mount" },
+      `${doing}: ${folder} is ${stats.isSymbolicLink() ? "a symbolic link" : "a file"}, not a directory`,
+      { hint: "replace it by a directory or a mount; links below the store's directory are not followed" },
     );
   }
 }
@@ -76,15 +76,15 @@ async function write(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { doing, signal, onProgress }: PutOptions & { doing: string },
 ): Promise<{ size: number; crc: number }> {
-  await using handle = await guarding(doing, open(temporary, "wx", privateFile));
+  await using handle = await classifying(doing, open(temporary, "wx", privateFile));
   const sent = { size: 0, crc: 0 };
   for await (const chunk of interruptible(source, signal)) {
-    await guarding(doing, writeWhole(handle, chunk));
+    await classifying(doing, writeWhole(handle, chunk));
     sent.crc = crc32c(chunk, sent.crc);
     sent.size += chunk.length;
     onProgress?.(sent.size);
   }
-  await guarding(doing, handle.sync());
+  await classifying(doing, handle.sync());
   return sent;
 }
 
@@ -95,25 +95,26 @@ async function writeWhole(handle: FileHandle, chunk: Uint8Array): Promise<void> 
   }
 }
 
-async function compare(
+/** Throws VerificationFailed when the file holds other bytes than were sent. */
+async function readBack(
   temporary: string,
   sent: { size: number; crc: number },
   { doing, signal }: { doing: string; signal: AbortSignal },
 ): Promise<void> {
-  const found = { size: 0, crc: 0 };
+  const read = { size: 0, crc: 0 };
   for await (const chunk of interruptible(fileChunks(temporary, doing), signal)) {
-    found.crc = crc32c(chunk, found.crc);
-    found.size += chunk.length;
+    read.crc = crc32c(chunk, read.crc);
+    read.size += chunk.length;
   }
-  if (found.size === sent.size && found.crc === sent.crc) return;
+  if (read.size === sent.size && read.crc === sent.crc) return;
   throw new OperatorError(
     "VerificationFailed",
-    `${doing}: read again, it holds other bytes than were written`,
+    `${doing}: read again, the file holds other bytes than were written`,
     { permanent: false, hint: "check the disk or the network file system" },
   );
 }
 
-/** Gives the file its name, unless that is taken; durable when it returns. */
+/** Links the file to its name. Throws AlreadyExists when the name is taken. The link is durable when it returns. */
 async function commit(temporary: string, file: string, doing: string): Promise<void> {
   try {
     await link(temporary, file);
@@ -124,7 +125,7 @@ async function commit(temporary: string, file: string, doing: string): Promise<v
       "InvalidConfiguration",
       `${doing}: the file system has no hard links (${errno})`,
       {
-        hint: "they are what keeps backups from being overwritten: use a POSIX file system or NFS",
+        hint: "use a POSIX file system or NFS; hard links protect backups from being overwritten",
         cause: error,
       },
     );
@@ -137,12 +138,12 @@ async function commit(temporary: string, file: string, doing: string): Promise<v
   }
 }
 
-/** What was written whole and is not there any more was taken by a sweeper: it can be written again. */
-function swept(error: unknown, doing: string): unknown {
+/** A temporary file that disappeared after it was written was removed by a sweep: the put can be tried again. */
+function ofRemovedFile(error: unknown, doing: string): unknown {
   if (!(error instanceof OperatorError && error.code === "NotFound")) return error;
   return new OperatorError("StoreFailed", `${doing}: its temporary file was removed before it was finished`, {
     permanent: false,
-    hint: "is there a second program that tidies up in this directory?",
+    hint: "check whether another program deletes files in this directory",
     cause: error,
   });
 }
@@ -152,19 +153,21 @@ export async function syncDirectory(folder: string): Promise<void> {
   await handle.sync();
 }
 
-/** Classifies what a file system call throws; what a source throws must not come through here. */
-async function guarding<T>(doing: string, call: Promise<T>): Promise<T> {
+/** Classifies the errors of a file system call. Errors of a source must not pass through it. */
+async function classifying<T>(doing: string, call: Promise<T>): Promise<T> {
   return call.catch((error: unknown) => {
     throw classifyFile(error, doing);
   });
 }
 
-/** With a `~`, as no object's name has. */
+/** With a `~`, which no object's name contains. */
 function temporaryName(base: string): string {
   return `.${base}~${randomBytes(8).toString("hex")}.part`;
 }
 
-/** The object that a temporary file, named from the root on, was to become; undefined for any other file. */
+/**
+ * The name of the object that a temporary file was written for; undefined for any other file. Both are below the root.
+ */
 export function intendedName(name: string): string | undefined {
   const match = /^((?:.*\/)?)\.([^/~]+)~[0-9a-f]{16}\.part$/.exec(name);
   return match === null ? undefined : `${match[1]}${match[2]}`;

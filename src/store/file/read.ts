@@ -4,7 +4,7 @@ import { classifyFile } from "./errors.ts";
 
 const readSize = 1024 * 1024;
 
-/** The bytes of a regular file, each chunk a buffer of its own; a symbolic link is not followed. */
+/** The bytes of a regular file, each chunk in its own buffer. Does not follow a symbolic link. */
 export async function* fileChunks(file: string, doing: string): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);

@@ -5,16 +5,16 @@ import { classifyFile, errnoOf } from "./errors.ts";
 import { throwIfAborted } from "../interruptible.ts";
 
 export interface FoundFile {
-  /** Below the root, with `/`. */
+  /** The path below the root, with `/`. */
   name: string;
   path: string;
   stats: Stats;
 }
 
 /**
- * The regular files below `root` whose name begins with `prefix`, in ascending order of whole names, with one
- * directory's entries in memory at a time and level. Symbolic links are not followed and not given. A file or
- * directory that vanishes meanwhile is passed over; a root that is not there is an error.
+ * The regular files below `root` whose name begins with `prefix`, in ascending order of whole names. Holds the entries
+ * of one directory a level in memory. Symbolic links are neither followed nor yielded. A file or directory that is
+ * removed meanwhile is left out; a root that does not exist is an error.
  */
 export async function* walkFiles(
   root: string,
@@ -45,16 +45,16 @@ async function* walk(
   }
 }
 
-/** Sorted as whole names sort: a directory counts with its `/`, so that `a-b` comes before `a/b`. */
+/** Sorted by whole names: a directory sorts with its `/`, so that `a-b` comes before `a/b`. */
 async function entries(root: string, below: string): Promise<Dirent[]> {
   const path = join(root, below);
   const reading = readdir(path, { withFileTypes: true });
-  const found = below === "" ? await named(reading, path) : await unlessGone(reading, path);
+  const unsorted = below === "" ? await classifying(reading, path) : await unlessGone(reading, path);
   const key = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name);
-  return (found ?? []).toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+  return (unsorted ?? []).toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-async function named<T>(reading: Promise<T>, path: string): Promise<T> {
+async function classifying<T>(reading: Promise<T>, path: string): Promise<T> {
   return reading.catch((error: unknown) => {
     throw classifyFile(error, `reading ${path}`);
   });
