@@ -15,7 +15,7 @@ it("a small CRC keeps its leading zeros", () => {
   assert.equal(crcHexOfBase64(crcBase64(0xab)), "000000ab");
 });
 
-it("what is no CRC-32C of a whole object is none", () => {
+it("text that is not the CRC-32C of a whole object is refused", () => {
   for (const text of [undefined, "", "4waSgw==-3", "4waSgw", "AAAAAAAAAAA="])
     assert.equal(crcHexOfBase64(text), undefined);
 });

@@ -5,7 +5,7 @@ import { OperatorError } from "../core/errors.ts";
 import { abortError, interruptible, lingering } from "./interruptible.ts";
 
 describe("interruptible", () => {
-  it("gives what the source gives, async or not", async () => {
+  it("yields what the source yields, async or not", async () => {
     const { signal } = new AbortController();
     assert.deepEqual(await Array.fromAsync(interruptible([1, 2], signal)), [1, 2]);
     async function* later() {
@@ -15,7 +15,7 @@ describe("interruptible", () => {
     assert.deepEqual(await Array.fromAsync(interruptible(later(), signal)), [1, 2]);
   });
 
-  it("throws what the source throws, as it is", async () => {
+  it("rethrows the error of the source as it is", async () => {
     const thrown = new Error("broke");
     async function* breaking() {
       yield 1;
@@ -25,7 +25,7 @@ describe("interruptible", () => {
     await assert.rejects(Array.fromAsync(interruptible(breaking(), signal)), (error) => error === thrown);
   });
 
-  it("throws as soon as the signal fires, while the source owes a chunk", async () => {
+  it("throws as soon as the signal fires, while the source is asked for a chunk", async () => {
     const stop = new AbortController();
     async function* silent() {
       yield 1;
@@ -35,7 +35,7 @@ describe("interruptible", () => {
     await assert.rejects(Array.fromAsync(interruptible(silent(), stop.signal)), { code: "Aborted" });
   });
 
-  it("ends the source, and waits for that, when it is left early", async () => {
+  it("ends the source and awaits its end when it is left early", async () => {
     let ended = false;
     async function* source() {
       try {
@@ -50,7 +50,7 @@ describe("interruptible", () => {
     assert.equal(ended, true);
   });
 
-  it("lets go of the signal when it has ended", async () => {
+  it("removes its listener from the signal when it has ended", async () => {
     const stop = new AbortController();
     await Array.fromAsync(interruptible([1], stop.signal));
     assert.equal(events.getEventListeners(stop.signal, "abort").length, 0);
@@ -58,7 +58,7 @@ describe("interruptible", () => {
 });
 
 describe("the error of a signal", () => {
-  it("is its reason when that is an OperatorError, Timeout when time is up, else Aborted", () => {
+  it("is its reason when that is an OperatorError, Timeout after a time limit, else Aborted", () => {
     const reason = new OperatorError("Refused", "no");
     assert.equal(abortError(AbortSignal.abort(reason)), reason);
     assert.equal(abortError(AbortSignal.abort()).code, "Aborted");
@@ -69,7 +69,7 @@ describe("the error of a signal", () => {
 });
 
 describe("a lingering signal", () => {
-  it("fires its grace after the signal, with the same reason", (t) => {
+  it("fires after the signal and the grace period, with the same reason", (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const stop = new AbortController();
     using late = lingering(stop.signal, 1_000);

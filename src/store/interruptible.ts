@@ -1,6 +1,6 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 
-/** Why `signal` fired, as the error to throw: its reason when that is an OperatorError, else Timeout or Aborted. */
+/** The error to throw after `signal` fired: its reason when that is an OperatorError, else Timeout or Aborted. */
 export function abortError(signal: AbortSignal): OperatorError {
   const error = asOperatorError(signal.reason);
   if (error.code !== "Internal" || error === signal.reason) return error;
@@ -12,8 +12,8 @@ export function throwIfAborted(signal: AbortSignal): void {
 }
 
 /**
- * What `source` yields, until `signal` fires: then it throws at once, even while the source is silent. The source is
- * told to end in any case; it is not waited for when it owes a chunk, since it might never give it.
+ * Yields what `source` yields. When `signal` fires it throws at once, even while the source yields nothing. The source
+ * is ended in every case. While it is asked for a chunk its end is not awaited: that chunk may never come.
  */
 export async function* interruptible<T>(
   source: AsyncIterable<T> | Iterable<T>,
@@ -24,12 +24,12 @@ export async function* interruptible<T>(
   let interrupt: (() => void) | undefined;
   const onAbort = () => interrupt?.();
   signal.addEventListener("abort", onAbort);
-  let state: "idle" | "owing" | "ended" = "idle";
+  let state: "idle" | "asked" | "ended" = "idle";
   try {
     for (;;) {
       throwIfAborted(signal);
-      state = "owing";
-      // One promise a step: racing a long-lived promise would keep every step's reaction alive.
+      state = "asked";
+      // One promise a step: a race with one long-lived promise would keep the reactions of all steps in memory.
       const step = await new Promise<IteratorResult<T>>((resolve, reject) => {
         interrupt = () => reject(abortError(signal));
         Promise.resolve(iterator.next()).then(resolve, (error: unknown) => {
@@ -52,9 +52,7 @@ async function end(iterator: AsyncIterator<unknown> | Iterator<unknown>, wait: b
   if (wait) await ended;
 }
 
-/**
- * A signal that fires `graceMs` after `signal`: for a request whose outcome has to be known before it can be undone.
- */
+/** A signal that fires `graceMs` after `signal`, for a request whose outcome must be known before it can be undone. */
 export function lingering(
   signal: AbortSignal,
   graceMs: number,

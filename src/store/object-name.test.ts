@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { checkObjectName, checkPrefix, isObjectName } from "./object-name.ts";
 
 describe("an object's name", () => {
-  it("may be what backups are called", () => {
+  it("may be a name of a backup's files", () => {
     for (const name of [
       "prod/20260820T120000Z-abc.db.zst",
       "a=b/c_d-e.f",
@@ -21,9 +21,9 @@ describe("an object's name", () => {
       ["a b", /only letters/],
       ["a~b", /only letters/],
       ["ä", /only letters/],
-      ["a..b", /holds \.\./],
+      ["a..b", /contains \.\./],
       ["/a", /begins or ends with \//],
-      ["a//b", /holds \/\//],
+      ["a//b", /contains \/\//],
       ["a/./b", /segment \./],
       ["x".repeat(201), /segment is longer than 200/],
       [`${"x/".repeat(400)}x`, /longer than 800/],
@@ -34,7 +34,7 @@ describe("an object's name", () => {
     }
   });
 
-  it("may begin with any prefix that is the beginning of a name", () => {
+  it("may be searched by any prefix that is the beginning of a name", () => {
     for (const prefix of ["", "a", "a/", "a/b", "a/.", "."])
       assert.doesNotThrow(() => checkPrefix(prefix), prefix);
     for (const prefix of ["/", "a//", "..", "a/../", "ä"]) assert.throws(() => checkPrefix(prefix), prefix);

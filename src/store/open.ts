@@ -67,7 +67,7 @@ async function bundleOf(path: string | undefined): Promise<string | undefined> {
       "InvalidConfiguration",
       `AWS_CA_BUNDLE: ${path} cannot be read: ${error.code ?? error.message}`,
       {
-        hint: "it has to be a file of PEM certificates",
+        hint: "give a file of PEM certificates",
       },
     );
   });

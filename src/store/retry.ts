@@ -4,9 +4,9 @@ import { abortError, throwIfAborted } from "./interruptible.ts";
 
 export interface RetryOptions {
   signal: AbortSignal;
-  /** How often at most, the first time included. */
+  /** At most so many, the first included. */
   attempts: number;
-  /** Whether the same request may succeed a moment later. Everything else is thrown at once. */
+  /** Whether another attempt may succeed. Other errors are thrown at once. */
   isTransient: (error: unknown) => boolean;
   /** Longest first wait, in milliseconds; it doubles with each further one (200). */
   baseMs?: number;

@@ -1,42 +1,48 @@
 /**
- * Where backups live. A name is a `/`-separated key below the store's prefix; it never starts or ends
- * with `/` and never holds `..`, an empty segment or a character outside `[A-Za-z0-9._=-]`;
- * it has at most 800 characters, and 200 between two `/`. Anything else is refused with InvalidConfiguration.
+ * Where backups are stored. A name is a `/`-separated key below the store's prefix. It does not start or end with `/`,
+ * and contains neither `..` nor an empty segment nor a character outside of `[A-Za-z0-9._=-]`. It has at most 800
+ * characters, a segment at most 200. Other names are refused with InvalidConfiguration.
  *
  * The contract that every store passes (`store.contract.ts`):
- * - An object is visible whole or not at all. A `put` that fails or is aborted leaves nothing that `list`,
- *   `head` or `get` can see; what it may leave behind unseen (an unfinished upload, a temporary file) is
- *   aborted at once where possible, and else found by `sweep`. With `takeBack` it may leave its whole object.
- * - Nothing is ever overwritten: `put` on a name that exists fails with `AlreadyExists`.
+ * - An object is visible whole or not at all. A `put` that fails or is aborted leaves nothing that `list`, `head` or
+ *   `get` can see. An unfinished upload or temporary file of it is removed at once where possible, else by `sweep`.
+ *   With `takeBack` it may leave its whole object.
+ * - Nothing is overwritten: `put` of a name that exists fails with `AlreadyExists`.
  * - Every failure is an OperatorError: NotFound, AlreadyExists, Unauthorized, Unreachable, Timeout,
  *   InvalidConfiguration, VerificationFailed (the store holds other bytes than were sent), StoreFailed, Aborted.
  * - Every call takes a signal and settles soon after it fires.
  * - Memory is bounded by the parts in flight, whatever the object's size.
  */
 export interface Store {
-  /** Where it is, for people and manifests: `s3://bucket/prefix`, `file:///dir`. Never holds a credential. */
+  /** Where the store is, for messages and manifests: `s3://bucket/prefix`, `file:///dir`. Holds no credential. */
   readonly url: string;
-  /** Reachable, permitted, and what it can do. A read-only probe unless `write` is set, which also puts and removes a small object. */
+  /**
+   * Checks access and finds the capabilities. Reads only, unless `write` is set: then it puts and removes a small
+   * object.
+   */
   probe(options: CallOptions & { write: boolean }): Promise<Capabilities>;
   /**
-   * Store the bytes of `source` under `name`. The object becomes visible only after `source` has ended
-   * normally and the store has confirmed what it holds; a throw from `source` aborts and is rethrown as it is.
-   * Chunks may be of any size and must not be changed by the caller after they were yielded.
+   * Stores the bytes of `source` under `name`. The object becomes visible only after `source` has ended without an
+   * error and the store has confirmed what it holds. An error of `source` aborts the put and is rethrown as it is.
+   * Chunks may have any size. The caller must not change a chunk after it was yielded.
    */
   put(
     name: string,
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     options: PutOptions,
   ): Promise<StoredObject>;
-  /** The bytes of an object, in order. A short or altered answer is a failure, never a silent end. */
+  /** The bytes of an object, in order. Throws when the answer is short or altered. */
   get(name: string, options: CallOptions): AsyncIterable<Uint8Array>;
   /** Undefined when there is no such object. */
   head(name: string, options: CallOptions): Promise<ObjectInfo | undefined>;
-  /** Every object whose name starts with `prefix`, in ascending order of names, page after page. A failed listing throws, it never ends early. */
+  /**
+   * Every object whose name starts with `prefix`, in ascending order of names. A listing that fails throws; it never
+   * ends early.
+   */
   list(prefix: string, options: CallOptions): AsyncIterable<ObjectInfo>;
-  /** Idempotent: removing what is not there succeeds. */
+  /** Succeeds also when there is no such object. */
   remove(name: string, options: CallOptions): Promise<void>;
-  /** Abort unfinished puts under `prefix` that were started before `before`. Resolves to how many there were. */
+  /** Aborts unfinished puts under `prefix` that were started before `before`. Resolves to their number. */
   sweep(prefix: string, options: SweepOptions): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -47,20 +53,20 @@ export interface CallOptions {
 
 export interface SweepOptions extends CallOptions {
   before: Date;
-  /** Only puts of names that this accepts; all by default. */
+  /** Sweeps only puts of names for which this is true. Absent: all. */
   only?: (name: string) => boolean;
 }
 
 export interface PutOptions extends CallOptions {
   contentType?: string;
   /**
-   * Configured: the class that the store was opened with. Default: the bucket's own, for what has to stay readable at
-   * once, such as manifests. Absent: Configured.
+   * Configured: the class that the store was opened with. Default: the bucket's default class, for objects that have to
+   * be readable without delay, such as manifests. Absent: Configured.
    */
   storageClass?: "Configured" | "Default";
   /**
-   * Asked when the put fails and its object is there all the same, whole: is it to be removed again? For objects that
-   * others may have acted on meanwhile; the caller finds out with `head` whether it is there. Absent: it is removed.
+   * Called when the put fails although its whole object is in the store: true removes the object. For objects that
+   * others may have read meanwhile; `head` tells the caller whether the object is there. Absent: it is removed.
    */
   takeBack?: (signal: AbortSignal) => Promise<boolean>;
   /** Called with the bytes the store has acknowledged so far. */
@@ -82,17 +88,17 @@ export interface StoredObject {
   /** CRC-32C of the bytes that were sent, 8 hex digits. */
   crc32c: string;
   /**
-   * What the agreement between sent and stored bytes rests on.
-   * FullObjectCRC32C: the store computed the CRC of the whole object and it equals ours.
-   * PartDigests: each part was accepted under its own digest, and the size of the whole agrees.
+   * How the stored bytes were compared with the sent ones.
+   * FullObjectCRC32C: the store computed the CRC of the whole object, and it equals that of the sent bytes.
+   * PartDigests: the store accepted each part with its digest, and the size of the object is right.
    * ReadBack: the bytes were read again (file store: after fsync, before the object becomes visible).
    */
   proof: "FullObjectCRC32C" | "PartDigests" | "ReadBack";
 }
 
-/** What was seen to work; what a read-only probe cannot try is false. */
+/** What a probe has seen to work. What a read-only probe cannot try is false. */
 export interface Capabilities {
-  /** An object is never overwritten, even by two writers at once. */
+  /** An object is not overwritten, not even by two writers at the same moment. */
   conditionalWrites: boolean;
   /** The store computes the CRC-32C of a whole object itself. */
   checksums: boolean;

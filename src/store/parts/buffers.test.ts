@@ -6,12 +6,12 @@ import { createPartBuffers } from "./buffers.ts";
 const { signal } = new AbortController();
 
 describe("part buffers", () => {
-  it("go round: no more than the limit are ever made", async () => {
-    let made = 0;
+  it("are used again: no more than the limit are allocated", async () => {
+    let allocated = 0;
     const buffers = createPartBuffers({
       limit: 2,
       allocate: (size) => {
-        made += 1;
+        allocated += 1;
         return Buffer.alloc(size);
       },
     });
@@ -19,10 +19,10 @@ describe("part buffers", () => {
       const pair = [await buffers.acquire(8, signal), await buffers.acquire(8, signal)];
       pair.forEach(buffers.release);
     }
-    assert.equal(made, 2);
+    assert.equal(allocated, 2);
   });
 
-  it("keep the one who comes too many waiting until one is given back, in order", async () => {
+  it("beyond the limit are waited for in order, until one is released", async () => {
     const buffers = createPartBuffers({ limit: 1 });
     const held = await buffers.acquire(8, signal);
     const got: number[] = [];
@@ -38,7 +38,7 @@ describe("part buffers", () => {
     assert.deepEqual(got, [1, 2]);
   });
 
-  it("are not lost to one who stopped waiting", async () => {
+  it("are not offered to a waiter that was aborted", async () => {
     const buffers = createPartBuffers({ limit: 1 });
     const held = await buffers.acquire(8, signal);
     const stop = new AbortController();

@@ -1,8 +1,8 @@
 import { abortError, throwIfAborted } from "../interruptible.ts";
 
-/** A fixed number of buffers that go round: the bound of a put's memory. */
+/** A fixed number of buffers that are used again: they bound the memory of a put. */
 export interface PartBuffers {
-  /** A buffer of at least `size` bytes with whatever content; waits until fewer than `limit` are out. */
+  /** A buffer of at least `size` bytes with arbitrary content. Waits until fewer than `limit` buffers are in use. */
   acquire(size: number, signal: AbortSignal): Promise<Buffer>;
   release(buffer: Buffer): void;
 }
@@ -13,37 +13,38 @@ export function createPartBuffers(options: { limit: number; allocate?: Allocate 
   const { limit, allocate = Buffer.allocUnsafeSlow } = options;
   const free: Buffer[] = [];
   const waiting: (() => void)[] = [];
-  let out = 0;
+  let inUse = 0;
 
   return {
     async acquire(size, signal) {
       throwIfAborted(signal);
-      const isFree = () => out < limit;
-      while (!isFree()) await turn(waiting, signal);
-      out += 1;
+      const isFree = () => inUse < limit;
+      while (!isFree()) await released(waiting, signal);
+      inUse += 1;
       const buffer = free.pop();
       return buffer !== undefined && buffer.length >= size ? buffer : allocate(size);
     },
     release(buffer) {
-      out -= 1;
+      inUse -= 1;
       free.push(buffer);
       waiting.shift()?.();
     },
   };
 }
 
-async function turn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
+/** Resolves when a buffer was released, for one waiter a buffer, in order. */
+async function released(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const called = () => {
+    const onRelease = () => {
       signal.removeEventListener("abort", onAbort);
       resolve();
     };
     const onAbort = () => {
-      // Else a buffer would be offered to somebody who has gone.
-      waiting.splice(waiting.indexOf(called), 1);
+      // A waiter that has left must not be offered a buffer.
+      waiting.splice(waiting.indexOf(onRelease), 1);
       reject(abortError(signal));
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    waiting.push(called);
+    waiting.push(onRelease);
   });
 }

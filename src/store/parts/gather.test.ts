@@ -17,7 +17,7 @@ async function gathered(chunks: Uint8Array[], sizes: (number: number) => number)
 }
 
 describe("gathering parts", () => {
-  it("gives all bytes in order, in full parts but for the last, whatever the chunks", async () => {
+  it("yields all bytes in order, in full parts except for the last, for chunks of any size", async () => {
     const chunk = fc.uint8Array({ maxLength: 20 });
     await fc.assert(
       fc.asyncProperty(
@@ -49,7 +49,7 @@ describe("gathering parts", () => {
     );
   });
 
-  it("gives its buffer back when it is left early or its source throws", async () => {
+  it("releases its buffer when it is left early or its source throws", async () => {
     const buffers = createPartBuffers({ limit: 1 });
     const options = { buffers, partSizeAt: () => 4, signal };
     function* breaking() {

@@ -1,9 +1,9 @@
 import { interruptible } from "../interruptible.ts";
 import type { PartBuffers } from "./buffers.ts";
 
-/** A piece of an object. Whoever takes it releases `buffer`, of which `bytes` is a view. */
+/** A part of an object. Its receiver releases `buffer`, of which `bytes` is a view. */
 export interface Part {
-  /** From 1. */
+  /** Counted from 1. */
   number: number;
   bytes: Buffer;
   buffer: Buffer;
@@ -11,9 +11,9 @@ export interface Part {
 }
 
 /**
- * Cuts chunks of any size into parts of `partSizeAt(number)` bytes; only the last is shorter, and only the first may
- * be empty. Each byte is copied once. A part is given when the first byte after it, or the end, has been seen: so the
- * first one says whether there are others.
+ * Cuts chunks of any size into parts of `partSizeAt(number)` bytes. Only the last part is shorter, and only the first
+ * may be empty. Each byte is copied once. A part is yielded after the first byte that follows it or the end has been
+ * read: so the first part tells whether there are others.
  */
 export async function* gatherParts(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -26,9 +26,9 @@ export async function* gatherParts(
   let filled = 0;
   const part = (last: boolean): Part => {
     if (buffer === undefined) throw new Error("a part without a buffer");
-    const taken = buffer;
+    const full = buffer;
     buffer = undefined;
-    return { number, bytes: taken.subarray(0, filled), buffer: taken, last };
+    return { number, bytes: full.subarray(0, filled), buffer: full, last };
   };
   try {
     for await (const chunk of interruptible(source, signal)) {
@@ -40,10 +40,10 @@ export async function* gatherParts(
           filled = 0;
           buffer = await buffers.acquire(size, signal);
         }
-        const taken = Math.min(chunk.length - offset, size - filled);
-        buffer?.set(chunk.subarray(offset, offset + taken), filled);
-        filled += taken;
-        offset += taken;
+        const copied = Math.min(chunk.length - offset, size - filled);
+        buffer?.set(chunk.subarray(offset, offset + copied), filled);
+        filled += copied;
+        offset += copied;
       }
     }
     yield part(true);
@@ -52,16 +52,16 @@ export async function* gatherParts(
   }
 }
 
-/** Parts that S3 allows in one upload. */
-const mostParts = 10_000;
+/** The number of parts that S3 allows in one upload. */
+const maxParts = 10_000;
 
 /**
- * The size of part `number`: `base` for the first 5,000, then double after each further 1,000. With 8 MiB that is
- * constant memory up to 40 GiB, and room for more than 500 GiB of unknown length.
+ * The size of part `number`: `base` bytes for the first 5,000 parts, then doubled after each further 1,000. With 8 MiB
+ * memory is constant up to 40 GiB, and an object of unknown length may exceed 500 GiB.
  */
 export function growingPartSize(base: number): (number: number) => number {
   return (number) => {
-    if (number > mostParts) throw new Error(`more than ${mostParts} parts`);
+    if (number > maxParts) throw new Error(`more than ${maxParts} parts`);
     return number <= 5_000 ? base : base * 2 ** Math.ceil((number - 5_000) / 1_000);
   };
 }
