@@ -29,8 +29,8 @@ function poolOptions(url: string, tls: EtcdTls | undefined): IOptions {
       ? { credentials: credentialsOf(tls) }
       : {}),
     grpcOptions: {
-      // The default window of 64 KiB limits the snapshot stream to a fifth of what the member can send. This one carries
-      // 1 Gbit/s over a round trip of 16 ms; a larger one costs several times its size in memory.
+      // The default window of 64 KiB limits the snapshot stream to a fifth of what the member can send. This one
+      // carries 1 Gbit/s over a round trip of 16 ms; a larger one costs several times its size in memory.
       "grpc-node.flow_control_window": 2 * 1024 * 1024,
       "grpc.max_receive_message_length": -1,
       "grpc.enable_http_proxy": 0,

@@ -18,7 +18,9 @@ const grpcCode = {
   unauthenticated: 16,
 } as const;
 
-/** grpc-js writes code and details into the message: `14 UNAVAILABLE: connect ECONNREFUSED …`. etcd3 keeps nothing else. */
+/**
+ * grpc-js writes code and details into the message: `14 UNAVAILABLE: connect ECONNREFUSED …`. etcd3 keeps nothing else.
+ */
 function parseGrpcError(error: Error): { code: number; details: string } {
   const match = /^(\d+) [A-Z_]+: ([\s\S]*)$/.exec(error.message);
   if (match === null) return { code: grpcCode.unknown, details: error.message };

@@ -32,7 +32,10 @@ export interface KubeClient extends AsyncDisposable {
     ref: ObjectRef,
     options: RequestOptions,
   ): Promise<T | undefined>;
-  /** All objects as of one revision, read in pages of `limit` (500). Reads again without a limit when that revision expires. */
+  /**
+   * All objects as of one revision, read in pages of `limit` (500). Reads again without a limit when that revision
+   * expires.
+   */
   list<T extends KubeObject>(
     kind: ResourceKind<T>,
     options: CollectionOptions & { limit?: number },

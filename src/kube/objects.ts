@@ -91,7 +91,10 @@ export function resourceName(kind: ResourceKind<KubeObject>): string {
   return kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`;
 }
 
-/** The path of an object or its subresource; without a name that of the collection, without a namespace of all namespaces. */
+/**
+ * The path of an object or its subresource; without a name that of the collection, without a namespace of all
+ * namespaces.
+ */
 export function pathOf(
   kind: ResourceKind<KubeObject>,
   at: { namespace?: string; name?: string } = {},

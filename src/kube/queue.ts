@@ -13,11 +13,16 @@ const systemClock: Clock = {
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout),
 };
 
-/** Node's longest timer. A key that is due later is worked on early once, which changes nothing for a level-driven worker. */
+/**
+ * Node's longest timer. A key that is due later is worked on early once, which changes nothing for a level-driven
+ * worker.
+ */
 const longestTimerMs = 2 ** 31 - 1;
 
 export interface QueueOptions {
-  /** Milliseconds that addRateLimited waits after the first failure (1,000); doubled each time up to `maxMs` (300,000). */
+  /**
+   * Milliseconds that addRateLimited waits after the first failure (1,000); doubled each time up to `maxMs` (300,000).
+   */
   baseMs?: number;
   maxMs?: number;
   clock?: Clock;
@@ -25,7 +30,9 @@ export interface QueueOptions {
 
 export interface RunOptions {
   workers: number;
-  /** Works on one key, and adds it again when there is more to do. When it throws, `onError` and addRateLimited follow. */
+  /**
+   * Works on one key, and adds it again when there is more to do. When it throws, `onError` and addRateLimited follow.
+   */
   process: (key: string, signal: AbortSignal) => Promise<void>;
   onError: (key: string, error: unknown) => void;
   signal: AbortSignal;

@@ -3,7 +3,10 @@ import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { secrets } from "./objects.ts";
 
-/** The decoded values of a Secret by key. Throws CredentialsNotFound when there is no such Secret. No message holds a value. */
+/**
+ * The decoded values of a Secret by key. Throws CredentialsNotFound when there is no such Secret. No message holds a
+ * value.
+ */
 export async function readSecret(
   client: Pick<KubeClient, "get">,
   namespace: string,

@@ -70,7 +70,9 @@ const pods: ResourceKind<Pod> = { group: "", version: "v1", plural: "pods", kind
 export interface PodSummary {
   name: string;
   ready: boolean;
-  /** `<pod>: <reason>` for a Pod that does not run yet: its image cannot be pulled, no node fits, a container crashes. */
+  /**
+   * `<pod>: <reason>` for a Pod that does not run yet: its image cannot be pulled, no node fits, a container crashes.
+   */
   waitsFor?: string;
   /** The container that failed (empty when the Pod failed as a whole), its exit code, and its termination message. */
   failure?: { container: string; exitCode: number; words: string };

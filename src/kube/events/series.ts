@@ -40,7 +40,10 @@ export interface SeriesOptions {
   maxSeries?: number;
 }
 
-/** Counts equal events about the same object. Bounded: series beyond their window are dropped, then new ones are refused. */
+/**
+ * Counts equal events about the same object. Bounded: series beyond their window are dropped, then new ones are
+ * refused.
+ */
 export class SeriesStore {
   readonly #windowMs: number;
   readonly #maxSeries: number;

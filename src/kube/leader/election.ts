@@ -30,7 +30,9 @@ export interface ElectionOptions {
   onSight?: () => void;
 }
 
-/** The term of one leader. Disposing of it after its work releases the Lease, so that the next leader begins at once. */
+/**
+ * The term of one leader. Disposing of it after its work releases the Lease, so that the next leader begins at once.
+ */
 export interface Term extends AsyncDisposable {
   readonly fence: Fence;
 }

@@ -37,7 +37,9 @@ export function leaseTimings(durationMs: number): LeaseTimings {
   return { durationMs, workMs: share(2 / 3), retryMs: share(1 / 15), requestMs: share(1 / 4) };
 }
 
-/** A Lease, and for how many milliseconds it has not changed by this process's clock; the holder's clock is not used. */
+/**
+ * A Lease, and for how many milliseconds it has not changed by this process's clock; the holder's clock is not used.
+ */
 export interface ObservedLease {
   lease: Lease | undefined;
   unchangedMs: number;

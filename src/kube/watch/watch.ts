@@ -38,10 +38,10 @@ const stableMs = 10_000;
 const failuresBeforeList = 4;
 
 /**
- * The state of all objects of a kind and every later change. Ends only when the signal fires, without an error.
- * A list comes first, then a watch continues from its resourceVersion. A watch that breaks is opened again where it
- * broke; when the server no longer has that resourceVersion, a new list reports deleted objects as `gone`. An object may
- * be reported again unchanged, and several changes may be reported as one; the last state is always reported. Resource
+ * The state of all objects of a kind and every later change. Ends only when the signal fires, without an error. A list
+ * comes first, then a watch continues from its resourceVersion. A watch that breaks is opened again where it broke;
+ * when the server no longer has that resourceVersion, a new list reports deleted objects as `gone`. An object may be
+ * reported again unchanged, and several changes may be reported as one; the last state is always reported. Resource
  * versions are not compared by size: they are opaque, and go backwards when an etcd is restored.
  */
 export async function* watch<T extends KubeObject>(
