@@ -1,15 +1,15 @@
 import { hex8 } from "../hex.ts";
 
-/** HashKV of one member at the revision asked for, or why it has none. */
+/** HashKV of one member at the compared revision, or why it is missing. */
 export interface MemberHash {
   member: string;
   hash?: number;
   compactRevision?: number;
-  /** The member cannot say, for a reason that is not a difference. */
+  /** Why the member returned no hash. */
   unavailable?: string;
 }
 
-/** The members that have one hash. */
+/** The members that share one hash. */
 export interface HashGroup {
   hash: number;
   members: string[];
@@ -21,9 +21,9 @@ export type HashAgreement =
   | { verdict: "inconclusive"; reason: string };
 
 /**
- * Compares HashKV across members at one revision. Hashes are comparable only at the same compact revision
- * (etcd caches the hash of a compaction under the previous one), so unequal compact revisions prove nothing.
- * Nor does agreement without the chosen member, or of one member alone where there are others.
+ * Compares HashKV of members at one revision. Only hashes with the same compact revision are comparable, since etcd
+ * caches the hash of a compaction under the previous one. The result is inconclusive when the compact revisions differ,
+ * when the chosen member has no hash, or when only one of several members has one.
  */
 export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreement {
   const known = hashes.filter(
@@ -32,7 +32,7 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
   );
   const missing = hashes.filter((h) => h.hash === undefined || h.compactRevision === undefined);
   const reasons = missing.map((m) => `${m.member}: ${m.unavailable ?? "no answer"}`).join("; ");
-  const first = known.find((h) => h.member === chosen);
+  const ofChosen = known.find((h) => h.member === chosen);
   if (known.length === 0) return { verdict: "inconclusive", reason: reasons || "no member was asked" };
 
   const byCompact = Map.groupBy(known, (h) => h.compactRevision);
@@ -51,13 +51,13 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
       reason: `members were compacted at different revisions (${[...byCompact.keys()].join(", ")})`,
     };
   }
-  if (first === undefined || (hashes.length > 1 && known.length < 2)) {
+  if (ofChosen === undefined || (hashes.length > 1 && known.length < 2)) {
     return { verdict: "inconclusive", reason: reasons || `${chosen} was not asked` };
   }
   return {
     verdict: "agree",
-    hash: first.hash,
-    compactRevision: first.compactRevision,
+    hash: ofChosen.hash,
+    compactRevision: ofChosen.compactRevision,
     compared: known.map((h) => h.member),
     missing,
   };

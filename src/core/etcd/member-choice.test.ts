@@ -57,7 +57,7 @@ describe("chooseMember", () => {
       [leader, member("b")],
       { name: "x" },
       undefined,
-      /called x; there are a, b/,
+      /named x; the members are a, b/,
     ],
     [
       "nobody that is named but silent",

@@ -1,9 +1,9 @@
-/** What is known of one member, or of one endpoint that did not answer. Indexes and sizes are plain numbers. */
+/** The state of one member, or of one endpoint that did not answer. */
 export interface MemberFacts {
   endpoint: string;
-  /** Why it could not be asked; the facts below are then what the member list says of it. */
+  /** Why the member did not answer. The other fields then hold only what the member list reports. */
   error?: string;
-  /** Lower-case hex. Empty when the endpoint never answered and is in no member list. */
+  /** Lower-case hex. Empty for an endpoint that did not answer and is in no member list. */
   id: string;
   name: string;
   version: string;
@@ -12,24 +12,24 @@ export interface MemberFacts {
   dbSizeInUse: number;
   isLeader: boolean;
   isLearner: boolean;
-  /** Hex id of the leader that this member follows; "0" when it knows none. */
+  /** Hex ID of the leader that this member follows; "0" when it has none. */
   leader: string;
   raftTerm: number;
   raftIndex: number;
   raftAppliedIndex: number;
-  /** Leader's committed index minus this member's applied index; never negative. */
+  /** The leader's committed index minus this member's applied index; never negative. */
   lag: number;
   /** Current store revision. */
   revision: number;
-  /** Alarms the member knows of, for any member; memberId "0" when the culprit is unknown. */
+  /** Alarms that this member reports, its own and others'. memberId is "0" when etcd does not know the corrupt member. */
   alarms: readonly { memberId: string; alarm: string }[];
 }
 
 export interface MemberSelection {
   prefer: "Follower" | "Leader" | "Any";
-  /** Only this member, by name or hex id. It overrides preference, lag and disagreement. */
+  /** Allows only this member, by name or hex ID. It overrides prefer, maxLag and a difference of HashKV. */
   name?: string;
-  /** Raft entries. */
+  /** Raft entries that a member may be behind the leader. */
   maxLag: number;
   allowWithoutQuorum: boolean;
 }
@@ -41,13 +41,13 @@ export const defaultSelection: MemberSelection = {
 };
 
 interface Refusals {
-  /** Why each of the other members is not the chosen one. */
+  /** Why each of the other members was not chosen. */
   refusals: { member: MemberFacts; reason: string }[];
 }
 
 export interface ChosenMember extends Refusals {
   chosen: MemberFacts;
-  /** Why this member was chosen: one clause for status and tables. */
+  /** Why this member was chosen, as one clause for status and tables. */
   reason: string;
   withoutQuorum: boolean;
 }
@@ -55,7 +55,7 @@ export interface ChosenMember extends Refusals {
 export interface NoMember extends Refusals {
   chosen: undefined;
   problem: NoMemberProblem;
-  /** The same for a person: one clause. */
+  /** The problem as one clause for a person. */
   reason: string;
   withoutQuorum: false;
 }
@@ -63,19 +63,22 @@ export interface NoMember extends Refusals {
 export type MemberChoice = ChosenMember | NoMember;
 
 /**
- * NoEndpoint: the member list is empty. NoAnswer: no endpoint answers. UnknownName: no member has the name that was
- * asked for. NoLeader: no member knows a leader. NoneUsable: each member that answers is refused for its own reason.
+ * NoEndpoint: the member list is empty. NoAnswer: no endpoint answers. UnknownName: no member has the selected name.
+ * NoLeader: no member has a leader. NoneUsable: every member that answers is refused for its own reason.
  */
 export type NoMemberProblem = "NoEndpoint" | "NoAnswer" | "UnknownName" | "NoLeader" | "NoneUsable";
 
-/** Chooses one healthy, voting member that has a leader, is not corrupt and lags at most maxLag; then by preference, lag, name. */
+/**
+ * Chooses the member to read the snapshot from. It answers, votes, has a leader, has no CORRUPT alarm and lags at most
+ * maxLag. Several candidates are ordered by preference, then by lag, then by name.
+ */
 export function chooseMember(members: readonly MemberFacts[], selection: MemberSelection): MemberChoice {
   const quorumLost = members.every((m) => m.error !== undefined || m.leader === "0");
   const withoutQuorum = quorumLost && selection.allowWithoutQuorum;
   const refusals: MemberChoice["refusals"] = [];
   const candidates: MemberFacts[] = [];
   for (const member of members) {
-    const reason = refuse(member, selection, withoutQuorum);
+    const reason = whyRefused(member, selection, withoutQuorum);
     if (reason === undefined) candidates.push(member);
     else refusals.push({ member, reason });
   }
@@ -88,7 +91,7 @@ export function chooseMember(members: readonly MemberFacts[], selection: MemberS
   }
   const reason = whyChosen(chosen, selection, withoutQuorum, candidates.length);
   for (const member of others)
-    refusals.push({ member, reason: whyNot(member, chosen, selection, withoutQuorum) });
+    refusals.push({ member, reason: whyNotChosen(member, chosen, selection, withoutQuorum) });
   return { chosen, reason, withoutQuorum, refusals };
 }
 
@@ -96,16 +99,21 @@ function isNamed(member: MemberFacts, selection: MemberSelection): boolean {
   return selection.name !== undefined && (member.name === selection.name || member.id === selection.name);
 }
 
-function refuse(member: MemberFacts, selection: MemberSelection, withoutQuorum: boolean): string | undefined {
-  if (selection.name !== undefined && !isNamed(member, selection)) return `${selection.name} was asked for`;
+function whyRefused(
+  member: MemberFacts,
+  selection: MemberSelection,
+  withoutQuorum: boolean,
+): string | undefined {
+  if (selection.name !== undefined && !isNamed(member, selection))
+    return `member ${selection.name} was asked for by name`;
   if (member.error !== undefined) return member.error;
   if (member.isLearner) return "learner: it does not vote and may be far behind";
   if (member.leader === "0" && !withoutQuorum) return "has no leader";
   for (const { memberId, alarm } of member.alarms) {
     if (alarm !== "CORRUPT") continue;
-    if (memberId === member.id) return "CORRUPT alarm is raised for it";
+    if (memberId === member.id) return "the CORRUPT alarm is raised for this member";
     if (memberId === "0" && selection.name === undefined)
-      return "CORRUPT alarm is raised and the culprit is unknown";
+      return "the CORRUPT alarm is raised and does not name the corrupt member";
   }
   if (member.lag > selection.maxLag && selection.name === undefined && !withoutQuorum) {
     return `${member.lag} entries behind the leader, more than ${selection.maxLag}`;
@@ -123,7 +131,7 @@ function byPreference(prefer: MemberSelection["prefer"]): Order {
   return (a, b) => rank(a) - rank(b) || a.lag - b.lag || byName(a, b);
 }
 
-/** With no leader to compare with, the member that applied most has lost least. */
+/** Without a leader there is no lag. The member with the highest applied index has lost the fewest writes. */
 const byProgress: Order = (a, b) =>
   b.raftAppliedIndex - a.raftAppliedIndex || b.raftTerm - a.raftTerm || byName(a, b);
 
@@ -135,12 +143,12 @@ function whyChosen(
   chosen: MemberFacts,
   selection: MemberSelection,
   withoutQuorum: boolean,
-  among: number,
+  candidateCount: number,
 ): string {
   if (withoutQuorum)
-    return `quorum is lost; highest applied index (${chosen.raftAppliedIndex}) of those that answer`;
+    return `quorum is lost; highest applied index (${chosen.raftAppliedIndex}) of the members that answer`;
   if (selection.name !== undefined) return "asked for by name";
-  if (among === 1) return `the only usable member, ${role(chosen)}`;
+  if (candidateCount === 1) return `the only usable member, ${role(chosen)}`;
   if (selection.prefer === "Any") return `smallest lag (${chosen.lag})`;
   const preferred = chosen.isLeader === (selection.prefer === "Leader");
   return preferred
@@ -148,7 +156,7 @@ function whyChosen(
     : `no usable ${selection.prefer.toLowerCase()}; ${role(chosen)}, lag ${chosen.lag}`;
 }
 
-function whyNot(
+function whyNotChosen(
   member: MemberFacts,
   chosen: MemberFacts,
   selection: MemberSelection,
@@ -156,17 +164,17 @@ function whyNot(
 ): string {
   if (withoutQuorum) {
     return member.raftAppliedIndex < chosen.raftAppliedIndex
-      ? "applied less than the chosen member"
-      : "usable; the other comes first by name";
+      ? "its applied index is lower than the chosen member's"
+      : "usable; the chosen member comes first by name";
   }
   if (selection.prefer !== "Any" && member.isLeader !== chosen.isLeader) {
     return member.isLeader
-      ? "leader: a follower is spared the load first"
+      ? "leader: a follower is preferred, to keep load off the leader"
       : "follower: the leader is preferred";
   }
   return member.lag > chosen.lag
-    ? `usable; lag ${member.lag} is larger`
-    : "usable; the other comes first by name";
+    ? `usable; its lag ${member.lag} is larger`
+    : "usable; the chosen member comes first by name";
 }
 
 function problemOf(
@@ -193,7 +201,7 @@ function describeProblem(
         ? "the endpoint does not answer"
         : `none of ${members.length} endpoints answers`;
     case "UnknownName":
-      return `no member is called ${name}; there are ${members.map((m) => m.name || m.endpoint).join(", ")}`;
+      return `no member is named ${name}; the members are ${members.map((m) => m.name || m.endpoint).join(", ")}`;
     case "NoLeader":
       return "no member has a leader: quorum is lost or an election is under way";
     case "NoneUsable":

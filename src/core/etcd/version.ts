@@ -5,7 +5,7 @@ export interface EtcdVersion {
   patch: number;
 }
 
-/** The first `x.y.z` in what a server or a tool says of itself; `x.y` counts as `x.y.0`. */
+/** Parses the first `x.y.z` in a version output or an image tag; `x.y` counts as `x.y.0`. */
 export function parseEtcdVersion(text: string): EtcdVersion | undefined {
   const match = /(?<![\d.])(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?![\d])/.exec(text);
   if (match === null) return undefined;
@@ -13,17 +13,17 @@ export function parseEtcdVersion(text: string): EtcdVersion | undefined {
   return { major: Number(major), minor: Number(minor), patch: Number(patch) };
 }
 
-/** `3.6`. */
+/** The minor as text: `3.6`. */
 export function minorOf({ major, minor }: EtcdVersion): string {
   return `${major}.${minor}`;
 }
 
-/** Is `a` of a later minor than `b`? Patches of one minor read each other's files. */
+/** Whether `a` has a later minor than `b`. Patch releases of one minor read each other's files. */
 export function isLaterMinor(a: EtcdVersion, b: EtcdVersion): boolean {
   return a.major > b.major || (a.major === b.major && a.minor > b.minor);
 }
 
-/** `--bump-revision` and `--mark-compacted` came with 3.4.27, 3.5.10 and 3.6.0. */
+/** Whether the restore tool of this version has `--bump-revision` and `--mark-compacted`: since 3.4.27, 3.5.10 and 3.6.0. */
 export function canBumpRevision({ major, minor, patch }: EtcdVersion): boolean {
   if (major !== 3) return major > 3;
   if (minor === 4) return patch >= 27;

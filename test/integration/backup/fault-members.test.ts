@@ -135,13 +135,13 @@ test("a member that etcd itself found corrupt is not read, not even by name", as
 
   const found = await etcdBackupJson<Members>(["members", ...etcdFlags(cluster)]);
   const row = found.members.find(({ name }) => name === corrupt.name);
-  assert.match(row?.why ?? "", /CORRUPT alarm is raised for it/);
+  assert.match(row?.why ?? "", /CORRUPT alarm is raised for this member/);
   assert.notEqual(found.snapshotFrom?.name, corrupt.name);
   await using dir = await tempDir("corrupt");
   const save = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab", ...etcdFlags(cluster)];
   const itself = await etcdBackup([...save, "--member", corrupt.name]);
   assert.equal(itself.code, 1, itself.stderr);
-  assert.match(itself.stderr, new RegExp(`${corrupt.name}: CORRUPT alarm is raised for it`));
+  assert.match(itself.stderr, new RegExp(`${corrupt.name}: the CORRUPT alarm is raised for this member`));
   await verified(dir.path, 0);
   // etcd itself has said who is wrong: the others agree, and the cluster goes on being backed up.
   const made = await etcdBackup(save);
