@@ -139,7 +139,7 @@ describe("the life of an EtcdRestore", () => {
       {
         do: "fail",
         reason: "MemberFailed",
-        message: "member back-2: 3 attempts failed; the last: fetch: no",
+        message: "member back-2: 3 attempts failed; the last error: fetch: no",
       },
     ],
     [
@@ -312,7 +312,7 @@ describe("what a failure means", () => {
     assert.deepEqual(delays, [5_000, 10_000]);
     assert.partialDeepStrictEqual(decide("Unreachable", "verify", { attempts: 3 }), {
       do: "fail",
-      message: "3 attempts failed; the last: it broke",
+      message: "3 attempts failed; the last error: it broke",
     });
   });
 

@@ -5,7 +5,7 @@ import { conditionStatus } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
 import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
-/** What to do next with one EtcdRestore. A crash at any line is survived by deciding again on what can be observed. */
+/** The next action for one EtcdRestore. After a crash at any line, the next operator decides again on what it observes. */
 export type RestoreDecision =
   | { do: "nothing" }
   | { do: "initialize" }
@@ -13,7 +13,7 @@ export type RestoreDecision =
   | { do: "verify" }
   | { do: "reportProgress"; report: RestoreReport }
   | { do: "recordVerified"; source: NonNullable<EtcdRestoreStatus["source"]> }
-  /** The EtcdRestore came back with a backup of its own API server, after it had ended. */
+  /** This EtcdRestore has ended before. A restore of its own API server brought it back as unfinished. */
   | { do: "recordRestoredBefore"; completedAt: string }
   | { do: "restoreMembers"; volumes: number[]; jobs: { index: number; attempt: number }[] }
   | { do: "recordRestored" }
@@ -26,7 +26,7 @@ export type RestoreDecision =
   | { do: "fail"; reason: RestoreReason; message: string };
 
 const delay = { baseMs: 5_000, maxMs: 2 * 60_000 };
-const lookAgainMs = 2_000;
+const pollMs = 2_000;
 
 export function decideRestore(observed: ObservedRestore, now: Date): RestoreDecision {
   const { restore, work } = observed;
@@ -36,11 +36,12 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
     return work.state === "none" ? { do: "nothing" } : { do: "cancel" };
   if (conditionStatus(status.conditions, "Finished") === "True") return { do: "nothing" };
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
-  const late = lateness(restore, now);
-  if (late !== undefined) return work.state === "running" ? { do: "cancel" } : late;
-  const next = status.nextAttemptTime === undefined ? 0 : Date.parse(status.nextAttemptTime) - now.getTime();
-  if (next > 0 && work.state === "none") {
-    return { do: "wait", ms: next, ...currentCondition(status) };
+  const timedOut = timeoutOf(restore, now);
+  if (timedOut !== undefined) return work.state === "running" ? { do: "cancel" } : timedOut;
+  const waitMs =
+    status.nextAttemptTime === undefined ? 0 : Date.parse(status.nextAttemptTime) - now.getTime();
+  if (waitMs > 0 && work.state === "none") {
+    return { do: "wait", ms: waitMs, ...currentCondition(status) };
   }
   if (status.verifiedTime === undefined) return decideWork(observed, "verify", now);
   if (status.restoredTime === undefined) return decideMembers(observed, now);
@@ -61,7 +62,7 @@ function decideWork(
     case "running":
       return { do: "reportProgress", report: work.report };
     case "succeeded":
-      // The result of the step before was recorded, and its run is forgotten with the next one.
+      // The result of the earlier step is recorded, and its run is forgotten when the next step begins.
       return work.result.step === step ? decideResult(work.result) : { do: step };
     case "failed":
       return afterRestoreFailure(restore, work.error, now);
@@ -92,13 +93,13 @@ function decideMembers({ restore, members }: ObservedRestore, now: Date): Restor
     return targetExists(`PersistentVolumeClaim ${name}`);
   }
   for (const { job } of members) if (job.state === "foreign") return targetExists(`Job ${job.name}`);
-  const broken = members.flatMap(({ index, job }) => (job.state === "failed" ? [{ index, job }] : []));
-  for (const { index, job } of broken) {
+  const failed = members.flatMap(({ index, job }) => (job.state === "failed" ? [{ index, job }] : []));
+  for (const { index, job } of failed) {
     const name = restore.status.members?.[index]?.name ?? "";
     const message = `member ${name}: ${job.failure}`;
     if (job.permanent) return { do: "fail", reason: "MemberFailed", message };
     if (job.attempt > restore.spec.backoffLimit) {
-      const attempts = `${job.attempt} ${job.attempt === 1 ? "attempt" : "attempts"} failed; the last: `;
+      const attempts = `${job.attempt} ${job.attempt === 1 ? "attempt" : "attempts"} failed; the last error: `;
       return { do: "fail", reason: "MemberFailed", message: `member ${name}: ${attempts}${job.failure}` };
     }
   }
@@ -108,21 +109,21 @@ function decideMembers({ restore, members }: ObservedRestore, now: Date): Restor
     if (job.state === "none") return [{ index, attempt: 1 }];
     return job.state === "failed" ? [{ index, attempt: job.attempt + 1 }] : [];
   });
-  // A failed Job is followed by another after a pause. The other members do not wait for it.
-  const due = restore.status.nextAttemptTime !== undefined;
-  const [first] = broken;
-  if (first !== undefined && !due) {
+  // A failed Job is followed by another one after a delay. The Jobs of the other members run on meanwhile.
+  const isDue = restore.status.nextAttemptTime !== undefined;
+  const [first] = failed;
+  if (first !== undefined && !isDue) {
     const name = restore.status.members?.[first.index]?.name ?? "";
     const at = new Date(now.getTime() + backoffMs(first.job.attempt, delay));
     const message = `member ${name}: ${first.job.failure}`;
     return { do: "retry", at, reason: "Retrying", message };
   }
   if (volumes.length > 0 || jobs.length > 0) return { do: "restoreMembers", volumes, jobs };
-  const done = members.filter(({ job }) => job.state === "succeeded").length;
-  const waits = members.flatMap(({ job }) => (job.state === "running" ? (job.waitsFor ?? []) : []));
-  const detail = waits.length === 0 ? "" : `; ${waits.join("; ")}`;
-  const message = `${done} of ${members.length} volumes hold the data${detail}`;
-  return { do: "wait", ms: lookAgainMs, reason: "RestoringMembers", message };
+  const restoredCount = members.filter(({ job }) => job.state === "succeeded").length;
+  const waitReasons = members.flatMap(({ job }) => (job.state === "running" ? (job.waitsFor ?? []) : []));
+  const detail = waitReasons.length === 0 ? "" : `; ${waitReasons.join("; ")}`;
+  const message = `${restoredCount} of ${members.length} volumes hold the data${detail}`;
+  return { do: "wait", ms: pollMs, reason: "RestoringMembers", message };
 }
 
 function decideCluster({ restore, cluster }: ObservedRestore): RestoreDecision {
@@ -133,16 +134,16 @@ function decideCluster({ restore, cluster }: ObservedRestore): RestoreDecision {
   if (readyMembers >= replicas) return { do: "recordRunning" };
   const detail = waitsFor === undefined ? "" : `; ${waitsFor}`;
   const message = `${readyMembers} of ${replicas} members are ready${detail}`;
-  return { do: "wait", ms: lookAgainMs, reason: "StartingCluster", message };
+  return { do: "wait", ms: pollMs, reason: "StartingCluster", message };
 }
 
 /** An object of another owner has a name that the new cluster needs. */
 export function targetExists(what: string): RestoreDecision & { do: "fail" } {
-  const message = `${what} exists and is not of this restore; it was not touched. Give the new cluster another name, or remove it first`;
+  const message = `${what} exists and does not belong to this restore; the operator left it unchanged (give the new cluster another name, or delete the object first)`;
   return { do: "fail", reason: "TargetExists", message };
 }
 
-/** After a failed verification of the backup or of the cluster. Each step counts its own attempts. */
+/** Decides what follows a failed verification of the backup or of the cluster. Each step counts its own attempts. */
 export function afterRestoreFailure(
   { spec, status }: EtcdRestore,
   error: OperatorError,
@@ -152,16 +153,17 @@ export function afterRestoreFailure(
   const message = withHint(error);
   if (error.permanent) return { do: "fail", reason, message };
   const attempts = status.attempts ?? 1;
-  // Members may need long to become ready; only the deadline ends the verification of the cluster.
+  // A member may need a long time to become ready, so only the deadline ends the verification of the cluster.
   if (status.verifiedTime === undefined && attempts > spec.backoffLimit)
-    return { do: "fail", reason, message: `${attempts} attempts failed; the last: ${message}` };
+    return { do: "fail", reason, message: `${attempts} attempts failed; the last error: ${message}` };
   return { do: "retry", at: new Date(now.getTime() + backoffMs(attempts, delay)), reason, message };
 }
 
-function lateness({ spec, status }: EtcdRestore, now: Date): (RestoreDecision & { do: "fail" }) | undefined {
+/** The failure once spec.timeoutSeconds have passed since the start. */
+function timeoutOf({ spec, status }: EtcdRestore, now: Date): (RestoreDecision & { do: "fail" }) | undefined {
   const start = Date.parse(status.startTime ?? "");
   if (Number.isNaN(start) || now.getTime() < start + spec.timeoutSeconds * 1000) return undefined;
-  const message = `not finished within ${spec.timeoutSeconds} s; the last: ${currentCondition(status).message}`;
+  const message = `the restore did not finish within ${spec.timeoutSeconds} s; the last message: ${currentCondition(status).message}`;
   return { do: "fail", reason: "TimedOut", message };
 }
 
@@ -170,7 +172,7 @@ function currentCondition(status: EtcdRestoreStatus): { reason: RestoreReason; m
   return { reason: (last?.reason as RestoreReason | undefined) ?? "Pending", message: last?.message ?? "" };
 }
 
-/** The error's code as a documented reason. */
+/** Maps the error's code to a documented reason. */
 function restoreReasonOf(error: OperatorError, verifying: boolean): RestoreReason {
   switch (error.code) {
     case "NotFound":

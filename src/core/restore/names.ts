@@ -3,7 +3,7 @@ import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError } from "../errors.ts";
 import { parseEtcdVersion } from "../etcd/version.ts";
 
-/** On everything that a restore makes: the UID of the EtcdRestore. What lacks it is somebody else's. */
+/** Label on every object that a restore creates, with the EtcdRestore's UID. An object without it has another owner. */
 export const restoreLabel = "etcdbackup.dev/restore";
 
 export const clientPort = 2379;
@@ -30,7 +30,7 @@ export function clientServiceName({ spec }: EtcdRestore): string {
   return `${spec.target.cluster.name}-client`;
 }
 
-/** Of the member's Pods alone, not of its Jobs'. */
+/** Labels of the members' Pods, which the Pods of the restore Jobs do not have. */
 export function memberLabels({ spec }: EtcdRestore): Record<string, string> {
   return { ...clusterLabels(spec.target.cluster.name), "app.kubernetes.io/component": "member" };
 }
@@ -43,19 +43,22 @@ export function namespaceOf({ metadata }: EtcdRestore): string {
   return metadata.namespace ?? "default";
 }
 
-/** Of etcd in the target's image: said, or read from the tag. Throws InvalidConfiguration when neither tells. */
+/**
+ * The version of etcd in the target's image: spec.target.cluster.etcdVersion, or else the version in the image's tag.
+ * Throws InvalidConfiguration when neither gives it.
+ */
 export function targetVersion({ spec }: EtcdRestore): string {
   const { image, etcdVersion } = spec.target.cluster;
   if (etcdVersion !== undefined) return etcdVersion;
   const tag = /:([^/@:]+)(@.*)?$/.exec(image)?.[1] ?? "";
   const parsed = parseEtcdVersion(tag);
   if (parsed !== undefined) return `${parsed.major}.${parsed.minor}.${parsed.patch}`;
-  throw new OperatorError("InvalidConfiguration", `the tag of ${image} does not tell etcd's version`, {
+  throw new OperatorError("InvalidConfiguration", `the tag of ${image} contains no etcd version`, {
     hint: "set spec.target.cluster.etcdVersion",
   });
 }
 
-/** The members' names and peer URLs, by which they find each other for as long as they live. */
+/** The members' peer URLs, and the value of `--initial-cluster`. Both are written into the data and never change. */
 export function membershipOf(restore: EtcdRestore): {
   peerUrls: (index: number) => string;
   initialCluster: string;
@@ -68,7 +71,7 @@ export function membershipOf(restore: EtcdRestore): {
   return { peerUrls, initialCluster: all.join(",") };
 }
 
-/** How the operator reaches the new cluster. */
+/** The connection from the operator to the new cluster. */
 export function connectionTo(restore: EtcdRestore): EtcdBackupSpec["etcd"] {
   const { tls, auth } = restore.spec.target.cluster;
   const secure = tls?.client !== undefined;

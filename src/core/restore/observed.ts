@@ -2,13 +2,13 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-res
 import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { RunView } from "../run-view.ts";
 
-/** Everything that the decision about one EtcdRestore rests on. */
+/** The input of the decision about one EtcdRestore. */
 export interface ObservedRestore {
   restore: EtcdRestore;
   work: ObservedWork;
-  /** Once the backup is verified. */
+  /** Observed while the volumes are being restored; empty otherwise. */
   members: RestoredMember[];
-  /** Once the volumes hold the data. */
+  /** Observed while the members start; `none` otherwise. */
   cluster: ObservedCluster;
 }
 
@@ -27,11 +27,11 @@ export type RestoreResult =
 
 export type VerifiedSource =
   | { is: "good"; source: NonNullable<EtcdRestoreStatus["source"]> }
-  /** The store holds the record of the end of this very EtcdRestore. */
+  /** The store holds a record that this EtcdRestore has ended. */
   | { is: "restoredBefore"; completedAt: string }
   | { is: "refused"; reason: RestoreReason; message: string };
 
-/** One member as the API server shows it. `foreign`: an object of another owner has the name. */
+/** One member, as its objects in the API server show it. `foreign`: an object of another owner has the name. */
 export interface RestoredMember {
   index: number;
   volume: "missing" | "ours" | "foreign";
@@ -41,10 +41,10 @@ export interface RestoredMember {
 export type ObservedJob =
   | { state: "none" }
   | { state: "foreign"; name: string }
-  /** `waitsFor`: why its Pod does not run, where that is known. */
+  /** `waitsFor`: why its Pod does not run, if known. */
   | { state: "running"; attempt: number; waitsFor?: string }
   | { state: "succeeded"; attempt: number }
-  /** `failure`: what its container wrote last. `permanent`: by its exit code, trying again cannot help. */
+  /** `failure`: the last output of its container. `permanent`: its exit code says that another attempt cannot succeed. */
   | { state: "failed"; attempt: number; failure: string; permanent: boolean };
 
 /** The StatefulSet, the Services and the PodDisruptionBudget of the new cluster. `what`: the foreign object. */

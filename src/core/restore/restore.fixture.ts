@@ -18,7 +18,7 @@ export const restoredSource = {
 
 type Cluster = EtcdRestore["spec"]["target"]["cluster"];
 
-/** A restore of three members, as the API server gives it; nobody has seen it yet. */
+/** An EtcdRestore of three members, as the API server defaults it, before the operator has seen it. */
 export function restoreOf(
   over: {
     spec?: Partial<EtcdRestore["spec"]>;

@@ -5,7 +5,7 @@ import { bytes, duration } from "../human.ts";
 import { memberName, volumeName } from "./names.ts";
 import type { RestoredMember } from "./observed.ts";
 
-/** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
+/** The whole next status, since the status is applied whole. */
 export function restoreChanged(
   { status, metadata: { generation } }: EtcdRestore,
   change: { outcome: Outcome; reason: RestoreReason; message: string },
@@ -26,17 +26,17 @@ function inProgress(
 
 export function restoreInitialized(restore: EtcdRestore, now: Date): EtcdRestoreStatus {
   return {
-    ...inProgress(restore, "Pending", "seen; waiting for its turn", now),
+    ...inProgress(restore, "Pending", "the operator starts the restore when a slot is free", now),
     startTime: restore.status.startTime ?? wholeSeconds(now),
   };
 }
 
-/** `attempts` stands in status before the work begins. */
+/** The status that is written before the work of a step begins. It counts the attempt. */
 export function workBegun(restore: EtcdRestore, step: "verify" | "prove", now: Date): EtcdRestoreStatus {
   const [reason, message] = (
     {
-      verify: ["Verifying", "reading the whole backup and comparing every digest"],
-      prove: ["Proving", "comparing the members with one another and with the backup"],
+      verify: ["Verifying", "the operator is reading the whole backup and comparing every digest"],
+      prove: ["Proving", "the operator is comparing the members with one another and with the backup"],
     } as const
   )[step];
   const { nextAttemptTime: _, ...status } = inProgress(restore, reason, message, now);
@@ -48,10 +48,11 @@ export function verifying(
   read: { bytes: number; totalBytes: number },
   now: Date,
 ): EtcdRestoreStatus {
-  return inProgress(restore, "Verifying", `${bytes(read.bytes)} of ${bytes(read.totalBytes)} read`, now);
+  const message = `the operator has read ${bytes(read.bytes)} of ${bytes(read.totalBytes)} of the backup`;
+  return inProgress(restore, "Verifying", message, now);
 }
 
-/** From here on it is decided what is made: source, token, names. */
+/** The status once the backup is verified. Source, token and member names are fixed from here on. */
 export function verified(
   restore: EtcdRestore,
   { source, token }: { source: NonNullable<EtcdRestoreStatus["source"]>; token: string },
@@ -61,7 +62,12 @@ export function verified(
     attempts: _,
     nextAttemptTime: __,
     ...status
-  } = inProgress(restore, "CreatingVolumes", `backup ${source.name} is good; making volumes`, now);
+  } = inProgress(
+    restore,
+    "CreatingVolumes",
+    `backup ${source.name} is verified; the operator is creating the volumes`,
+    now,
+  );
   const members = Array.from({ length: restore.spec.target.cluster.replicas }, (_unused, index) => ({
     name: memberName(restore, index),
     volume: volumeName(restore, index),
@@ -72,15 +78,15 @@ export function verified(
   return withDurations(next, now);
 }
 
-/** As far as each member is seen to be. */
+/** The status with the phase and the attempts of each member, by its Job. */
 export function membersSeen(
   restore: EtcdRestore,
-  seen: readonly RestoredMember[],
+  observed: readonly RestoredMember[],
   { reason, message }: { reason: RestoreReason; message: string },
   now: Date,
 ): EtcdRestoreStatus {
   const members = (restore.status.members ?? []).map((member, index) => {
-    const job = seen[index]?.job;
+    const job = observed[index]?.job;
     if (job === undefined || job.state === "none" || job.state === "foreign") return member;
     const phase = job.state === "succeeded" ? ("Restored" as const) : ("Restoring" as const);
     return { ...member, phase, attempts: job.attempt };
@@ -90,19 +96,19 @@ export function membersSeen(
 
 export function membersRestored(
   restore: EtcdRestore,
-  seen: readonly RestoredMember[],
+  observed: readonly RestoredMember[],
   now: Date,
 ): EtcdRestoreStatus {
-  const said = {
+  const change = {
     reason: "StartingCluster",
-    message: "all volumes hold the data; starting the members",
+    message: "every volume holds the data; the operator is starting the members",
   } as const;
-  const { nextAttemptTime: _, attempts: __, ...status } = membersSeen(restore, seen, said, now);
+  const { nextAttemptTime: _, attempts: __, ...status } = membersSeen(restore, observed, change, now);
   return withDurations({ ...status, restoredTime: wholeSeconds(now) }, now);
 }
 
 export function clusterRunning(restore: EtcdRestore, now: Date): EtcdRestoreStatus {
-  const message = "every member is ready; comparing them";
+  const message = "every member is ready; the operator is comparing them";
   const { attempts: _, ...status } = inProgress(restore, "Proving", message, now);
   return withDurations({ ...status, runningTime: wholeSeconds(now) }, now);
 }
@@ -113,14 +119,15 @@ export function restoreSucceeded(
   now: Date,
 ): EtcdRestoreStatus {
   const { members, keys, alarms = [] } = verification;
-  const raised = alarms.length === 0 ? "" : `; alarms raised: ${alarms.join(", ")}`;
-  const message = `${members.length} ${members.length === 1 ? "member" : "members"}, equal HashKV, ${keys} keys${raised}`;
+  const raised = alarms.length === 0 ? "" : `; these alarms are still raised: ${alarms.join(", ")}`;
+  const count = `${members.length} ${members.length === 1 ? "member" : "members"}`;
+  const message = `the new cluster runs: ${count} with equal HashKV, and ${keys} keys as in the backup${raised}`;
   const status = restoreChanged(restore, { outcome: "Succeeded", reason: "Succeeded", message }, now);
   return ended({ ...status, verification }, now);
 }
 
 export function restoredBefore(restore: EtcdRestore, completedAt: string, now: Date): EtcdRestoreStatus {
-  const message = `this restore ended at ${completedAt}, as the store says, and is not run again`;
+  const message = `the store records that this restore ended at ${completedAt}; the operator does not run it again`;
   return ended(
     restoreChanged(restore, { outcome: "Succeeded", reason: "RestoredBefore", message }, now),
     now,
@@ -132,7 +139,7 @@ export function restoreRetrying(
   { at, reason, message }: { at: Date; reason: RestoreReason; message: string },
   now: Date,
 ): EtcdRestoreStatus {
-  const text = `${message}; tried again at ${wholeSeconds(at)}`;
+  const text = `${message}; the next attempt starts at ${wholeSeconds(at)}`;
   return { ...inProgress(restore, reason, text, now), nextAttemptTime: wholeSeconds(at) };
 }
 
@@ -149,7 +156,7 @@ function ended(status: EtcdRestoreStatus, now: Date): EtcdRestoreStatus {
   return withDurations({ ...rest, completionTime: wholeSeconds(now) }, now);
 }
 
-/** Between the times that are known. */
+/** Adds the durations of the steps whose times are known. */
 function withDurations(status: EtcdRestoreStatus, now: Date): EtcdRestoreStatus {
   const { startTime, verifiedTime, restoredTime, runningTime, completionTime } = status;
   const between = (from: string | undefined, to: string | undefined) =>
@@ -168,7 +175,7 @@ function withDurations(status: EtcdRestoreStatus, now: Date): EtcdRestoreStatus 
   return known.length === 0 ? status : { ...status, durations: Object.fromEntries(known) };
 }
 
-/** The times are known to the second. */
+/** A duration between times that are cut to the second. */
 function inSeconds(milliseconds: number): string {
   if (milliseconds < 1000) return "<1s";
   return milliseconds < 60_000 ? `${Math.floor(milliseconds / 1000)}s` : duration(milliseconds);

@@ -139,7 +139,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
 
     it("when nobody can tell the image's version", async () => {
       await bench.kube.apply(restoreObject("no-tag", { cluster: { image: "registry.example.com/etcd" } }));
-      await refused("no-tag", "InvalidConfiguration", /does not tell etcd's version \(set spec\.target/);
+      await refused("no-tag", "InvalidConfiguration", /contains no etcd version \(set spec\.target/);
     });
 
     it("when the volumes are too small", async () => {
@@ -159,7 +159,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       await refused(
         "stale",
         "TargetExists",
-        /PersistentVolumeClaim data-stale-0 exists and is not of this restore/,
+        /PersistentVolumeClaim data-stale-0 exists and does not belong to this restore/,
       );
     });
 
@@ -177,7 +177,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       };
       await bench.kube.apply(set);
       await bench.kube.apply(restoreObject("taken"));
-      await refused("taken", "TargetExists", /StatefulSet taken exists and is not of this restore/);
+      await refused("taken", "TargetExists", /StatefulSet taken exists and does not belong to this restore/);
     });
 
     it("when the backup lies in a directory of the operator", async () => {
