@@ -15,27 +15,27 @@ interface Stamp {
   now: Date;
 }
 
-/** A new list with this condition in it. The transition time moves only when the status does. */
+/** A new list in which `condition` replaces the one of its type. lastTransitionTime changes only with the status. */
 export function setCondition(
   conditions: readonly Condition[],
   condition: Pick<Condition, "type" | "status" | "reason" | "message">,
   { generation, now }: Stamp,
 ): Condition[] {
-  const before = conditions.find((c) => c.type === condition.type);
+  const previous = conditions.find((c) => c.type === condition.type);
   const lastTransitionTime =
-    before?.status === condition.status ? before.lastTransitionTime : wholeSeconds(now);
+    previous?.status === condition.status ? previous.lastTransitionTime : wholeSeconds(now);
   const next = {
     ...condition,
     message: condition.message.slice(0, 32_768),
     observedGeneration: generation,
     lastTransitionTime,
   };
-  return before === undefined ? [...conditions, next] : conditions.map((c) => (c === before ? next : c));
+  return previous === undefined ? [...conditions, next] : conditions.map((c) => (c === previous ? next : c));
 }
 
 /**
- * The conditions of something that runs once and ends. Stalled is what kstatus takes for failure; Finished lets one
- * `kubectl wait` end on either outcome; Ready mirrors Succeeded for tools that know no other name.
+ * The conditions of a run that ends once. kstatus reads Stalled as failure. Finished becomes True on either outcome, so
+ * one `kubectl wait` covers both. Ready equals Succeeded, for tools that read only Ready.
  */
 export function runConditions(
   conditions: readonly Condition[],
@@ -64,7 +64,7 @@ export function conditionStatus(
   return conditions?.find((c) => c.type === type)?.status;
 }
 
-/** RFC 3339 in whole seconds, as metav1.Time. */
+/** The time in RFC 3339, cut to whole seconds as metav1.Time is. */
 export function wholeSeconds(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }

@@ -13,12 +13,12 @@ import {
 } from "./failure.ts";
 import type { ObservedBackup, ObservedRun, StoredBackup } from "./observed.ts";
 
-/** Put on an EtcdBackup with `deletionPolicy: Delete`; removed when its objects are deleted from the store. */
+/** Set on an EtcdBackup with `deletionPolicy: Delete`, and removed when the store holds none of its objects. */
 export const finalizer = "etcdbackup.dev/stored-objects";
 /** Annotation that releases an EtcdBackup whose store no longer exists. */
 export const forceDelete = "etcdbackup.dev/force-delete";
 
-/** What to do next with one EtcdBackup. A crash at any line is survived by deciding again on what can be observed. */
+/** The next action for one EtcdBackup. After a crash at any line, the next operator decides again on what it observes. */
 export type BackupDecision =
   | { do: "nothing" }
   | { do: "initialize" }
@@ -30,7 +30,7 @@ export type BackupDecision =
   | { do: "deleteStored" }
   | { do: "cancel"; why: string }
   | Wait
-  /** Ask the store what the attempts stored, then decide again with the answer. */
+  /** Look up in the store what the attempts stored, then decide again with the answer. */
   | { do: "lookUpStored" }
   | { do: "start"; attempt: number }
   | { do: "reportProgress" }
@@ -47,7 +47,7 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, hasFinalizer);
 
   if (conditionStatus(status.conditions, "Finished") === "True") {
-    // deletionPolicy may change after the end; kstatus waits for a status that has seen it.
+    // deletionPolicy may change after the end. kstatus waits for a status with the new generation.
     if (status.observedGeneration !== metadata.generation) return { do: "restamp" };
     if (spec.deletionPolicy === "Delete")
       return hasFinalizer || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
@@ -83,7 +83,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
         ? { do: "cancel", why: "the EtcdBackupStore became ReadOnly" }
         : { do: "reportProgress" };
     case "reserved":
-      // Nothing can be stored now, so the slot is released.
+      // Without a writable store the attempt cannot begin, so its slot is released.
       return observed.store === "found"
         ? { do: "start", attempt: run.attempt }
         : { do: "cancel", why: "the EtcdBackupStore is missing or ReadOnly" };
@@ -91,7 +91,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
       return { do: "succeed", stored: run.result };
     case "failed": {
       const { error } = run;
-      // Its last request may have stored the backup, and another attempt would store it a second time.
+      // The last request of the run may have stored the backup. Another attempt would then store it twice.
       const ended = error.outcomeUnknown
         ? decideUnknownEnd(observed, error, now)
         : afterFailure(observed.backup, error, now);
@@ -104,7 +104,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
   }
 }
 
-/** An attempt was begun, and only the store says how it ended. `error`: how it failed, where this operator saw it. */
+/** An attempt began, and only the store knows how it ended. `error`: how it failed, if it ran in this operator. */
 function decideUnknownEnd(
   { backup, store, stored }: ObservedBackup,
   error: OperatorError | undefined,
@@ -134,10 +134,10 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
   const attempts = status.attempts ?? 0;
   if (store === "missing") return whileStoreMissing(backup, now);
   const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
-  // An attempt was begun, no other is planned, and no run is known: its operator stopped in the middle of it.
+  // An attempt began, none is planned, and no run exists: the operator of that attempt stopped in the middle of it.
   if (attempts > 0 && next === undefined) return decideUnknownEnd(observed, undefined, now);
   if (store === "readOnly") {
-    const message = `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: nothing is written there`;
+    const message = `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: the operator writes nothing to it`;
     return { do: "fail", reason: "StoreNotReady", message };
   }
   if (isLate(backup, now)) return timedOut(spec.timeoutSeconds, currentMessage(status));
@@ -146,7 +146,8 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
     return { do: "wait", ms, reason: "Retrying", message: currentMessage(status), warn: false };
   }
   if (freeSlots <= 0) {
-    const message = "waiting until one of the running backups has ended";
+    const message =
+      "the operator waits for a free slot: --max-concurrent-backups limits how many backups run at once";
     return { do: "wait", ms: 15_000, reason: "Pending", message, warn: false };
   }
   return { do: "start", attempt: attempts + 1 };
@@ -154,13 +155,13 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
 
 function whileStoreMissing(backup: EtcdBackup, now: Date): Wait | Fail {
   const { timeoutSeconds, storeRef } = backup.spec;
-  const message = `waiting for EtcdBackupStore ${storeRef.name} in this namespace`;
+  const message = `the operator waits for EtcdBackupStore ${storeRef.name}, which does not exist in this namespace`;
   return isLate(backup, now)
     ? timedOut(timeoutSeconds, message)
     : { do: "wait", ms: 30_000, reason: "StoreNotReady", message, warn: true };
 }
 
-/** Before the first attempt nothing is late. */
+/** Whether the deadline has passed. The time counts from the first attempt. */
 function isLate({ spec, status }: EtcdBackup, now: Date): boolean {
   return status.startTime !== undefined && now >= deadlineOf(spec.timeoutSeconds, status, now);
 }

@@ -28,7 +28,7 @@ describe("afterFailure", () => {
     assert.deepEqual(decision, {
       do: "fail",
       reason: "BackoffLimitExceeded",
-      message: "4 attempts failed; the last: connection refused",
+      message: "4 attempts failed; the last error: connection refused",
     });
   });
 
@@ -48,7 +48,7 @@ describe("afterFailure", () => {
     assert.deepEqual(after(broken, 3600), {
       do: "fail",
       reason: "TimedOut",
-      message: "not finished within 3600 s; the last: connection refused",
+      message: "the backup did not finish within 3600 s; the last message: connection refused",
     });
   });
 
@@ -57,7 +57,7 @@ describe("afterFailure", () => {
     assert.deepEqual(after(broken, 3590), {
       do: "fail",
       reason: "TimedOut",
-      message: "no time is left for another attempt within 3600 s; the last: connection refused",
+      message: "no time is left for another attempt within 3600 s; the last error: connection refused",
     });
   });
 
@@ -66,7 +66,7 @@ describe("afterFailure", () => {
     assert.deepEqual(afterFailure(once, broken, now), {
       do: "fail",
       reason: "BackoffLimitExceeded",
-      message: "1 attempt failed; the last: connection refused",
+      message: "1 attempt failed; the last error: connection refused",
     });
   });
 });
@@ -81,7 +81,7 @@ describe("whileUnknown", () => {
   });
 
   const message =
-    "the operator stopped in the middle of attempt 1; what it stored cannot be looked for: connection refused";
+    "the operator stopped in the middle of attempt 1; it is unknown what the attempt stored: connection refused";
 
   it("waits for the store's answer, at most until the deadline", () => {
     const wait = { do: "wait", reason: "OperatorRestarted", message };
@@ -93,7 +93,7 @@ describe("whileUnknown", () => {
     assert.deepEqual(whileUnknown(begun, broken, later(3600)), {
       do: "fail",
       reason: "TimedOut",
-      message: `not finished within 3600 s; the last: ${message}`,
+      message: `the backup did not finish within 3600 s; the last message: ${message}`,
     });
     const noBucket = new OperatorError("NotFound", "bucket b does not exist");
     const found = whileUnknown(begun, noBucket, now);

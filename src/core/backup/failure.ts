@@ -13,7 +13,7 @@ export interface Fail {
   do: "fail";
   reason: BackupReason;
   message: string;
-  /** Reason of the event where it says more than that of the condition. */
+  /** The reason of the event, where it is more precise than the condition's. */
   eventReason?: BackupReason;
 }
 
@@ -22,13 +22,13 @@ export interface Wait {
   ms: number;
   reason: BackupReason;
   message: string;
-  /** A person may have to act: the wait is recorded as an event as well. */
+  /** Whether the wait is also recorded as an event, since a person may have to act. */
   warn: boolean;
 }
 
 const delay = { baseMs: 10_000, maxMs: 6 * 60_000 };
 
-/** The end of an attempt that failed, also of one whose operator stopped. */
+/** Decides what follows a failed attempt, or one that ended with its operator: another attempt, or the end. */
 export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError, now: Date): Retry | Fail {
   const attempts = status.attempts ?? 1;
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message: withHint(error) };
@@ -38,24 +38,24 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
     return {
       do: "fail",
       reason: "BackoffLimitExceeded",
-      message: `${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed; the last: ${withHint(error)}`,
+      message: `${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed; the last error: ${withHint(error)}`,
     };
   }
   const at = new Date(now.getTime() + backoffMs(attempts, delay));
-  // An attempt that begins at the deadline could only time out, and would hide why the others failed.
+  // An attempt that begins at the deadline can only time out, and its error would replace the cause of the failure.
   if (at >= deadline)
     return {
       do: "fail",
       reason: "TimedOut",
-      message: `no time is left for another attempt within ${spec.timeoutSeconds} s; the last: ${withHint(error)}`,
+      message: `no time is left for another attempt within ${spec.timeoutSeconds} s; the last error: ${withHint(error)}`,
     };
   return { do: "retry", at, error };
 }
 
 /**
- * An attempt ended, or its operator did, and the store does not say whether the backup is stored. Another attempt could
- * store it a second time, so it waits for the answer until the deadline. `ended`: how the attempt ended, where this
- * operator knows.
+ * Decides while the store does not answer whether an attempt stored the backup. Another attempt could store it twice, so
+ * none begins until the store answers or the deadline passes. `error`: why the store does not answer. `ended`: how the
+ * attempt failed, if it ran in this operator.
  */
 export function whileUnknown(
   { spec, status }: EtcdBackup,
@@ -67,8 +67,8 @@ export function whileUnknown(
   const how =
     ended === undefined
       ? `the operator stopped in the middle of attempt ${attempt}`
-      : `attempt ${attempt} failed with its last request under way: ${ended.message}`;
-  const message = `${how}; what it stored cannot be looked for: ${withHint(error)}`;
+      : `attempt ${attempt} failed before the store answered its last request: ${ended.message}`;
+  const message = `${how}; it is unknown what the attempt stored: ${withHint(error)}`;
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message };
   const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
   if (leftMs <= 0) return timedOut(spec.timeoutSeconds, message);
@@ -80,18 +80,18 @@ export function timedOut(timeoutSeconds: number, last: string): Fail {
   return {
     do: "fail",
     reason: "TimedOut",
-    message: `not finished within ${timeoutSeconds} s; the last: ${last}`,
+    message: `the backup did not finish within ${timeoutSeconds} s; the last message: ${last}`,
   };
 }
 
-/** When the run must have ended, all attempts together. */
+/** The time at which the run must have ended, all attempts together. */
 export function deadlineOf(timeoutSeconds: number, status: EtcdBackupStatus, now: Date): Date {
   const start = Date.parse(status.startTime ?? "");
-  // The API server accepts more date-times than Date.parse.
+  // The API server accepts date-times that Date.parse does not.
   return new Date((Number.isNaN(start) ? now.getTime() : start) + timeoutSeconds * 1000);
 }
 
-/** The error's code as a documented reason. */
+/** Maps the error's code to a documented reason. */
 export function reasonOf(error: OperatorError): BackupReason {
   switch (error.code) {
     case "NoUsableMember":

@@ -1,6 +1,6 @@
 import { OperatorError } from "../errors.ts";
 
-/** What a backup's name says: when the run began (UTC, whole seconds), the revision, and the run that made it. */
+/** The parts of a backup's name: when the run began (UTC, whole seconds), the revision and the run ID. */
 export interface BackupName {
   time: Date;
   revision: number;
@@ -10,7 +10,7 @@ export interface BackupName {
 const clusterNamePattern = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
 const backupNamePattern = /^(\d{8}T\d{6}Z)-r(\d{20})-([a-z0-9]{4,40})$/;
 
-/** Compact, sortable, colon-free UTC time of second precision: `20260820T120000Z`. */
+/** UTC time to the second, without colons: `20260820T120000Z`. Sorts by time. */
 export function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
 }
@@ -20,7 +20,7 @@ export function formatBackupName(name: BackupName): string {
   return `${formatTime(name.time)}-r${String(name.revision).padStart(20, "0")}-${name.runId}`;
 }
 
-/** The inverse of `formatBackupName`; undefined for anything that it could not have written. */
+/** The inverse of `formatBackupName`. Undefined for a text that it does not write. */
 export function parseBackupName(text: string): BackupName | undefined {
   const match = backupNamePattern.exec(text);
   const [, time, digits, runId] = match ?? [];
@@ -30,19 +30,19 @@ export function parseBackupName(text: string): BackupName | undefined {
   return valid && formatBackupName(name) === text ? name : undefined;
 }
 
-/** Of what `formatTime` writes; invalid when no clock shows such a time. */
+/** The inverse of `formatTime`. An invalid Date when the text is no time of the calendar. */
 function dateOf(time: string): Date {
   return new Date(
     `${time.slice(0, 4)}-${time.slice(4, 6)}-${time.slice(6, 11)}:${time.slice(11, 13)}:${time.slice(13, 15)}.000Z`,
   );
 }
 
-/** The manifest's object name: the backup's name is this without folder and `.json`. */
+/** The manifest's object name: `<cluster>/<backup name>.json`. */
 export function manifestObject(clusterName: string, name: BackupName): string {
   return `${clusterName}/${formatBackupName(name)}.json`;
 }
 
-/** The data's object name. It lacks the revision, which is known only when the last byte has passed. */
+/** The data's object name. It has no revision, which is known only after the last byte. */
 export function dataObject(
   clusterName: string,
   time: Date,
@@ -52,7 +52,7 @@ export function dataObject(
   return `${clusterName}/${formatTime(time)}-${runId}.db${compression === "Zstd" ? ".zst" : ""}`;
 }
 
-/** Whose data an object of this name is; undefined when it is not named as `dataObject` names. */
+/** The inverse of `dataObject`. Undefined for a name that it does not write. */
 export function parseDataObject(
   objectName: string,
 ): { clusterName: string; time: string; runId: string } | undefined {
@@ -63,7 +63,7 @@ export function parseDataObject(
   return Number.isNaN(date.getTime()) || formatTime(date) !== time ? undefined : { clusterName, time, runId };
 }
 
-/** The backup whose manifest an object of this name is. */
+/** The inverse of `manifestObject`. Undefined for a name that it does not write. */
 export function parseManifestObject(
   objectName: string,
 ): { clusterName: string; name: string; backup: BackupName } | undefined {
@@ -75,7 +75,7 @@ export function parseManifestObject(
     : { clusterName, name, backup };
 }
 
-/** Refuses a cluster name that cannot be one path segment of an object name. */
+/** Returns the name, or throws Usage when it cannot be one path segment of an object name. */
 export function checkClusterName(name: string): string {
   if (clusterNamePattern.test(name) && !name.includes("..")) return name;
   throw new OperatorError("Usage", `cluster name ${JSON.stringify(name)} is not valid`, {

@@ -4,10 +4,10 @@ import type { ChosenMember } from "../etcd/member-choice.ts";
 import type { RunView } from "../run-view.ts";
 import type { BackupRecord } from "./status.ts";
 
-/** Everything that the decision about one EtcdBackup rests on. */
+/** The input of the decision about one EtcdBackup. */
 export interface ObservedBackup {
   backup: EtcdBackup;
-  /** Its EtcdBackupStore. */
+  /** The state of its EtcdBackupStore. */
   store: "found" | "missing" | "readOnly";
   run: ObservedRun;
   stored: StoredRun;
@@ -18,7 +18,7 @@ export interface ObservedBackup {
 /** The attempt of this EtcdBackup in this process. */
 export type ObservedRun = RunView<BackupReport, StoredBackup>;
 
-/** What the store says of the attempts of this EtcdBackup. `absent` is final: no attempt can still become a backup. */
+/** What the store holds of this EtcdBackup's attempts. `absent` is final: no attempt can still become a backup. */
 export type StoredRun =
   | { state: "notAsked" }
   | { state: "found"; backup: StoredBackup }

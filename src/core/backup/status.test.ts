@@ -122,19 +122,30 @@ function said({ conditions }: EtcdBackupStatus): unknown[] {
 
 test("each step of a run says where it is", () => {
   for (const [status, expected] of [
-    [pending.status, ["Unknown", "Pending", "seen; waiting for its turn"]],
-    [begun.status, ["Unknown", "Connecting", "asking the members of the cluster"]],
-    [selected.status, ["Unknown", "MemberSelected", "reading from etcd-1: follower, lag 2"]],
-    [half.status, ["Unknown", "Streaming", "1.0 MB of 2.1 MB read"]],
+    [pending.status, ["Unknown", "Pending", "the operator starts the backup when a slot is free"]],
+    [begun.status, ["Unknown", "Connecting", "the operator is asking the members for their status"]],
+    [
+      selected.status,
+      ["Unknown", "MemberSelected", "the operator takes the snapshot from etcd-1: follower, lag 2"],
+    ],
+    [half.status, ["Unknown", "Streaming", "the operator has read 1.0 MB of 2.1 MB"]],
     [
       streaming(half, { bytes: 2_097_152, totalBytes: 2_097_152 }, now),
-      ["Unknown", "Verifying", "all bytes are read; proving what the store holds"],
+      [
+        "Unknown",
+        "Verifying",
+        "the operator has read the whole snapshot and is verifying what the store holds",
+      ],
     ],
     [
       planned.status,
-      ["Unknown", "Retrying", "attempt 1 failed: no answer (look); the next starts at 2026-08-20T12:00:10Z"],
+      [
+        "Unknown",
+        "Retrying",
+        "attempt 1 failed: no answer (look); the next attempt starts at 2026-08-20T12:00:10Z",
+      ],
     ],
-    [done.status, ["True", "Succeeded", "revision 42, 2.1 MB, stored and verified"]],
+    [done.status, ["True", "Succeeded", "the store holds a verified backup of revision 42, 2.1 MB"]],
   ] as const) {
     assert.deepEqual(said(status), expected);
   }
@@ -153,7 +164,11 @@ test("a status is stamped with the generation it saw", () => {
 test("an attempt that begins counts itself, and forgets the plan, member and progress of the one before", () => {
   const { attempts, runID, startTime, ...status } = started(planned, { attempt: 2, runId: "x2" }, later(11));
   assert.deepEqual([attempts, runID, startTime], [2, "x2", "2026-08-20T12:00:00Z"]);
-  assert.deepEqual(said(status), ["Unknown", "Connecting", "attempt 2: asking the members of the cluster"]);
+  assert.deepEqual(said(status), [
+    "Unknown",
+    "Connecting",
+    "attempt 2: the operator is asking the members for their status",
+  ]);
   for (const field of ["nextAttemptTime", "progress", "member"]) assert.equal(field in status, false, field);
 });
 
@@ -231,7 +246,10 @@ test("a backup without quorum says so where it is read, and HashKV is shown wher
   const hashKV = { revision: 42, hash: 7, compactRevision: -1, membersCompared: ["etcd-1", "etcd-2"] };
   const bold = { ...record, snapshot: { ...record.snapshot, withoutQuorum: true }, hashKV };
   const status = succeeded(half, bold, "s3://backups", now);
-  assert.equal(said(status)[2], "revision 42, 2.1 MB, stored and verified, taken without quorum");
+  assert.equal(
+    said(status)[2],
+    "the store holds a verified backup of revision 42, 2.1 MB; it was taken without quorum, so the last writes may be missing",
+  );
   assert.equal(status.snapshot?.withoutQuorum, true);
   assert.deepEqual(status.hashKV, hashKV);
 });

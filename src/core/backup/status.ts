@@ -6,13 +6,14 @@ import { type Outcome, runConditions, setCondition, wholeSeconds } from "../cond
 import { bytes, duration } from "../human.ts";
 import type { ChosenMember } from "../etcd/member-choice.ts";
 
-/** The next status after what happened: whole, since it is applied whole. Pure; `now` is the only clock. */
+/** A change of the conditions that describe the run. */
 export interface StatusChange {
   outcome: Outcome;
   reason: BackupReason;
   message: string;
 }
 
+/** The whole next status, since the status is applied whole. */
 export function changed(
   backup: EtcdBackup,
   { outcome, reason, message }: StatusChange,
@@ -31,7 +32,7 @@ export function changed(
   };
 }
 
-/** An ended backup whose deletionPolicy has changed since: everything stays but for the generation that was seen. */
+/** The status of an ended backup whose deletionPolicy has changed: only the observed generation moves. */
 export function restamped({ status, metadata: { generation } }: EtcdBackup): EtcdBackupStatus {
   const conditions = (status.conditions ?? []).map((condition) => ({
     ...condition,
@@ -40,7 +41,10 @@ export function restamped({ status, metadata: { generation } }: EtcdBackup): Etc
   return { ...status, observedGeneration: generation, conditions };
 }
 
-/** The attempt that the operator did not finish is over; the next may start at once. In good order it does not count. */
+/**
+ * The status after the operator stopped in the middle of an attempt. The next attempt may start at once. `counts` is
+ * false after an orderly stop: that attempt does not count towards backoffLimit.
+ */
 export function interrupted(
   backup: EtcdBackup,
   { counts, now }: { counts: boolean; now: Date },
@@ -48,7 +52,7 @@ export function interrupted(
   const change: StatusChange = {
     outcome: "InProgress",
     reason: "OperatorRestarted",
-    message: "the operator stopped in the middle of the attempt; it is taken up again",
+    message: "the operator stopped in the middle of the attempt; the backup starts again at once",
   };
   const { progress: _, ...status } = changed(backup, change, now);
   const attempts = Math.max(0, (status.attempts ?? 1) - (counts ? 0 : 1));
@@ -58,7 +62,7 @@ export function interrupted(
 export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
   const stamp = { generation: backup.metadata.generation, now };
   const reason: BackupReason = "Deleting";
-  const message = "removing the stored backup";
+  const message = "the operator is deleting the stored backup";
   const conditions = setCondition(
     backup.status.conditions ?? [],
     { type: "Reconciling", status: "True", reason, message },
@@ -70,7 +74,11 @@ export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
 export function initialized(backup: EtcdBackup, now: Date): EtcdBackupStatus {
   return changed(
     backup,
-    { outcome: "InProgress", reason: "Pending", message: "seen; waiting for its turn" },
+    {
+      outcome: "InProgress",
+      reason: "Pending",
+      message: "the operator starts the backup when a slot is free",
+    },
     now,
   );
 }
@@ -80,10 +88,8 @@ export function started(
   { attempt, runId }: { attempt: number; runId: string },
   now: Date,
 ): EtcdBackupStatus {
-  const message =
-    attempt === 1
-      ? "asking the members of the cluster"
-      : `attempt ${attempt}: asking the members of the cluster`;
+  const connecting = "the operator is asking the members for their status";
+  const message = attempt === 1 ? connecting : `attempt ${attempt}: ${connecting}`;
   const {
     nextAttemptTime: _,
     progress: __,
@@ -99,7 +105,7 @@ export function memberSelected(
   now: Date,
 ): EtcdBackupStatus {
   const { id, name, endpoint, version, isLeader, lag } = chosen;
-  const message = `reading from ${name || id}: ${reason}`;
+  const message = `the operator takes the snapshot from ${name || id}: ${reason}`;
   return {
     ...changed(backup, { outcome: "InProgress", reason: "MemberSelected", message }, now),
     member: { id, name, endpoint, version, isLeader, lag, reason },
@@ -111,24 +117,24 @@ export function streaming(
   progress: { bytes: number; totalBytes: number },
   now: Date,
 ): EtcdBackupStatus {
-  const done = progress.bytes >= progress.totalBytes;
-  const change: StatusChange = done
+  const isRead = progress.bytes >= progress.totalBytes;
+  const change: StatusChange = isRead
     ? {
         outcome: "InProgress",
         reason: "Verifying",
-        message: "all bytes are read; proving what the store holds",
+        message: "the operator has read the whole snapshot and is verifying what the store holds",
       }
     : {
         outcome: "InProgress",
         reason: "Streaming",
-        message: `${bytes(progress.bytes)} of ${bytes(progress.totalBytes)} read`,
+        message: `the operator has read ${bytes(progress.bytes)} of ${bytes(progress.totalBytes)}`,
       };
   return { ...changed(backup, change, now), progress };
 }
 
 export function retrying(backup: EtcdBackup, { at, error }: Retry, now: Date): EtcdBackupStatus {
   const attempts = backup.status.attempts ?? 1;
-  const message = `attempt ${attempts} failed: ${withHint(error)}; the next starts at ${wholeSeconds(at)}`;
+  const message = `attempt ${attempts} failed: ${withHint(error)}; the next attempt starts at ${wholeSeconds(at)}`;
   const { progress: _, ...status } = changed(
     backup,
     { outcome: "InProgress", reason: "Retrying", message },
@@ -146,7 +152,7 @@ export function failed(backup: EtcdBackup, { reason, message }: Fail, now: Date)
   return ended(status, now);
 }
 
-/** What a stored backup's manifest says, as far as status shows it. */
+/** The part of a stored backup's manifest that status shows. */
 export interface BackupRecord {
   name: string;
   cluster: { id: string };
@@ -179,8 +185,10 @@ export function succeeded(
   now: Date,
 ): EtcdBackupStatus {
   const { snapshot, stored, member } = record;
-  const quorum = snapshot.withoutQuorum ? ", taken without quorum" : "";
-  const message = `revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}, stored and verified${quorum}`;
+  const quorum = snapshot.withoutQuorum
+    ? "; it was taken without quorum, so the last writes may be missing"
+    : "";
+  const message = `the store holds a verified backup of revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}${quorum}`;
   const {
     progress: _,
     nextAttemptTime: __,
@@ -220,15 +228,15 @@ export function succeeded(
 }
 
 function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
-  const since = status.startTime === undefined ? now : new Date(status.startTime);
+  const startedAt = status.startTime === undefined ? now : new Date(status.startTime);
   return {
     ...status,
     completionTime: wholeSeconds(now),
-    duration: duration(Math.max(0, now.getTime() - since.getTime())),
+    duration: duration(Math.max(0, now.getTime() - startedAt.getTime())),
   };
 }
 
-/** Deletion that does not come about, said on the object that stays. What was backed up stays true meanwhile. */
+/** The status while the stored backup cannot be deleted. Succeeded, Finished and Ready keep the outcome of the backup. */
 export function deletionBlocked(backup: EtcdBackup, message: string, now: Date): EtcdBackupStatus {
   const stamp = { generation: backup.metadata.generation, now };
   const reason: BackupReason = "DeletionBlocked";

@@ -3,7 +3,7 @@ import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/
 import { conditionStatus, setCondition, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
 
-/** What one look at the store found out. Without `error` the store is ready. */
+/** The result of one probe of the store. Without `error` the store is ready. */
 export interface StoreProbe {
   url?: string;
   error?: OperatorError;
@@ -13,8 +13,8 @@ export interface StoreProbe {
 }
 
 /**
- * Whether the next probe writes an object: once for each spec, and again after a failure. In a versioned bucket every
- * probe object leaves a version behind.
+ * Whether the next probe writes an object. It does so once for each generation of the spec, and again after a failure:
+ * in a versioned bucket every probe object leaves a version behind.
  */
 export function needsWriteProbe({ spec, status, metadata }: EtcdBackupStore): boolean {
   const isProved =
@@ -29,7 +29,7 @@ export function probing(
   now: Date,
 ): EtcdBackupStoreStatus {
   const reason: StoreReason = "Probing";
-  const message = "asking the store for the first time";
+  const message = "the operator is probing the store for the first time";
   const ready = { type: "Ready", status: "Unknown", reason, message } as const;
   return {
     ...status,
@@ -38,7 +38,7 @@ export function probing(
   };
 }
 
-/** While the store does not answer, the status keeps what was known of its backups: a failed listing is not an empty store. */
+/** The status after a probe. A failed probe keeps the earlier backups: a failed listing does not mean an empty store. */
 export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): EtcdBackupStoreStatus {
   const { error, capabilities, backups, latest, url } = probe;
   const { generation } = store.metadata;
@@ -47,7 +47,7 @@ export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): Et
     error === undefined ? (isReadOnly ? "ReadOnly" : "Reachable") : storeReasonOf(error, store);
   const message =
     error === undefined
-      ? `${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; nothing is written here" : ""}`
+      ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}`
       : withHint(error);
   const ready = {
     type: "Ready",
@@ -55,15 +55,15 @@ export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): Et
     reason,
     message,
   };
-  const known = store.status;
+  const previous = store.status;
   return {
     observedGeneration: generation,
-    conditions: setCondition(known.conditions ?? [], ready, { generation, now }),
+    conditions: setCondition(previous.conditions ?? [], ready, { generation, now }),
     lastProbeTime: wholeSeconds(now),
-    ...fieldOf("url", url ?? known.url),
-    ...fieldOf("capabilities", capabilities ?? known.capabilities),
-    ...fieldOf("backups", backups ?? known.backups),
-    ...fieldOf("latestBackup", error === undefined ? latest : known.latestBackup),
+    ...fieldOf("url", url ?? previous.url),
+    ...fieldOf("capabilities", capabilities ?? previous.capabilities),
+    ...fieldOf("backups", backups ?? previous.backups),
+    ...fieldOf("latestBackup", error === undefined ? latest : previous.latestBackup),
   };
 }
 
@@ -71,7 +71,7 @@ function fieldOf<K extends string, V>(key: K, value: V | undefined): Partial<Rec
   return value === undefined ? {} : ({ [key]: value } as Partial<Record<K, V>>);
 }
 
-/** The error's code as a documented reason. */
+/** Maps the error's code to a documented reason. */
 function storeReasonOf(error: OperatorError, store: EtcdBackupStore): StoreReason {
   switch (error.code) {
     case "NotFound":

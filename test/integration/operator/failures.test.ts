@@ -148,7 +148,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
       }),
     );
     const { backup, message } = await failsFor("timeout", "TimedOut");
-    assert.match(message, /no time is left .* within 10 s; the last: .*connection refused/);
+    assert.match(message, /no time is left .* within 10 s; the last error: .*connection refused/);
     assert.equal(backup.status.attempts, 1);
   });
 

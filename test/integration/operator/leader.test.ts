@@ -206,7 +206,9 @@ describe("two operators, of which one works", () => {
     await bench.kube.apply(bench.backupObject("silent", "silent"));
     await eventually("it says that it cannot tell", async () => {
       const { status } = await bench.kube.backup("silent");
-      return (status.conditions ?? []).some(({ message }) => message.includes("cannot be looked for"));
+      return (status.conditions ?? []).some(({ message }) =>
+        message.includes("it is unknown what the attempt stored"),
+      );
     });
     bench.network.fault = () => undefined;
     await onlyBackup("silent", 1);

@@ -111,7 +111,7 @@ describe("a backup outlives the operator that began it", () => {
     await bench.kube.apply(bench.backupObject("queue-2", "queue"));
     await bench.kube.wait(
       "etcdbackup/queue-2",
-      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=waiting until one of the running backups has ended',
+      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=the operator waits for a free slot: --max-concurrent-backups limits how many backups run at once',
     );
     assert.equal(conditionOf(await bench.kube.backup("queue-2"), "Succeeded")?.reason, "Pending");
     assert.match((await operator.get("/metrics"))?.body ?? "", /^etcd_backup_running 1$/m);
@@ -154,7 +154,7 @@ describe("a backup outlives the operator that began it", () => {
     assert.equal(conditionOf(backup, "Stalled")?.status, "True");
     assert.match(
       conditionOf(backup, "Succeeded")?.message ?? "",
-      /not finished within 12 s; .*middle of attempt 1.*AccessDenied/,
+      /did not finish within 12 s; .*middle of attempt 1.*AccessDenied/,
     );
   });
 });

@@ -186,17 +186,17 @@ describe("the operator and a store that fails", () => {
       busy: {
         fault: { do: "answer", status: 503, code: "SlowDown" },
         reason: "BackoffLimitExceeded",
-        says: /1 attempt failed; the last: storing part \d of \S+: the store is busy/,
+        says: /1 attempt failed; the last error: storing part \d of \S+: the store is busy/,
       },
       broken: {
         fault: { do: "cutRequest", after: 100_000 },
         reason: "BackoffLimitExceeded",
-        says: /1 attempt failed; the last: storing part \d of \S+: .*127\.0\.0\.1/,
+        says: /1 attempt failed; the last error: storing part \d of \S+: .*127\.0\.0\.1/,
       },
       withdrawn: {
         fault: { do: "answer", status: 403, code: "InvalidAccessKeyId" },
         reason: "BackoffLimitExceeded",
-        says: /1 attempt failed; the last: storing part \d of \S+: the store does not accept the credentials/,
+        says: /1 attempt failed; the last error: storing part \d of \S+: the store does not accept the credentials/,
       },
       vanished: {
         fault: { do: "answer", status: 404, code: "NoSuchBucket" },
