@@ -18,7 +18,7 @@ export const finalizer = "etcdbackup.dev/stored-objects";
 /** Annotation that releases an EtcdBackup whose store no longer exists. */
 export const forceDelete = "etcdbackup.dev/force-delete";
 
-/** The next action for one EtcdBackup. After a crash at any line, the next operator decides again on what it observes. */
+/** The next action for one EtcdBackup. After a crash at any line, the next pass decides again on what it observes. */
 export type BackupDecision =
   | { do: "nothing" }
   | { do: "initialize" }

@@ -53,9 +53,9 @@ export function afterFailure({ spec, status }: EtcdBackup, error: OperatorError,
 }
 
 /**
- * Decides while the store does not answer whether an attempt stored the backup. Another attempt could store it twice, so
- * none begins until the store answers or the deadline passes. `error`: why the store does not answer. `ended`: how the
- * attempt failed, if it ran in this operator.
+ * Decides while the store does not answer whether an attempt stored the backup. Another attempt could store it twice,
+ * so none begins until the store answers or the deadline passes. `error`: why the store does not answer. `ended`: how
+ * the attempt failed, if it ran in this operator.
  */
 export function whileUnknown(
   { spec, status }: EtcdBackup,

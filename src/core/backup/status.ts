@@ -236,7 +236,9 @@ function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
   };
 }
 
-/** The status while the stored backup cannot be deleted. Succeeded, Finished and Ready keep the outcome of the backup. */
+/**
+ * The status while the stored backup cannot be deleted. Succeeded, Finished and Ready keep the outcome of the backup.
+ */
 export function deletionBlocked(backup: EtcdBackup, message: string, now: Date): EtcdBackupStatus {
   const stamp = { generation: backup.metadata.generation, now };
   const reason: BackupReason = "DeletionBlocked";

@@ -21,7 +21,7 @@ export interface MemberFacts {
   lag: number;
   /** Current store revision. */
   revision: number;
-  /** Alarms that this member reports, its own and others'. memberId is "0" when etcd does not know the corrupt member. */
+  /** Alarms that this member reports, of any member. memberId is "0" when etcd does not know the corrupt member. */
   alarms: readonly { memberId: string; alarm: string }[];
 }
 

@@ -23,7 +23,7 @@ export function isLaterMinor(a: EtcdVersion, b: EtcdVersion): boolean {
   return a.major > b.major || (a.major === b.major && a.minor > b.minor);
 }
 
-/** Whether the restore tool of this version has `--bump-revision` and `--mark-compacted`: since 3.4.27, 3.5.10 and 3.6.0. */
+/** Whether the restore tool of this version has `--bump-revision`: since 3.4.27, 3.5.10 and 3.6.0. */
 export function canBumpRevision({ major, minor, patch }: EtcdVersion): boolean {
   if (major !== 3) return major > 3;
   if (minor === 4) return patch >= 27;

@@ -5,7 +5,7 @@ import { conditionStatus } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
 import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
-/** The next action for one EtcdRestore. After a crash at any line, the next operator decides again on what it observes. */
+/** The next action for one EtcdRestore. After a crash at any line, the next pass decides again on what it observes. */
 export type RestoreDecision =
   | { do: "nothing" }
   | { do: "initialize" }

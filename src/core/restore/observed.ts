@@ -44,7 +44,7 @@ export type ObservedJob =
   /** `waitsFor`: why its Pod does not run, if known. */
   | { state: "running"; attempt: number; waitsFor?: string }
   | { state: "succeeded"; attempt: number }
-  /** `failure`: the last output of its container. `permanent`: its exit code says that another attempt cannot succeed. */
+  /** `failure`: the last output of its container. `permanent`: another attempt cannot succeed, by its exit code. */
   | { state: "failed"; attempt: number; failure: string; permanent: boolean };
 
 /** The StatefulSet, the Services and the PodDisruptionBudget of the new cluster. `what`: the foreign object. */

@@ -38,7 +38,9 @@ export function probing(
   };
 }
 
-/** The status after a probe. A failed probe keeps the earlier backups: a failed listing does not mean an empty store. */
+/**
+ * The status after a probe. A failed probe keeps the earlier backups: a failed listing does not mean an empty store.
+ */
 export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): EtcdBackupStoreStatus {
   const { error, capabilities, backups, latest, url } = probe;
   const { generation } = store.metadata;
