@@ -128,7 +128,7 @@ describe("a listing", () => {
     [
       "a manifest of a later release",
       (s, { object }) => void s.objects.set(object, Buffer.from('{"formatVersion":7}')),
-      /format version 7 is not known/,
+      /format version 7 is not supported/,
       "read",
     ],
     [
@@ -141,7 +141,7 @@ describe("a listing", () => {
     [
       "a manifest that is too long to be one",
       (s, { object }) => void s.objects.set(object, Buffer.alloc(maxManifestSize + 1)),
-      /its manifest is 65537 bytes long/,
+      /its manifest has 65537 bytes, more than 65536/,
       "unread",
     ],
   ];
@@ -303,7 +303,7 @@ describe("the backup that is asked for", () => {
     await rejects(
       find(store, "latest"),
       "VerificationFailed",
-      /^none of the 2 backups in memory:\/\/store is whole; the newest: .*not JSON/,
+      /^none of the 2 backups in memory:\/\/store is complete; the newest: .*not JSON/,
     );
   });
 

@@ -3,48 +3,51 @@ import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { type Manifest, maxManifestSize, parseManifest } from "../manifest/manifest.ts";
 
-/** A backup as a listing shows it. Without `problem` it has a manifest, and an object of the size that it names. */
+/** A backup in a listing. Without `problem` its manifest is valid and its data object has the size in the manifest. */
 export interface CatalogEntry {
   name: string;
   clusterName: string;
-  /** From the name: when the run began. */
+  /** When the run began, from the name. */
   time: Date;
   revision: number;
   manifest?: Manifest;
-  /** Why it cannot be trusted as it is. */
+  /** Why the backup cannot be restored: the manifest is damaged, or the data object is missing or has another size. */
   problem?: string;
 }
 
+/** Manifests that are read at a time. */
 const manifestsInFlight = 8;
 
 interface Scope {
-  /** Only this cluster's; all by default. */
+  /** Only the backups of this cluster; those of all clusters when absent. */
   clusterName?: string;
   signal: AbortSignal;
 }
 
-/** Every backup below the store, or of one cluster, newest first. What has no manifest is no backup and is left out. */
+/**
+ * All backups in the store or of one cluster, newest first. Data without a manifest is not a backup and is not listed.
+ */
 export function listBackups(store: Pick<Store, "list" | "get">, scope: Scope): Promise<CatalogEntry[]> {
   return findBackups(store, { ...scope, which: () => true });
 }
 
-/** The backups that `which` picks by their names, newest first; only their manifests are read. */
+/** The backups that `which` selects by their names, newest first. Reads only their manifests. */
 export async function findBackups(
   store: Pick<Store, "list" | "get">,
-  { which, ...scope }: Scope & { which: (found: FoundManifest) => boolean },
+  { which, ...scope }: Scope & { which: (manifest: ListedManifest) => boolean },
 ): Promise<CatalogEntry[]> {
   const { manifests, sizes } = await scan(store, scope);
-  const wanted = manifests.filter(which);
+  const selected = manifests.filter(which);
   const entries: CatalogEntry[] = [];
-  for (let next = 0; next < wanted.length; next += manifestsInFlight) {
-    const batch = wanted.slice(next, next + manifestsInFlight);
-    const read = await Promise.all(batch.map((found) => readEntry(store, found, sizes, scope.signal)));
+  for (let next = 0; next < selected.length; next += manifestsInFlight) {
+    const batch = selected.slice(next, next + manifestsInFlight);
+    const read = await Promise.all(batch.map((listed) => readEntry(store, listed, sizes, scope.signal)));
     entries.push(...read.filter((entry) => entry !== undefined));
   }
   return entries;
 }
 
-/** How many backups there are, and the newest that is whole. Reads no more manifests than that takes. */
+/** The number of backups, and the newest complete one. Reads manifests, newest first, only until it finds that one. */
 export async function summarize(
   store: Pick<Store, "list" | "get">,
   scope: Scope,
@@ -57,9 +60,9 @@ export async function summarize(
 export type CompleteBackup = CatalogEntry & { manifest: Manifest };
 
 /**
- * One backup by its name, by its data object's name, or `latest`: the newest without a problem. Reads no more manifests
- * than it needs. Throws NotFound, VerificationFailed for one that has a problem, and Usage where the name could mean
- * several clusters. `passedOver` are newer backups that `latest` could not mean, since they have a problem.
+ * Finds a backup by its name, by the name of its data object, or by `latest`: the newest without a problem. Reads no
+ * more manifests than needed. Throws NotFound, VerificationFailed for a backup with a problem, and Usage when backups
+ * of several clusters match. `passedOver` are the newer backups that `latest` skipped because they have a problem.
  */
 export async function findBackup(
   store: Pick<Store, "list" | "get" | "url">,
@@ -68,15 +71,15 @@ export async function findBackup(
   const { name, clusterName, signal } = options;
   const { manifests, sizes } = await scan(store, options);
   const where = `${store.url}${clusterName === undefined ? "" : `, cluster ${clusterName}`}`;
-  const wanted = name === "latest" ? manifests : manifests.filter((found) => isCalled(found, name));
-  const clusters = new Set(wanted.map((found) => found.clusterName));
+  const matching = name === "latest" ? manifests : manifests.filter((listed) => hasName(listed, name));
+  const clusters = new Set(matching.map((listed) => listed.clusterName));
   if (clusters.size > 1) {
     const known = [...clusters].toSorted().join(", ");
     throw new OperatorError("Usage", `${name} of which cluster? ${where} holds ${known}`, {
       hint: "add --cluster-name",
     });
   }
-  const { complete, passedOver } = await firstComplete(store, wanted, sizes, signal);
+  const { complete, passedOver } = await firstComplete(store, matching, sizes, signal);
   if (complete !== undefined) return { ...complete, passedOver };
   const [first] = passedOver;
   if (first === undefined) {
@@ -85,24 +88,25 @@ export async function findBackup(
   }
   const what =
     name === "latest"
-      ? `none of the ${wanted.length} backups in ${where} is whole; the newest`
+      ? `none of the ${matching.length} backups in ${where} is complete; the newest`
       : `backup ${name} in ${where}`;
   throw new OperatorError("VerificationFailed", `${what}: ${first.problem}`);
 }
 
-function isCalled({ name, backup }: FoundManifest, text: string): boolean {
+/** Whether `text` is the backup's name, or the name of its data object without folder and extension. */
+function hasName({ name, backup }: ListedManifest, text: string): boolean {
   return name === text || `${formatTime(backup.time)}-${backup.runId}` === text;
 }
 
 async function firstComplete(
   store: Pick<Store, "get">,
-  manifests: readonly FoundManifest[],
+  manifests: readonly ListedManifest[],
   sizes: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<{ complete: CompleteBackup | undefined; passedOver: CatalogEntry[] }> {
   const passedOver: CatalogEntry[] = [];
-  for (const found of manifests) {
-    const entry = await readEntry(store, found, sizes, signal);
+  for (const listed of manifests) {
+    const entry = await readEntry(store, listed, sizes, signal);
     if (entry === undefined) continue;
     const { manifest, problem } = entry;
     if (problem === undefined && manifest !== undefined)
@@ -112,20 +116,20 @@ async function firstComplete(
   return { complete: undefined, passedOver };
 }
 
-interface FoundManifest {
+interface ListedManifest {
   object: ObjectInfo;
   clusterName: string;
   name: string;
   backup: BackupName;
 }
 
-/** The manifests, newest first, and the sizes of the data. Whatever else lies there is not ours and not kept in mind. */
+/** Lists the manifests, newest first, and the sizes of the data objects. Ignores objects with other names. */
 async function scan(
   store: Pick<Store, "list">,
   { clusterName, signal }: Scope,
-): Promise<{ manifests: FoundManifest[]; sizes: Map<string, number> }> {
+): Promise<{ manifests: ListedManifest[]; sizes: Map<string, number> }> {
   const sizes = new Map<string, number>();
-  const manifests: FoundManifest[] = [];
+  const manifests: ListedManifest[] = [];
   for await (const object of store.list(clusterName === undefined ? "" : `${clusterName}/`, { signal })) {
     const manifest = parseManifestObject(object.name);
     if (manifest !== undefined) manifests.push({ object, ...manifest });
@@ -134,16 +138,16 @@ async function scan(
   return { manifests: manifests.toSorted((a, b) => (a.name > b.name ? -1 : a.name < b.name ? 1 : 0)), sizes };
 }
 
-/** Undefined when the manifest was removed after it had been listed. */
+/** Undefined when the manifest was deleted after the listing. */
 async function readEntry(
   store: Pick<Store, "get">,
-  { object, clusterName, name, backup }: FoundManifest,
+  { object, clusterName, name, backup }: ListedManifest,
   sizes: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<CatalogEntry | undefined> {
   const entry = { name, clusterName, time: backup.time, revision: backup.revision };
   if (object.size > maxManifestSize)
-    return { ...entry, problem: `its manifest is ${object.size} bytes long` };
+    return { ...entry, problem: `its manifest has ${object.size} bytes, more than ${maxManifestSize}` };
   try {
     const manifest = parseManifest(await readAll(store, object.name, signal), object.name);
     const size = sizes.get(manifest.stored.object);

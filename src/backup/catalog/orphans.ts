@@ -5,12 +5,14 @@ import type { Manifest } from "../manifest/manifest.ts";
 
 interface RunQuery {
   clusterName: string;
-  /** What the run's identity begins with: the resource it was for. */
+  /** The prefix that the run IDs of one resource share. */
   runPrefix: string;
   signal: AbortSignal;
 }
 
-/** Whole backups that were made for one resource, by whichever operator. A damaged one is none. */
+/**
+ * The complete backups of one resource's attempts, whichever operator made them. Backups with a problem are left out.
+ */
 export async function findBackupsOfRun(
   store: Pick<Store, "list" | "get">,
   { uid, clusterName, runPrefix, signal }: RunQuery & { uid: string },
@@ -25,13 +27,19 @@ export async function findBackupsOfRun(
   );
 }
 
-/** Removes everything that was stored for one resource: manifests first, so that no listing shows half a backup. */
+/**
+ * Deletes every object of one resource's attempts. The manifests are deleted first, so that no listing shows a backup
+ * without data.
+ */
 export async function removeRun(store: Pick<Store, "list" | "remove">, query: RunQuery): Promise<void> {
   const { manifests, data } = await objectsOf(store, query);
   for (const { name } of [...manifests, ...data]) await store.remove(name, { signal: query.signal });
 }
 
-/** Clears away what attempts for one resource left behind: half-done uploads, and data without a manifest. */
+/**
+ * Deletes the orphaned objects of one resource's attempts that are older than `before`: unfinished uploads, and data
+ * without a manifest. Resolves to their number.
+ */
 export async function sweepRun(
   store: Pick<Store, "list" | "remove" | "sweep">,
   query: RunQuery & { before: Date },
@@ -43,39 +51,43 @@ export async function sweepRun(
 }
 
 /**
- * Clears away what runs and probes of anybody left behind before `before`, which has to be longer ago than a run can
- * take. Objects that are not named as ours are let be. Resolves to how many there were.
+ * Deletes the orphaned objects of all runs and probes that are older than `before`. A run must not be able to last from
+ * `before` until now. Keeps objects with other names than this program gives. Resolves to the number of deleted
+ * objects.
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
   { before, signal }: { before: Date; signal: AbortSignal },
 ): Promise<number> {
-  const isOurs = (name: string) =>
+  const isKnownName = (name: string) =>
     parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined || isProbe(name);
-  const uploads = await store.sweep("", { before, only: isOurs, signal });
+  const uploads = await store.sweep("", { before, only: isKnownName, signal });
   return uploads + (await removeOrphans(store, await objectsOf(store, { signal }), { before, signal }));
 }
 
-/** What Store.probe writes and removes; one that was killed in between leaves it. */
+/** Whether Store.probe wrote the object. A probe that is killed before it deletes its object leaves it in the store. */
 function isProbe(name: string): boolean {
   return /^\.probe-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
 }
 
 interface RunObjects {
-  /** `run` is the same for the manifest and the data of one attempt. */
+  /** `run` is equal for the manifest and the data object of one attempt. */
   manifests: { name: string; run: string }[];
   data: { name: string; run: string; modified: Date }[];
   probes: { name: string; modified: Date }[];
 }
 
-/** Rests on a complete listing: one that fails throws, so a manifest that was not seen is not there. */
+/**
+ * Deletes data without a manifest. A listing that breaks off has thrown, so a manifest that is not listed does not
+ * exist.
+ */
 async function removeOrphans(
   store: Pick<Store, "remove">,
   { manifests, data, probes }: RunObjects,
   { before, signal }: { before: Date; signal: AbortSignal },
 ): Promise<number> {
-  const recorded = new Set(manifests.map((m) => m.run));
-  const orphans = [...data.filter((d) => !recorded.has(d.run)), ...probes].filter((o) => o.modified < before);
+  const complete = new Set(manifests.map((m) => m.run));
+  const orphans = [...data.filter((d) => !complete.has(d.run)), ...probes].filter((o) => o.modified < before);
   for (const { name } of orphans) await store.remove(name, { signal });
   return orphans.length;
 }
@@ -84,22 +96,22 @@ async function objectsOf(
   store: Pick<Store, "list">,
   { clusterName, runPrefix = "", signal }: Partial<RunQuery> & { signal: AbortSignal },
 ): Promise<RunObjects> {
-  const found: RunObjects = { manifests: [], data: [], probes: [] };
+  const objects: RunObjects = { manifests: [], data: [], probes: [] };
   for await (const { name, modified } of store.list(clusterName === undefined ? "" : `${clusterName}/`, {
     signal,
   })) {
     const manifest = parseManifestObject(name);
     const data = parseDataObject(name);
     if (manifest?.backup.runId.startsWith(runPrefix) === true) {
-      found.manifests.push({
+      objects.manifests.push({
         name,
         run: `${manifest.clusterName}/${formatTime(manifest.backup.time)}-${manifest.backup.runId}`,
       });
     }
     if (data?.runId.startsWith(runPrefix) === true) {
-      found.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
+      objects.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
     }
-    if (isProbe(name)) found.probes.push({ name, modified });
+    if (isProbe(name)) objects.probes.push({ name, modified });
   }
-  return found;
+  return objects;
 }

@@ -2,8 +2,8 @@ import { OperatorError } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
 
 /**
- * The end of one EtcdRestore, kept where no restore can roll it back: an API server that comes back from a backup
- * brings the EtcdRestore back as it was before.
+ * Records that one EtcdRestore has ended. The record is in the store because an API server that is restored from a
+ * backup brings the EtcdRestore back as it was in that backup, unfinished.
  */
 export interface RestoreRecord {
   formatVersion: 1;
@@ -18,14 +18,16 @@ export interface RestoreRecord {
   completedAt: string;
 }
 
-/** Bytes. */
+/** Bytes. A larger object is not a record. */
 const maxSize = 64 * 1024;
 
 export function restoreRecordObject(clusterName: string, uid: string): string {
   return `${clusterName}/restores/${uid}.json`;
 }
 
-/** Undefined when this EtcdRestore has not ended yet, as far as the store knows. */
+/**
+ * Undefined when the store holds no record of this EtcdRestore. Throws VerificationFailed when the object is no record.
+ */
 export async function readRestoreRecord(
   store: Pick<Store, "get">,
   at: { clusterName: string; uid: string; signal: AbortSignal },
@@ -47,18 +49,18 @@ export async function readRestoreRecord(
     const record = JSON.parse(Buffer.concat(chunks).toString("utf8")) as Partial<RestoreRecord>;
     if (record.formatVersion === 1 && typeof record.completedAt === "string") return record as RestoreRecord;
   } catch {
-    // Said below.
+    // It is not JSON, and is reported below.
   }
   throw unreadable(object);
 }
 
 function unreadable(object: string): OperatorError {
   return new OperatorError("VerificationFailed", `${object} is not a record of a restore`, {
-    hint: "look at it, and remove it if the restore has to run",
+    hint: "inspect the object, and delete it if the restore has to run",
   });
 }
 
-/** Written once; that it is there already is as good. */
+/** Writes the record. Keeps an existing one: an earlier call wrote it, and its answer was lost. */
 export async function writeRestoreRecord(
   store: Pick<Store, "put">,
   clusterName: string,

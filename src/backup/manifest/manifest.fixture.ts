@@ -7,11 +7,11 @@ export interface BackupIdentity {
   time?: string;
   revision?: number;
   runId?: string;
-  /** Of the custom resource that asked for it. */
+  /** UID of the custom resource that the backup was made for. */
   ownerUid?: string;
 }
 
-/** A manifest that is right in itself. */
+/** A manifest whose fields are consistent. */
 export function manifestOf(identity: BackupIdentity = {}): Manifest {
   const {
     clusterName = "prod",
@@ -19,16 +19,16 @@ export function manifestOf(identity: BackupIdentity = {}): Manifest {
     revision = 42,
     runId = "0f1e2d3c4b5ax1",
   } = identity;
-  const began = new Date(time);
+  const startedAt = new Date(time);
   const owner = { kind: "EtcdBackup", namespace: "ns", name: "b" };
   return {
     formatVersion: 1,
-    name: formatBackupName({ time: began, revision, runId }),
+    name: formatBackupName({ time: startedAt, revision, runId }),
     cluster: { name: clusterName, id: "cafe" },
     run: {
       id: runId,
-      startedAt: began.toISOString(),
-      completedAt: new Date(began.getTime() + 5000).toISOString(),
+      startedAt: startedAt.toISOString(),
+      completedAt: new Date(startedAt.getTime() + 5000).toISOString(),
     },
     member: {
       id: "8e9e05c52164694d",
@@ -53,7 +53,7 @@ export function manifestOf(identity: BackupIdentity = {}): Manifest {
       withoutQuorum: false,
     },
     stored: {
-      object: dataObject(clusterName, began, runId, "Zstd"),
+      object: dataObject(clusterName, startedAt, runId, "Zstd"),
       bytes: 4,
       sha256: "cd".repeat(32),
       crc32c: "00000001",
@@ -67,12 +67,12 @@ export function manifestOf(identity: BackupIdentity = {}): Manifest {
 
 export interface StoredNames {
   manifest: Manifest;
-  /** Names of the two objects. */
+  /** Names of the manifest's object and of the data object. */
   object: string;
   data: string;
 }
 
-/** A whole backup, as a run leaves it; its data are four bytes that nobody reads. */
+/** Adds the two objects of a complete backup, as a run stores them. The data object holds four arbitrary bytes. */
 export function addBackup(store: MemoryStore, identity: BackupIdentity = {}, at = new Date(0)): StoredNames {
   const manifest = manifestOf(identity);
   const { object: data } = manifest.stored;

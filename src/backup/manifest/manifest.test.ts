@@ -156,8 +156,8 @@ describe("a manifest", () => {
       "20260820T120000Z-r00000000000000000043-0f1e2d3c4b5ax1",
       /copied or renamed/,
     ],
-    ["another cluster's name", "cluster.name", "test", /says that it is test\/.*copied or renamed/],
-    ["another revision than its name", "snapshot.revision", 43, /disagree about the revision/],
+    ["another cluster's name", "cluster.name", "test", /name the object test\/.*copied or renamed/],
+    ["another revision than its name", "snapshot.revision", 43, /revision in its name differs/],
     [
       "data of another cluster",
       "stored.object",
@@ -177,7 +177,7 @@ describe("a manifest", () => {
 
   it("of a later version is refused by that version, whatever else has changed, and says what to do", () => {
     const later = Buffer.from(JSON.stringify({ formatVersion: 2, everything: "else" }));
-    const error = refuses(later, /format version 2 is not known, only 1/);
+    const error = refuses(later, /format version 2 is not supported, only 1/);
     assert.match(error.hint ?? "", /release of etcd-backup that wrote it, or a newer one/);
   });
 
@@ -196,7 +196,7 @@ describe("a manifest", () => {
 
   it("is not read at all when it is longer than one can be", () => {
     const padded = Buffer.concat([Buffer.from(text), Buffer.alloc(maxManifestSize, " ")]);
-    refuses(padded, /bytes are more than a manifest can have/);
+    refuses(padded, /bytes, more than the limit of 65536/);
     const whole = padded.subarray(0, maxManifestSize);
     assert.equal(parseManifest(whole, objectName).name, manifest.name);
   });

@@ -4,16 +4,18 @@ import { findMismatch } from "../../core/check-schema.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { manifestSchema, manifestVersion } from "./schema.ts";
 
-/** Everything needed to find, trust and restore one backup. It is written last: without it there is no backup. */
+/**
+ * Everything needed to find, verify and restore one backup. It is written last: data without a manifest is no backup.
+ */
 export type Manifest = Infer<typeof manifestSchema>;
 
-/** Bytes. A manifest is about 2 KiB; more than this was not written by us. */
+/** Bytes. A manifest has about 2 KiB; a larger object is not a manifest. */
 export const maxManifestSize = 64 * 1024;
 
-/** Levels. Ours has three; what later releases add is not read, but has to be written back. */
+/** Levels of nesting. The format has three; later releases may add some, and `sorted` recurses through all of them. */
 const maxDepth = 32;
 
-/** Canonical: keys sorted at every level, no white space but the last newline. */
+/** The canonical JSON: keys sorted at every level, and no white space except the final newline. */
 export function encodeManifest(manifest: Manifest): Buffer {
   return Buffer.from(`${JSON.stringify(sorted(manifest))}\n`);
 }
@@ -32,15 +34,18 @@ function isDeeperThan(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1));
 }
 
-/** Reads a manifest found under `objectName`. Throws VerificationFailed with what is wrong; never guesses a version. */
+/**
+ * Parses the manifest stored as `objectName`. Throws VerificationFailed with the first problem, or for another version.
+ */
 export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
-  const refuse = (what: string, hint?: string) =>
+  const refuse = (problem: string, hint?: string) =>
     new OperatorError(
       "VerificationFailed",
-      `manifest ${objectName}: ${what}`,
+      `manifest ${objectName}: ${problem}`,
       hint === undefined ? {} : { hint },
     );
-  if (bytes.length > maxManifestSize) throw refuse(`${bytes.length} bytes are more than a manifest can have`);
+  if (bytes.length > maxManifestSize)
+    throw refuse(`it has ${bytes.length} bytes, more than the limit of ${maxManifestSize}`);
   let document: unknown;
   try {
     document = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -52,7 +57,7 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
     typeof document === "object" && document !== null ? Reflect.get(document, "formatVersion") : undefined;
   if (Number.isSafeInteger(version) && version !== manifestVersion) {
     throw refuse(
-      `format version ${version} is not known, only ${manifestVersion}`,
+      `format version ${version} is not supported, only ${manifestVersion}`,
       "use the release of etcd-backup that wrote it, or a newer one",
     );
   }
@@ -60,18 +65,19 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   if (mismatch !== undefined) throw refuse(mismatch);
   const manifest = document as Manifest;
   const expected = `${manifest.cluster.name}/${manifest.name}.json`;
-  if (objectName !== expected) throw refuse(`it says that it is ${expected}: was it copied or renamed?`);
+  if (objectName !== expected)
+    throw refuse(`its fields name the object ${expected}: was it copied or renamed?`);
   const name = parseBackupName(manifest.name);
   if (name === undefined) throw refuse(`name ${manifest.name} is not a backup's name`);
   if (name.revision !== manifest.snapshot.revision)
-    throw refuse("its name and its snapshot disagree about the revision");
+    throw refuse("the revision in its name differs from snapshot.revision");
   if (
     !manifest.stored.object.startsWith(`${manifest.cluster.name}/`) ||
     manifest.stored.object.includes("..")
   ) {
-    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} lies outside the cluster's folder`);
+    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is outside the cluster's folder`);
   }
   if (parseDataObject(manifest.stored.object)?.clusterName !== manifest.cluster.name)
-    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not a data object's name`);
+    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not the name of a data object`);
   return manifest;
 }

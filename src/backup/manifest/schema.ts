@@ -1,4 +1,4 @@
-/** The manifest's one description: type, check on reading, and reference all follow from it. */
+/** Version of the manifest's format. */
 export const manifestVersion = 1;
 
 const hex64 = { type: "string", pattern: "^[0-9a-f]{64}$" } as const;
@@ -6,6 +6,7 @@ const hex32 = { type: "string", pattern: "^[0-9a-f]{8}$" } as const;
 const time = { type: "string", pattern: "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{3})?Z$" } as const;
 const count = { type: "integer", minimum: 0 } as const;
 
+/** The manifest's format: its TypeScript type and the check on reading are derived from it. */
 export const manifestSchema = {
   type: "object",
   required: ["formatVersion", "name", "cluster", "run", "member", "snapshot", "stored", "tool"],
