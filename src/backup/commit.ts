@@ -64,15 +64,16 @@ async function readBack({ store, manifest, signal, step }: CommitOptions): Promi
   if (failures !== undefined) throw differs(manifest, failures);
 }
 
-/** Not permanent: another attempt sends the data again. */
+/** The error is not permanent: another attempt sends the data again. */
 function differs({ stored }: Manifest, failures: string): OperatorError {
   const message = `reading back ${stored.object}: ${failures}`;
   return new OperatorError("VerificationFailed", message, { permanent: false });
 }
 
 /**
- * Whether the store holds the manifest after its put failed: the answer may have been lost, or come too late. When it
- * is not stored, the data is deleted; while that is unknown, everything stays for the sweep of a later attempt.
+ * Whether the store holds the manifest after its put failed. The put may have succeeded and its answer have been lost.
+ * Without a stored manifest the data is deleted. While that is unknown, the data stays for the sweep of a later
+ * attempt.
  */
 async function outcomeOf(options: CommitOptions, bytes: Buffer): Promise<"stored" | "notStored" | "unknown"> {
   const signal = AbortSignal.timeout(cleanupTimeoutMs);
@@ -88,7 +89,7 @@ async function outcomeOf(options: CommitOptions, bytes: Buffer): Promise<"stored
   return "notStored";
 }
 
-/** Reports no error: the caller throws why the commit failed, and a sweep finds what is left. */
+/** Ignores an error of the deletion: the caller reports the commit error, and a later sweep deletes the data. */
 async function removeData({ store, manifest }: CommitOptions, signal: AbortSignal): Promise<void> {
   await store.remove(manifest.stored.object, { signal }).catch(() => {});
 }

@@ -286,12 +286,12 @@ test("the last member standing has nobody to agree with, and is not asked in vai
   const members = [member("a", { error: "gone" }), member("b"), member("c", { error: "gone" })];
   const { run, asked, steps, looks } = prepare(members, same);
   assert.equal(await run(), undefined);
-  assert.deepEqual(steps, [{ step: "HashesUnknown", reason: "only b can be asked" }]);
+  assert.deepEqual(steps, [{ step: "HashesUnknown", reason: "b is the only member that can be asked" }]);
   assert.deepEqual([asked, looks()], [[], 0]);
   await rejects(
     prepare(members, same, { hashKV: "Required" }).run(),
     "NoUsableMember",
-    /only b can be asked/,
+    /b is the only member that can be asked/,
   );
 });
 

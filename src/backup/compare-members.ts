@@ -8,7 +8,7 @@ import type { SnapshotCluster } from "./source.ts";
 /** Milliseconds for one member's HashKV: it scans every key, about 20 MB/s on a slow disk. */
 const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
-/** A busy cluster may compact a revision between two members' answers; then a newer revision is compared. */
+/** Comparisons at most. A busy cluster may compact the revision between two answers; then a newer one is compared. */
 const attempts = 3;
 
 export interface CompareOptions {
@@ -20,8 +20,8 @@ export interface CompareOptions {
 }
 
 /**
- * Compares HashKV of the voting members at one revision, one member after the other. Undefined when nothing could be
- * compared. Throws MembersDisagree, and NoUsableMember where a comparison is required and not possible.
+ * Compares HashKV of the voting members at one revision, one member after the other. Undefined when the comparison is
+ * skipped or inconclusive. Throws MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
  */
 export async function compareMembers(
   members: readonly MemberFacts[],
@@ -39,26 +39,26 @@ async function compare(
   options: CompareOptions,
 ): Promise<{ agreement: HashAgreement; revision: number }> {
   const voting = members.filter((m) => !m.isLearner);
-  let asked = voting.filter((m) => whyNotComparable(m) === undefined);
+  let comparable = voting.filter((m) => whyNotComparable(m) === undefined);
   let unavailable: MemberHash[] = voting.flatMap((m) => {
     const reason = whyNotComparable(m);
     return reason === undefined ? [] : [{ member: labelOf(m), unavailable: reason }];
   });
-  let revision = commonRevision(asked, chosen, options);
+  let revision = commonRevision(comparable, chosen, options);
   let agreement: HashAgreement = {
     verdict: "inconclusive",
-    reason: `only ${labelOf(chosen)} can be asked`,
+    reason: `${labelOf(chosen)} is the only member that can be asked`,
   };
-  for (let n = 0; n < attempts && (asked.length > 1 || unavailable.length === 0); n++) {
-    const { hashes, timedOut } = await readHashes(asked, revision, options);
+  for (let n = 0; n < attempts && (comparable.length > 1 || unavailable.length === 0); n++) {
+    const { hashes, timedOut } = await readHashes(comparable, revision, options);
     agreement = agree([...hashes, ...unavailable], labelOf(chosen));
     if (agreement.verdict !== "inconclusive") break;
     // A member that timed out once is not asked again.
-    asked = asked.filter((m) => !timedOut.has(m));
+    comparable = comparable.filter((m) => !timedOut.has(m));
     unavailable = [...unavailable, ...timedOut.values()];
-    const { members: later } = await options.cluster.observe(options.signal);
-    const again = later.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
-    revision = commonRevision(later, again, options);
+    const { members: current } = await options.cluster.observe(options.signal);
+    const currentChosen = current.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
+    revision = commonRevision(current, currentChosen, options);
   }
   return { agreement, revision };
 }
@@ -98,7 +98,7 @@ function labelOf({ name, endpoint }: MemberFacts): string {
   return name || endpoint;
 }
 
-/** etcd itself knows which member is corrupt; its hash would only keep the sound members from being backed up. */
+/** A member with the CORRUPT alarm is not compared: etcd knows that it is corrupt, and the others can be backed up. */
 function whyNotComparable({ error, id, alarms }: MemberFacts): string | undefined {
   if (error !== undefined) return error;
   const isCorrupt = alarms.some(({ alarm, memberId }) => alarm === "CORRUPT" && memberId === id);
@@ -106,16 +106,16 @@ function whyNotComparable({ error, id, alarms }: MemberFacts): string | undefine
 }
 
 /**
- * The newest revision that the members within maxLag have applied. A member far behind does not count: its revision
- * may be compacted on the others.
+ * The newest revision that the chosen member and all members within maxLag have applied. A member further behind does
+ * not count: the others may have compacted its revision.
  */
 function commonRevision(
   members: readonly MemberFacts[],
   chosen: MemberFacts,
   { selection }: CompareOptions,
 ): number {
-  const current = members.filter((m) => m.error === undefined && !m.isLearner && m.lag <= selection.maxLag);
-  return Math.min(chosen.revision, ...current.map((m) => m.revision));
+  const upToDate = members.filter((m) => m.error === undefined && !m.isLearner && m.lag <= selection.maxLag);
+  return Math.min(chosen.revision, ...upToDate.map((m) => m.revision));
 }
 
 function membersDisagree(
@@ -136,7 +136,9 @@ function notCompared(reason: string): OperatorError {
   return new OperatorError(
     "NoUsableMember",
     `HashKV of all members is required, and could not be compared: ${reason}`,
-    { hint: "bring the member back, or allow WhenAvailable" },
+    {
+      hint: "bring the member back, or require no comparison (--hashkv when-available, spec.verification.hashKV: WhenAvailable)",
+    },
   );
 }
 

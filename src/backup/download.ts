@@ -22,7 +22,7 @@ export async function download(
   });
 }
 
-/** `write` may take less than it was given. */
+/** Writes the whole chunk. One call of `write` may write only a part of it. */
 export async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let offset = 0; offset < chunk.length; ) {
     const { bytesWritten } = await file.write(chunk, offset);

@@ -1,7 +1,7 @@
 import type { HashGroup } from "../core/etcd/hash-agreement.ts";
 import type { ChosenMember } from "../core/etcd/member-choice.ts";
 
-/** What happens, in order, for status, events and progress. */
+/** The steps of a save, in order, for status, events and the progress display. */
 export type SaveStep =
   | { step: "MemberSelected"; choice: ChosenMember }
   | { step: "HashesAgree"; members: string[]; hash: number; revision: number }

@@ -26,7 +26,7 @@ export interface SaveOptions {
   hashKV: "WhenAvailable" | "Required" | "Skip";
   compression: "Zstd" | "None";
   readBack: boolean;
-  /** Bytes a second read from the member, at most. */
+  /** The most bytes a second to read from the member; no limit when absent. */
   maxRate?: number;
   owner?: Manifest["owner"];
   tool: Manifest["tool"];
@@ -36,8 +36,9 @@ export interface SaveOptions {
 }
 
 /**
- * Makes one backup: observes and compares the members, streams from one of them, verifies, writes the manifest. Resolves
- * to the manifest only when the store holds it. After a failure no listing shows a backup.
+ * Makes one backup: observes and compares the members, reads the snapshot from one of them, verifies it, stores it and
+ * writes the manifest. Resolves to the manifest when the store holds it. After a failure no listing shows a backup,
+ * unless the error has `outcomeUnknown`.
  */
 export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   const { cluster, store, clusterName, runId, selection, signal, now } = options;
@@ -62,7 +63,7 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
     onProgress: (readBytes, totalBytes) => step({ step: "Streaming", readBytes, totalBytes }),
   });
   const name: BackupName = { time: startedAt, revision: transferred.status.revision, runId };
-  const manifest = describe({ options, clusterId, choice, hashKV, transferred, name, startedAt });
+  const manifest = buildManifest({ options, clusterId, choice, hashKV, transferred, name, startedAt });
   await commit({ ...options, manifest, object: manifestObject(clusterName, name), step });
   return manifest;
 }
@@ -70,14 +71,14 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
 const noMemberHints: Readonly<Record<NoMember["problem"], string>> = {
   NoEndpoint: "run `etcd-backup members` with the same endpoints to see each member",
   NoAnswer: "run `etcd-backup members` with the same endpoints to see each member",
-  UnknownName: "give one of these names, or none",
+  UnknownName: "use one of these names, or select no member by name",
   NoLeader:
     "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)",
   NoneUsable: "run `etcd-backup members` with the same endpoints to see each member",
 };
 
 function noMember({ problem, reason, refusals }: NoMember): OperatorError {
-  // Waiting does not correct a wrong name.
+  // Another attempt cannot succeed with a wrong name.
   const permanent = problem === "UnknownName";
   const rows = refusals.map(({ member, reason: why }) => `${member.name || member.endpoint}: ${why}`);
   const details = rows.length > 0 && !permanent ? ` (${rows.join("; ")})` : "";
@@ -87,7 +88,7 @@ function noMember({ problem, reason, refusals }: NoMember): OperatorError {
   });
 }
 
-function describe(run: {
+function buildManifest(run: {
   options: SaveOptions;
   clusterId: string;
   choice: ChosenMember;

@@ -1,12 +1,12 @@
 import type { MemberFacts } from "../core/etcd/member-choice.ts";
 
-/** Where a snapshot comes from: the announced size of the database, and database ‖ 32-byte trailer in order. */
+/** A snapshot stream: the announced size of the database, then its bytes in order and the 32-byte trailer. */
 export interface SnapshotSource {
   readonly totalBytes: number;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
-/** What a run needs of an etcd cluster. */
+/** The calls to an etcd cluster that a save needs. */
 export interface SnapshotCluster {
   observe(signal: AbortSignal): Promise<{ clusterId: string; members: MemberFacts[] }>;
   hashKV(
@@ -14,7 +14,7 @@ export interface SnapshotCluster {
     revision: number,
     options: { signal: AbortSignal; timeoutMs: number },
   ): Promise<{ hash: number; compactRevision: number }>;
-  /** Throws when the endpoint is by now answered by another member. */
+  /** Throws when another member answers at the endpoint. */
   snapshot(
     member: { endpoint: string; id: string },
     signal: AbortSignal,

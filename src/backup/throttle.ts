@@ -2,8 +2,8 @@ import timers from "node:timers/promises";
 import type { SnapshotSource } from "./source.ts";
 
 /**
- * The source, read at most at `maxRate` bytes a second. Unused rate is not saved up: after a pause of the store the
- * member is not read faster.
+ * The same source, read at `maxRate` bytes a second at most. Unused rate is not saved up: after the store paused, the
+ * member is not read any faster.
  */
 export function throttled(
   source: SnapshotSource,
@@ -19,9 +19,9 @@ async function* slowed(
   { maxRate, signal, clock }: { maxRate: number; signal: AbortSignal; clock: () => number },
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
-    const due = clock() + (chunk.length / maxRate) * 1000;
+    const nextReadAt = clock() + (chunk.length / maxRate) * 1000;
     yield chunk;
-    const early = due - clock();
-    if (early > 0) await timers.setTimeout(early, undefined, { signal });
+    const waitMs = nextReadAt - clock();
+    if (waitMs > 0) await timers.setTimeout(waitMs, undefined, { signal });
   }
 }

@@ -113,12 +113,12 @@ const lies: [what: string, source: () => SnapshotSource, says: RegExp][] = [
   [
     "fewer bytes than announced, under a right digest",
     () => sourceOf(file, { announced: database.length + 4096 }),
-    new RegExp(`${database.length} bytes came of ${database.length + 4096} announced`),
+    new RegExp(`announced ${database.length + 4096} bytes and sent ${database.length}$`),
   ],
   [
     "more bytes than announced, under a right digest",
     () => sourceOf(file, { announced: database.length - 4096 }),
-    new RegExp(`${database.length} bytes came of ${database.length - 4096} announced`),
+    new RegExp(`announced ${database.length - 4096} bytes and sent ${database.length}$`),
   ],
   [
     "a damaged page under a right digest",

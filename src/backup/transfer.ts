@@ -14,21 +14,21 @@ export interface Transferred {
   status: SnapshotStatus;
   /** Hex SHA-256 of the database, equal to etcd's trailer. */
   sha256: string;
-  /** Of the plain file, trailer included; 8 hex digits. */
+  /** CRC-32C of the plain file with its trailer; 8 hex digits. */
   crc32c: string;
   stored: StoredObject & { sha256: string };
 }
 
 /**
- * Bytes buffered before and behind the compressor. Buffers that wait are promoted to the old generation, and full
- * collections come late: the collector does not count the memory outside the heap.
+ * Bytes buffered before the compressor, and as many after it. Larger buffers live long enough to reach the old
+ * generation, which is collected late: the collector does not count memory outside the heap.
  */
 const bufferedBytes = 256 * 1024;
 
 /**
- * Hashes etcd's stream, reads it as a database, compresses and stores it in one pass. The store makes the object visible
- * only when the source ends without an error, and the source does so only when trailer, structure and totals agree. So
- * no object holds an unverified snapshot. Throws SnapshotFailed, VerificationFailed, or what the store threw.
+ * Hashes etcd's stream, verifies its structure, compresses and stores it in one pass. The store makes the object
+ * visible only when the source ends without an error, and the source does so only when trailer, structure and totals
+ * agree. So no object holds an unverified snapshot. Throws SnapshotFailed, VerificationFailed, or the store's error.
  */
 export async function transfer(options: {
   source: SnapshotSource;
@@ -69,7 +69,10 @@ export function streamed(chunks: AsyncIterable<Uint8Array>): Readable {
   return Readable.from(chunks, { objectMode: false, highWaterMark: bufferedBytes });
 }
 
-/** Level 1: 750 MB/s, and half the size for typical Kubernetes data. Without workers: Node's zstd stream loses data with them. */
+/**
+ * Level 1 compresses 750 MB/s, and halves typical Kubernetes data. It uses no workers: Node's zstd stream loses data
+ * with them.
+ */
 export function createCompressor(): ZstdCompress {
   return createZstdCompress({
     chunkSize: bufferedBytes,
@@ -115,12 +118,12 @@ function verifying(source: SnapshotSource, onProgress: (readBytes: number, total
         isWithReader = false;
       }
       const { sha256, fileSha256, dbBytes, trailer: verdict } = trailer.finish();
-      if (verdict !== "valid") throw disagree(`the SHA-256 trailer is ${verdict}`);
+      if (verdict !== "valid") throw mismatch(`the SHA-256 trailer is ${verdict}`);
       if (dbBytes !== source.totalBytes)
-        throw disagree(`${dbBytes} bytes came of ${source.totalBytes} announced`);
+        throw mismatch(`the member announced ${source.totalBytes} bytes and sent ${dbBytes}`);
       proved = { status: soundStatus(reader.finish()), sha256, fileSha256, crc32c: hex8(crc) };
     } catch (error) {
-      // A later stage that fails throws into the yield: that is not a failure of the source.
+      // A later stage that fails throws at the yield. Such an error is not the source's.
       if (!isWithReader) failure = { error };
       throw error;
     }
@@ -134,10 +137,10 @@ export function soundStatus(reading: SnapshotReading): SnapshotStatus {
   if (status !== undefined && violationCount === 0) return status;
   const first = violations.slice(0, 3).map((v) => (v.page < 0 ? v.message : `page ${v.page}: ${v.message}`));
   const more = violationCount > first.length ? ` and ${violationCount - first.length} more` : "";
-  throw disagree(`the database is damaged: ${first.join("; ") || "it cannot be read"}${more}`);
+  throw mismatch(`the database is damaged: ${first.join("; ") || "it cannot be read"}${more}`);
 }
 
-function disagree(message: string): OperatorError {
+function mismatch(message: string): OperatorError {
   return new OperatorError("VerificationFailed", `snapshot: ${message}`, {
     permanent: false,
     hint: "compare the members with `etcd-backup members` and etcdctl endpoint hashkv; another member may be sound",

@@ -5,7 +5,7 @@ import { createZstdDecompress } from "node:zlib";
 /** Bytes that the decompressor emits at a time. */
 const chunkSize = 1024 * 1024;
 
-/** Runs `read` over the uncompressed bytes. When `read` throws, the source ends as well. */
+/** Calls `read` with the uncompressed bytes. When `read` throws, the source is ended too. */
 export async function unpack<T>(
   bytes: AsyncIterable<Uint8Array>,
   compression: "Zstd" | "None",

@@ -12,7 +12,7 @@ import { unpack } from "./unpack.ts";
  */
 const unpackSlack = 32 * 1024 * 1024;
 
-/** One comparison, for people and for `-o json`. */
+/** One check of a verification, as tables and `-o json` show it. */
 export interface Check {
   check: string;
   ok: boolean;
@@ -27,14 +27,14 @@ export interface StoredVerification {
 export interface VerifyOptions {
   signal: AbortSignal;
   onProgress?: (readBytes: number, totalBytes: number) => void;
-  /** Gets the plain file's bytes in order, before they are verified. */
+  /** Called with the plain file's bytes in order, before they are verified. */
   write?: (chunk: Uint8Array) => Promise<void>;
 }
 
 /**
  * Reads a backup's data object once and compares it with its manifest: the stored bytes, the plain bytes, etcd's
- * trailer, the page structure and the status. Damage becomes a failed check. Throws only what the store or `write` threw,
- * or the signal's reason.
+ * trailer, the page structure and the status. Damage is a failed check. Throws only an error of the store or of
+ * `write`, or the signal's reason.
  */
 export async function verifyStored(
   store: Pick<Store, "get">,
@@ -63,7 +63,7 @@ export async function verifyStored(
   return { checks: [...checks, ...plainChecks(reading), ...plain.checks(reading)], reading };
 }
 
-/** Why reading ended where the backup itself may be sound. */
+/** An error of the store or of `write`. It does not mean that the backup is damaged. */
 type Failure = { error: unknown } | undefined;
 
 /** The bytes of the data object, counted and hashed on the way. */
@@ -92,13 +92,13 @@ function readStored(
         }
         isWhole = true;
       } catch (error) {
-        // A decompressor that fails throws into the yield: that is damage, not a failure of the store.
+        // A decompressor that fails throws at the yield. Such an error means damage, not a failure of the store.
         if (!isWithReader) failure = { error };
         throw error;
       }
     },
     failure: () => failure,
-    // An object that was not read to its end has no digests to compare.
+    // The digests of an object that was not read to its end are not comparable.
     checks: () =>
       isWhole
         ? [
@@ -119,7 +119,7 @@ function readPlain(
   failure(): Failure;
   checks(reading: SnapshotFileReading): Check[];
 } {
-  const most = snapshot.totalSizeBytes + unpackSlack;
+  const maxBytes = snapshot.totalSizeBytes + unpackSlack;
   let count = 0;
   let crc = 0;
   let failure: Failure;
@@ -127,7 +127,7 @@ function readPlain(
     async *bytes(unpacked) {
       for await (const chunk of unpacked) {
         count += chunk.length;
-        if (count > most) throw new OperatorError("VerificationFailed", tooLong(most));
+        if (count > maxBytes) throw new OperatorError("VerificationFailed", tooLong(maxBytes));
         crc = crc32c(chunk, crc);
         await write?.(chunk).catch((error: unknown) => {
           failure = { error };
@@ -154,11 +154,11 @@ function readPlain(
   };
 }
 
-function tooLong(most: number): string {
-  return `it unpacks to more than ${most} bytes, far beyond the size in the manifest`;
+function tooLong(maxBytes: number): string {
+  return `the object unpacks to more than ${maxBytes} bytes, far beyond the size in the manifest`;
 }
 
-/** The checks that a plain snapshot file allows without a manifest. */
+/** The checks of a plain snapshot file that need no manifest. */
 export function plainChecks(reading: SnapshotFileReading): Check[] {
   const { violations, violationCount, trailer } = reading;
   const shown = violations.slice(0, 5).map((v) => (v.page < 0 ? v.message : `page ${v.page}: ${v.message}`));
@@ -181,5 +181,9 @@ export function describeFailures(checks: readonly Check[]): string | undefined {
 
 function compare(check: string, expected: string | number, actual: string | number): Check {
   const ok = expected === actual;
-  return { check, ok, detail: ok ? String(expected) : `the manifest says ${expected}, the object ${actual}` };
+  return {
+    check,
+    ok,
+    detail: ok ? String(expected) : `the manifest says ${expected}, the object has ${actual}`,
+  };
 }
