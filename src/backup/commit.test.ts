@@ -151,7 +151,7 @@ test("data that has vanished before it was read back may be sent again", async (
   const error = await rejects(
     run(),
     "VerificationFailed",
-    /^reading back prod\/.*\.db\.zst: .* is not there/,
+    /^reading back prod\/.*\.db\.zst: .* does not exist/,
   );
   assert.deepEqual([error.permanent, store.puts], [false, []]);
 });

@@ -4,7 +4,7 @@ import { Fence } from "../../kube/leader/fence.ts";
 import { memoryStore } from "../memory/memory-store.fixture.ts";
 import { fencedStore } from "./fenced.ts";
 
-/** A fence of one second whose timers never fire: as in a process that has just been woken. */
+/** A fence of one second whose timers never fire, as in a process that was stopped and continues. */
 function prepare() {
   let now = 0;
   const fence = new Fence({ until: 1_000, clock: { now: () => now } });
@@ -15,7 +15,7 @@ function prepare() {
     store: fencedStore(memory, fence),
     fence,
     signal,
-    wakeUpLate() {
+    passDeadline() {
       now = 5_000;
     },
     [Symbol.dispose]: () => fence.close("the test is over"),
@@ -25,7 +25,7 @@ function prepare() {
 const bytes = [new Uint8Array([1, 2, 3])];
 const late = { code: "Aborted", message: /could not be renewed/ };
 
-test("while the fence is open the store is what it was", async () => {
+test("an open fence passes every call to the store", async () => {
   using bench = prepare();
   const { store, memory, signal } = bench;
   await store.put("a/b", bytes, { signal });
@@ -36,11 +36,11 @@ test("while the fence is open the store is what it was", async () => {
   assert.equal(memory.objects.size, 0);
 });
 
-test("woken after its time was up, it neither puts nor removes nor sweeps, and may still read", async () => {
+test("after the fence's deadline put, remove, sweep and probe are refused, and reads go on", async () => {
   using bench = prepare();
   const { store, memory, signal } = bench;
   await store.put("a/b", bytes, { signal });
-  bench.wakeUpLate();
+  bench.passDeadline();
   await assert.rejects(store.put("a/c", bytes, { signal }), late);
   await assert.rejects(store.remove("a/b", { signal }), late);
   await assert.rejects(store.sweep("a", { signal, before: new Date() }), late);
@@ -49,12 +49,12 @@ test("woken after its time was up, it neither puts nor removes nor sweeps, and m
   assert.equal((await store.head("a/b", { signal }))?.size, 3);
 });
 
-test("an object whose bytes were still coming when the time was up never becomes visible", async () => {
+test("an object whose last bytes arrive after the fence's deadline never becomes visible", async () => {
   using bench = prepare();
   const { store, memory, signal } = bench;
   const source = function* () {
     yield* bytes;
-    bench.wakeUpLate();
+    bench.passDeadline();
   };
   await assert.rejects(store.put("a/b", source(), { signal }), late);
   assert.equal(memory.objects.size, 0);

@@ -6,8 +6,8 @@ export interface WriteFence {
 }
 
 /**
- * The same store, written only while the fence is open. An object becomes visible only if the fence is still open at its
- * last byte. Reads are not fenced.
+ * The same store, written only while the fence is open. An object becomes visible only if the fence is still open at
+ * its last byte. Reads are not fenced.
  */
 export function fencedStore(store: Store, fence: WriteFence): Store {
   return {

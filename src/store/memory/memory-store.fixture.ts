@@ -7,28 +7,28 @@ import type { ObjectInfo, PutOptions, Store } from "../store.ts";
 
 export type Call = "get" | "head" | "list" | "remove" | "sweep" | "probe";
 
-/** A store that keeps its contract in memory: what is in `objects` is visible. */
+/** A Store in memory that passes the store contract. Every object in `objects` is visible. */
 export interface MemoryStore extends Store {
   readonly objects: Map<string, Buffer>;
-  /** When each object was put. One that a test has put in by hand is as old as can be. */
+  /** When each object was put. An object that a test adds to `objects` itself has the time 0. */
   readonly modified: Map<string, Date>;
-  /** What puts that were killed have left behind. */
+  /** Unfinished uploads of killed puts. */
   readonly unfinished: { name: string; begun: Date }[];
   /** Names of put calls, in order. */
   readonly puts: string[];
-  /** The other calls in order, each with its name or prefix: `remove prod/x.db`. */
+  /** The other calls in order, each with its object name or prefix: `remove prod/x.db`. */
   readonly calls: string[];
   /** The clock of the store. */
   now: () => Date;
-  /** Asked at the beginning of each put: what it throws is what the put throws. */
+  /** Called at the beginning of each put, which throws what this throws. */
   beforePut: (name: string, options: PutOptions) => void | Promise<void>;
-  /** Awaited before each chunk that a put takes. */
+  /** Called before a put takes each chunk. */
   beforeChunk: () => void | Promise<void>;
-  /** Asked at the beginning of every other call: what it throws is what the call throws. */
+  /** Called at the beginning of every other call, which throws what this throws. */
   beforeCall: (call: Call, name: string) => void | Promise<void>;
 }
 
-/** `shared`: another opening of the same place. */
+/** `shared`: a store whose objects the new one shares, as two clients of one bucket do. */
 export function memoryStore(shared?: MemoryStore): MemoryStore {
   const objects = shared?.objects ?? new Map<string, Buffer>();
   const modified = shared?.modified ?? new Map<string, Date>();
@@ -45,7 +45,7 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
     beforeChunk: () => {},
     beforeCall: () => {},
     async probe({ signal, write }) {
-      await called("probe", "", signal);
+      await recordCall("probe", "", signal);
       return { conditionalWrites: write, checksums: write, objectLock: false };
     },
     async put(name, source, options) {
@@ -71,23 +71,23 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
     },
     async *get(name, { signal }) {
       checkObjectName(name);
-      await called("get", name, signal);
+      await recordCall("get", name, signal);
       const bytes = objects.get(name);
-      if (bytes === undefined) throw new OperatorError("NotFound", `${name} is not there`);
-      for (let at = 0; at < bytes.length; at += 1000) {
+      if (bytes === undefined) throw new OperatorError("NotFound", `${name} does not exist`);
+      for (let offset = 0; offset < bytes.length; offset += 1000) {
         throwIfAborted(signal);
-        yield bytes.subarray(at, at + 1000);
+        yield bytes.subarray(offset, offset + 1000);
       }
     },
     async head(name, { signal }) {
       checkObjectName(name);
-      await called("head", name, signal);
+      await recordCall("head", name, signal);
       const bytes = objects.get(name);
       return bytes === undefined ? undefined : { ...describe(name, bytes), crc32c: crcOf(bytes) };
     },
     async *list(prefix, { signal }) {
       checkPrefix(prefix);
-      await called("list", prefix, signal);
+      await recordCall("list", prefix, signal);
       for (const [name, bytes] of [...objects].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
         throwIfAborted(signal);
         if (name.startsWith(prefix)) yield describe(name, bytes);
@@ -95,13 +95,13 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
     },
     async remove(name, { signal }) {
       checkObjectName(name);
-      await called("remove", name, signal);
+      await recordCall("remove", name, signal);
       objects.delete(name);
       modified.delete(name);
     },
     async sweep(prefix, { before, only = () => true, signal }) {
       checkPrefix(prefix);
-      await called("sweep", prefix, signal);
+      await recordCall("sweep", prefix, signal);
       const swept = unfinished.filter((u) => u.name.startsWith(prefix) && u.begun < before && only(u.name));
       for (const upload of swept) unfinished.splice(unfinished.indexOf(upload), 1);
       return swept.length;
@@ -109,7 +109,7 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
     async [Symbol.asyncDispose]() {},
   };
 
-  async function called(call: Call, name: string, signal: AbortSignal): Promise<void> {
+  async function recordCall(call: Call, name: string, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     store.calls.push(`${call} ${name}`);
     await store.beforeCall(call, name);

@@ -1,7 +1,7 @@
 import { storeContract } from "../store.contract.ts";
 import { memoryStore } from "./memory-store.fixture.ts";
 
-storeContract("a store in memory, which other tests stand on,", async () => {
+storeContract("the in-memory store", async () => {
   const store = memoryStore();
   return {
     store,
