@@ -2,7 +2,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
 
-/** An object to create, without apiVersion and kind, which its resource adds. */
+/** A Kubernetes object to create, without apiVersion and kind: the client adds them. */
 export interface RestoreObject {
   metadata: {
     name: string;
@@ -13,7 +13,7 @@ export interface RestoreObject {
   spec: Record<string, unknown>;
 }
 
-/** What all objects of a restore are made from. It is complete before the first one is created. */
+/** The input of every object that a restore creates. All of it is known before the first object is created. */
 export interface RestoreBlueprint {
   restore: EtcdRestore;
   store: EtcdBackupStore;
@@ -23,6 +23,7 @@ export interface RestoreBlueprint {
   operatorImage: string;
 }
 
+/** Metadata with the labels that every object of the restore carries. */
 export function metadataOf(restore: EtcdRestore, name: string): RestoreObject["metadata"] {
   return {
     name,

@@ -17,7 +17,7 @@ const metricsPort = 2381;
 const clientTlsPath = "/etc/etcd/tls/client";
 const peerTlsPath = "/etc/etcd/tls/peer";
 
-/** Without an owner: whatever becomes of the EtcdRestore, the volume stays. */
+/** The claim of one member. It has no owner reference, so deleting the EtcdRestore does not delete the volume. */
 export function volumeClaim({ restore }: RestoreBlueprint, index: number): RestoreObject {
   return {
     metadata: metadataOf(restore, volumeName(restore, index)),
@@ -34,7 +34,7 @@ function claimSpec({ spec }: EtcdRestore): Record<string, unknown> {
   };
 }
 
-/** For the members alone; they have to find each other before they are ready. */
+/** The headless Service of the peers. It publishes members before they are ready: they need each other for that. */
 export function peerService({ restore }: RestoreBlueprint): RestoreObject {
   return {
     metadata: metadataOf(restore, peerServiceName(restore)),
@@ -57,7 +57,7 @@ export function clientService({ restore }: RestoreBlueprint): RestoreObject {
   };
 }
 
-/** As many may be drained as the quorum can spare; of a single member, none. */
+/** Lets a drain evict as many members as the quorum can lose; of a single member, none. */
 export function disruptionBudget({ restore }: RestoreBlueprint): RestoreObject {
   const { name, replicas } = restore.spec.target.cluster;
   return {
@@ -85,7 +85,7 @@ export function statefulSet(blueprint: RestoreBlueprint): RestoreObject {
     spec: {
       serviceName: peerServiceName(restore),
       replicas,
-      // All at once: a quorum has to run before any of them is ready.
+      // All members start at once: none becomes ready before a quorum runs.
       podManagementPolicy: "Parallel",
       persistentVolumeClaimRetentionPolicy: { whenDeleted: "Retain", whenScaled: "Retain" },
       selector: { matchLabels: memberLabels(restore) },
@@ -109,16 +109,16 @@ export function statefulSet(blueprint: RestoreBlueprint): RestoreObject {
 function etcdContainer({ restore, token }: RestoreBlueprint): object {
   const { cluster } = restore.spec.target;
   const { tls } = cluster;
-  const clients = tls?.client === undefined ? "http" : "https";
-  const peers = tls?.peer === undefined ? "http" : "https";
-  const self = `$(POD_NAME).${peerServiceName(restore)}.${namespaceOf(restore)}.svc`;
-  const probe = (query: string, more: object) => ({
+  const clientScheme = tls?.client === undefined ? "http" : "https";
+  const peerScheme = tls?.peer === undefined ? "http" : "https";
+  const host = `$(POD_NAME).${peerServiceName(restore)}.${namespaceOf(restore)}.svc`;
+  const probe = (query: string, thresholds: object) => ({
     httpGet: { path: `/health?${query}`, port: "metrics" },
     timeoutSeconds: 5,
-    ...more,
+    ...thresholds,
   });
-  const mount = (name: string, path: string, there: boolean) =>
-    there ? [{ name, mountPath: path, readOnly: true }] : [];
+  const secretMount = (name: string, path: string, secret: object | undefined) =>
+    secret === undefined ? [] : [{ name, mountPath: path, readOnly: true }];
   return {
     name: "etcd",
     image: cluster.image,
@@ -127,13 +127,13 @@ function etcdContainer({ restore, token }: RestoreBlueprint): object {
       "etcd",
       "--name=$(POD_NAME)",
       `--data-dir=${dataDir}`,
-      `--listen-client-urls=${clients}://0.0.0.0:${clientPort}`,
-      `--advertise-client-urls=${clients}://${self}:${clientPort}`,
-      `--listen-peer-urls=${peers}://0.0.0.0:${peerPort}`,
-      `--initial-advertise-peer-urls=${peers}://${self}:${peerPort}`,
+      `--listen-client-urls=${clientScheme}://0.0.0.0:${clientPort}`,
+      `--advertise-client-urls=${clientScheme}://${host}:${clientPort}`,
+      `--listen-peer-urls=${peerScheme}://0.0.0.0:${peerPort}`,
+      `--initial-advertise-peer-urls=${peerScheme}://${host}:${peerPort}`,
       `--initial-cluster=${membershipOf(restore).initialCluster}`,
       `--initial-cluster-token=${token}`,
-      // The volumes hold a cluster already. A member whose volume was lost must not begin another one.
+      // The volumes already hold a cluster. A member whose volume was lost must not bootstrap another one.
       "--initial-cluster-state=existing",
       `--listen-metrics-urls=http://0.0.0.0:${metricsPort}`,
       ...(tls?.client === undefined ? [] : tlsFlags("", clientTlsPath)),
@@ -146,15 +146,15 @@ function etcdContainer({ restore, token }: RestoreBlueprint): object {
       { name: "peer", containerPort: peerPort },
       { name: "metrics", containerPort: metricsPort },
     ],
-    // An alarm has to be dealt with through the Service, so it takes nobody out of it.
+    // A NOSPACE alarm leaves the members in the client Service, through which a person disarms it.
     startupProbe: probe("exclude=NOSPACE&serializable=true", { periodSeconds: 2, failureThreshold: 900 }),
     livenessProbe: probe("exclude=NOSPACE&serializable=true", { periodSeconds: 10, failureThreshold: 8 }),
     readinessProbe: probe("exclude=NOSPACE", { periodSeconds: 2, failureThreshold: 3 }),
     ...containerDefaults(restore),
     volumeMounts: [
       { name: "data", mountPath },
-      ...mount("client-tls", clientTlsPath, tls?.client !== undefined),
-      ...mount("peer-tls", peerTlsPath, tls?.peer !== undefined),
+      ...secretMount("client-tls", clientTlsPath, tls?.client),
+      ...secretMount("peer-tls", peerTlsPath, tls?.peer),
     ],
   };
 }

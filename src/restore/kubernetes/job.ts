@@ -7,11 +7,14 @@ import { containerDefaults, dataDir, mountPath, podDefaults, podMetadata } from 
 
 const storeCaPath = "/etc/etcd-backup/store-ca";
 
-/** The Job of one member: fetches and verifies the backup, restores it with the tool of the target's image, places the data. */
+/**
+ * The Job of one member: fetches and verifies the backup, restores it with the tool of the target's image, places the
+ * data.
+ */
 export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: number): RestoreObject {
   const { restore, store, source, operatorImage } = blueprint;
   const { cluster } = restore.spec.target;
-  const work = `${dataDir}/.restoring-${restore.metadata.uid}`;
+  const workDir = `${dataDir}/.restoring-${restore.metadata.uid}`;
   const step = (name: string, args: string[]) => ({
     name,
     image: operatorImage,
@@ -27,7 +30,7 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
     ...step("fetch", ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store)]),
     env: storeEnv(store),
   };
-  const restoring = {
+  const restoreData = {
     name: "restore",
     image: cluster.image,
     imagePullPolicy: cluster.imagePullPolicy,
@@ -37,8 +40,8 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
         name,
         peerUrls: peerUrls(index),
         initialCluster,
-        snapshot: `${work}/snapshot.db`,
-        dataDir: `${work}/data`,
+        snapshot: `${workDir}/snapshot.db`,
+        dataDir: `${workDir}/data`,
         token: blueprint.token,
         bump: restore.spec.revisionBump,
       }),
@@ -59,7 +62,7 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
   return {
     metadata: { ...metadataOf(restore, jobName(restore, index, attempt)), ownerReferences: [owner] },
     spec: {
-      // The operator counts the attempts: it records why one failed before it creates the next.
+      // The operator makes the attempts itself: it records why one failed before it creates the next Job.
       backoffLimit: 0,
       // A finished Pod blocks the deletion of its volume.
       ttlSecondsAfterFinished: 300,
@@ -68,7 +71,7 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
         spec: {
           ...podDefaults(restore),
           restartPolicy: "Never",
-          initContainers: [fetch, restoring].map(withVolumes(caSecret)),
+          initContainers: [fetch, restoreData].map(withVolumes(caSecret)),
           containers: [place].map(withVolumes(undefined)),
           volumes: [
             { name: "data", persistentVolumeClaim: { claimName: volumeName(restore, index) } },
@@ -95,11 +98,11 @@ function storeFlags({ spec }: EtcdBackupStore): string[] {
   return ["--store", `s3://${folder}${query}`, ...ca];
 }
 
-/** The Pods of the members do not mount a directory of the operator's Pod. */
+/** The error for a `file` store: the Jobs' Pods do not mount a directory of the operator's Pod. */
 export function fileStore(): OperatorError {
   return new OperatorError(
     "InvalidConfiguration",
-    "an EtcdRestore reads from s3: the members' Jobs do not see a directory of the operator",
+    "an EtcdRestore needs an s3 store: the members' Jobs cannot read a directory of the operator",
     {
       hint: "restore with `etcd-backup restore` where the directory is mounted, or copy the backup to a bucket",
     },
@@ -109,14 +112,14 @@ export function fileStore(): OperatorError {
 function storeEnv({ spec }: EtcdBackupStore): object[] {
   const name = spec.s3?.credentialsSecretRef?.name;
   if (name === undefined) return [];
-  const from = (key: string, optional: boolean) => ({
+  const fromSecret = (key: string, optional: boolean) => ({
     name: key,
     valueFrom: { secretKeyRef: { name, key, ...(optional ? { optional } : {}) } },
   });
   return [
-    from("AWS_ACCESS_KEY_ID", false),
-    from("AWS_SECRET_ACCESS_KEY", false),
-    from("AWS_SESSION_TOKEN", true),
+    fromSecret("AWS_ACCESS_KEY_ID", false),
+    fromSecret("AWS_SECRET_ACCESS_KEY", false),
+    fromSecret("AWS_SESSION_TOKEN", true),
   ];
 }
 

@@ -199,7 +199,7 @@ describe("what a restore creates", () => {
       spec: { file: { path: "/backups" }, accessMode: "ReadOnly" },
     } as EtcdBackupStore;
     assert.throws(() => memberJob(blueprint(restoreOf(), { store: inFile }), 0, 1), OperatorError);
-    assert.match(fileStore().message, /do not see a directory of the operator/);
+    assert.match(fileStore().message, /cannot read a directory of the operator/);
   });
 });
 

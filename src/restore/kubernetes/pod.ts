@@ -3,11 +3,11 @@ import { clusterLabels } from "../../core/restore/names.ts";
 
 export const mountPath = "/var/lib/etcd";
 
-/** Below the mount, since a fresh file system has a lost+found and a volume's root is seldom etcd's own. */
+/** A directory below the mount: the root of a volume may hold lost+found, and often belongs to another user. */
 export const dataDir = `${mountPath}/data`;
 
-/** As distroless images number their user. */
-const nobody = 65532;
+/** UID and GID of the nonroot user in distroless images. */
+const nonroot = 65532;
 
 export function podMetadata(restore: EtcdRestore, component: "member" | "restore"): object {
   const { name, podTemplate } = restore.spec.target.cluster;
@@ -17,11 +17,14 @@ export function podMetadata(restore: EtcdRestore, component: "member" | "restore
   };
 }
 
-/** Jobs are placed as their members will be: a volume is made where its first Pod runs. */
+/**
+ * Scheduling and security of a member's Pods. The Job is scheduled as the member is, since the first Pod may bind the
+ * volume to its node or zone.
+ */
 export function podDefaults({ spec }: EtcdRestore): Record<string, unknown> {
   const { name, podTemplate = {} } = spec.target.cluster;
-  const { labels: _, annotations: __, securityContext, affinity, ...placed } = podTemplate;
-  const apart = {
+  const { labels: _, annotations: __, securityContext, affinity, ...scheduling } = podTemplate;
+  const spreadOverNodes = {
     podAntiAffinity: {
       preferredDuringSchedulingIgnoredDuringExecution: [
         {
@@ -35,14 +38,14 @@ export function podDefaults({ spec }: EtcdRestore): Record<string, unknown> {
     },
   };
   return {
-    ...placed,
+    ...scheduling,
     automountServiceAccountToken: podTemplate.serviceAccountName !== undefined,
-    affinity: affinity ?? apart,
+    affinity: affinity ?? spreadOverNodes,
     securityContext: securityContext ?? {
       runAsNonRoot: true,
-      runAsUser: nobody,
-      runAsGroup: nobody,
-      fsGroup: nobody,
+      runAsUser: nonroot,
+      runAsGroup: nonroot,
+      fsGroup: nonroot,
       fsGroupChangePolicy: "OnRootMismatch",
       seccompProfile: { type: "RuntimeDefault" },
     },

@@ -189,7 +189,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       await bench.kube.wait("etcdbackupstore/dir", "condition=Ready");
       const from = { store: { storeRef: { name: "dir" }, clusterName: "prod" } };
       await bench.kube.apply(restoreObject("from-dir", { source: from }));
-      await refused("from-dir", "InvalidConfiguration", /reads from s3/);
+      await refused("from-dir", "InvalidConfiguration", /needs an s3 store/);
     });
   });
 
