@@ -5,7 +5,10 @@ import { readSecret } from "../kube/secrets.ts";
 
 type Secret = Record<string, Buffer>;
 
-/** What the connections of a resource are made from. Secrets are read anew for every attempt, so rotation needs no restart. */
+/**
+ * What the connections of a resource are made from. Secrets are read anew for every attempt, so rotation needs no
+ * restart.
+ */
 export interface ConnectionReader {
   secret(namespace: string, name: string, signal: AbortSignal): Promise<Secret>;
   /** IPs of the running Pods with these labels. */

@@ -1,8 +1,8 @@
 import { OperatorError } from "../core/errors.ts";
 
 /**
- * The namespaces whose resources may name paths on the operator's own disk, such as a mounted control-plane certificate.
- * "all" trusts everybody who may create an EtcdBackup in any namespace.
+ * The namespaces whose resources may name paths on the operator's own disk, such as a mounted control-plane
+ * certificate. "all" trusts everybody who may create an EtcdBackup in any namespace.
  */
 export type HostPathNamespaces = ReadonlySet<string> | "all";
 

@@ -36,8 +36,8 @@ export interface OperatorOptions {
 }
 
 /**
- * Runs the operator until its signal fires. It watches all the time, and reconciles while it holds the Lease. At the end
- * it ends its runs, gives the Lease back and returns.
+ * Runs the operator until its signal fires. It watches all the time, and reconciles while it holds the Lease. At the
+ * end it ends its runs, gives the Lease back and returns.
  */
 export async function runOperator(options: OperatorOptions): Promise<void> {
   const { namespaces, env, signal } = options;

@@ -12,7 +12,10 @@ const defaultQuota = 2 * 1024 ** 3;
 const safeShare = 0.9;
 const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
-/** Verifies that every member is healthy and voting, in one cluster with one leader, with equal HashKV and the backup's keys. */
+/**
+ * Verifies that every member is healthy and voting, in one cluster with one leader, with equal HashKV and the backup's
+ * keys.
+ */
 export async function verifyCluster(
   { restore, openRestored }: RestoreContext,
   signal: AbortSignal,
