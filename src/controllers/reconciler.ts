@@ -9,7 +9,7 @@ export interface Request {
 /** When to reconcile again: after so many milliseconds, or at the next change of the object. */
 export type Result = { againAfterMs: number } | undefined;
 
-/** Throws when it should be tried again with backoff. */
+/** Reconciles one object. A throw means: try again with backoff. */
 export type Reconcile = (request: Request, signal: AbortSignal) => Promise<Result>;
 
 export interface WorkQueue {
@@ -30,7 +30,7 @@ export interface ReconcilerDeps {
   queue: WorkQueue;
   reconcile: Reconcile;
   log: Log;
-  /** Gets the result of each pass, and its seconds. */
+  /** Called with the result of each pass and its duration in seconds. */
   observe: (result: "success" | "requeue_after" | "error", seconds: number) => void;
 }
 
@@ -43,21 +43,21 @@ export function reconciler({
   observe,
 }: ReconcilerDeps): (key: string, signal: AbortSignal) => Promise<void> {
   return async (key, signal) => {
-    const began = performance.now();
-    const done = (result: Parameters<typeof observe>[0]) =>
-      observe(result, (performance.now() - began) / 1000);
+    const startedAt = performance.now();
+    const record = (result: Parameters<typeof observe>[0]) =>
+      observe(result, (performance.now() - startedAt) / 1000);
     try {
       const result = await reconcile(requestOf(key), signal);
       queue.forget(key);
       if (result !== undefined) queue.addAfter(key, result.againAfterMs);
-      done(result === undefined ? "success" : "requeue_after");
+      record(result === undefined ? "success" : "requeue_after");
     } catch (thrown) {
       if (signal.aborted) return;
       const error = asOperatorError(thrown);
-      done("error");
+      record("error");
       log[error.code === "Internal" ? "error" : "warn"](
         { kind, key, code: error.code, err: error },
-        "reconcile failed; it will be tried again",
+        "reconcile failed and will be tried again",
       );
       queue.addRateLimited(key);
     }

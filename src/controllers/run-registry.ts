@@ -10,9 +10,9 @@ interface Run<Report, Result> {
 }
 
 /**
- * The long-running work of this process, at most one run a key. A slot is reserved before the attempt is written into
- * status: so the limit holds, and the attempt that status names is the one that runs. An ended run is kept until the
- * reconciler has recorded its end and forgets it. The next process finds what this one stored in the store.
+ * The long-running work of this process, at most one run a key. A slot is reserved before the attempt is written to
+ * status, so the limit holds, and the attempt in status is the one that runs. An ended run is kept until the reconciler
+ * has recorded its end and forgets it. The next process looks in the store for what this one stored.
  */
 export class RunRegistry<Report extends object, Result> {
   readonly #runs = new Map<string, Run<Report, Result>>();
@@ -46,7 +46,7 @@ export class RunRegistry<Report extends object, Result> {
   async cancelOthers(key: string, uid: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run !== undefined && run.uid !== uid)
-      await this.cancel(key, "the resource was replaced by another of its name");
+      await this.cancel(key, "another resource of the same name replaced this one");
   }
 
   /** Reserves a slot for an attempt; false when none is free. A reservation that exists is kept. */
@@ -75,7 +75,7 @@ export class RunRegistry<Report extends object, Result> {
       run.view = { state: "running", report };
       this.#wake(key);
     };
-    const settle = async (): Promise<void> => {
+    const execute = async (): Promise<void> => {
       try {
         const result = await work(update, run.controller.signal);
         run.view = { state: "succeeded", report, result };
@@ -85,7 +85,7 @@ export class RunRegistry<Report extends object, Result> {
       this.#wake(key);
     };
     run.view = { state: "running", report };
-    run.settled = settle();
+    run.settled = execute();
   }
 
   /** Cancels and forgets the run under this key. Resolves when its work has cleaned up. */

@@ -20,7 +20,7 @@ import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
 import { deleteStored } from "./delete.ts";
 
-/** Milliseconds after which a running backup is looked at even when it reports nothing. */
+/** Milliseconds until the next pass over a running backup, even when it reports nothing. */
 const progressEveryMs = 5_000;
 
 /** Carries out one decision. */
@@ -64,11 +64,11 @@ export async function act(
       return { againAfterMs: ms };
     }
     case "lookUpStored":
-      throw new OperatorError("Internal", "the store was asked, and the decision is to ask it again");
+      throw new OperatorError("Internal", "this pass has already looked up what the store holds");
     case "takeUpAgain":
       context.events.warning(
         "OperatorRestarted",
-        "the operator stopped in the middle of an attempt; starting again",
+        "the operator stopped in the middle of an attempt; the backup starts again at once",
       );
       await writeStatus(context, interrupted(backup, { counts: true, now: now() }));
       return { againAfterMs: 0 };
@@ -86,7 +86,7 @@ export async function act(
   }
 }
 
-/** The attempt stands in status before it begins, so that the next operator knows of it when this one dies. */
+/** Writes the attempt to status before it begins, so that the next operator finds it when this one dies. */
 async function start(context: BackupContext, attempt: number): Promise<Result> {
   const { backup, store, key, now, runs } = context;
   const { uid } = backup.metadata;
@@ -95,7 +95,7 @@ async function start(context: BackupContext, attempt: number): Promise<Result> {
   const status = started(backup, { attempt, runId }, now());
   // When the write fails, its outcome is unknown. The attempt stays reserved, and the next pass begins it.
   await writeStatus(context, status);
-  context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1}`);
+  context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1} starts`);
   runs.start(key, {}, (report, signal) =>
     context.attempt({ backup: { ...backup, status }, store, runId }, report, signal),
   );
@@ -118,7 +118,7 @@ async function recordSuccess(context: BackupContext, { manifest, storeUrl }: Sto
   await writeStatus(context, succeeded(backup, manifest, storeUrl, now()));
   const { revision } = manifest.snapshot;
   const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
-  context.events.normal("SnapshotSucceeded", `revision ${revision} stored as ${manifest.name} in ${where}`);
+  context.events.normal("SnapshotSucceeded", `${where} holds revision ${revision} as ${manifest.name}`);
   recordEnd(context, "succeeded");
   return undefined;
 }
@@ -131,9 +131,10 @@ async function recordFailure(
   const { backup, key, log, now } = context;
   // The status of a failed attempt names the member that it read from.
   const choice = run.state === "failed" ? run.report.choice : undefined;
-  const seen = choice === undefined ? backup : { ...backup, status: memberSelected(backup, choice, now()) };
+  const current =
+    choice === undefined ? backup : { ...backup, status: memberSelected(backup, choice, now()) };
   const isRetry = decision.do === "retry";
-  await writeStatus(context, isRetry ? retrying(seen, decision, now()) : failed(seen, decision, now()));
+  await writeStatus(context, isRetry ? retrying(current, decision, now()) : failed(current, decision, now()));
   const reason = isRetry ? reasonOf(decision.error) : (decision.eventReason ?? decision.reason);
   const note = isRetry ? withHint(decision.error) : decision.message;
   context.events.warning(reason, note);

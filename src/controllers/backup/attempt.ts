@@ -25,13 +25,13 @@ export interface AttemptWork {
 
 type ReportChange = (change: Partial<BackupReport>) => void;
 
-/** Makes one attempt at an EtcdBackup. Resolves when the store holds the backup. */
+/** Makes one attempt of an EtcdBackup. Resolves when the store holds the backup. */
 export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSignal) => Promise<StoredBackup>;
 
 export interface AttemptDeps {
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openCluster(backup: EtcdBackup, signal: AbortSignal): Promise<SnapshotCluster & AsyncDisposable>;
-  /** By member: each is read by one stream at a time, whichever EtcdBackup asks. */
+  /** By member: only one EtcdBackup at a time reads a member. */
   streams: KeyedMutex;
   events: EventSink;
   tool: Manifest["tool"];
@@ -41,7 +41,7 @@ export interface AttemptDeps {
 
 const reportEveryMs = 2_000;
 
-/** The same save as on the command line, within the time that spec.timeoutSeconds leaves. */
+/** Runs the save of the command line, limited to the time that spec.timeoutSeconds leaves. */
 export async function runAttempt(
   deps: AttemptDeps,
   work: AttemptWork,
@@ -55,8 +55,8 @@ export async function runAttempt(
     return await save(deps, work, report, AbortSignal.any([cancelled, deadline]));
   } catch (error) {
     if (!deadline.aborted || cancelled.aborted) throw error;
-    throw new OperatorError("Timeout", "stopped when the time was up", {
-      hint: "raise spec.timeoutSeconds, or see what is slow in the events",
+    throw new OperatorError("Timeout", "the attempt was stopped at the deadline of the backup", {
+      hint: "raise spec.timeoutSeconds, or look for the slow step in the events",
       cause: error,
       outcomeUnknown: asOperatorError(error).outcomeUnknown,
     });
@@ -71,7 +71,7 @@ async function save(
 ): Promise<StoredBackup> {
   const { spec, metadata } = backup;
   await using opened = await deps.openStore(store, signal);
-  // An unusable store is found before any member is asked for anything.
+  // The probe finds an unusable store before any member is asked.
   await opened.probe({ signal, write: false });
   if ((backup.status.attempts ?? 0) > 1) await sweepAttempts(opened, backup, { ...deps, signal });
   await using cluster = await deps.openCluster(backup, signal);
@@ -99,7 +99,7 @@ async function save(
   return { manifest, storeUrl: opened.url };
 }
 
-/** Turns steps into reports and events; progress at most every `reportEveryMs`, and at the last byte. */
+/** Turns steps into reports and events. Reports progress every `reportEveryMs` at most, and at the last byte. */
 function stepReporter(
   { events, log, now }: AttemptDeps,
   { backup, runId, report }: { backup: EtcdBackup; runId: string; report: ReportChange },
@@ -137,11 +137,11 @@ function reportStep(step: SaveStep, report: ReportChange, events: ObjectEvents<B
     case "HashesDisagree":
       events.warning(
         "MembersDisagree",
-        `${describeGroups(step.groups)}; ${step.member} was asked for by name`,
+        `HashKV differs: ${describeGroups(step.groups)}; the snapshot is taken from ${step.member}, which the spec names`,
       );
       return;
     case "HashesUnknown":
-      events.warning("MembersNotCompared", step.reason);
+      events.warning("MembersNotCompared", `HashKV could not be compared: ${step.reason}`);
       return;
     case "Streaming":
       report({ progress: { bytes: step.readBytes, totalBytes: step.totalBytes } });

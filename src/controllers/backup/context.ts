@@ -32,7 +32,7 @@ export interface BackupMetrics {
   backupEnded(cluster: { namespace: string; cluster: string }, result: "succeeded" | "failed"): void;
 }
 
-/** One pass over one EtcdBackup: what was read, and what acting on it needs. */
+/** One pass over one EtcdBackup: the objects that it read, and what it needs to act on them. */
 export interface BackupContext extends Omit<BackupControllerDeps, "events"> {
   backup: EtcdBackup;
   store: EtcdBackupStore | undefined;

@@ -17,7 +17,7 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
   } catch (thrown) {
     signal.throwIfAborted();
     const why = withHint(asOperatorError(thrown));
-    const note = `the stored backup cannot be deleted: ${why}; annotate with etcdbackup.dev/force-delete=true to let it go without`;
+    const note = `the stored backup cannot be deleted: ${why}; to delete the EtcdBackup alone, annotate it with etcdbackup.dev/force-delete=true`;
     context.events.warning("DeletionBlocked", note);
     await writeStatus(context, deletionBlocked(backup, note, now()));
     return { againAfterMs: tryAgainMs };
@@ -25,24 +25,24 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
   const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
   context.events.normal(
     "StoredBackupDeleted",
-    `removed from ${where}, as spec.deletionPolicy asks${lockNote(context)}`,
+    `the stored backup was deleted from ${where}, as spec.deletionPolicy says${lockNote(context)}`,
   );
   const others = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await resources.writeFinalizers(backup, others, signal);
   return undefined;
 }
 
-/** With object lock a removal hides an object; its bytes stay, and cost money, until the lock ends. */
+/** With object lock a deletion only hides an object. Its bytes stay, and cost money, until the lock expires. */
 function lockNote({ store }: BackupContext): string {
   return store?.status.capabilities?.objectLock === true
-    ? "; the bucket has object lock and keeps what is locked, unlisted, until its time is up"
+    ? "; the bucket has object lock: it no longer lists the objects, and keeps their bytes until the lock expires"
     : "";
 }
 
 async function deleteFromStore(context: BackupContext): Promise<void> {
   const { backup, store, signal, openStore } = context;
   if (store === undefined)
-    throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} is gone`);
+    throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} does not exist`);
   if (store.spec.accessMode === "ReadOnly")
     throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
   await using opened = await openStore(store, signal);
@@ -51,6 +51,6 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
     runPrefix: runPrefix(backup.metadata.uid),
     signal,
   });
-  // An operator that was killed during its upload could not abort it.
+  // An operator that was killed during an upload left it unfinished.
   await sweepAttempts(opened, backup, context);
 }

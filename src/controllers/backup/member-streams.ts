@@ -1,7 +1,7 @@
 import type { SnapshotCluster } from "../../backup/source.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 
-/** The same cluster, whose members are each read by one stream at a time: from its opening to its last byte. */
+/** The same cluster with at most one snapshot stream a member at a time, from its opening to its last byte. */
 export function oneStreamAMember(cluster: SnapshotCluster, streams: KeyedMutex): SnapshotCluster {
   return {
     observe: (signal) => cluster.observe(signal),
@@ -26,7 +26,7 @@ export function oneStreamAMember(cluster: SnapshotCluster, streams: KeyedMutex):
   };
 }
 
-/** Reading back from the store needs no member, so the member is free after its last byte. */
+/** Releases the member after its last byte: reading back from the store does not need it. */
 async function* releasingAtEnd(
   chunks: AsyncIterable<Uint8Array>,
   release: () => void,

@@ -6,8 +6,8 @@ import type { BackupContext } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
 
 /**
- * Asks the store what the attempts of this EtcdBackup stored. Before it answers `absent` it deletes their data, so that
- * no manifest can still turn that into a backup.
+ * Looks up in the store what the attempts of this EtcdBackup stored. Before it answers `absent` it deletes their data,
+ * so that a manifest whose put is still in flight cannot make it a backup.
  */
 export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
   const { backup, store, signal } = context;
@@ -16,17 +16,17 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
     await using opened = await context.openStore(store, signal);
     const { uid } = backup.metadata;
     const query = { clusterName: backup.spec.clusterName, runPrefix: runPrefix(uid), uid, signal };
-    const look = async (): Promise<StoredBackup | undefined> => {
+    const find = async (): Promise<StoredBackup | undefined> => {
       const [manifest] = await findBackupsOfRun(opened, query);
       return manifest === undefined ? undefined : { manifest, storeUrl: opened.url };
     };
-    let found = await look();
-    if (found === undefined && store.spec.accessMode !== "ReadOnly") {
+    let stored = await find();
+    if (stored === undefined && store.spec.accessMode !== "ReadOnly") {
       await sweepAttempts(opened, backup, context);
-      // A manifest whose put was under way may have been stored before its data was deleted.
-      found = await look();
+      // A manifest whose put was in flight may have been stored before its data was deleted.
+      stored = await find();
     }
-    return found === undefined ? { state: "absent" } : { state: "found", backup: found };
+    return stored === undefined ? { state: "absent" } : { state: "found", backup: stored };
   } catch (thrown) {
     signal.throwIfAborted();
     return { state: "unknown", error: asOperatorError(thrown) };

@@ -5,8 +5,8 @@ import type { Store } from "../../store/store.ts";
 import { type Log, keyOf } from "../reconciler.ts";
 
 /**
- * Deletes what earlier attempts of this EtcdBackup left without a manifest: data and unfinished uploads. A failure is
- * logged and stops no backup.
+ * Deletes the orphaned objects of this EtcdBackup's earlier attempts: data without a manifest, and unfinished uploads.
+ * A failure is only logged.
  */
 export async function sweepAttempts(
   store: Store,

@@ -99,7 +99,7 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     assert.equal(conditionOf(blocked, "Stalled")?.status, "True");
     assert.match(
       conditionOf(blocked, "Stalled")?.message ?? "",
-      /EtcdBackupStore lost is gone.*force-delete/,
+      /EtcdBackupStore lost does not exist.*force-delete/,
     );
     // What was backed up stays true.
     assert.equal(conditionOf(blocked, "Succeeded")?.status, "True");
@@ -107,7 +107,9 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await eventually("an event about it", async () =>
       (await bench.kube.events("orphan")).some(
         ({ type, reason, note }) =>
-          type === "Warning" && reason === "DeletionBlocked" && note.includes("EtcdBackupStore lost is gone"),
+          type === "Warning" &&
+          reason === "DeletionBlocked" &&
+          note.includes("EtcdBackupStore lost does not exist"),
       ),
     );
     await bench.api.kubectl(["annotate", "etcdbackup", "orphan", `${forceDelete}=yes`]);
