@@ -40,7 +40,7 @@ export async function act(
       await writeRestoreStatus(context, restoreInitialized(restore, now()));
       return { againAfterMs: 0 };
     case "cancel":
-      await runs.cancel(key, "the time is up, or the EtcdRestore is being deleted");
+      await runs.cancel(key, "spec.timeoutSeconds has passed, or the EtcdRestore is being deleted");
       return { againAfterMs: 0 };
     case "verify":
     case "prove":
@@ -76,7 +76,7 @@ export async function act(
   }
 }
 
-/** The step stands in status before it begins. */
+/** Writes the step to status before it begins. */
 async function begin(
   context: RestoreContext,
   { work }: ObservedRestore,
@@ -84,14 +84,14 @@ async function begin(
 ): Promise<Result> {
   const { restore, runs, key, now } = context;
   const { uid } = restore.metadata;
-  // The run of the step before stays when the answer to recording its end was lost.
+  // The run of the earlier step is still known when the answer to the write of its end was lost.
   if (work.state === "succeeded") runs.forget(key);
   const attempt = (restore.status.attempts ?? 0) + 1;
   if (!runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
   try {
     await writeRestoreStatus(context, workBegun(restore, step, now()));
   } catch (error) {
-    await runs.cancel(key, "its beginning could not be recorded");
+    await runs.cancel(key, "the start of the step could not be written to status");
     throw error;
   }
   runs.start(key, { step }, (report, signal) =>
@@ -114,7 +114,7 @@ async function recordVerified(context: RestoreContext, { source }: Act<"recordVe
   await writeRestoreStatus(context, verified(restore, { source, token: freshToken(now()) }, now()));
   events.normal(
     "BackupVerified",
-    `${source.name}: ${source.size}, revision ${source.revision}, every digest agreed`,
+    `every digest of backup ${source.name} agreed: ${source.size}, revision ${source.revision}`,
   );
   runs.forget(key);
   return { againAfterMs: 0 };
@@ -126,7 +126,10 @@ async function recordRestoredBefore(
 ): Promise<Result> {
   const { restore, runs, key, now, events } = context;
   await writeRestoreStatus(context, restoredBefore(restore, completedAt, now()));
-  events.normal("RestoredBefore", `this restore ended at ${completedAt} and is not run again`);
+  events.normal(
+    "RestoredBefore",
+    `the store records that this restore ended at ${completedAt}; the operator does not run it again`,
+  );
   runs.forget(key);
   return undefined;
 }
@@ -152,9 +155,9 @@ async function retry(
 ): Promise<Result> {
   const { restore, runs, key, now, events } = context;
   runs.forget(key);
-  const seen =
+  const current =
     members.length === 0 ? restore : { ...restore, status: membersSeen(restore, members, decision, now()) };
-  await writeRestoreStatus(context, restoreRetrying(seen, decision, now()));
+  await writeRestoreStatus(context, restoreRetrying(current, decision, now()));
   events.warning(decision.reason, decision.message);
   return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
 }

@@ -13,7 +13,7 @@ import type { RunRegistry } from "../run-registry.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";
 
-/** An object of the new cluster, as far as decisions rest on it. */
+/** The part of an object of the new cluster that decisions depend on. */
 export interface TargetObject {
   labels: Readonly<Record<string, string>>;
   /** Of a Job. */
@@ -23,7 +23,7 @@ export interface TargetObject {
   readyReplicas: number;
 }
 
-/** A Pod. `waitsFor`: why it does not run. `failure`: of the container that ended it, with what it wrote last. */
+/** A Pod. `waitsFor`: why it does not run. `failure`: the container that failed, with its last output. */
 export interface ObservedPod {
   name: string;
   ready: boolean;
@@ -38,14 +38,14 @@ export interface RestoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
   writeRestoreStatus(restore: EtcdRestore, status: EtcdRestoreStatus, signal: AbortSignal): Promise<void>;
   find(kind: TargetKind, at: Request, signal: AbortSignal): Promise<TargetObject | undefined>;
-  /** False when the name is taken. */
+  /** False when an object of this name exists. */
   create(kind: TargetKind, object: RestoreObject, signal: AbortSignal): Promise<boolean>;
   pods(namespace: string, labels: Record<string, string>, signal: AbortSignal): Promise<ObservedPod[]>;
 }
 
-/** The new cluster, as far as its verification asks it. */
+/** The calls to the new cluster that its verification needs. */
 export interface RestoredCluster extends Pick<SnapshotCluster, "observe" | "hashKV">, AsyncDisposable {
-  /** User keys at a revision. */
+  /** The number of user keys at a revision. */
   countKeys(endpoint: string, revision: number, signal: AbortSignal): Promise<number>;
   disarm(endpoint: string, alarm: { memberId: string; alarm: string }, signal: AbortSignal): Promise<void>;
 }
@@ -62,7 +62,7 @@ export interface RestoreControllerDeps {
   log: Log;
 }
 
-/** One pass over one EtcdRestore: what was read, and what acting on it needs. */
+/** One pass over one EtcdRestore: the object that it read, and what it needs to act on it. */
 export interface RestoreContext extends Omit<RestoreControllerDeps, "events"> {
   restore: EtcdRestore;
   key: string;

@@ -15,9 +15,9 @@ import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
 import { sourceOf } from "./source.ts";
 
-const lookAgainMs = 2_000;
+const pollMs = 2_000;
 
-/** Creates the volumes that are missing, and the Jobs that are due. */
+/** Creates the missing volumes and the Jobs that are due. */
 export async function restoreMembers(
   context: RestoreContext,
   members: readonly RestoredMember[],
@@ -25,24 +25,24 @@ export async function restoreMembers(
 ): Promise<Result> {
   const { restore, resources, signal, now, events } = context;
   const blueprint = await blueprintOf(context);
-  // A name that is taken shows in the next pass: the object is ours after a lost answer, else it is foreign.
+  // The next pass observes a name that exists: the object is this restore's after a lost answer, or another owner's.
   for (const index of volumes)
     await resources.create("PersistentVolumeClaim", volumeClaim(blueprint, index), signal);
   for (const { index, attempt } of jobs)
     await resources.create("Job", memberJob(blueprint, index, attempt), signal);
-  const begun = members.map((member) => {
+  const withNewJobs = members.map((member) => {
     const job = jobs.find(({ index }) => index === member.index);
     return job === undefined
       ? member
       : { ...member, job: { state: "running" as const, attempt: job.attempt } };
   });
   const names = jobs.map(({ index }) => restore.status.members?.[index]?.name);
-  const message = `restoring ${names.join(", ")}`;
+  const message = `Jobs are restoring ${names.join(", ")}`;
   const reason = "RestoringMembers";
-  const { nextAttemptTime: _, ...status } = membersSeen(restore, begun, { reason, message }, now());
+  const { nextAttemptTime: _, ...status } = membersSeen(restore, withNewJobs, { reason, message }, now());
   await writeRestoreStatus(context, status);
   events.normal(reason, message);
-  return { againAfterMs: lookAgainMs };
+  return { againAfterMs: pollMs };
 }
 
 /** Creates the Services, the PodDisruptionBudget and the StatefulSet. */
@@ -60,7 +60,7 @@ export async function createCluster(context: RestoreContext): Promise<Result> {
     restoreChanged(restore, { outcome: "InProgress", reason, message }, now()),
   );
   events.normal(reason, message);
-  return { againAfterMs: lookAgainMs };
+  return { againAfterMs: pollMs };
 }
 
 async function blueprintOf({

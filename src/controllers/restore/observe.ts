@@ -15,10 +15,10 @@ import type {
 } from "../../core/restore/observed.ts";
 import type { RestoreContext, TargetKind } from "./context.ts";
 
-/** Exit codes of this program that mean: trying again cannot help. */
+/** Exit codes of this program after which another attempt cannot succeed. */
 const permanentExits = new Set([2, 3, 4]);
 
-/** Reads what the decision about the present step rests on, and no more. */
+/** Reads the objects that the decision about the current step depends on, and no others. */
 export async function observe(context: RestoreContext): Promise<ObservedRestore> {
   const { restore } = context;
   const { status } = restore;
@@ -46,21 +46,21 @@ async function members(context: RestoreContext): Promise<RestoredMember[]> {
   return Promise.all(all);
 }
 
-/** The Job of the latest attempt, which status may not name yet. */
+/** The Job of the latest attempt. A crash may have come between its creation and its record in status. */
 async function job(context: RestoreContext, index: number): Promise<ObservedJob> {
   const { restore, resources, signal } = context;
-  const known = restore.status.members?.[index];
-  if (known?.phase === "Restored") return { state: "succeeded", attempt: known.attempts };
-  const first = Math.max(1, known?.attempts ?? 0);
-  for (const attempt of [first + 1, first]) {
+  const recorded = restore.status.members?.[index];
+  if (recorded?.phase === "Restored") return { state: "succeeded", attempt: recorded.attempts };
+  const lastRecorded = Math.max(1, recorded?.attempts ?? 0);
+  for (const attempt of [lastRecorded + 1, lastRecorded]) {
     const name = jobName(restore, index, attempt);
-    const found = await find(context, "Job", name);
-    if (found === undefined) continue;
-    if (!isOurs(found, restore)) return { state: "foreign", name };
-    if (found.succeeded > 0) return { state: "succeeded", attempt };
+    const object = await find(context, "Job", name);
+    if (object === undefined) continue;
+    if (!isOurs(object, restore)) return { state: "foreign", name };
+    if (object.succeeded > 0) return { state: "succeeded", attempt };
     const namespace = restore.metadata.namespace ?? "default";
     const [pod] = await resources.pods(namespace, { "job-name": name }, signal);
-    if (found.failed > 0) {
+    if (object.failed > 0) {
       const { container = "", exitCode = -1, words = "its Job failed" } = pod?.failure ?? {};
       return {
         state: "failed",
@@ -77,28 +77,28 @@ async function job(context: RestoreContext, index: number): Promise<ObservedJob>
 async function cluster(context: RestoreContext): Promise<ObservedCluster> {
   const { restore, resources, signal } = context;
   const { name } = restore.spec.target.cluster;
-  const wanted: [TargetKind, string][] = [
+  const names: [TargetKind, string][] = [
     ["Service", peerServiceName(restore)],
     ["Service", clientServiceName(restore)],
     ["PodDisruptionBudget", name],
     ["StatefulSet", name],
   ];
-  let ready = 0;
-  let missing = false;
-  for (const [kind, object] of wanted) {
-    const found = await find(context, kind, object);
-    if (found === undefined) missing = true;
-    else if (!isOurs(found, restore))
-      return { exists: "foreign", what: `${kind} ${object}`, readyMembers: 0 };
-    else ready = found.readyReplicas;
+  let readyMembers = 0;
+  let isIncomplete = false;
+  for (const [kind, objectName] of names) {
+    const object = await find(context, kind, objectName);
+    if (object === undefined) isIncomplete = true;
+    else if (!isOurs(object, restore))
+      return { exists: "foreign", what: `${kind} ${objectName}`, readyMembers: 0 };
+    else readyMembers = object.readyReplicas;
   }
-  if (missing) return { exists: "none", readyMembers: 0 };
+  if (isIncomplete) return { exists: "none", readyMembers: 0 };
   const pods = await resources.pods(restore.metadata.namespace ?? "default", memberLabels(restore), signal);
-  const waits = pods.flatMap(({ waitsFor }) => waitsFor ?? []);
+  const waitReasons = pods.flatMap(({ waitsFor }) => waitsFor ?? []);
   return {
     exists: "ours",
-    readyMembers: ready,
-    ...(waits.length === 0 ? {} : { waitsFor: waits.join("; ") }),
+    readyMembers,
+    ...(waitReasons.length === 0 ? {} : { waitsFor: waitReasons.join("; ") }),
   };
 }
 
@@ -106,6 +106,7 @@ function find({ resources, restore, signal }: RestoreContext, kind: TargetKind, 
   return resources.find(kind, { namespace: restore.metadata.namespace ?? "default", name }, signal);
 }
 
+/** Whether the object carries the label of this restore. */
 function isOurs(
   { labels }: { labels: Readonly<Record<string, string>> },
   { metadata }: EtcdRestore,

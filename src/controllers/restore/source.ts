@@ -4,7 +4,7 @@ import { conditionStatus } from "../../core/conditions.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { RestoreResources } from "./context.ts";
 
-/** Which backup of which store a restore is of. */
+/** The backup that a restore reads, and its store. */
 export interface RestoreSource {
   store: EtcdBackupStore;
   clusterName: string;
@@ -12,7 +12,7 @@ export interface RestoreSource {
   backup: string;
 }
 
-/** Throws NotFound for an object that does not exist, and says by `permanent` whether it may still come. */
+/** The source that spec.source names. Throws NotFound, permanent only when the EtcdBackup has failed. */
 export async function sourceOf(
   { metadata, spec }: EtcdRestore,
   resources: Pick<RestoreResources, "backup" | "store">,
@@ -29,14 +29,14 @@ export async function sourceOf(
   }
   const name = backupRef?.name ?? "";
   const backup = await resources.backup({ namespace, name }, signal);
-  if (backup === undefined) throw notYet(`there is no EtcdBackup ${name} in this namespace`);
+  if (backup === undefined) throw mayAppear(`there is no EtcdBackup ${name} in this namespace`);
   const succeeded = conditionStatus(backup.status.conditions, "Succeeded");
   const { artifact } = backup.status;
   if (succeeded === "False")
-    throw new OperatorError("NotFound", `EtcdBackup ${name} has failed: it is no backup`, {
-      hint: "name another one, or a backup of the store",
+    throw new OperatorError("NotFound", `EtcdBackup ${name} has failed and stored no backup`, {
+      hint: "name another EtcdBackup, or a backup in the store (spec.source.store)",
     });
-  if (artifact === undefined) throw notYet(`EtcdBackup ${name} has not ended yet`);
+  if (artifact === undefined) throw mayAppear(`EtcdBackup ${name} has not ended yet`);
   return {
     store: await storeNamed(backup.spec.storeRef.name),
     clusterName: backup.spec.clusterName,
@@ -45,11 +45,12 @@ export async function sourceOf(
 
   async function storeNamed(storeName: string): Promise<EtcdBackupStore> {
     const found = await resources.store({ namespace, name: storeName }, signal);
-    if (found === undefined) throw notYet(`there is no EtcdBackupStore ${storeName} in this namespace`);
+    if (found === undefined) throw mayAppear(`there is no EtcdBackupStore ${storeName} in this namespace`);
     return found;
   }
 }
 
-function notYet(message: string): OperatorError {
+/** A NotFound error after which another attempt may succeed. */
+function mayAppear(message: string): OperatorError {
   return new OperatorError("NotFound", message, { permanent: false });
 }

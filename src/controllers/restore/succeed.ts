@@ -7,8 +7,8 @@ import { type RestoreContext, writeRestoreStatus } from "./context.ts";
 import { sourceOf } from "./source.ts";
 
 /**
- * Records the end in the store before the status: when the API server itself is restored later, the EtcdRestore comes
- * back without its end and must not run again.
+ * Records the end in the store before it writes the status. A later restore of the API server brings the EtcdRestore
+ * back as unfinished, and the record keeps it from running again.
  */
 export async function succeed(
   context: RestoreContext,
@@ -23,12 +23,12 @@ export async function succeed(
   for (const alarm of verification.alarms ?? [])
     events.warning(
       "AlarmRaised",
-      `${alarm} came with the backup and is still raised: look at it before you lower it`,
+      `the ${alarm} alarm came with the backup and is still raised: remove its cause before you disarm it`,
     );
   const members = verification.members.join(", ");
   events.normal(
     "RestoreSucceeded",
-    `${members} hold revision ${source.revision} of ${source.clusterName}, equal by HashKV`,
+    `members ${members} hold revision ${source.revision} of cluster ${source.clusterName} with equal HashKV`,
   );
   signal.throwIfAborted();
   runs.forget(key);
@@ -44,7 +44,7 @@ async function record(
   const { uid, name, namespace = "default" } = restore.metadata;
   const { store } = await sourceOf(restore, resources, signal);
   if (store.spec.accessMode === "ReadOnly") {
-    log.info({ restore: key }, "the store is ReadOnly: the end of the restore is not recorded there");
+    log.info({ restore: key }, "the store is ReadOnly: the end of the restore is not recorded in it");
     return;
   }
   await using opened = await context.openStore(store, signal);
@@ -62,7 +62,7 @@ async function record(
     await writeRestoreRecord(opened, source.clusterName, entry, signal);
   } catch (error) {
     signal.throwIfAborted();
-    // The cluster is restored and verified. A bucket that takes no more objects does not change that.
+    // The cluster is restored and verified, even when the bucket accepts no more objects.
     log.warn({ restore: key, err: error }, "the end of the restore cannot be recorded in the store");
   }
 }

@@ -21,10 +21,10 @@ import { describeFailures, verifyStored } from "../../backup/verify.ts";
 import type { RestoreContext, TargetKind } from "./context.ts";
 import { sourceOf } from "./source.ts";
 
-/** Bytes for the first WAL segment and what etcd writes at its start. */
+/** Bytes for the first WAL segment and the other files that etcd writes at its start. */
 const headroom = 128 * 1024 * 1024;
 
-/** Reads the whole backup, and refuses a restore that could not succeed before anything is created. */
+/** Reads the whole backup. Refuses a restore that cannot succeed, before any object is created. */
 export async function verifyBackup(
   context: RestoreContext,
   report: (change: Partial<RestoreReport>) => void,
@@ -46,11 +46,11 @@ async function verify(
   if (store.spec.s3 === undefined) throw fileStore();
   if (operatorImage === undefined) {
     throw new OperatorError("InvalidConfiguration", "the operator does not know its own image", {
-      hint: "start it with --image, as the chart does: the members' Jobs run it",
+      hint: "start the operator with --image, as the chart does: the members' Jobs run this image",
     });
   }
   const { manifest } = await findBackup(opened, { name: backup, clusterName, signal });
-  const refusal = refuse(restore, manifest) ?? (await taken(restore, resources, signal));
+  const refusal = refusalBySpec(restore, manifest) ?? (await refusalByNames(restore, resources, signal));
   if (refusal !== undefined) return { is: "refused", ...refusal };
   const { checks } = await verifyStored(opened, manifest, {
     signal,
@@ -59,32 +59,33 @@ async function verify(
   const failures = describeFailures(checks);
   if (failures !== undefined)
     return { is: "refused", reason: "BackupDamaged", message: `backup ${manifest.name}: ${failures}` };
-  return { is: "good", source: describe(manifest, opened.url) };
+  return { is: "good", source: sourceStatus(manifest, opened.url) };
 }
 
 type Refusal = { reason: RestoreReason; message: string };
 
-function refuse(restore: EtcdRestore, { member, snapshot }: Manifest): Refusal | undefined {
+/** Refuses an etcd version that cannot read the backup or bump its revision, and volumes that are too small. */
+function refusalBySpec(restore: EtcdRestore, { member, snapshot }: Manifest): Refusal | undefined {
   const target = parseEtcdVersion(targetVersion(restore));
-  const made = parseEtcdVersion(member.version);
+  const source = parseEtcdVersion(member.version);
   const { image, storage } = restore.spec.target.cluster;
-  if (target !== undefined && made !== undefined && isLaterMinor(made, target)) {
-    const message = `the backup is of etcd ${member.version}, and ${image} has etcd ${minorOf(target)}: use ${minorOf(made)} or later`;
+  if (target !== undefined && source !== undefined && isLaterMinor(source, target)) {
+    const message = `the backup is of etcd ${member.version}, and ${image} has etcd ${minorOf(target)}: use an image with etcd ${minorOf(source)} or later`;
     return { reason: "VersionTooOld", message };
   }
   if (restore.spec.revisionBump > 0 && target !== undefined && !canBumpRevision(target)) {
-    const message = `etcd ${targetVersion(restore)} cannot bump revisions (3.4.27, 3.5.10 and 3.6.0 can): use a later patch, or say revisionBump: 0 if nobody watches this cluster`;
+    const message = `etcd ${targetVersion(restore)} cannot bump revisions (3.4.27, 3.5.10 and 3.6.0 can): use a later patch release, or set spec.revisionBump to 0 if no client watches this cluster`;
     return { reason: "VersionTooOld", message };
   }
-  const need = 2 * snapshot.totalSizeBytes + headroom;
-  const asked = parseQuantity(storage.size) ?? 0;
-  if (asked >= need) return undefined;
-  const message = `the backup of ${bytes(snapshot.totalSizeBytes)} needs ${bytes(need)} while it is restored, and spec.target.cluster.storage.size is ${storage.size}`;
+  const neededBytes = 2 * snapshot.totalSizeBytes + headroom;
+  const volumeBytes = parseQuantity(storage.size) ?? 0;
+  if (volumeBytes >= neededBytes) return undefined;
+  const message = `the backup of ${bytes(snapshot.totalSizeBytes)} needs ${bytes(neededBytes)} while it is restored, and spec.target.cluster.storage.size is ${storage.size}`;
   return { reason: "StorageTooSmall", message };
 }
 
 /** Refuses when an object of another owner has a name that the new cluster needs. */
-async function taken(
+async function refusalByNames(
   restore: EtcdRestore,
   resources: RestoreContext["resources"],
   signal: AbortSignal,
@@ -101,15 +102,15 @@ async function taken(
       volumeName(restore, i),
     ]),
   ];
-  for (const [kind, object] of names) {
-    const found = await resources.find(kind, { namespace, name: object }, signal);
-    if (found !== undefined && found.labels[restoreLabel] !== restore.metadata.uid)
-      return targetExists(`${kind} ${object}`);
+  for (const [kind, objectName] of names) {
+    const object = await resources.find(kind, { namespace, name: objectName }, signal);
+    if (object !== undefined && object.labels[restoreLabel] !== restore.metadata.uid)
+      return targetExists(`${kind} ${objectName}`);
   }
   return undefined;
 }
 
-function describe(manifest: Manifest, storeUrl: string): NonNullable<EtcdRestoreStatus["source"]> {
+function sourceStatus(manifest: Manifest, storeUrl: string): NonNullable<EtcdRestoreStatus["source"]> {
   const { snapshot, stored, member, cluster, name } = manifest;
   return {
     name,

@@ -8,13 +8,13 @@ type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
 
 /** Bytes: etcd's default for --quota-backend-bytes. */
 const defaultQuota = 2 * 1024 ** 3;
-/** NOSPACE is disarmed only below this share of the quota: else the next writes raise it again. */
+/** NOSPACE is disarmed only below this share of the quota. Above it, the next writes would raise the alarm again. */
 const safeShare = 0.9;
 const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
 /**
- * Verifies that every member is healthy and voting, in one cluster with one leader, with equal HashKV and the backup's
- * keys.
+ * Verifies the new cluster: every member answers and votes, all follow one leader, their HashKV is equal, and the
+ * cluster holds as many keys as the backup.
  */
 export async function verifyCluster(
   { restore, openRestored }: RestoreContext,
@@ -33,7 +33,7 @@ async function prove(
   if (source === undefined) throw new OperatorError("Internal", "the restore has no source in its status");
   const { clusterId, members } = await cluster.observe(signal);
   checkMembers(members, restore);
-  // The revision right after the restore: later writes change neither its hash nor its keys.
+  // Later writes change neither the hash nor the keys at the revision right after the restore.
   const revision = source.revision + restore.spec.revisionBump;
   const hashes = new Map<string, string[]>();
   for (const { endpoint, name, dbSize } of members) {
@@ -54,7 +54,7 @@ async function prove(
       `the cluster holds ${keys} keys, the backup ${source.liveKeys}`,
     );
   }
-  const alarms = await lowerAlarms(restore, cluster, members, signal);
+  const alarms = await disarmNoSpace(restore, cluster, members, signal);
   return {
     clusterID: clusterId,
     revision,
@@ -72,14 +72,17 @@ function checkMembers(members: readonly MemberFacts[], { spec }: EtcdRestore): v
   for (const { name, endpoint, error, isLearner, leader } of members) {
     if (error !== undefined) throw problem(`${name || endpoint}: ${error}`);
     if (isLearner) throw problem(`${name || endpoint} is a learner`);
-    if (leader === "0") throw problem(`${name || endpoint} knows no leader`);
+    if (leader === "0") throw problem(`${name || endpoint} has no leader`);
   }
   const leaders = new Set(members.map(({ leader }) => leader));
   if (leaders.size !== 1) throw problem("the members follow different leaders");
 }
 
-/** Disarms NOSPACE where there is room. Resolves to the alarms that stay; CORRUPT is for a person to judge. */
-async function lowerAlarms(
+/**
+ * Disarms NOSPACE when the database has room below the quota. Resolves to the alarms that stay raised; a person has to
+ * judge CORRUPT.
+ */
+async function disarmNoSpace(
   { spec }: EtcdRestore,
   cluster: RestoredCluster,
   members: readonly MemberFacts[],
@@ -89,14 +92,14 @@ async function lowerAlarms(
   const raised = first?.alarms ?? [];
   const largest = Math.max(0, ...members.map(({ dbSize }) => dbSize));
   const hasRoom = largest < quotaOf(spec.target.cluster.extraArgs ?? []) * safeShare;
-  const stays = raised.filter(({ alarm }) => alarm !== "NOSPACE" || !hasRoom);
+  const kept = raised.filter(({ alarm }) => alarm !== "NOSPACE" || !hasRoom);
   for (const alarm of raised)
-    if (!stays.includes(alarm)) await cluster.disarm(first?.endpoint ?? "", alarm, signal);
-  return [...new Set(stays.map(({ alarm }) => alarm))].toSorted();
+    if (!kept.includes(alarm)) await cluster.disarm(first?.endpoint ?? "", alarm, signal);
+  return [...new Set(kept.map(({ alarm }) => alarm))].toSorted();
 }
 
 function quotaOf(extraArgs: readonly string[]): number {
-  const given = extraArgs.findLast((flag) => flag.startsWith("--quota-backend-bytes="));
-  const quota = Number(given?.split("=")[1] ?? 0);
+  const flag = extraArgs.findLast((arg) => arg.startsWith("--quota-backend-bytes="));
+  const quota = Number(flag?.split("=")[1] ?? 0);
   return Number.isSafeInteger(quota) && quota > 0 ? quota : defaultQuota;
 }

@@ -24,9 +24,10 @@ export interface StoreControllerDeps {
 }
 
 const probeEveryMs = 5 * 60_000;
-const probeAgainMs = 30_000;
+/** Milliseconds until the next probe after one that failed. */
+const retryProbeMs = 30_000;
 const probeTimeoutMs = 60_000;
-/** A run takes at most a day (spec.timeoutSeconds), so what is older than this belongs to no run. */
+/** A run lasts a day at most (spec.timeoutSeconds), so an object that is older than this belongs to no run. */
 const abandonedAfterMs = 25 * 60 * 60_000;
 
 /** Reconciles one EtcdBackupStore: probes it, counts its backups, deletes abandoned objects, writes the status. */
@@ -37,16 +38,17 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
     if (store === undefined || store.metadata.deletionTimestamp !== undefined) return undefined;
     if ((store.status.conditions ?? []).length === 0)
       await resources.writeStoreStatus(store, probing(store, now()), signal);
-    const probe = await look(deps, store, AbortSignal.any([signal, AbortSignal.timeout(probeTimeoutMs)]));
+    const deadline = AbortSignal.timeout(probeTimeoutMs);
+    const probe = await probeStore(deps, store, AbortSignal.any([signal, deadline]));
     signal.throwIfAborted();
     const status = probed(store, probe, now());
     await resources.writeStoreStatus(store, status, signal);
     recordChange(deps.events, store, status);
-    return { againAfterMs: probe.error === undefined ? probeEveryMs : probeAgainMs };
+    return { againAfterMs: probe.error === undefined ? probeEveryMs : retryProbeMs };
   };
 }
 
-/** An event for each turn of Ready. */
+/** Records an event when the status of Ready changes. */
 function recordChange(sink: EventSink, store: EtcdBackupStore, status: EtcdBackupStoreStatus): void {
   const events = eventsOf<StoreEvent>(sink, store, "Probe");
   const readyOf = ({ conditions }: EtcdBackupStoreStatus) => conditions?.find((c) => c.type === "Ready");
@@ -57,7 +59,7 @@ function recordChange(sink: EventSink, store: EtcdBackupStore, status: EtcdBacku
   else events.warning(reason, after.message);
 }
 
-async function look(
+async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
   signal: AbortSignal,
@@ -72,7 +74,7 @@ async function look(
     const { count, newest } = await summarize(store, { signal });
     return {
       url,
-      // A read-only probe does not find out what a write probe does: the earlier answer stays.
+      // A read-only probe cannot test every capability, so the result of the last write probe stays.
       capabilities: write ? capabilities : (resource.status.capabilities ?? capabilities),
       backups: count,
       ...(newest === undefined ? {} : { latest: latestOf(newest) }),
@@ -86,7 +88,7 @@ function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {
   return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
 }
 
-/** A store that refuses to delete is still usable. */
+/** Deletes abandoned objects. A failure is only logged, since a store that refuses deletion is still usable. */
 async function sweep({ now, log }: StoreControllerDeps, store: Store, signal: AbortSignal): Promise<void> {
   try {
     const before = new Date(now().getTime() - abandonedAfterMs);
