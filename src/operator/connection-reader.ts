@@ -5,10 +5,7 @@ import { readSecret } from "../kube/secrets.ts";
 
 type Secret = Record<string, Buffer>;
 
-/**
- * What the connections of a resource are made from. Secrets are read anew for every attempt, so rotation needs no
- * restart.
- */
+/** Reads Secrets and addresses for connections. Every attempt reads them again, so a rotation needs no restart. */
 export interface ConnectionReader {
   secret(namespace: string, name: string, signal: AbortSignal): Promise<Secret>;
   /** IPs of the running Pods with these labels. */
@@ -25,7 +22,7 @@ export function connectionReader(client: KubeClient): ConnectionReader {
   };
 }
 
-/** The value of a key without its last newline. Throws CredentialsNotFound, naming Secret and key. */
+/** The value of a key without its last newline. Throws CredentialsNotFound that names the Secret and the key. */
 export function secretText(secret: Secret, key: string, name: string): string {
   const value = secret[key]?.toString().replace(/\r?\n$/, "");
   if (value === undefined || value === "") throw missingKey(name, key);

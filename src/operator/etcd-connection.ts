@@ -7,13 +7,13 @@ import { type HostPathNamespaces, checkHostPath } from "./host-paths.ts";
 
 const etcdTimeoutMs = 5_000;
 
-/** The connection of a resource to its cluster. Names in it are of the resource's namespace. */
+/** A resource that has a connection to an etcd cluster. Names without a namespace are in the resource's namespace. */
 export interface ClusterConnection {
   metadata: { namespace?: string };
   spec: Pick<EtcdBackupSpec, "etcd">;
 }
 
-/** The client URLs that the spec names or describes. Throws NoUsableMember when it describes none. */
+/** The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none. */
 export async function endpointsFor(
   { metadata, spec }: ClusterConnection,
   reader: ConnectionReader,
@@ -21,15 +21,15 @@ export async function endpointsFor(
 ): Promise<string[]> {
   const { endpoints, service, podSelector } = spec.etcd;
   if (endpoints !== undefined) return endpoints;
-  const here = metadata.namespace ?? "default";
+  const ownNamespace = metadata.namespace ?? "default";
   if (service !== undefined) {
-    const namespace = service.namespace ?? here;
+    const namespace = service.namespace ?? ownNamespace;
     const ips = await reader.serviceIPs(namespace, service.name, signal);
     if (ips.length === 0) throw noEndpoints(`Service ${namespace}/${service.name} has no ready endpoints`);
     return ips.map((ip) => clientUrl(service.scheme, ip, service.port));
   }
   if (podSelector !== undefined) {
-    const namespace = podSelector.namespace ?? here;
+    const namespace = podSelector.namespace ?? ownNamespace;
     const ips = await reader.podIPs(namespace, podSelector.matchLabels, signal);
     const labels = Object.entries(podSelector.matchLabels).map(([k, v]) => `${k}=${v}`);
     if (ips.length === 0)
@@ -53,23 +53,23 @@ export interface ResolveOptions {
   signal: AbortSignal;
 }
 
-/** TLS material and user for etcd, from Secrets or from files mounted into the operator. */
+/** The TLS material and the user for etcd, from Secrets or from files that are mounted into the operator's Pod. */
 export async function etcdAccessFor(
   { metadata, spec }: ClusterConnection,
   { reader, hostPaths, signal }: ResolveOptions,
 ): Promise<EtcdAccess> {
   const namespace = metadata.namespace ?? "default";
   if (spec.etcd.tls?.files !== undefined) checkHostPath("spec.etcd.tls.files", namespace, hostPaths);
-  const given = await tlsFor(spec.etcd.tls, namespace, reader, signal);
-  // The members of a Service are reached by IP, which certificates rarely name.
+  const configured = await tlsFor(spec.etcd.tls, namespace, reader, signal);
+  // The members of a Service are addressed by IP, and certificates rarely contain IPs.
   const { service } = spec.etcd;
   const serverName =
-    given?.serverName ??
+    configured?.serverName ??
     (service?.scheme === "https" ? `${service.name}.${service.namespace ?? namespace}.svc` : undefined);
   const tls =
-    given === undefined && serverName === undefined
+    configured === undefined && serverName === undefined
       ? undefined
-      : { ...given, ...(serverName === undefined ? {} : { serverName }) };
+      : { ...configured, ...(serverName === undefined ? {} : { serverName }) };
   const authName = spec.etcd.auth?.secretRef.name;
   if (authName === undefined) return { ...(tls === undefined ? {} : { tls }), timeoutMs: etcdTimeoutMs };
   const secret = await reader.secret(namespace, authName, signal);
@@ -91,16 +91,16 @@ async function tlsFor(
   if (tls.files !== undefined) {
     const { ca, cert, key } = tls.files;
     return {
-      ...(ca === undefined ? {} : { ca: await file(ca) }),
-      ...(cert === undefined ? {} : { cert: await file(cert) }),
-      ...(key === undefined ? {} : { key: await file(key) }),
+      ...(ca === undefined ? {} : { ca: await readTlsFile(ca) }),
+      ...(cert === undefined ? {} : { cert: await readTlsFile(cert) }),
+      ...(key === undefined ? {} : { key: await readTlsFile(key) }),
       ...serverName,
     };
   }
   const name = tls.secretRef?.name;
   if (name === undefined) return serverName;
   const secret = await reader.secret(namespace, name, signal);
-  // Secrets of the coreos etcd operator use etcd-client*.
+  // Secrets of the CoreOS etcd operator have the keys etcd-client*.
   const ca = secret["ca.crt"] ?? secret["etcd-client-ca.crt"];
   const cert = secret["tls.crt"] ?? secret["etcd-client.crt"];
   const key = secret["tls.key"] ?? secret["etcd-client.key"];
@@ -113,11 +113,11 @@ async function tlsFor(
   };
 }
 
-async function file(path: string): Promise<Buffer> {
+async function readTlsFile(path: string): Promise<Buffer> {
   return readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new OperatorError(
       "InvalidConfiguration",
-      `spec.etcd.tls.files: ${path} cannot be read where the operator runs: ${error.code ?? error.message}`,
+      `spec.etcd.tls.files: the operator cannot read ${path}: ${error.code ?? error.message}`,
       { permanent: false },
     );
   });

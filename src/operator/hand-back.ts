@@ -3,12 +3,12 @@ import { requestOf } from "../controllers/reconciler.ts";
 import { interrupted } from "../core/backup/status.ts";
 import { isFinished } from "./wake-ups.ts";
 
-/** Milliseconds for all of them together: the process is to stop. */
+/** Milliseconds for all attempts together, since the process is stopping. */
 const timeoutMs = 5_000;
 
 /**
- * An attempt that an orderly stop interrupted does not count, and the next operator begins it at once. An attempt that
- * was reserved and never written into status has nothing to take back.
+ * Writes to status that an orderly stop interrupted the attempts. Such an attempt does not count, and the next operator
+ * begins it at once. An attempt that was reserved but not yet written to status needs no change.
  */
 export async function handBack(
   { resources, now, log }: Pick<BackupControllerDeps, "resources" | "now" | "log">,
@@ -22,7 +22,7 @@ export async function handBack(
         if (backup === undefined || isFinished(backup) || backup.status.attempts !== attempt) return;
         await resources.writeStatus(backup, interrupted(backup, { counts: false, now: now() }), signal);
       } catch (error) {
-        log.warn({ backup: key, err: error }, "the interrupted attempt stays counted");
+        log.warn({ backup: key, err: error }, "cannot hand back the interrupted attempt: it stays counted");
       }
     }),
   );

@@ -1,7 +1,7 @@
 import { OperatorError } from "../core/errors.ts";
 
 /**
- * The namespaces whose resources may name paths on the operator's own disk, such as a mounted control-plane
+ * The namespaces whose resources may name paths in the operator's file system, such as a mounted control-plane
  * certificate. "all" trusts everybody who may create an EtcdBackup in any namespace.
  */
 export type HostPathNamespaces = ReadonlySet<string> | "all";
@@ -11,7 +11,7 @@ export function checkHostPath(field: string, namespace: string, allowed: HostPat
   if (allowed === "all" || allowed.has(namespace)) return;
   throw new OperatorError(
     "InvalidConfiguration",
-    `${field} names a path where the operator runs, which namespace ${namespace} may not use`,
+    `${field} names a path in the operator's file system, which namespace ${namespace} may not use`,
     { hint: "use a Secret or s3, or start the operator with --host-path-namespaces" },
   );
 }

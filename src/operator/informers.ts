@@ -6,7 +6,7 @@ import type { KubeClient } from "../kube/client.ts";
 import { type KubeObject, type ResourceKind, customResource } from "../kube/objects.ts";
 import { type Cache, type ChangeHandler, startCache } from "../kube/watch/cache.ts";
 
-/** One kind, watched in all namespaces or in some. */
+/** The objects of one kind, watched in all namespaces or in some. */
 export interface Informer<T> {
   readonly synced: Promise<unknown>;
   list(): T[];

@@ -5,16 +5,16 @@ import type { LatestBackup, Metrics } from "../telemetry/metrics.ts";
 import type { Informers } from "./informers.ts";
 
 /**
- * Sets the gauges from the resources. So they are right after a restart and equal in every replica, and a series ends
+ * Sets the gauges from the resources, so they are correct after a restart and equal in every replica. A series ends
  * with its last resource.
  */
 export function followResources(metrics: Metrics, { backups, stores }: Informers): void {
-  const lastSeen = new Map<string, EtcdBackup>();
+  const known = new Map<string, EtcdBackup>();
   backups.onChange((key, backup) => {
-    const changed = backup ?? lastSeen.get(key);
-    if (changed !== undefined) gaugeCluster(metrics, changed, backups.list());
-    if (backup === undefined) lastSeen.delete(key);
-    else lastSeen.set(key, backup);
+    const changed = backup ?? known.get(key);
+    if (changed !== undefined) setClusterGauges(metrics, changed, backups.list());
+    if (backup === undefined) known.delete(key);
+    else known.set(key, backup);
   });
   stores.onChange((key, store) => {
     const { namespace, name } = requestOf(key);
@@ -24,7 +24,7 @@ export function followResources(metrics: Metrics, { backups, stores }: Informers
   });
 }
 
-function gaugeCluster(
+function setClusterGauges(
   metrics: Metrics,
   { metadata: { namespace = "" }, spec: { clusterName } }: EtcdBackup,
   backups: readonly EtcdBackup[],

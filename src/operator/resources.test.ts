@@ -3,14 +3,14 @@ import { test } from "node:test";
 import type { KubeClient } from "../kube/client.ts";
 import { operatorResources } from "./resources.ts";
 
-test("neither a status nor finalizers nor objects are written while the fence is closed", async () => {
+test("a closed fence refuses every write to the API server", async () => {
   const { signal } = new AbortController();
   const written: string[] = [];
-  const note = (what: string) => async () => void written.push(what);
+  const recordWrite = (what: string) => async () => void written.push(what);
   const client = {
-    applyStatus: note("status"),
-    patchMetadata: note("metadata"),
-    create: note("object"),
+    applyStatus: recordWrite("status"),
+    patchMetadata: recordWrite("metadata"),
+    create: recordWrite("object"),
   } as unknown as KubeClient;
   let isOpen = true;
   const resources = operatorResources(client, {

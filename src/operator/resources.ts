@@ -16,8 +16,8 @@ const restoreKind = customResource(etcdRestoreDefinition);
 export interface OperatorResources extends BackupResources, RestoreResources, StoreResources {}
 
 /**
- * The custom resources as the controllers read and write them. Reads are live: no decision rests on a stale copy. Every
- * write first checks the fence, so that an operator that lost its Lease writes nothing.
+ * Reads and writes the resources for the controllers. Reads go to the API server, so no decision depends on a stale
+ * copy. Every write first checks the fence, so an operator that lost its Lease writes nothing.
  */
 export function operatorResources(client: KubeClient, fence: Pick<Fence, "check">): OperatorResources {
   return {
@@ -46,10 +46,10 @@ export function operatorResources(client: KubeClient, fence: Pick<Fence, "check"
       return createOnce(client, kind, object, { signal });
     },
     async find(kind, at, signal) {
-      const found = await findWorkload(client, kind, at, { signal });
-      if (found === undefined) return undefined;
-      const { succeeded = 0, failed = 0, readyReplicas = 0 } = found.status ?? {};
-      return { labels: found.metadata.labels ?? {}, succeeded, failed, readyReplicas };
+      const workload = await findWorkload(client, kind, at, { signal });
+      if (workload === undefined) return undefined;
+      const { succeeded = 0, failed = 0, readyReplicas = 0 } = workload.status ?? {};
+      return { labels: workload.metadata.labels ?? {}, succeeded, failed, readyReplicas };
     },
     pods: (namespace, labels, signal) => podSights(client, { namespace, labels }, { signal }),
   };

@@ -36,8 +36,8 @@ export interface OperatorOptions {
 }
 
 /**
- * Runs the operator until its signal fires. It watches all the time, and reconciles while it holds the Lease. At the
- * end it ends its runs, gives the Lease back and returns.
+ * Runs the operator until its signal fires. It watches the resources at all times, and reconciles them while it holds
+ * the Lease. Before it returns it stops its runs and releases the Lease.
  */
 export async function runOperator(options: OperatorOptions): Promise<void> {
   const { namespaces, env, signal } = options;
@@ -72,7 +72,7 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
 
   const { backups, stores, restores } = informers;
   const synced = Promise.all([backups.synced, stores.synced, restores.synced]);
-  await Promise.race([synced, firing(signal)]);
+  await Promise.race([synced, abortOf(signal)]);
   if (signal.aborted) {
     log.info({ waitingFor: [...notReady] }, "stopped");
     return;
@@ -98,7 +98,7 @@ function kubeconfigOf({ kubeconfig }: OperatorOptions): { kubeconfig?: string } 
   return kubeconfig === undefined ? {} : { kubeconfig };
 }
 
-/** How this process comes to lead: by the Lease, or at once without leader election. */
+/** Returns the function that waits for the next term: for the Lease, or not at all without leader election. */
 function candidacy(
   client: KubeClient,
   { lease, now, signal }: OperatorOptions,
@@ -106,7 +106,7 @@ function candidacy(
 ): () => Promise<Term> {
   if (lease === undefined) return () => unopposed();
   const { instance, ...rest } = process;
-  // A restarted container is another process, which knows nothing of the runs of the one before.
+  // A restarted container is another candidate: it has none of the runs of the process before it.
   const identity = `${instance}_${randomUUID()}`;
   return () => elected(client, { ...rest, ...lease, identity, now, signal });
 }
@@ -134,6 +134,6 @@ async function leadInTerms(
   }
 }
 
-async function firing(signal: AbortSignal): Promise<void> {
+async function abortOf(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, "abort");
 }

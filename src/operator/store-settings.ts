@@ -5,7 +5,7 @@ import { secretText } from "./connection-reader.ts";
 import type { ResolveOptions } from "./etcd-connection.ts";
 import { checkHostPath } from "./host-paths.ts";
 
-/** The store's settings with its credentials. Throws CredentialsNotFound, naming Secret and key. */
+/** The store's settings with its credentials. Throws CredentialsNotFound that names the Secret and the key. */
 export async function storeSettings(
   { metadata, spec }: EtcdBackupStore,
   { reader, hostPaths, signal }: ResolveOptions,

@@ -13,12 +13,12 @@ import type { Informers } from "./informers.ts";
 import { wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
-/** Passes of one controller at a time. Runs are bounded apart. */
+/** Concurrent passes of one controller. The runs have limits of their own. */
 const workers = 4;
-/** Restores are rare, and each reads a whole backup. */
+/** Concurrent runs of EtcdRestores. Restores are rare, and each reads a whole backup. */
 const restoresAtOnce = 2;
 
-/** What outlives a term of leadership. */
+/** The parts that outlive a term of leadership. */
 export interface TermOptions extends Omit<Parts, "fence" | "metrics" | "backupRuns" | "restoreRuns"> {
   informers: Informers;
   metrics: Metrics;
@@ -62,14 +62,14 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     run("EtcdBackupStore", queues.stores, storeReconciler(deps.store)),
     run("EtcdRestore", queues.restores, restoreReconciler(deps.restore)),
   ]);
-  // The next operator observes what a restore had begun, and begins it again where needed.
+  // The next operator observes how far a restore got, and repeats the step that was stopped.
   const restoresStopped = restoreRuns.stopAll("the operator is stopping");
   log.info({ running: backupRuns.active }, "stopping");
   const isDeposed = fence.signal.aborted;
   const interrupted = await backupRuns.stopAll(
     isDeposed
-      ? "this operator no longer leads; the backup is taken up again by the one that does"
-      : "the operator is stopping; the backup is taken up again when it is back",
+      ? "this operator no longer leads; the next leader starts the backup again"
+      : "the operator is stopping; the next operator starts the backup again",
   );
   await restoresStopped;
   if (!isDeposed) await handBack(deps.backup, interrupted);

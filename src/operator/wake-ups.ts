@@ -4,21 +4,23 @@ import { conditionStatus } from "../core/conditions.ts";
 import type { KeyedQueue } from "../kube/queue.ts";
 import type { Informers } from "./informers.ts";
 
-/** One queue a controller: keys of the objects to reconcile. */
+/** The queue of each controller, with the keys of the objects to reconcile. */
 export interface Queues {
   backups: KeyedQueue;
   stores: KeyedQueue;
   restores: KeyedQueue;
 }
 
-/** Which change of which object makes which controller reconcile which key. At first every object that exists. */
+/**
+ * Maps changes of objects to the keys that the controllers reconcile. At the start every existing object is a change.
+ */
 export function wakeControllers(informers: Informers, queues: Queues, until: AbortSignal): void {
   informers.restores.onChange((key) => queues.restores.add(key), until);
   wakeByBackups(informers, queues, until);
   wakeByStores(informers, queues, until);
 }
 
-/** The end of a backup changes what its store holds, and frees a slot for those that wait. */
+/** The end of a backup wakes its store, which holds one more backup, and the backups that wait for a slot. */
 function wakeByBackups({ backups }: Informers, queues: Queues, until: AbortSignal): void {
   const unfinished = new Set<string>();
   backups.onChange((key, backup) => {
@@ -31,7 +33,9 @@ function wakeByBackups({ backups }: Informers, queues: Queues, until: AbortSigna
   }, until);
 }
 
-/** A store's status is written by its own controller, and must not make that probe the store again. */
+/**
+ * A change of the spec wakes the store and its backups. A change of its status does not: its own controller writes it.
+ */
 function wakeByStores({ backups, stores }: Informers, queues: Queues, until: AbortSignal): void {
   const specs = new Map<string, string>();
   stores.onChange((key, store) => {
@@ -41,8 +45,8 @@ function wakeByStores({ backups, stores }: Informers, queues: Queues, until: Abo
     specs.set(key, spec);
     queues.stores.add(key);
     for (const backup of backups.list()) {
-      const waits = backup.metadata.deletionTimestamp !== undefined || !isFinished(backup);
-      if (waits && storeKeyOf(backup) === key) queues.backups.add(keyOf(backup.metadata));
+      const needsStore = backup.metadata.deletionTimestamp !== undefined || !isFinished(backup);
+      if (needsStore && storeKeyOf(backup) === key) queues.backups.add(keyOf(backup.metadata));
     }
   }, until);
 }

@@ -17,7 +17,7 @@ import type { HostPathNamespaces } from "./host-paths.ts";
 import { operatorResources } from "./resources.ts";
 import { storeSettings } from "./store-settings.ts";
 
-/** What the controllers are made from. */
+/** The parts from which the controllers' dependencies are built. */
 export interface Parts {
   client: KubeClient;
   fence: Fence;
@@ -35,7 +35,7 @@ export interface Parts {
   log: Log;
 }
 
-/** The one place that gives each controller its adapters. */
+/** Builds the dependencies of each controller. No other place gives a controller its adapters. */
 export function controllerDeps(parts: Parts): {
   backup: BackupControllerDeps;
   store: StoreControllerDeps;
