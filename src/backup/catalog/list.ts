@@ -24,9 +24,7 @@ interface Scope {
   signal: AbortSignal;
 }
 
-/**
- * All backups in the store or of one cluster, newest first. Data without a manifest is not a backup and is not listed.
- */
+/** All backups in the store or of one cluster, newest first. Data without a manifest is no backup and is not listed. */
 export function listBackups(store: Pick<Store, "list" | "get">, scope: Scope): Promise<CatalogEntry[]> {
   return findBackups(store, { ...scope, which: () => true });
 }

@@ -10,9 +10,7 @@ interface RunQuery {
   signal: AbortSignal;
 }
 
-/**
- * The complete backups of one resource's attempts, whichever operator made them. Backups with a problem are left out.
- */
+/** The complete backups of one resource's attempts, by any operator. Backups with a problem are left out. */
 export async function findBackupsOfRun(
   store: Pick<Store, "list" | "get">,
   { uid, clusterName, runPrefix, signal }: RunQuery & { uid: string },
@@ -78,8 +76,8 @@ interface RunObjects {
 }
 
 /**
- * Deletes data without a manifest. A listing that breaks off has thrown, so a manifest that is not listed does not
- * exist.
+ * Deletes data without a manifest, and probe objects. A listing that breaks off throws, so a manifest that is not listed
+ * does not exist.
  */
 async function removeOrphans(
   store: Pick<Store, "remove">,

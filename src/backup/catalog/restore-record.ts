@@ -25,9 +25,7 @@ export function restoreRecordObject(clusterName: string, uid: string): string {
   return `${clusterName}/restores/${uid}.json`;
 }
 
-/**
- * Undefined when the store holds no record of this EtcdRestore. Throws VerificationFailed when the object is no record.
- */
+/** Undefined when the store holds no record of this EtcdRestore. Throws VerificationFailed for another object. */
 export async function readRestoreRecord(
   store: Pick<Store, "get">,
   at: { clusterName: string; uid: string; signal: AbortSignal },

@@ -4,9 +4,7 @@ import { findMismatch } from "../../core/check-schema.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { manifestSchema, manifestVersion } from "./schema.ts";
 
-/**
- * Everything needed to find, verify and restore one backup. It is written last: data without a manifest is no backup.
- */
+/** Everything needed to find, verify and restore one backup. It is written last: without it there is no backup. */
 export type Manifest = Infer<typeof manifestSchema>;
 
 /** Bytes. A manifest has about 2 KiB; a larger object is not a manifest. */
@@ -34,9 +32,7 @@ function isDeeperThan(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1));
 }
 
-/**
- * Parses the manifest stored as `objectName`. Throws VerificationFailed with the first problem, or for another version.
- */
+/** Parses the manifest stored as `objectName`. Throws VerificationFailed with the first problem that it finds. */
 export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   const refuse = (problem: string, hint?: string) =>
     new OperatorError(
