@@ -14,7 +14,7 @@ const change = fc.record({ outcome, reason: word, message: fc.string(), generati
 const table = (conditions: readonly Condition[]) =>
   Object.fromEntries(conditions.map(({ type, status }) => [type, status]));
 
-test("a new condition begins at the whole second it was set in", () => {
+test("a new condition has a transition time of whole seconds", () => {
   assert.deepEqual(setCondition([], ready, { generation: 3, now: early }), [
     { ...ready, observedGeneration: 3, lastTransitionTime: "2026-08-20T12:00:00Z" },
   ]);
@@ -44,7 +44,7 @@ test("a new status moves the transition time", () => {
   assert.equal(after?.lastTransitionTime, "2026-08-20T12:05:00Z");
 });
 
-test("other conditions, and the list that was given, stay as they are", () => {
+test("the other conditions and the given list stay unchanged", () => {
   const foreign = setCondition([], { ...ready, type: "Foreign" }, { generation: 1, now: early });
   const both = setCondition(foreign, ready, { generation: 1, now: early });
   const frozen = structuredClone(both);
@@ -54,7 +54,7 @@ test("other conditions, and the list that was given, stay as they are", () => {
   assert.deepEqual(table(after), { Foreign: "True", Ready: "Unknown" });
 });
 
-test("a message is cut to what the API server takes", () => {
+test("a message is cut to the limit of the API server", () => {
   const [condition] = setCondition(
     [],
     { ...ready, message: "x".repeat(40_000) },
@@ -74,15 +74,15 @@ for (const [name, expected] of [
   ],
   ["Failed", { Finished: "True", Succeeded: "False", Ready: "False", Reconciling: "False", Stalled: "True" }],
 ] as const) {
-  test(`a run that is ${name} says so in all five conditions`, () => {
-    const said = { reason: "Because", message: "it is so" };
-    const conditions = runConditions([], name, said, { generation: 1, now: early });
+  test(`the outcome ${name} sets all five conditions`, () => {
+    const why = { reason: "Because", message: "it is so" };
+    const conditions = runConditions([], name, why, { generation: 1, now: early });
     assert.deepEqual(table(conditions), expected);
-    for (const { reason, message } of conditions) assert.deepEqual({ reason, message }, said);
+    for (const { reason, message } of conditions) assert.deepEqual({ reason, message }, why);
   });
 }
 
-test("a transition time moves exactly when its status changes, whatever follows on what", () => {
+test("a transition time changes exactly when its status does, in any sequence of changes", () => {
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 12 }), (changes) => {
       let conditions: Condition[] = [];
@@ -109,7 +109,7 @@ test("a transition time moves exactly when its status changes, whatever follows 
   );
 });
 
-test("the status of a condition is looked up by its type, and is undefined where there is none", () => {
+test("the status of a condition is found by its type, and is undefined without such a condition", () => {
   const conditions = setCondition([], ready, { generation: 1, now: early });
   assert.equal(conditionStatus(conditions, "Ready"), "True");
   assert.equal(conditionStatus(conditions, "Stalled"), undefined);

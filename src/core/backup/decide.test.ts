@@ -48,10 +48,10 @@ const record: BackupRecord = {
   },
 };
 
-const seen = backup({ status: initialized(backup(), now) });
-const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
+const pending = backup({ status: initialized(backup(), now) });
+const begun = { ...pending, status: started(pending, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
-const unsure = new OperatorError("Unreachable", "connection reset", { outcomeUnknown: true });
+const outcomeUnknown = new OperatorError("Unreachable", "connection reset", { outcomeUnknown: true });
 const done = { ...begun, status: succeeded(begun, record, "s3://bucket", later(5)) };
 
 const report: BackupReport = {};
@@ -60,9 +60,9 @@ const running = { state: "running", report } as const;
 const hasSucceeded = { state: "succeeded", report, result: stored } as const;
 const hasFailed = (error: OperatorError) => ({ state: "failed", report, error }) as const;
 const reserved = { state: "reserved", attempt: 1 } as const;
-const silent = new OperatorError("StoreFailed", "503 SlowDown");
+const noAnswer = new OperatorError("StoreFailed", "503 SlowDown");
 
-function look(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): BackupDecision {
+function decideOn(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): BackupDecision {
   const observed = { run: { state: "none" }, stored: { state: "notAsked" } } as const;
   return decide({ backup: b, store: "found", freeSlots: 1, ...observed, ...over }, at);
 }
@@ -80,129 +80,149 @@ describe("decide", () => {
   const retry = { ...begun, status: retrying(begun, { do: "retry", at: later(10), error: broken }, now) };
 
   const table: [string, BackupDecision, BackupDecision["do"]][] = [
-    ["a fresh object is given its first conditions", look(backup()), "initialize"],
-    ["one that was seen starts", look(seen), "start"],
-    ["no slot is free: it waits", look(seen, { freeSlots: 0 }), "wait"],
-    ["the store's resource is not there yet: it waits", look(seen, { store: "missing" }), "wait"],
-    ["nothing is written to a ReadOnly store", look(seen, { store: "readOnly" }), "fail"],
+    ["a new EtcdBackup gets its first conditions", decideOn(backup()), "initialize"],
+    ["a pending backup starts", decideOn(pending), "start"],
+    ["a pending backup waits for a free slot", decideOn(pending, { freeSlots: 0 }), "wait"],
+    ["a pending backup waits for its EtcdBackupStore", decideOn(pending, { store: "missing" }), "wait"],
+    ["a pending backup fails when its store is ReadOnly", decideOn(pending, { store: "readOnly" }), "fail"],
     [
-      "deletionPolicy Delete takes a finalizer before anything is stored",
-      look({ ...seen, spec: { ...seen.spec, deletionPolicy: "Delete" } }),
+      "deletionPolicy Delete adds the finalizer before anything is stored",
+      decideOn({ ...pending, spec: { ...pending.spec, deletionPolicy: "Delete" } }),
       "addFinalizer",
     ],
-    ["a run is watched", look(begun, { run: running }), "reportProgress"],
+    ["a running attempt reports its progress", decideOn(begun, { run: running }), "reportProgress"],
     [
-      "a run is cancelled when its store turns ReadOnly",
-      look(begun, { run: running, store: "readOnly" }),
+      "a running attempt is cancelled when its store becomes ReadOnly",
+      decideOn(begun, { run: running, store: "readOnly" }),
       "cancel",
     ],
     [
-      "an attempt whose status write was lost starts as the same attempt",
-      look(begun, { run: reserved }),
+      "a reserved attempt starts with the number that status may already have",
+      decideOn(begun, { run: reserved }),
       "start",
     ],
     [
-      "but gives its slot back when the store is gone meanwhile",
-      look(begun, { run: reserved, store: "missing" }),
+      "a reserved attempt is cancelled when its store no longer exists",
+      decideOn(begun, { run: reserved, store: "missing" }),
       "cancel",
     ],
-    ["or has become ReadOnly", look(begun, { run: reserved, store: "readOnly" }), "cancel"],
-    ["an attempt without a run was an earlier operator's", look(begun), "lookUpStored"],
     [
-      "what an earlier operator finished is looked for in a ReadOnly store, too",
-      look(begun, { store: "readOnly" }),
+      "a reserved attempt is cancelled when its store became ReadOnly",
+      decideOn(begun, { run: reserved, store: "readOnly" }),
+      "cancel",
+    ],
+    ["an attempt without a run is looked up in the store", decideOn(begun), "lookUpStored"],
+    [
+      "an attempt without a run is looked up in a ReadOnly store, too",
+      decideOn(begun, { store: "readOnly" }),
       "lookUpStored",
     ],
-    ["a run that ended well is recorded", look(begun, { run: hasSucceeded }), "succeed"],
-    ["a run that failed is tried again", look(begun, { run: hasFailed(broken) }), "retry"],
+    ["a run that succeeded is recorded", decideOn(begun, { run: hasSucceeded }), "succeed"],
+    ["a run that failed is tried again", decideOn(begun, { run: hasFailed(broken) }), "retry"],
     [
-      "a run that failed for good is not",
-      look(begun, { run: hasFailed(new OperatorError("MembersDisagree", "x", { permanent: true })) }),
+      "a run with a permanent error fails the backup",
+      decideOn(begun, { run: hasFailed(new OperatorError("MembersDisagree", "x", { permanent: true })) }),
       "fail",
     ],
     [
-      "what a run that failed may have stored is looked for first",
-      look(begun, { run: hasFailed(unsure) }),
+      "a failed run with an unknown outcome is looked up in the store",
+      decideOn(begun, { run: hasFailed(outcomeUnknown) }),
       "lookUpStored",
     ],
     [
-      "and waits until there is a store to look into",
-      look(begun, { run: hasFailed(unsure), store: "missing" }),
+      "a failed run with an unknown outcome waits for a missing store",
+      decideOn(begun, { run: hasFailed(outcomeUnknown), store: "missing" }),
       "wait",
     ],
     [
       "a backup that an earlier operator stored is recorded",
-      look(begun, { stored: { state: "found", backup: stored } }),
+      decideOn(begun, { stored: { state: "found", backup: stored } }),
       "succeed",
     ],
     [
-      "so is one that a failed run stored",
-      look(begun, { run: hasFailed(unsure), stored: { state: "found", backup: stored } }),
+      "a backup that a failed run stored is recorded",
+      decideOn(begun, { run: hasFailed(outcomeUnknown), stored: { state: "found", backup: stored } }),
       "succeed",
     ],
     [
-      "an attempt of an earlier operator that stored nothing is taken up again",
-      look(begun, { stored: { state: "absent" } }),
+      "an earlier operator's attempt that stored nothing is followed by another one",
+      decideOn(begun, { stored: { state: "absent" } }),
       "takeUpAgain",
     ],
     [
-      "unless it was the last one",
-      look({ ...begun, status: { ...begun.status, attempts: 4 } }, { stored: { state: "absent" } }),
+      "an earlier operator's last attempt that stored nothing fails the backup",
+      decideOn({ ...begun, status: { ...begun.status, attempts: 4 } }, { stored: { state: "absent" } }),
       "fail",
     ],
     [
       "a failed run that stored nothing is tried again",
-      look(begun, { run: hasFailed(unsure), stored: { state: "absent" } }),
+      decideOn(begun, { run: hasFailed(outcomeUnknown), stored: { state: "absent" } }),
       "retry",
     ],
     [
-      "while the store does not say what it holds, no other attempt begins",
-      look(begun, { stored: { state: "unknown", error: silent } }),
+      "no other attempt begins while the store does not answer",
+      decideOn(begun, { stored: { state: "unknown", error: noAnswer } }),
       "wait",
     ],
     [
-      "nor after a failed run",
-      look(begun, { run: hasFailed(unsure), stored: { state: "unknown", error: silent } }),
+      "no other attempt begins after a failed run while the store does not answer",
+      decideOn(begun, { run: hasFailed(outcomeUnknown), stored: { state: "unknown", error: noAnswer } }),
       "wait",
     ],
-    ["until the deadline", look(begun, { stored: { state: "unknown", error: silent } }, later(3600)), "fail"],
-    ["the next attempt waits for its time", look(retry), "wait"],
-    ["and starts then", look(retry, {}, later(10)), "start"],
-    ["but not after the deadline", look(retry, {}, later(3600)), "fail"],
     [
-      "a store that never comes back ends it at the deadline",
-      look(retry, { store: "missing" }, later(3600)),
+      "a store that does not answer until the deadline fails the backup",
+      decideOn(begun, { stored: { state: "unknown", error: noAnswer } }, later(3600)),
       "fail",
     ],
-    ["what has ended is left alone", look(done), "nothing"],
-    ["even while a run of its is known", look(done, { run: hasSucceeded }), "nothing"],
+    ["the next attempt waits for its time", decideOn(retry), "wait"],
+    ["the next attempt starts at its time", decideOn(retry, {}, later(10)), "start"],
+    ["the next attempt does not start after the deadline", decideOn(retry, {}, later(3600)), "fail"],
     [
-      "a changed deletionPolicy is seen after the end",
-      look({ ...done, metadata: { ...done.metadata, generation: 2 } }),
+      "a store that is missing until the deadline fails the backup",
+      decideOn(retry, { store: "missing" }, later(3600)),
+      "fail",
+    ],
+    ["an ended backup needs nothing", decideOn(done), "nothing"],
+    [
+      "an ended backup needs nothing while its run is still registered",
+      decideOn(done, { run: hasSucceeded }),
+      "nothing",
+    ],
+    [
+      "a deletionPolicy that changes after the end is observed",
+      decideOn({ ...done, metadata: { ...done.metadata, generation: 2 } }),
       "restamp",
     ],
     [
-      "and takes its finalizer",
-      look({ ...done, spec: { ...done.spec, deletionPolicy: "Delete" } }),
+      "a deletionPolicy that becomes Delete after the end adds the finalizer",
+      decideOn({ ...done, spec: { ...done.spec, deletionPolicy: "Delete" } }),
       "addFinalizer",
     ],
-    ["or lets it go", look({ ...done, metadata: { ...done.metadata, ...held } }), "removeFinalizer"],
-    ["deletion ends the run first", look(backup({ metadata: deleted }), { run: running }), "cancel"],
     [
-      "Retain lets the object go",
-      look({ ...done, metadata: { ...done.metadata, ...deleted, ...held } }),
+      "a deletionPolicy that becomes Retain after the end removes the finalizer",
+      decideOn({ ...done, metadata: { ...done.metadata, ...held } }),
       "removeFinalizer",
     ],
-    ["Delete first says in status that the stored backup is being deleted", look(going), "recordDeleting"],
-    ["and then deletes it", look({ ...going, status: deleting(going, now) }), "deleteStored"],
+    ["a deletion cancels the run first", decideOn(backup({ metadata: deleted }), { run: running }), "cancel"],
     [
-      "also where it was blocked before",
-      look({ ...going, status: deletionBlocked(going, "no answer", now) }),
+      "a deletion with Retain removes the finalizer",
+      decideOn({ ...done, metadata: { ...done.metadata, ...deleted, ...held } }),
+      "removeFinalizer",
+    ],
+    ["a deletion with Delete first says in status that it deletes", decideOn(going), "recordDeleting"],
+    [
+      "a deletion with Delete that status names deletes the stored backup",
+      decideOn({ ...going, status: deleting(going, now) }),
       "deleteStored",
     ],
     [
-      "a person may let it go without",
-      look({
+      "a blocked deletion is tried again",
+      decideOn({ ...going, status: deletionBlocked(going, "no answer", now) }),
+      "deleteStored",
+    ],
+    [
+      "the force-delete annotation removes the finalizer at once",
+      decideOn({
         ...done,
         ...backup(wantsDeletion),
         status: done.status,
@@ -211,8 +231,8 @@ describe("decide", () => {
       "removeFinalizer",
     ],
     [
-      "but not by saying false",
-      look({
+      "the force-delete annotation with the value false has no effect",
+      decideOn({
         ...done,
         ...backup(wantsDeletion),
         status: done.status,
@@ -223,24 +243,24 @@ describe("decide", () => {
   ];
   for (const [what, decision, expected] of table) it(what, () => assert.equal(decision.do, expected));
 
-  it("gives the event of a failure the reason of its last attempt", () => {
+  it("gives the event of a failed backup the reason of its last error", () => {
     const last = { ...begun, status: { ...begun.status, attempts: 4 } };
-    const decision = look(last, { run: hasFailed(broken) });
+    const decision = decideOn(last, { run: hasFailed(broken) });
     assert.partialDeepStrictEqual(decision, {
       do: "fail",
       reason: "BackoffLimitExceeded",
       eventReason: "SnapshotFailed",
     });
-    const stopped = look(last, { stored: { state: "absent" } });
+    const stopped = decideOn(last, { stored: { state: "absent" } });
     assert.deepEqual("eventReason" in stopped, false);
   });
 
-  it("records a wait as an event only where a person may have to act", () => {
+  it("records a wait as an event only when a person may have to act", () => {
     const waits = [
-      look(seen, { freeSlots: 0 }),
-      look(retry),
-      look(seen, { store: "missing" }),
-      look(begun, { stored: { state: "unknown", error: silent } }),
+      decideOn(pending, { freeSlots: 0 }),
+      decideOn(retry),
+      decideOn(pending, { store: "missing" }),
+      decideOn(begun, { stored: { state: "unknown", error: noAnswer } }),
     ];
     assert.deepEqual(
       waits.map((decision) => decision.do === "wait" && decision.warn),
@@ -248,18 +268,18 @@ describe("decide", () => {
     );
   });
 
-  it("succeeds with the backup that the run or the store has", () => {
+  it("succeeds with the backup of the run or of the store", () => {
     for (const over of [{ run: hasSucceeded }, { stored: { state: "found", backup: stored } as const }])
-      assert.deepEqual(look(begun, over), { do: "succeed", stored });
+      assert.deepEqual(decideOn(begun, over), { do: "succeed", stored });
   });
 });
 
-it("a run's identity is its resource's and its attempt's", () => {
-  assert.equal(runIdOf(seen.metadata.uid, 2), "0f1e2d3c4b5ax2");
-  assert.ok(runIdOf(seen.metadata.uid, 2).startsWith(runPrefix(seen.metadata.uid)));
+it("a run ID is made of the resource's UID and the attempt", () => {
+  assert.equal(runIdOf(pending.metadata.uid, 2), "0f1e2d3c4b5ax2");
+  assert.ok(runIdOf(pending.metadata.uid, 2).startsWith(runPrefix(pending.metadata.uid)));
 });
 
-it("a success shows etcdutl's unpadded hash, readable sizes and where it lies", () => {
+it("a success has etcdutl's unpadded hash, a readable size and the URLs of the objects", () => {
   const { snapshot, artifact, duration } = done.status;
   assert.equal(snapshot?.hash, "c36cdb");
   assert.equal(snapshot?.size, "20 kB");

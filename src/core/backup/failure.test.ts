@@ -6,8 +6,8 @@ import { backupOf, later, now } from "./backup.fixture.ts";
 import { afterFailure, reasonOf, whileUnknown } from "./failure.ts";
 import { initialized, started } from "./status.ts";
 
-const seen: EtcdBackup = { ...backupOf(), status: initialized(backupOf(), now) };
-const begun = { ...seen, status: started(seen, { attempt: 1, runId: "r" }, now) };
+const pending: EtcdBackup = { ...backupOf(), status: initialized(backupOf(), now) };
+const begun = { ...pending, status: started(pending, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
 
 describe("afterFailure", () => {
@@ -23,7 +23,7 @@ describe("afterFailure", () => {
     assert.deepEqual(delays, [10, 20, 40, 360]);
   });
 
-  it("gives up after backoffLimit more attempts, and tells of the last", () => {
+  it("fails after backoffLimit more attempts, with the last error", () => {
     const decision = afterFailure({ ...begun, status: { ...begun.status, attempts: 4 } }, broken, now);
     assert.deepEqual(decision, {
       do: "fail",
@@ -35,7 +35,7 @@ describe("afterFailure", () => {
   const after = (error: OperatorError, seconds: number, attempts = 1) =>
     afterFailure({ ...begun, status: { ...begun.status, attempts } }, error, later(seconds));
 
-  it("ends at once what trying again cannot mend, with the hint", () => {
+  it("fails at once after a permanent error, with its hint", () => {
     const error = new OperatorError("InvalidConfiguration", "ca.crt is no certificate", { hint: "mend it" });
     assert.deepEqual(after(error, 1), {
       do: "fail",
@@ -44,7 +44,7 @@ describe("afterFailure", () => {
     });
   });
 
-  it("says that the time is up, and what failed last", () => {
+  it("fails at the deadline, with the last error", () => {
     assert.deepEqual(after(broken, 3600), {
       do: "fail",
       reason: "TimedOut",
@@ -52,7 +52,7 @@ describe("afterFailure", () => {
     });
   });
 
-  it("plans no attempt for the deadline or later", () => {
+  it("plans no attempt at or after the deadline", () => {
     assert.equal(after(broken, 3589).do, "retry");
     assert.deepEqual(after(broken, 3590), {
       do: "fail",
@@ -61,7 +61,7 @@ describe("afterFailure", () => {
     });
   });
 
-  it("speaks of one attempt where no other is allowed", () => {
+  it("counts a single attempt in the singular", () => {
     const once = { ...begun, spec: { ...begun.spec, backoffLimit: 0 } };
     assert.deepEqual(afterFailure(once, broken, now), {
       do: "fail",
@@ -72,7 +72,7 @@ describe("afterFailure", () => {
 });
 
 describe("whileUnknown", () => {
-  it("with a start time that no clock writes, the wait is one of seconds and not without end", () => {
+  it("waits for a bounded time when the start time cannot be parsed", () => {
     const odd = backupOf({
       status: { observedGeneration: 1, attempts: 1, startTime: "2026-08-20T12:00:00+99:99" },
     });
@@ -89,15 +89,15 @@ describe("whileUnknown", () => {
     assert.deepEqual(whileUnknown(begun, broken, later(3597)), { ...wait, warn: true, ms: 3000 });
   });
 
-  it("gives up at the deadline, and when no answer can come", () => {
+  it("fails at the deadline, and after a permanent error of the store", () => {
     assert.deepEqual(whileUnknown(begun, broken, later(3600)), {
       do: "fail",
       reason: "TimedOut",
       message: `the backup did not finish within 3600 s; the last message: ${message}`,
     });
     const noBucket = new OperatorError("NotFound", "bucket b does not exist");
-    const found = whileUnknown(begun, noBucket, now);
-    assert.deepEqual([found.do, found.reason], ["fail", "StoreNotReady"]);
+    const decision = whileUnknown(begun, noBucket, now);
+    assert.deepEqual([decision.do, decision.reason], ["fail", "StoreNotReady"]);
   });
 });
 
@@ -122,7 +122,7 @@ describe("reasonOf", () => {
     Internal: "InternalError",
   };
   for (const [code, reason] of Object.entries(reasons)) {
-    it(`shows ${code} as ${reason}`, () => {
+    it(`maps ${code} to ${reason}`, () => {
       assert.equal(reasonOf(new OperatorError(code as ErrorCode, "m")), reason);
     });
   }

@@ -25,7 +25,7 @@ const name = fc.record({
 });
 
 describe("backup names", () => {
-  it("look as documented", () => {
+  it("have the documented format", () => {
     const time = new Date("2026-08-20T12:00:00.789Z");
     assert.equal(
       formatBackupName({ time, revision: 42, runId: "ab12x1" }),
@@ -35,7 +35,7 @@ describe("backup names", () => {
     assert.equal(dataObject("prod", time, "ab12x1", "None"), "prod/20260820T120000Z-ab12x1.db");
   });
 
-  it("are read back as they were written", () => {
+  it("are parsed to what they were formatted from", () => {
     fc.assert(
       fc.property(name, (n) => {
         assert.deepEqual(parseBackupName(formatBackupName(n)), { ...n });
@@ -55,7 +55,7 @@ describe("backup names", () => {
     );
   });
 
-  it("sort rightly where times are seconds apart, or the same", () => {
+  it("sort by revision at equal times, and by time when seconds apart", () => {
     const seconds = fc.nat({ max: 100_000 });
     const revision = fc.oneof(fc.nat({ max: 20 }), fc.maxSafeNat());
     const near = fc.record({ seconds, revision }).map((n) => ({
@@ -72,7 +72,7 @@ describe("backup names", () => {
     );
   });
 
-  it("are not seen in anything else", () => {
+  it("are not found in any other text", () => {
     const altered = fc
       .tuple(name, fc.nat({ max: 60 }), fc.string({ maxLength: 3 }), fc.nat({ max: 3 }))
       .map(([n, at, insert, remove]) => {
@@ -107,7 +107,7 @@ describe("backup names", () => {
 });
 
 describe("object names", () => {
-  it("are never taken for a manifest and for data at once", () => {
+  it("are never parsed both as a manifest and as data", () => {
     const compression = fc.constantFrom("Zstd" as const, "None" as const);
     fc.assert(
       fc.property(name, compression, (n, kind) => {
@@ -118,7 +118,7 @@ describe("object names", () => {
     );
   });
 
-  it("belong to nobody when they are deeper, shallower or of another kind", () => {
+  it("are not parsed in a deeper or shallower folder, or with another ending", () => {
     const backup = "20260820T120000Z-r00000000000000000042-ab12x1";
     for (const object of [
       `${backup}.json`,
@@ -137,7 +137,7 @@ describe("object names", () => {
   });
 });
 
-it("a cluster name is one harmless path segment", () => {
+it("a cluster name must be one safe path segment", () => {
   for (const good of ["prod", "eu-1.prod", "a", "0", "a".repeat(63)])
     assert.equal(checkClusterName(good), good);
   for (const bad of [

@@ -114,13 +114,13 @@ const planned = backup(
 );
 const done = backup(succeeded(half, record, "s3://backups/etcd", later(12.44)));
 
-/** What `kubectl get` and a person see first. */
-function said({ conditions }: EtcdBackupStatus): unknown[] {
+/** Status, reason and message of Succeeded, which `kubectl get` shows. */
+function succeededOf({ conditions }: EtcdBackupStatus): unknown[] {
   const condition = conditions?.find((c) => c.type === "Succeeded");
   return [condition?.status, condition?.reason, condition?.message];
 }
 
-test("each step of a run says where it is", () => {
+test("each step of a run has its own reason and message", () => {
   for (const [status, expected] of [
     [pending.status, ["Unknown", "Pending", "the operator starts the backup when a slot is free"]],
     [begun.status, ["Unknown", "Connecting", "the operator is asking the members for their status"]],
@@ -147,11 +147,11 @@ test("each step of a run says where it is", () => {
     ],
     [done.status, ["True", "Succeeded", "the store holds a verified backup of revision 42, 2.1 MB"]],
   ] as const) {
-    assert.deepEqual(said(status), expected);
+    assert.deepEqual(succeededOf(status), expected);
   }
 });
 
-test("a status is stamped with the generation it saw", () => {
+test("a status and its conditions carry the observed generation", () => {
   const status = changed(
     backup({ observedGeneration: 1 }, 7),
     { outcome: "InProgress", reason: "Pending", message: "m" },
@@ -161,10 +161,10 @@ test("a status is stamped with the generation it saw", () => {
   assert.deepEqual(new Set(status.conditions?.map((c) => c.observedGeneration)), new Set([7]));
 });
 
-test("an attempt that begins counts itself, and forgets the plan, member and progress of the one before", () => {
+test("a started attempt is counted, and clears the next attempt time, member and progress of the last one", () => {
   const { attempts, runID, startTime, ...status } = started(planned, { attempt: 2, runId: "x2" }, later(11));
   assert.deepEqual([attempts, runID, startTime], [2, "x2", "2026-08-20T12:00:00Z"]);
-  assert.deepEqual(said(status), [
+  assert.deepEqual(succeededOf(status), [
     "Unknown",
     "Connecting",
     "attempt 2: the operator is asking the members for their status",
@@ -172,12 +172,12 @@ test("an attempt that begins counts itself, and forgets the plan, member and pro
   for (const field of ["nextAttemptTime", "progress", "member"]) assert.equal(field in status, false, field);
 });
 
-test("the chosen member and the progress are shown", () => {
+test("the status of a running attempt has the chosen member and the progress", () => {
   assert.deepEqual(half.status.member, shownMember);
   assert.deepEqual(half.status.progress, { bytes: 1_000_000, totalBytes: 2_097_152 });
 });
 
-test("a planned attempt has its time, keeps its count and shows no progress", () => {
+test("a planned attempt has a time, does not count yet and has no progress", () => {
   assert.equal(planned.status.nextAttemptTime, "2026-08-20T12:00:10Z");
   assert.equal(planned.status.attempts, 1);
   assert.equal("progress" in planned.status, false);
@@ -187,34 +187,34 @@ for (const [counts, attempts] of [
   [true, 1],
   [false, 0],
 ] as const) {
-  test(`an attempt interrupted ${counts ? "by a crash counts" : "in good order does not count"}, and the next may start at once`, () => {
+  test(`an attempt interrupted by ${counts ? "a crash counts" : "an orderly stop does not count"}, and the next may start at once`, () => {
     const status = interrupted(half, { counts, now: later(5) });
     assert.deepEqual([status.attempts, status.nextAttemptTime], [attempts, "2026-08-20T12:00:05Z"]);
-    assert.equal(said(status)[1], "OperatorRestarted");
+    assert.equal(succeededOf(status)[1], "OperatorRestarted");
     assert.equal("progress" in status, false);
   });
 }
 
-test("a failure ends the run, plans nothing, and keeps the member that was read from", () => {
+test("a failure ends the run, plans no attempt and keeps the member", () => {
   const status = failed(half, { do: "fail", reason: "SnapshotFailed", message: "it broke off" }, later(200));
-  assert.deepEqual(said(status), ["False", "SnapshotFailed", "it broke off"]);
+  assert.deepEqual(succeededOf(status), ["False", "SnapshotFailed", "it broke off"]);
   assert.deepEqual([status.completionTime, status.duration], ["2026-08-20T12:03:20Z", "3m 20s"]);
   assert.deepEqual(status.member, shownMember);
   for (const field of ["nextAttemptTime", "progress", "artifact"])
     assert.equal(field in status, false, field);
 });
 
-test("a backup that fails before it began lasted no time", () => {
+test("a backup that fails before its first attempt has the duration 0", () => {
   const status = failed(pending, { do: "fail", reason: "StoreNotReady", message: "m" }, later(60));
   assert.equal(status.duration, "0ms");
 });
 
-test("a clock that was set back makes no negative duration", () => {
+test("a clock that was set back gives no negative duration", () => {
   const status = failed(begun, { do: "fail", reason: "TimedOut", message: "m" }, later(-60));
   assert.equal(status.duration, "0ms");
 });
 
-test("a success shows what was backed up, from whom, and where it lies", () => {
+test("a success has the snapshot, the member and the stored objects", () => {
   const { snapshot, artifact, member: from, runID, duration } = done.status;
   assert.deepEqual(snapshot, {
     revision: 42,
@@ -242,19 +242,19 @@ test("a success shows what was backed up, from whom, and where it lies", () => {
     assert.equal(field in done.status, false, field);
 });
 
-test("a backup without quorum says so where it is read, and HashKV is shown where it was compared", () => {
+test("a success without quorum says so in its message, and has HashKV if it was compared", () => {
   const hashKV = { revision: 42, hash: 7, compactRevision: -1, membersCompared: ["etcd-1", "etcd-2"] };
-  const bold = { ...record, snapshot: { ...record.snapshot, withoutQuorum: true }, hashKV };
-  const status = succeeded(half, bold, "s3://backups", now);
+  const quorumLost = { ...record, snapshot: { ...record.snapshot, withoutQuorum: true }, hashKV };
+  const status = succeeded(half, quorumLost, "s3://backups", now);
   assert.equal(
-    said(status)[2],
+    succeededOf(status)[2],
     "the store holds a verified backup of revision 42, 2.1 MB; it was taken without quorum, so the last writes may be missing",
   );
   assert.equal(status.snapshot?.withoutQuorum, true);
   assert.deepEqual(status.hashKV, hashKV);
 });
 
-test("a changed deletionPolicy moves generations and nothing else", () => {
+test("a changed deletionPolicy changes only the observed generations", () => {
   const status = restamped(backup(done.status, 2));
   const generations = [
     status.observedGeneration,
@@ -264,7 +264,7 @@ test("a changed deletionPolicy moves generations and nothing else", () => {
   assert.deepEqual(restamped(backup(status, 1)), done.status);
 });
 
-test("deletion, blocked or not, leaves what is said of the backup true", () => {
+test("a deletion, blocked or not, keeps the outcome of the backup", () => {
   const table = ({ conditions }: EtcdBackupStatus) =>
     Object.fromEntries((conditions ?? []).map((c) => [c.type, `${c.status} ${c.reason}`]));
   const removing = deleting(done, later(60));

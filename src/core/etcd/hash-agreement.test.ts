@@ -14,7 +14,7 @@ const silent = (member: string): MemberHash => ({
 });
 
 describe("agree", () => {
-  it("agrees where all hashes are equal at one compact revision", () => {
+  it("agrees when all hashes are equal at one compact revision", () => {
     const found = agree([hash("a", 7, 3), hash("b", 7, 3), hash("c", 7, 3)], "b");
     assert.deepEqual(found, {
       verdict: "agree",
@@ -25,7 +25,7 @@ describe("agree", () => {
     });
   });
 
-  it("names who holds what where hashes differ", () => {
+  it("groups the members by hash when hashes differ", () => {
     const found = agree([hash("a", 7), hash("b", 8), hash("c", 7)], "a");
     assert.deepEqual(found, {
       verdict: "disagree",
@@ -36,7 +36,7 @@ describe("agree", () => {
     });
   });
 
-  it("finds a difference among members of one compact revision, whatever the others were compacted at", () => {
+  it("finds a difference at one compact revision, even when a third member has another compact revision", () => {
     assert.equal(agree([hash("a", 1, 5), hash("b", 7, 6), hash("c", 8, 6)], "a").verdict, "disagree");
   });
 
@@ -47,26 +47,41 @@ describe("agree", () => {
       "a",
       /compacted at different revisions \(1, 2\)/,
     ],
-    ["one member alone of two", [hash("a", 7), silent("b")], "a", /b: required revision has been compacted/],
-    ["agreement of the others", [silent("a"), hash("b", 7), hash("c", 7)], "a", /a: required/],
-    ["silence", [silent("a"), silent("b")], "a", /a: .*; b: /],
-    ["nobody", [], "a", /no member was asked/],
-    ["a hash of an unknown compaction", [hash("a", 7), { member: "b", hash: 7 }], "a", /^b: no answer$/],
-    ["others that say why, without the chosen", [hash("b", 7), hash("c", 7)], "a", /^a was not asked$/],
+    [
+      "the hash of one of two members",
+      [hash("a", 7), silent("b")],
+      "a",
+      /b: required revision has been compacted/,
+    ],
+    [
+      "equal hashes without the chosen member's",
+      [silent("a"), hash("b", 7), hash("c", 7)],
+      "a",
+      /a: required/,
+    ],
+    ["members without a hash", [silent("a"), silent("b")], "a", /a: .*; b: /],
+    ["no member", [], "a", /no member was asked/],
+    ["a hash without a compact revision", [hash("a", 7), { member: "b", hash: 7 }], "a", /^b: no answer$/],
+    [
+      "hashes of the other members, when the chosen one was not asked",
+      [hash("b", 7), hash("c", 7)],
+      "a",
+      /^a was not asked$/,
+    ],
   ];
   for (const [what, hashes, chosen, reason] of undecided) {
-    it(`takes ${what} for no proof`, () => {
+    it(`is inconclusive for ${what}`, () => {
       const found = agree(hashes, chosen);
       assert.equal(found.verdict, "inconclusive");
       assert.match(found.verdict === "inconclusive" ? found.reason : "", reason);
     });
   }
 
-  it("is satisfied with the only member of a cluster", () => {
+  it("agrees for the only member of a cluster", () => {
     assert.equal(agree([hash("a", 7)], "a").verdict, "agree");
   });
 
-  it("tells who was compared and who could not be", () => {
+  it("lists the members that were compared and those that could not be", () => {
     const found = agree([hash("a", 7), silent("b"), hash("c", 7)], "a");
     assert.deepEqual(found, {
       verdict: "agree",
@@ -77,7 +92,7 @@ describe("agree", () => {
     });
   });
 
-  it("sees a difference wherever two members of one compact revision differ, in whatever order they are", () => {
+  it("finds every difference at one compact revision, in any order of the members", () => {
     const one = fc.record({ hash: fc.nat(1), compactRevision: fc.nat(2) });
     fc.assert(
       fc.property(fc.array(one, { minLength: 1, maxLength: 5 }), (list) => {
@@ -110,7 +125,7 @@ describe("agree", () => {
   });
 });
 
-it("describes who holds which data with eight hex digits a hash", () => {
+it("a group is described by its members and a hash of eight hex digits", () => {
   const groups = [
     { hash: 7, members: ["a", "b"] },
     { hash: 0xffffffff, members: ["c"] },

@@ -22,28 +22,28 @@ describe("chooseMember", () => {
       /lag 4/,
     ],
     [
-      "the leader where no follower is usable",
+      "the leader when no follower is usable",
       [leader, member("b", { error: "silent" })],
       {},
       "a",
       /only usable member/,
     ],
-    ["the leader where it is preferred", [leader, member("b")], { prefer: "Leader" }, "a", /^leader/],
+    ["the leader when it is preferred", [leader, member("b")], { prefer: "Leader" }, "a", /^leader/],
     [
-      "the smallest lag where any will do",
+      "the member with the smallest lag when none is preferred",
       [member("a", { isLeader: true, lag: 1 }), member("b")],
       { prefer: "Any" },
       "b",
       /smallest lag/,
     ],
     [
-      "no learner, though it is alone",
+      "no learner, even when it is the only member",
       [member("b", { isLearner: true })],
       {},
       undefined,
       /no member may serve/,
     ],
-    ["nobody beyond maxLag", [member("b", { lag: 1001 })], {}, undefined, /no member may serve/],
+    ["no member beyond maxLag", [member("b", { lag: 1001 })], {}, undefined, /no member may serve/],
     [
       "a named member whatever its lag",
       [leader, member("b", { lag: 5000 })],
@@ -53,58 +53,58 @@ describe("chooseMember", () => {
     ],
     ["a named member by its ID", [leader, member("b")], { name: "id-a" }, "a", /asked for by name/],
     [
-      "nobody when the name is unknown, and the names that there are",
+      "no member for an unknown name, and lists the names",
       [leader, member("b")],
       { name: "x" },
       undefined,
       /named x; the members are a, b/,
     ],
     [
-      "nobody that is named but silent",
+      "no named member that does not answer",
       [leader, member("b", { error: "silent" })],
       { name: "b" },
       undefined,
       /no member may serve/,
     ],
     [
-      "another than the member with the CORRUPT alarm",
+      "a member for which no CORRUPT alarm is raised",
       [member("b", corrupt("id-b")), member("c", corrupt("id-b"))],
       {},
       "c",
       /only usable/,
     ],
     [
-      "nobody when the corrupt member is unknown",
+      "no member when the corrupt member is unknown",
       [member("b", corrupt("0")), member("c", corrupt("0"))],
       {},
       undefined,
       /no member may/,
     ],
     [
-      "the named one when the corrupt member is unknown",
+      "the named member when the corrupt member is unknown",
       [member("b", corrupt("0")), member("c", corrupt("0"))],
       { name: "c" },
       "c",
       /by name/,
     ],
-    ["nobody without a leader", [member("b", { leader: "0" })], {}, undefined, /quorum is lost/],
+    ["no member without a leader", [member("b", { leader: "0" })], {}, undefined, /quorum is lost/],
     [
-      "not the member cut off from the leader",
+      "no member that is cut off from the leader",
       [member("b", { leader: "0" }), member("c")],
       {},
       "c",
       /only usable/,
     ],
     [
-      "nobody where nobody answers",
+      "no member when no endpoint answers",
       [member("b", { error: "x" }), member("c", { error: "y" })],
       {},
       undefined,
       /none of 2 endpoints answers/,
     ],
-    ["nobody of nothing", [], {}, undefined, /no endpoint/],
+    ["no member when there is no endpoint", [], {}, undefined, /no endpoint/],
     [
-      "without quorum, where that is allowed, the member that applied most",
+      "the member with the highest applied index when quorum is lost and that is allowed",
       [
         member("b", { leader: "0", raftAppliedIndex: 7 }),
         member("c", { leader: "0", raftAppliedIndex: 9 }),
@@ -116,7 +116,7 @@ describe("chooseMember", () => {
     ],
   ];
   for (const [what, members, selection, name, reason] of table) {
-    it(`takes ${what}`, () => {
+    it(`chooses ${what}`, () => {
       const choice = chooseMember(members, { ...defaultSelection, ...selection });
       assert.equal(choice.chosen?.name, name);
       assert.match(choice.reason, reason);
@@ -143,7 +143,7 @@ describe("chooseMember", () => {
   const members = fc.uniqueArray(anyMember, { selector: (m) => m.name, maxLength: 6 });
   const prefer = fc.constantFrom("Follower" as const, "Leader" as const, "Any" as const);
 
-  it("never chooses a learner, a silent member or one too far behind, and gives each of the others a reason", () => {
+  it("never chooses a learner, a member that does not answer or one beyond maxLag, and explains every refusal", () => {
     fc.assert(
       fc.property(members, prefer, fc.boolean(), (all, preferred, allowWithoutQuorum) => {
         const choice = chooseMember(all, { ...defaultSelection, prefer: preferred, allowWithoutQuorum });
@@ -154,14 +154,14 @@ describe("chooseMember", () => {
           assert.ok(chosen.lag <= defaultSelection.maxLag || choice.withoutQuorum);
           assert.ok(chosen.leader !== "0" || choice.withoutQuorum);
         }
-        const told = [...choice.refusals.map((r) => r.member), ...(chosen === undefined ? [] : [chosen])];
-        assert.deepEqual(told.map((m) => m.name).toSorted(), all.map((m) => m.name).toSorted());
+        const judged = [...choice.refusals.map((r) => r.member), ...(chosen === undefined ? [] : [chosen])];
+        assert.deepEqual(judged.map((m) => m.name).toSorted(), all.map((m) => m.name).toSorted());
         assert.ok(choice.refusals.every(({ reason }) => reason !== ""));
       }),
     );
   });
 
-  it("takes a named voting member that answers and is led, and nobody else, whatever its lag", () => {
+  it("chooses the named member if it answers, votes and has a leader, whatever its lag, and no other", () => {
     fc.assert(
       fc.property(members, prefer, fc.constantFrom("a", "b", "c"), (all, preferred, name) => {
         const { chosen } = chooseMember(all, { ...defaultSelection, prefer: preferred, name });
@@ -173,23 +173,23 @@ describe("chooseMember", () => {
     );
   });
 
-  it("comes to the same choice and the same reasons in any order of the members", () => {
+  it("makes the same choice for the same reasons in any order of the members", () => {
     const shuffled = members.chain((all) =>
       fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
     );
     fc.assert(
       fc.property(shuffled, prefer, fc.boolean(), ([all, again], preferred, allowWithoutQuorum) => {
         const selection = { ...defaultSelection, prefer: preferred, allowWithoutQuorum };
-        const said = (list: MemberFacts[]) => {
+        const choiceOf = (list: MemberFacts[]) => {
           const { refusals, ...choice } = chooseMember(list, selection);
           return { ...choice, refusals: new Map(refusals.map((r) => [r.member.name, r.reason])) };
         };
-        assert.deepEqual(said(again), said(all));
+        assert.deepEqual(choiceOf(again), choiceOf(all));
       }),
     );
   });
 
-  it("does not depend on the order in which the members answered", () => {
+  it("chooses the same member in the reverse order of the members", () => {
     fc.assert(
       fc.property(members, prefer, (all, preferred) => {
         const selection = { ...defaultSelection, prefer: preferred };

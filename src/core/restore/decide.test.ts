@@ -37,7 +37,7 @@ const ended = (result: RestoreResult): ObservedWork => ({
 });
 const gone = { exists: "none", readyMembers: 0 } as const;
 
-/** The status that the object has when a step begins, made as the operator makes it. */
+/** The EtcdRestore at the beginning of a step, with the statuses that the operator writes. */
 type Step = "verify" | "restore" | "start" | "prove" | "over";
 function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
   const then = (from: EtcdRestore, status: EtcdRestoreStatus): EtcdRestore => ({ ...from, status });
@@ -63,23 +63,23 @@ function observed(restore: EtcdRestore, over: Partial<ObservedRestore> = {}): Ob
   return { restore, work: { state: "none" }, members: members("none"), cluster: gone, ...over };
 }
 
-describe("the life of an EtcdRestore", () => {
+describe("decideRestore", () => {
   const failed = { state: "failed", attempt: 1, failure: "fetch: no", permanent: false } as const;
   const withJob = (job: ObservedJob, volume: RestoredMember["volume"] = "ours"): RestoredMember[] => [
     ...members("succeeded").slice(0, 2),
     { index: 2, volume, job },
   ];
   const rows: [name: string, observed: ObservedRestore, expected: Partial<RestoreDecision>][] = [
-    ["nobody has seen it", observed(restoreOf()), { do: "initialize" }],
-    ["seen", observed(atStep("verify")), { do: "verify" }],
-    ["reading", observed(atStep("verify"), { work: running }), { do: "reportProgress" }],
+    ["a new EtcdRestore", observed(restoreOf()), { do: "initialize" }],
+    ["a pending restore", observed(atStep("verify")), { do: "verify" }],
+    ["the backup is being read", observed(atStep("verify"), { work: running }), { do: "reportProgress" }],
     [
-      "read",
+      "the backup is verified",
       observed(atStep("verify"), { work: ended(good) }),
       { do: "recordVerified", source: restoredSource },
     ],
     [
-      "it ended before",
+      "the store records that it has ended",
       observed(atStep("verify"), {
         work: ended({ step: "verify", found: { is: "restoredBefore", completedAt: "then" } }),
       }),
@@ -93,14 +93,14 @@ describe("the life of an EtcdRestore", () => {
       { do: "fail", reason: "StorageTooSmall", message: "m" },
     ],
     [
-      "good",
+      "the backup is verified and no volume exists",
       observed(atStep("restore"), {
         members: [0, 1, 2].map((index) => ({ index, volume: "missing", job: { state: "none" } })),
       }),
       { do: "restoreMembers", volumes: [0, 1, 2], jobs: [0, 1, 2].map((index) => ({ index, attempt: 1 })) },
     ],
     [
-      "killed between the volumes and the Jobs",
+      "an operator was killed between the volumes and the Jobs",
       observed(atStep("restore"), { members: members("succeeded", "none", "none") }),
       {
         do: "restoreMembers",
@@ -112,12 +112,12 @@ describe("the life of an EtcdRestore", () => {
       },
     ],
     [
-      "two of three are filled",
+      "two of three volumes hold the data",
       observed(atStep("restore"), { members: members("succeeded", "succeeded", "running") }),
       { do: "wait", reason: "RestoringMembers", message: "2 of 3 volumes hold the data" },
     ],
     [
-      "a Pod has no node",
+      "a Job's Pod has no node",
       observed(atStep("restore"), {
         members: withJob({ state: "running", attempt: 1, waitsFor: "p: no node" }),
       }),
@@ -129,12 +129,12 @@ describe("the life of an EtcdRestore", () => {
       { do: "retry", at: at(10), reason: "Retrying", message: "member back-2: fetch: no" },
     ],
     [
-      "its pause is over",
+      "the delay after a failed Job is over",
       observed(retried(atStep("restore")), { members: withJob(failed) }),
       { do: "restoreMembers", volumes: [], jobs: [{ index: 2, attempt: 2 }] },
     ],
     [
-      "the last Job has failed",
+      "the last Job of backoffLimit has failed",
       observed(atStep("restore"), { members: withJob({ ...failed, attempt: 3 }) }),
       {
         do: "fail",
@@ -143,69 +143,73 @@ describe("the life of an EtcdRestore", () => {
       },
     ],
     [
-      "a Job has failed for good",
+      "a Job has failed permanently",
       observed(atStep("restore"), { members: withJob({ ...failed, permanent: true }) }),
       { do: "fail", reason: "MemberFailed", message: "member back-2: fetch: no" },
     ],
     [
-      "a volume of the name is somebody's",
+      "a volume of that name has another owner",
       observed(atStep("restore"), { members: withJob({ state: "none" }, "foreign") }),
       { do: "fail", reason: "TargetExists" },
     ],
     [
-      "a Job of the name is somebody's",
+      "a Job of that name has another owner",
       observed(atStep("restore"), { members: withJob({ state: "foreign", name: "j" }) }),
       { do: "fail", reason: "TargetExists" },
     ],
     [
-      "all are filled",
+      "every volume holds the data",
       observed(atStep("restore"), { members: members("succeeded") }),
       { do: "recordRestored" },
     ],
-    ["filled", observed(atStep("start")), { do: "createCluster" }],
+    ["the restored volumes are recorded", observed(atStep("start")), { do: "createCluster" }],
     [
-      "a StatefulSet of the name is somebody's",
+      "a StatefulSet of that name has another owner",
       observed(atStep("start"), {
         cluster: { exists: "foreign", what: "StatefulSet back", readyMembers: 3 },
       }),
       { do: "fail", reason: "TargetExists" },
     ],
     [
-      "starting",
+      "two of three members are ready",
       observed(atStep("start"), { cluster: { exists: "ours", readyMembers: 2 } }),
       { do: "wait", reason: "StartingCluster", message: "2 of 3 members are ready" },
     ],
     [
-      "all are ready",
+      "every member is ready",
       observed(atStep("start"), { cluster: { exists: "ours", readyMembers: 3 } }),
       { do: "recordRunning" },
     ],
-    ["running", observed(atStep("prove")), { do: "prove" }],
+    ["the running cluster is recorded", observed(atStep("prove")), { do: "prove" }],
     [
-      "the end of the verification is in status, and its run is still known",
+      "the run of the backup's verification is still registered",
       observed(atStep("prove"), { work: ended(good) }),
       { do: "prove" },
     ],
-    ["proved", observed(atStep("prove"), { work: ended(proved) }), { do: "succeed", verification: proof }],
-    ["over", observed(atStep("over"), { work: ended(proved) }), { do: "nothing" }],
+    [
+      "the cluster is verified",
+      observed(atStep("prove"), { work: ended(proved) }),
+      { do: "succeed", verification: proof },
+    ],
+    ["the restore has ended", observed(atStep("over"), { work: ended(proved) }), { do: "nothing" }],
   ];
-  for (const [name, seen, expected] of rows)
+  for (const [name, input, expected] of rows)
     it(`${name}: ${expected.do}`, () => {
-      assert.partialDeepStrictEqual(decideRestore(seen, at(5)), expected);
+      assert.partialDeepStrictEqual(decideRestore(input, at(5)), expected);
     });
 
   function retried(restore: EtcdRestore): EtcdRestore {
-    const said = { at: at(5), reason: "Retrying", message: "member back-2: fetch: no" } as const;
-    return { ...restore, status: restoreRetrying(restore, said, began) };
+    const decision = { at: at(5), reason: "Retrying", message: "member back-2: fetch: no" } as const;
+    return { ...restore, status: restoreRetrying(restore, decision, began) };
   }
 
-  it("waits for its pause, and says why", () => {
+  it("waits until the next attempt is due, with the reason of the last one", () => {
     const restore = retried(atStep("restore"));
     const decision = decideRestore(observed(restore, { members: withJob(failed) }), at(1));
     assert.partialDeepStrictEqual(decision, { do: "wait", ms: 4_000, reason: "Retrying" });
   });
 
-  it("is called off when it is deleted, at whichever step, and has nothing to clear away", () => {
+  it("cancels the work of a deleted EtcdRestore at every step, and then needs nothing", () => {
     const metadata = { deletionTimestamp: began.toISOString() };
     for (const step of ["verify", "restore", "start", "prove", "over"] as const) {
       const restore = atStep(step, restoreOf({ metadata }));
@@ -215,7 +219,7 @@ describe("the life of an EtcdRestore", () => {
     }
   });
 
-  it("ends when its time is over, with what it last said, after its work has been called off", () => {
+  it("cancels the work at the deadline, and then fails with the last message", () => {
     for (const step of ["verify", "restore", "start", "prove"] as const) {
       const restore = atStep(step);
       assert.deepEqual(decideRestore(observed(restore, { work: running }), at(3600)), {
@@ -229,7 +233,7 @@ describe("the life of an EtcdRestore", () => {
     }
   });
 
-  it("never does anything again once it has ended, whatever is seen", () => {
+  it("needs nothing once the restore has ended, whatever is observed", () => {
     const ends = [
       atStep("over"),
       {
@@ -244,14 +248,14 @@ describe("the life of an EtcdRestore", () => {
         fc.constantFrom("none" as const, "running" as const, "succeeded" as const),
         fc.nat(1e7),
         (restore, work, job, seconds) => {
-          const seen = observed(restore, { work, members: members(job) });
-          assert.deepEqual(decideRestore(seen, at(seconds)), { do: "nothing" });
+          const input = observed(restore, { work, members: members(job) });
+          assert.deepEqual(decideRestore(input, at(seconds)), { do: "nothing" });
         },
       ),
     );
   });
 
-  it("never makes a Job or a cluster before the backup is verified, nor a cluster before every volume is filled", () => {
+  it("creates no Job before the backup is verified, and no cluster before every volume holds the data", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...(["verify", "restore", "start", "prove"] as const)),
@@ -261,8 +265,8 @@ describe("the life of an EtcdRestore", () => {
         }),
         fc.constantFrom<ObservedWork>({ state: "none" }, running, ended(good), ended(proved)),
         (step, jobs, work) => {
-          const seen = observed(atStep(step), { members: members(...jobs), work });
-          const decision = decideRestore(seen, at(1));
+          const input = observed(atStep(step), { members: members(...jobs), work });
+          const decision = decideRestore(input, at(1));
           if (decision.do === "restoreMembers") assert.equal(step, "restore");
           if (decision.do === "createCluster") assert.equal(step, "start");
           if (decision.do === "recordRestored") assert.ok(jobs.every((state) => state === "succeeded"));
@@ -272,7 +276,7 @@ describe("the life of an EtcdRestore", () => {
   });
 });
 
-describe("what a failure means", () => {
+describe("afterRestoreFailure", () => {
   const decide = (code: ErrorCode, step: Step, over: { permanent?: boolean; attempts?: number } = {}) => {
     const { permanent = false, attempts = 1 } = over;
     const restore = atStep(step);
@@ -280,7 +284,7 @@ describe("what a failure means", () => {
     return afterRestoreFailure({ ...restore, status: { ...restore.status, attempts } }, error, began);
   };
 
-  it("has a reason by its step: of the backup or the store before anything is made, of the cluster after", () => {
+  it("gives a failure the reason of its step: backup or store while verifying, cluster while proving", () => {
     const rows: [ErrorCode, verifying: string, proving: string][] = [
       ["NotFound", "BackupNotFound", "BackupNotFound"],
       ["VerificationFailed", "BackupDamaged", "NotProved"],
@@ -300,11 +304,11 @@ describe("what a failure means", () => {
       );
   });
 
-  it("is the end where trying again cannot help", () => {
+  it("fails after a permanent error", () => {
     assert.equal(decide("VerificationFailed", "verify", { permanent: true }).do, "fail");
   });
 
-  it("is tried again after 5 s, doubling, until backoffLimit is used up", () => {
+  it("tries again after 5 s, doubling, until backoffLimit is reached", () => {
     const delays = [1, 2].map((attempts) => {
       const decision = decide("Unreachable", "verify", { attempts });
       return decision.do === "retry" ? decision.at.getTime() - began.getTime() : decision;
@@ -316,13 +320,13 @@ describe("what a failure means", () => {
     });
   });
 
-  it("of the proof is tried again for as long as the restore may take", () => {
+  it("tries to prove the cluster again until the deadline, without a limit", () => {
     assert.equal(decide("Unreachable", "prove", { attempts: 50 }).do, "retry");
   });
 });
 
 describe("the status of an EtcdRestore", () => {
-  it("counts the attempts of each step by itself", () => {
+  it("counts the attempts of each step separately", () => {
     const begun = (restore: EtcdRestore, step: "verify" | "prove") => ({
       ...restore,
       status: workBegun(restore, step, began),
@@ -333,21 +337,21 @@ describe("the status of an EtcdRestore", () => {
     assert.equal(begun(atStep("prove"), "prove").status.attempts, 1);
   });
 
-  it("names every member, its volume and how far it is", () => {
-    const seen = membersSeen(
+  it("lists every member with its volume, phase and attempts", () => {
+    const status = membersSeen(
       atStep("restore"),
       members("succeeded", "running", "none"),
       { reason: "RestoringMembers", message: "" },
       began,
     );
-    assert.deepEqual(seen.members, [
+    assert.deepEqual(status.members, [
       { name: "back-0", volume: "data-back-0", phase: "Restored", attempts: 1 },
       { name: "back-1", volume: "data-back-1", phase: "Restoring", attempts: 1 },
       { name: "back-2", volume: "data-back-2", phase: "Pending", attempts: 0 },
     ]);
   });
 
-  it("says how long each step took, to the second", () => {
+  it("gives the duration of each step to the second", () => {
     const fresh = atStep("verify");
     const checked = { ...fresh, status: verified(fresh, { source: restoredSource, token }, at(0.4)) };
     const filled = { ...checked, status: membersRestored(checked, members("succeeded"), at(42)) };
