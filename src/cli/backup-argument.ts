@@ -1,6 +1,6 @@
-import { OperatorError } from "../core/errors.ts";
 import { parseBackupName, parseDataObject } from "../core/backup/name.ts";
 import { type StoreFlags, storeUrlOf } from "./flags.ts";
+import { usage } from "./usage.ts";
 
 /** What the BACKUP argument of status, verify and fetch means. */
 export type BackupArgument =
@@ -21,9 +21,10 @@ export function parseBackupArgument(text: string, flags: StoreFlags): BackupArgu
   const data = parseDataObject(object);
   const name = data === undefined ? last.replace(/\.json$/, "") : `${data.time}-${data.runId}`;
   if (data === undefined && name !== "latest" && parseBackupName(name) === undefined) {
-    throw new OperatorError("Usage", `${location} is not a backup's URL`, {
-      hint: "it ends in <cluster>/<name>, as `etcd-backup list -o json` prints it, or in <cluster>/latest",
-    });
+    throw usage(
+      `${location} is not a backup's URL`,
+      "it ends in <cluster>/<name>, as `etcd-backup list -o json` prints it, or in <cluster>/latest",
+    );
   }
   return { kind: "stored", storeUrl: withSettings(store, query, flags), name, clusterName };
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { OperatorError } from "../core/errors.ts";
 import type { MemberSelection } from "../core/etcd/member-choice.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
+import { usage } from "./usage.ts";
 
 /** etcdctl's flags as commander gives them. */
 export interface EtcdFlags {
@@ -25,10 +25,6 @@ export interface StoreFlags {
 }
 
 export type OutputFormat = "table" | "json" | "yaml";
-
-function usage(message: string, hint?: string): OperatorError {
-  return new OperatorError("Usage", message, hint === undefined ? {} : { hint });
-}
 
 export function endpointsOf(flags: EtcdFlags): string[] {
   const given = (flags.endpoints ?? "")

@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
 import { type SnapshotFileReading, readSnapshot } from "../snapshot/read.ts";
 import { unpack } from "../backup/unpack.ts";
+import { usage } from "./usage.ts";
 
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
@@ -62,7 +63,7 @@ async function look(path: string): Promise<{ size: number; compressed: boolean }
   try {
     file = await open(path, "r");
     const stat = await file.stat();
-    if (!stat.isFile()) throw new OperatorError("Usage", `${path} is not a file`);
+    if (!stat.isFile()) throw usage(`${path} is not a file`);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
     return { size: stat.size, compressed: bytesRead === 4 && buffer.equals(zstdMagic) };
   } catch (error) {

@@ -11,6 +11,7 @@ import type { StoreFlags } from "../flags.ts";
 import { findStored } from "../find-stored.ts";
 import { bytes } from "../../core/human.ts";
 import { progress } from "../progress.ts";
+import { usage } from "../usage.ts";
 
 export interface FetchFlags extends GlobalFlags, StoreFlags {
   output: string;
@@ -22,13 +23,12 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
   const { signal } = context;
   const backup = parseBackupArgument(text, flags);
   if (backup.kind === "file")
-    throw new OperatorError("Usage", `${text} is not a backup in a store`, {
-      hint: "give its name with --store, or its URL",
-    });
+    throw usage(`${text} is not a backup in a store`, "give its name with --store, or its URL");
   if (flags.output === "-")
-    throw new OperatorError("Usage", "fetch writes to a file, not to standard output", {
-      hint: "give -o FILE: it appears only when all of it is verified",
-    });
+    throw usage(
+      "fetch writes to a file, not to standard output",
+      "give -o FILE: it appears only when all of it is verified",
+    );
   if (flags.force !== true && (await exists(flags.output))) {
     throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {
       hint: "choose another file, or add --force",
@@ -49,7 +49,7 @@ async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void
   const folder = dirname(path);
   const part = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.part`);
   const file = await open(part, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
-    throw new OperatorError("Usage", `cannot write to ${folder}: ${error.code ?? error.message}`);
+    throw usage(`cannot write to ${folder}: ${error.code ?? error.message}`);
   });
   try {
     await fill(file);

@@ -1,7 +1,7 @@
-import { OperatorError } from "../../core/errors.ts";
 import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import { count } from "../flags.ts";
+import { usage } from "../usage.ts";
 import { toolName, version } from "../version.ts";
 
 export interface OperatorFlags extends GlobalFlags {
@@ -53,7 +53,7 @@ function hostPathsOf({ hostPathNamespaces }: OperatorFlags): OperatorOptions["ho
 function atLeast(least: number, text: string, flag: string, unit = ""): number {
   const value = count(text, flag);
   if (value >= least) return value;
-  throw new OperatorError("Usage", `${flag} must be at least ${least}${unit}`);
+  throw usage(`${flag} must be at least ${least}${unit}`);
 }
 
 function namesOf(list: string | undefined): string[] {

@@ -21,6 +21,7 @@ import { print } from "../output.ts";
 import { type Progress, progress } from "../progress.ts";
 import { readSnapshotFile, snapshotFileSize } from "../snapshot-file.ts";
 import { findStored } from "../find-stored.ts";
+import { usage } from "../usage.ts";
 
 export interface RestoreFlags extends GlobalFlags, StoreFlags {
   name?: string;
@@ -83,9 +84,10 @@ export async function restore(text: string, flags: RestoreFlags, context: Contex
 
 function layoutOf(flags: RestoreFlags): Layout {
   if (flags.learner === true) {
-    throw new OperatorError("Usage", "a restored cluster has voting members only", {
-      hint: "restore without --learner, start the cluster, then `etcdctl member add NAME --learner --peer-urls=…`",
-    });
+    throw usage(
+      "a restored cluster has voting members only",
+      "restore without --learner, start the cluster, then `etcdctl member add NAME --learner --peer-urls=…`",
+    );
   }
   return flags.allMembers === true ? everyMember(flags) : oneMember(flags);
 }
@@ -305,8 +307,4 @@ export const defaultBump = "1000000000";
 
 function kebab(flag: string): string {
   return flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-function usage(message: string, hint?: string): OperatorError {
-  return new OperatorError("Usage", message, hint === undefined ? {} : { hint });
 }

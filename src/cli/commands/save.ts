@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { byteRate } from "../../core/byte-rate.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
-import { OperatorError } from "../../core/errors.ts";
 import { describeGroups } from "../../core/etcd/hash-agreement.ts";
 import { openCluster } from "../../etcd/cluster.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
@@ -24,6 +23,7 @@ import { print } from "../output.ts";
 import { type Progress, progress } from "../progress.ts";
 import { statusTable } from "./status.ts";
 import { table } from "../table.ts";
+import { usage } from "../usage.ts";
 import { toolName, version } from "../version.ts";
 
 export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
@@ -37,9 +37,10 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
 /** `etcd-backup save`: one verified backup in the store, or nothing there and a reason. */
 export async function save(flags: SaveFlags, context: Context): Promise<void> {
   if (flags.clusterName === undefined || flags.clusterName === "") {
-    throw new OperatorError("Usage", "the cluster has no name", {
-      hint: "add --cluster-name NAME: backups of one cluster are kept together under it",
-    });
+    throw usage(
+      "the cluster has no name",
+      "add --cluster-name NAME: backups of one cluster are kept together under it",
+    );
   }
   const clusterName = checkClusterName(flags.clusterName);
   const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
