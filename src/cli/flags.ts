@@ -98,7 +98,7 @@ function sumOfParts(text: string): number {
   return parts.reduce((total, [, amount, unit]) => total + Number(amount) * (units[unit ?? ""] ?? 0), 0);
 }
 
-export function count(text: string, flag: string): number {
+export function wholeNumber(text: string, flag: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
     throw usage(`${flag} ${text} is not a whole number`);
@@ -110,7 +110,7 @@ export function selectionOf(flags: EtcdFlags): MemberSelection {
   return {
     prefer: prefer[flags.prefer],
     ...(flags.member === undefined ? {} : { name: flags.member }),
-    maxLag: count(flags.maxLag, "--max-lag"),
+    maxLag: wholeNumber(flags.maxLag, "--max-lag"),
     allowWithoutQuorum: flags.allowWithoutQuorum === true,
   };
 }

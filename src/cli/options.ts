@@ -55,7 +55,7 @@ export function withEtcd(command: Command): Command {
     .option("--allow-without-quorum", "take the last snapshot of a cluster that has lost its quorum");
 }
 
-export function clusterName(description: string): Option {
+export function clusterNameOption(description: string): Option {
   return fromEnv("--cluster-name <name>", description, "ETCD_BACKUP_CLUSTER_NAME");
 }
 
@@ -72,5 +72,5 @@ export function withStore(command: Command): Command {
 export function withBackup(command: Command): Command {
   return withStore(
     command.argument("<backup>", "name of a backup in --store, `latest`, a backup's URL, or a file"),
-  ).addOption(clusterName("the cluster the backup belongs to"));
+  ).addOption(clusterNameOption("the cluster the backup belongs to"));
 }

@@ -1,6 +1,14 @@
 import { Command, Option } from "commander";
 import { type Context, logLevels } from "./context.ts";
-import { clusterName, fromEnv, outputFormat, verb, withBackup, withEtcd, withStore } from "./options.ts";
+import {
+  clusterNameOption,
+  fromEnv,
+  outputFormat,
+  verb,
+  withBackup,
+  withEtcd,
+  withStore,
+} from "./options.ts";
 import { version } from "./version.ts";
 
 /** The command line: its verbs, options and help. */
@@ -34,7 +42,7 @@ function addEtcdVerbs(program: Command, context: Context): void {
     );
 
   withStore(withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it")))
-    .addOption(clusterName("the cluster's name in the store"))
+    .addOption(clusterNameOption("the cluster's name in the store"))
     .addOption(
       new Option("--compression <kind>", "how the object is stored")
         .choices(["zstd", "none"])
@@ -55,7 +63,7 @@ function addEtcdVerbs(program: Command, context: Context): void {
 
 function addStoreVerbs(program: Command, context: Context): void {
   withStore(verb(program, "list", "show the backups in a store, newest first"))
-    .addOption(clusterName("only this cluster"))
+    .addOption(clusterNameOption("only this cluster"))
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./commands/list.ts")).list(command.optsWithGlobals(), context),

@@ -39,7 +39,7 @@ export function progress(context: Context, flags: GlobalFlags): Progress {
       }
       if (at - last < (live ? redrawEvery : plainLineEvery)) return;
       last = at;
-      const line = describe(label, done, total, at - (begin ?? at));
+      const line = progressLine(label, done, total, at - (begin ?? at));
       if (live) stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns || 80) - 1)}`);
       else stderr.write(`${line}\n`);
       drawn = live;
@@ -49,7 +49,7 @@ export function progress(context: Context, flags: GlobalFlags): Progress {
 }
 
 /** `snapshot   45%  512 MB of 1.1 GB  210 MB/s  2.8s left` */
-export function describe(label: string, done: number, total: number, elapsedMs: number): string {
+export function progressLine(label: string, done: number, total: number, elapsedMs: number): string {
   const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
   const speed = elapsedMs >= 500 ? `  ${bytes(Math.round(rate))}/s` : "";
   if (total <= 0) return `${label}  ${bytes(done)}${speed}`;

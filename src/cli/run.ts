@@ -21,7 +21,7 @@ export async function run(argv: string[], host: NodeJS.Process): Promise<number>
     (thrown: unknown) => {
       if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
       const error = asOperatorError(thrown);
-      report(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
+      printError(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
       return error.code === "Aborted" && signals.first() === "SIGTERM" ? 143 : exitCode(error);
     },
   );
@@ -73,7 +73,7 @@ function watchOutput({ stdout, stderr }: NodeJS.Process): { ended: () => Promise
   };
 }
 
-function report(error: OperatorError, { stderr }: Context, withStack: boolean): void {
+function printError(error: OperatorError, { stderr }: Context, withStack: boolean): void {
   stderr.write(`etcd-backup: ${error.message}\n`);
   if (error.hint !== undefined) stderr.write(`  hint: ${error.hint}\n`);
   if (withStack)

@@ -4,14 +4,14 @@ import { download } from "../backup/download.ts";
 import { OperatorError } from "../core/errors.ts";
 import { beginWork, workOf } from "../restore/data-dir.ts";
 import type { Store } from "../store/store.ts";
-import { type RestoreStep, targetState } from "./target-state.ts";
+import { type VolumeRestore, targetState } from "./target-state.ts";
 
 /**
  * The first container of a member's Job: writes the verified snapshot into the work folder of the volume. Throws Refused
  * for a volume that holds other data. In a volume that this restore has filled it changes nothing that is in place.
  */
 export async function fetchSnapshot(
-  step: RestoreStep & { clusterName: string; backup: string; sha256: string },
+  step: VolumeRestore & { clusterName: string; backup: string; sha256: string },
   options: {
     store: Pick<Store, "list" | "get" | "url">;
     signal: AbortSignal;

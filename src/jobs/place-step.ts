@@ -1,10 +1,10 @@
 import { rm } from "node:fs/promises";
 import { commitWork, endWork, workOf } from "../restore/data-dir.ts";
-import { type RestoreStep, targetState } from "./target-state.ts";
+import { type VolumeRestore, targetState } from "./target-state.ts";
 
 /** The last container of a member's Job: syncs the data that etcd's tool made, and moves it into place. */
 export async function placeData(
-  step: RestoreStep & { member: string | undefined; token: string | undefined; backup: string },
+  step: VolumeRestore & { member: string | undefined; token: string | undefined; backup: string },
   now: Date,
 ): Promise<void> {
   const { id, dataDir, member, token, backup } = step;

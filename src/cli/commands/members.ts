@@ -15,7 +15,7 @@ export async function members(
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
   const observed = await cluster.observe(context.signal);
   const choice = chooseMember(observed.members, selectionOf(flags));
-  await print(context, flags.output, describe(observed.clusterId, observed.members, choice), () =>
+  await print(context, flags.output, membersResult(observed.clusterId, observed.members, choice), () =>
     membersTable(observed.members, choice),
   );
   if (choice.chosen !== undefined) return;
@@ -77,7 +77,7 @@ function alarmsOf(m: MemberFacts): string {
   return own.length === 0 ? "-" : [...new Set(own)].join(",");
 }
 
-function describe(clusterId: string, rows: readonly MemberFacts[], choice: MemberChoice) {
+function membersResult(clusterId: string, rows: readonly MemberFacts[], choice: MemberChoice) {
   return {
     clusterID: clusterId,
     snapshotFrom:

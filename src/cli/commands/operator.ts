@@ -1,6 +1,6 @@
 import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { count } from "../flags.ts";
+import { wholeNumber } from "../flags.ts";
 import { usage } from "../usage.ts";
 import { toolName, version } from "../version.ts";
 
@@ -51,7 +51,7 @@ function hostPathsOf({ hostPathNamespaces }: OperatorFlags): OperatorOptions["ho
 }
 
 function atLeast(least: number, text: string, flag: string, unit = ""): number {
-  const value = count(text, flag);
+  const value = wholeNumber(text, flag);
   if (value >= least) return value;
   throw usage(`${flag} must be at least ${least}${unit}`);
 }

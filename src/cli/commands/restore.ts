@@ -16,7 +16,7 @@ import { openStore } from "../../store/open.ts";
 import { parseStoreUrl } from "../../store/url.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { type OutputFormat, type StoreFlags, count } from "../flags.ts";
+import { type OutputFormat, type StoreFlags, wholeNumber } from "../flags.ts";
 import { print } from "../output.ts";
 import { type Progress, progress } from "../progress.ts";
 import { readSnapshotFile, snapshotFileSize } from "../snapshot-file.ts";
@@ -45,7 +45,7 @@ type Layout = Pick<RestorePlan, "cluster" | "members">;
 export async function restore(text: string, flags: RestoreFlags, context: Context): Promise<void> {
   const layout = layoutOf(flags);
   checkApart(layout);
-  const bump = count(flags.bumpRevision, "--bump-revision");
+  const bump = wholeNumber(flags.bumpRevision, "--bump-revision");
   const token = flags.initialClusterToken ?? freshToken(context.now());
   const { signal, env, now } = context;
   // What is in the way is told before anything is asked of a store.
