@@ -1,17 +1,18 @@
 import { parseBackupName, parseDataObject } from "../core/backup/name.ts";
-import { type StoreFlags, storeUrlOf } from "./flags.ts";
+import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
+import { type StoreFlags, storeOf } from "./flags.ts";
 import { usage } from "./usage.ts";
 
 /** What the BACKUP argument of status, verify and fetch means. */
 export type BackupArgument =
   | { kind: "file"; path: string }
-  | { kind: "stored"; storeUrl: string; name: string; clusterName?: string };
+  | { kind: "stored"; store: StoreConfig; name: string; clusterName?: string };
 
 /** A backup's name or `latest` (with --store), a backup's URL, or else a file. */
 export function parseBackupArgument(text: string, flags: StoreFlags): BackupArgument {
   if (text === "latest" || parseBackupName(text) !== undefined) {
     const cluster = flags.clusterName === undefined ? {} : { clusterName: flags.clusterName };
-    return { kind: "stored", storeUrl: storeUrlOf(flags), name: text, ...cluster };
+    return { kind: "stored", store: storeOf(flags), name: text, ...cluster };
   }
   if (!/^(s3|file):\/\//.test(text)) return { kind: "file", path: text };
   const [location = "", query] = text.split("?", 2);
@@ -26,7 +27,7 @@ export function parseBackupArgument(text: string, flags: StoreFlags): BackupArgu
       "it ends in <cluster>/<name>, as `etcd-backup list -o json` prints it, or in <cluster>/latest",
     );
   }
-  return { kind: "stored", storeUrl: withSettings(store, query, flags), name, clusterName };
+  return { kind: "stored", store: parseStoreUrl(withSettings(store, query, flags)), name, clusterName };
 }
 
 /** The URLs that status and listings show hold no settings: those of --store count, where it is the same bucket. */

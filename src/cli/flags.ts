@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { MemberSelection } from "../core/etcd/member-choice.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
+import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
 import { usage } from "./usage.ts";
 
 /** etcdctl's flags as commander gives them. */
@@ -115,8 +116,8 @@ export function selectionOf(flags: EtcdFlags): MemberSelection {
   };
 }
 
-export function storeUrlOf(flags: StoreFlags): string {
-  if (flags.store !== undefined && flags.store !== "") return flags.store;
+export function storeOf(flags: StoreFlags): StoreConfig {
+  if (flags.store !== undefined && flags.store !== "") return parseStoreUrl(flags.store);
   throw usage(
     "no store was given",
     "add --store s3://bucket/prefix or --store file:///dir, or set ETCD_BACKUP_STORE",

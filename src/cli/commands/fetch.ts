@@ -4,7 +4,6 @@ import { basename, dirname, join } from "node:path";
 import { OperatorError } from "../../core/errors.ts";
 import { download } from "../../backup/download.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import type { StoreFlags } from "../flags.ts";
@@ -34,7 +33,7 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
       hint: "choose another file, or add --force",
     });
   }
-  await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  await using store = await openStore(backup.store, { env: context.env });
   const { manifest } = await findStored(store, backup, context);
   using lines = progress(context, flags);
   const onProgress = (done: number, total: number) => lines.update("fetching", done, total);

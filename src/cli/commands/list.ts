@@ -1,8 +1,7 @@
 import { type CatalogEntry, listBackups } from "../../backup/catalog/list.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { type OutputFormat, type StoreFlags, storeUrlOf } from "../flags.ts";
+import { type OutputFormat, type StoreFlags, storeOf } from "../flags.ts";
 import { age, bytes } from "../../core/human.ts";
 import { print } from "../output.ts";
 import { table } from "../table.ts";
@@ -12,7 +11,7 @@ export async function list(
   flags: GlobalFlags & StoreFlags & { output: OutputFormat },
   context: Context,
 ): Promise<void> {
-  await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
+  await using store = await openStore(storeOf(flags), { env: context.env });
   const { clusterName } = flags;
   const entries = await listBackups(store, {
     ...(clusterName === undefined ? {} : { clusterName }),

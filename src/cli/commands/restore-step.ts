@@ -2,9 +2,8 @@ import { readFile } from "node:fs/promises";
 import { fetchSnapshot } from "../../jobs/fetch-step.ts";
 import { placeData } from "../../jobs/place-step.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { type StoreFlags, storeUrlOf } from "../flags.ts";
+import { type StoreFlags, storeOf } from "../flags.ts";
 import { progress } from "../progress.ts";
 
 export interface StepFlags extends GlobalFlags, StoreFlags {
@@ -24,7 +23,7 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
   const { id, dataDir, sha256 = "" } = flags;
   const { signal, env } = context;
   const [clusterName = "", backup = ""] = flags.backup.split("/");
-  const config = parseStoreUrl(storeUrlOf(flags));
+  const config = storeOf(flags);
   const ca = flags.storeCa === undefined ? {} : { caBundlePem: await readFile(flags.storeCa, "utf8") };
   await using store = await openStore(config.kind === "s3" ? { ...config, ...ca } : config, { env });
   using lines = progress(context, flags);

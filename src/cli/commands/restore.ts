@@ -13,7 +13,6 @@ import { findRestoreTool, freshToken } from "../../restore/tool.ts";
 import { download, writeAll } from "../../backup/download.ts";
 import { describeFailures, plainChecks } from "../../backup/verify.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import { type OutputFormat, type StoreFlags, wholeNumber } from "../flags.ts";
@@ -212,7 +211,7 @@ async function openSource(
       async [Symbol.asyncDispose]() {},
     };
   }
-  const store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  const store = await openStore(backup.store, { env: context.env });
   try {
     const { manifest } = await findStored(store, backup, context);
     const { snapshot, member } = manifest;

@@ -7,7 +7,6 @@ import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { saveSnapshot } from "../../backup/save.ts";
 import type { SaveStep } from "../../backup/progress.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import {
   type EtcdFlags,
@@ -16,7 +15,7 @@ import {
   accessOf,
   endpointsOf,
   selectionOf,
-  storeUrlOf,
+  storeOf,
 } from "../flags.ts";
 import { bytes, duration } from "../../core/human.ts";
 import { print } from "../output.ts";
@@ -44,7 +43,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   }
   const clusterName = checkClusterName(flags.clusterName);
   const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
-  await using store = await openStore(parseStoreUrl(storeUrlOf(flags)), { env: context.env });
+  await using store = await openStore(storeOf(flags), { env: context.env });
   // A store that cannot be used is found out before any member is asked for anything.
   await store.probe({ signal: context.signal, write: false });
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));

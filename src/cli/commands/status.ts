@@ -36,12 +36,11 @@ export async function status(text: string, flags: StatusFlags, context: Context)
 }
 
 async function ofStored(backup: BackupArgument & { kind: "stored" }, context: Context): Promise<StatusFacts> {
-  const [{ findStored }, { openStore }, { parseStoreUrl }] = await Promise.all([
+  const [{ findStored }, { openStore }] = await Promise.all([
     import("../find-stored.ts"),
     import("../../store/open.ts"),
-    import("../../store/url.ts"),
   ]);
-  await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  await using store = await openStore(backup.store, { env: context.env });
   const { manifest } = await findStored(store, backup, context);
   return manifest.snapshot;
 }

@@ -1,7 +1,6 @@
 import { OperatorError } from "../../core/errors.ts";
 import { type Check, describeFailures, plainChecks, verifyStored } from "../../backup/verify.ts";
 import { openStore } from "../../store/open.ts";
-import { parseStoreUrl } from "../../store/url.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
 import type { Context } from "../context.ts";
 import { print } from "../output.ts";
@@ -37,7 +36,7 @@ async function examine(
     );
     return { subject: backup.path, checks: plainChecks(reading) };
   }
-  await using store = await openStore(parseStoreUrl(backup.storeUrl), { env: context.env });
+  await using store = await openStore(backup.store, { env: context.env });
   let subject = `${store.url}/${backup.clusterName === undefined ? "" : `${backup.clusterName}/`}${backup.name}`;
   try {
     const { manifest } = await findStored(store, backup, context);
