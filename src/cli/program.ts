@@ -9,6 +9,7 @@ import {
   withEtcd,
   withStore,
 } from "./options.ts";
+import { defaultBumpRevision } from "./restore/flags.ts";
 import { version } from "./version.ts";
 
 /** The command line: its verbs, options and help. */
@@ -132,7 +133,7 @@ function addRestore(program: Command, context: Context): void {
     .option(
       "--bump-revision <count>",
       "revisions go on so far beyond the snapshot's, marked compacted, so that no client takes an old one for new; 0 for neither",
-      "1000000000",
+      defaultBumpRevision,
     )
     .option("--etcdutl <file>", "etcdutl of the etcd that is to run on the data (3.4: its etcdctl)")
     .addOption(new Option("--learner").hideHelp())
