@@ -16,12 +16,12 @@ import { openSource } from "../restore/source.ts";
 export async function restore(text: string, flags: RestoreFlags, context: Context): Promise<void> {
   const layout = layoutOf(flags);
   const bump = wholeNumber(flags.bumpRevision, "--bump-revision");
+  const backup = parseBackupArgument(text, flags);
   const token = flags.initialClusterToken ?? freshToken(context.now());
   const { signal, env, now } = context;
-  // What is in the way is told before anything is asked of a store.
+  // The command line, this machine, the store: what a person can correct soonest is refused first.
   for (const { target } of layout.members) await checkTarget(target);
   const tool = await findRestoreTool(flags.etcdutl, { env, signal });
-  const backup = parseBackupArgument(text, flags);
   using lines = progress(context, flags);
   await using source = await openSource(backup, context, lines);
   const { revision } = await restoreMembers({
