@@ -23,7 +23,7 @@ export interface Layout {
   members: { member: InitialMember; target: Target }[];
 }
 
-/** Reads the layout from the flags alone. Throws Usage for flags that contradict each other or describe no cluster. */
+/** Reads the layout from the flags alone. Throws Usage for flags that contradict each other or name no cluster. */
 export function layoutOf(flags: LayoutFlags): Layout {
   if (flags.learner === true) {
     throw usage(
@@ -36,60 +36,89 @@ export function layoutOf(flags: LayoutFlags): Layout {
   return layout;
 }
 
-/** Without --initial-cluster, as etcd itself: a cluster of one member at http://localhost:2380. */
 function oneMember(flags: LayoutFlags): Layout {
-  for (const flag of ["dataDirTemplate", "walDirTemplate"] as const)
-    if (flags[flag] !== undefined) throw usage(`--${kebab(flag)} goes with --all-members`);
-  if (flags.dataDir === undefined || flags.dataDir === "")
+  for (const [given, flag, single] of [
+    [flags.dataDirTemplate, "--data-dir-template", "--data-dir"],
+    [flags.walDirTemplate, "--wal-dir-template", "--wal-dir"],
+  ] as const)
+    if (given !== undefined)
+      throw usage(`${flag} needs --all-members`, `add --all-members, or give ${single} DIR instead`);
+  const { dataDir, walDir, initialAdvertisePeerUrls } = flags;
+  if (dataDir === undefined || dataDir === "")
     throw usage("no data directory was given", "add --data-dir DIR");
   const cluster = clusterOf(flags);
-  const member = memberNamed(cluster, nameIn(cluster, flags), flags.initialAdvertisePeerUrls);
-  return { cluster, members: [{ member, target: targetOf(flags.dataDir, flags.walDir) }] };
+  const member = memberNamed(cluster, nameIn(cluster, flags), initialAdvertisePeerUrls);
+  return { cluster, members: [{ member, target: targetOf(dataDir, walDir) }] };
 }
 
+/** etcd's own defaults of --name and --initial-advertise-peer-urls. */
 const defaultName = "default";
+const defaultPeerUrls = "http://localhost:2380";
 
-function clusterOf({ name = defaultName, initialCluster, initialAdvertisePeerUrls }: LayoutFlags) {
-  const urls = (initialAdvertisePeerUrls ?? "http://localhost:2380").split(",");
-  return parseInitialCluster(initialCluster ?? urls.map((url) => `${name}=${url.trim()}`).join(","));
+function clusterOf(flags: LayoutFlags): InitialMember[] {
+  const { initialCluster, name = defaultName, initialAdvertisePeerUrls = defaultPeerUrls } = flags;
+  if (initialCluster !== undefined) return parseInitialCluster(initialCluster);
+  const urls = initialAdvertisePeerUrls.split(",");
+  return parseInitialCluster(urls.map((url) => `${name}=${url.trim()}`).join(","));
 }
 
-/** The name of the member to restore: --name may be left out where the cluster has one member. */
-function nameIn(cluster: InitialMember[], { name, initialCluster }: LayoutFlags): string {
+/** The name of the member to restore: --name may be left out where --initial-cluster has one member. */
+function nameIn(cluster: readonly InitialMember[], { name, initialCluster }: LayoutFlags): string {
   if (name !== undefined) return name;
   if (initialCluster === undefined) return defaultName;
-  const [only, ...others] = cluster.map((member) => member.name);
+  const names = cluster.map((member) => member.name);
+  const [only, ...others] = names;
   if (only === undefined || others.length > 0)
-    throw usage("which member is this?", `add --name: ${cluster.map((member) => member.name).join(", ")}`);
+    throw usage("which member is this?", `add --name: ${names.join(", ")}`);
   return only;
 }
 
 function everyMember(flags: LayoutFlags): Layout {
-  for (const flag of ["name", "dataDir", "walDir", "initialAdvertisePeerUrls"] as const)
-    if (flags[flag] !== undefined)
-      throw usage(
-        `--${kebab(flag)} is for one member, and --all-members was given`,
-        "leave it out, also as a variable (ETCD_NAME, ETCD_DATA_DIR, …)",
-      );
+  for (const [given, flag, variable] of [
+    [flags.name, "--name", "ETCD_NAME"],
+    [flags.dataDir, "--data-dir", "ETCD_DATA_DIR"],
+    [flags.walDir, "--wal-dir", "ETCD_WAL_DIR"],
+    [flags.initialAdvertisePeerUrls, "--initial-advertise-peer-urls", "ETCD_INITIAL_ADVERTISE_PEER_URLS"],
+  ] as const)
+    if (given !== undefined)
+      throw usage(`${flag} cannot be given with --all-members`, `remove ${flag} and unset ${variable}`);
   if (flags.initialCluster === undefined)
-    throw usage("--all-members of which cluster?", "add --initial-cluster m1=https://…,m2=https://…");
+    throw usage("--all-members needs --initial-cluster", "add --initial-cluster m1=https://…,m2=https://…");
   const { dataDirTemplate = "", walDirTemplate } = flags;
+  if (dataDirTemplate === "")
+    throw usage("--all-members needs --data-dir-template", `add ${shown(templates.dataDir)}`);
   const cluster = parseInitialCluster(flags.initialCluster);
   const members = cluster.map((member) => ({
     member,
     target: targetOf(
-      directoryOf(dataDirTemplate, "--data-dir-template", member),
-      walDirTemplate === undefined ? undefined : directoryOf(walDirTemplate, "--wal-dir-template", member),
+      directoryOf(dataDirTemplate, templates.dataDir, member),
+      walDirTemplate === undefined ? undefined : directoryOf(walDirTemplate, templates.walDir, member),
     ),
   }));
   return { cluster, members };
 }
 
-function directoryOf(template: string, flag: string, { name }: InitialMember): string {
-  if (!template.includes("{name}"))
-    throw usage(`${flag} has no {name} in it`, `write ${flag} '/var/lib/etcd/{name}'`);
+interface TemplateFlag {
+  flag: string;
+  example: string;
+}
+
+const templates = {
+  dataDir: { flag: "--data-dir-template", example: "/var/lib/etcd/{name}" },
+  walDir: { flag: "--wal-dir-template", example: "/var/lib/etcd-wal/{name}" },
+};
+
+function shown({ flag, example }: TemplateFlag): string {
+  return `${flag} '${example}'`;
+}
+
+function directoryOf(template: string, of: TemplateFlag, { name }: InitialMember): string {
+  if (!template.includes("{name}")) throw usage(`${of.flag} has no {name} in it`, `write ${shown(of)}`);
   if (!/^[A-Za-z0-9._-]+$/.test(name) || /^\.+$/.test(name))
-    throw usage(`member ${name} cannot be part of a path`, "restore it alone, with --name and --data-dir");
+    throw usage(
+      `member name ${name} cannot be part of a path`,
+      "restore this member alone, with --name and --data-dir",
+    );
   return template.replaceAll("{name}", name);
 }
 
@@ -97,26 +126,27 @@ function targetOf(dataDir: string, walDir: string | undefined): Target {
   return walDir === undefined || walDir === "" ? { dataDir } : { dataDir, walDir };
 }
 
-/** A restore renames, fills and syncs each directory by itself: none may hold another. */
+/** A restore renames, fills and syncs each directory by itself, so none may be inside another. */
 function checkApart({ members }: Layout): void {
   const directories = members.flatMap(({ target: { dataDir, walDir } }) =>
     walDir === undefined ? [dataDir] : [dataDir, walDir],
   );
   for (const [index, one] of directories.entries())
-    for (const other of directories.slice(index + 1))
-      if (contains(one, other) || contains(other, one))
-        throw usage(
-          one === other ? `${one} is given twice` : `${one} and ${other} lie one in the other`,
-          "give each data directory and each WAL directory a place of its own",
-        );
+    for (const other of directories.slice(index + 1)) {
+      const problem = overlapOf(one, other);
+      if (problem !== undefined)
+        throw usage(problem, "give each data directory and each WAL directory a path outside the others");
+    }
 }
 
-/** Also true for the same directory. */
-function contains(outer: string, inner: string): boolean {
-  const withSeparator = (path: string): string => (path.endsWith(sep) ? path : path + sep);
-  return withSeparator(resolve(inner)).startsWith(withSeparator(resolve(outer)));
+function overlapOf(one: string, other: string): string | undefined {
+  if (resolve(one) === resolve(other)) return `${one} is given twice`;
+  if (isBelow(one, other)) return `${one} contains ${other}`;
+  if (isBelow(other, one)) return `${other} contains ${one}`;
+  return undefined;
 }
 
-function kebab(flag: string): string {
-  return flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+function isBelow(outer: string, inner: string): boolean {
+  const root = resolve(outer);
+  return resolve(inner).startsWith(root.endsWith(sep) ? root : root + sep);
 }

@@ -130,7 +130,7 @@ describe("restore refuses a command line that means no cluster, with exit code 2
         ...["--data-dir-template", "{dir}/{name}", "--wal-dir-template", "{dir}/log"],
       ],
       says: `etcd-backup: --wal-dir-template has no {name} in it
-  hint: write --wal-dir-template '/var/lib/etcd/{name}'
+  hint: write --wal-dir-template '/var/lib/etcd-wal/{name}'
 `,
     },
     "all members, and one data directory": {
@@ -138,39 +138,41 @@ describe("restore refuses a command line that means no cluster, with exit code 2
         ...["--all-members", "--initial-cluster", three],
         ...["--data-dir-template", "{dir}/{name}", "--data-dir", "{dir}/m1"],
       ],
-      says: `etcd-backup: --data-dir is for one member, and --all-members was given
-  hint: leave it out, also as a variable (ETCD_NAME, ETCD_DATA_DIR, …)
+      says: `etcd-backup: --data-dir cannot be given with --all-members
+  hint: remove --data-dir and unset ETCD_DATA_DIR
 `,
     },
     "all members of no cluster": {
       args: ["--all-members", "--data-dir-template", "{dir}/{name}"],
-      says: `etcd-backup: --all-members of which cluster?
+      says: `etcd-backup: --all-members needs --initial-cluster
   hint: add --initial-cluster m1=https://…,m2=https://…
 `,
     },
     "a template for one member": {
       args: ["--data-dir-template", "{dir}/{name}"],
-      says: "etcd-backup: --data-dir-template goes with --all-members\n",
+      says: `etcd-backup: --data-dir-template needs --all-members
+  hint: add --all-members, or give --data-dir DIR instead
+`,
     },
     "a member's name that leads out of the directory": {
       args: [
         ...["--all-members", "--initial-cluster", "../m1=http://a:2380"],
         ...["--data-dir-template", "{dir}/{name}"],
       ],
-      says: `etcd-backup: member ../m1 cannot be part of a path
-  hint: restore it alone, with --name and --data-dir
+      says: `etcd-backup: member name ../m1 cannot be part of a path
+  hint: restore this member alone, with --name and --data-dir
 `,
     },
     "the log in the data directory": {
       args: [...data, "--wal-dir", "{dir}/data/member/wal"],
-      says: `etcd-backup: {dir}/data and {dir}/data/member/wal lie one in the other
-  hint: give each data directory and each WAL directory a place of its own
+      says: `etcd-backup: {dir}/data contains {dir}/data/member/wal
+  hint: give each data directory and each WAL directory a path outside the others
 `,
     },
     "the log where the data is": {
       args: [...data, "--wal-dir", "{dir}/data"],
       says: `etcd-backup: {dir}/data is given twice
-  hint: give each data directory and each WAL directory a place of its own
+  hint: give each data directory and each WAL directory a path outside the others
 `,
     },
     "the log of one member where the data of another is": {
@@ -179,7 +181,7 @@ describe("restore refuses a command line that means no cluster, with exit code 2
         ...["--data-dir-template", "{dir}/{name}", "--wal-dir-template", "{dir}/{name}-log"],
       ],
       says: `etcd-backup: {dir}/m1-log is given twice
-  hint: give each data directory and each WAL directory a place of its own
+  hint: give each data directory and each WAL directory a path outside the others
 `,
     },
     "a bump that is no number": {
