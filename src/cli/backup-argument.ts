@@ -3,37 +3,55 @@ import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
 import { type StoreFlags, storeOf } from "./flags.ts";
 import { usage } from "./usage.ts";
 
-/** What the BACKUP argument of status, verify and fetch means. */
+/** What the BACKUP argument of status, verify, fetch and restore means. */
 export type BackupArgument =
   | { kind: "file"; path: string }
   | { kind: "stored"; store: StoreConfig; name: string; clusterName?: string };
 
-/** A backup's name or `latest` (with --store), a backup's URL, or else a file. */
+/**
+ * Reads BACKUP: a backup's name or `latest` in --store, a URL that begins with s3:// or file://, and everything else as a
+ * file's path. Throws Usage.
+ */
 export function parseBackupArgument(text: string, flags: StoreFlags): BackupArgument {
   if (text === "latest" || parseBackupName(text) !== undefined) {
     const cluster = flags.clusterName === undefined ? {} : { clusterName: flags.clusterName };
     return { kind: "stored", store: storeOf(flags), name: text, ...cluster };
   }
-  if (!/^(s3|file):\/\//.test(text)) return { kind: "file", path: text };
-  const [location = "", query] = text.split("?", 2);
-  const match = /^(.*)\/([^/]+\/[^/]+)$/.exec(location);
-  const [, store = "", object = ""] = match ?? [];
-  const [clusterName = "", last = ""] = object.split("/");
-  const data = parseDataObject(object);
-  const name = data === undefined ? last.replace(/\.json$/, "") : `${data.time}-${data.runId}`;
-  if (data === undefined && name !== "latest" && parseBackupName(name) === undefined) {
-    throw usage(
-      `${location} is not a backup's URL`,
-      "it ends in <cluster>/<name>, as `etcd-backup list -o json` prints it, or in <cluster>/latest",
-    );
-  }
-  return { kind: "stored", store: parseStoreUrl(withSettings(store, query, flags)), name, clusterName };
+  return /^(s3|file):\/\//.test(text) ? parseBackupUrl(text, flags) : { kind: "file", path: text };
 }
 
-/** The URLs that status and listings show hold no settings: those of --store count, where it is the same bucket. */
-function withSettings(store: string, query: string | undefined, flags: StoreFlags): string {
-  if (query !== undefined) return `${store}?${query}`;
-  const [known = "", settings] = (flags.store ?? "").split("?", 2);
-  const bucketOf = (url: string) => url.split("/").slice(0, 3).join("/");
-  return settings !== undefined && bucketOf(known) === bucketOf(store) ? `${store}?${settings}` : store;
+/** `<store>/<cluster>/<name>`, also with `.json` or as the URL of the data object; settings may follow a `?`. */
+function parseBackupUrl(text: string, flags: StoreFlags): BackupArgument {
+  const [location = "", settings] = text.split("?", 2);
+  const [, store = "", object = ""] = /^(.*)\/([^/]+\/[^/]+)$/.exec(location) ?? [];
+  const [clusterName = "", file = ""] = object.split("/");
+  const name = nameOf(object, file);
+  if (name === undefined)
+    throw usage(
+      `${withoutSecret(location)} is not a backup's URL`,
+      "give a URL as `etcd-backup list -o json` prints it, or one that ends in <cluster>/latest",
+    );
+  return { kind: "stored", store: parseStoreUrl(withSettings(store, settings, flags)), name, clusterName };
+}
+
+function nameOf(object: string, file: string): string | undefined {
+  const data = parseDataObject(object);
+  if (data !== undefined) return `${data.time}-${data.runId}`;
+  const name = file.replace(/\.json$/, "");
+  return name === "latest" || parseBackupName(name) !== undefined ? name : undefined;
+}
+
+/** An @ may follow a password that does not belong there. */
+function withoutSecret(location: string): string {
+  return /@|%40/.test(location) ? "the given URL (not shown, since it holds an @)" : location;
+}
+
+/** URLs of status and listings hold no settings: they get those of --store where it is the same bucket. */
+function withSettings(store: string, settings: string | undefined, flags: StoreFlags): string {
+  if (settings !== undefined) return `${store}?${settings}`;
+  const [known = "", knownSettings] = (flags.store ?? "").split("?", 2);
+  const bucketOf = (url: string): string => url.split("/").slice(0, 3).join("/");
+  return knownSettings !== undefined && bucketOf(known) === bucketOf(store)
+    ? `${store}?${knownSettings}`
+    : store;
 }
