@@ -12,17 +12,26 @@ import {
 import { defaultBumpRevision } from "./restore/flags.ts";
 import { version } from "./version.ts";
 
-/** The command line: its verbs, options and help. */
+/** The command line: verbs, options and help. A verb's code is loaded when the verb runs. */
 export function build(context: Context): Command {
   const program = new Command("etcd-backup")
-    .description("Back up any etcd to an object store, verified, and bring it back.")
-    .version(version(), "-V, --version")
+    .description("Save verified backups of any etcd in an object store, and restore clusters from them.")
+    .version(version(), "-V, --version", "print the version")
     .addOption(
-      new Option("--log-level <level>", "how much to say on stderr").choices(logLevels).default("info"),
+      new Option(
+        "--log-level <level>",
+        "least severe messages to print; error hides progress, debug adds the stack of an error",
+      )
+        .choices(logLevels)
+        .default("info"),
     )
-    .option("-q, --quiet", "no progress, only the result and errors")
+    .option("-q, --quiet", "hide progress; print the result, warnings and errors")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .addHelpText("after", exitCodesHelp)
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
+      // Commander begins its errors in its own way.
       writeErr: (text) => context.stderr.write(text.replace(/^error: /, "etcd-backup: ")),
     })
     .showHelpAfterError("(see --help)")
@@ -36,26 +45,32 @@ export function build(context: Context): Command {
 }
 
 function addEtcdVerbs(program: Command, context: Context): void {
-  withEtcd(verb(program, "members", "show every member, and which one a snapshot would use and why"))
+  withEtcd(verb(program, "members", "show each member, which one `save` would read from, and why"))
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./commands/members.ts")).members(command.optsWithGlobals(), context),
     );
 
-  withStore(withEtcd(verb(program, "save", "take a snapshot of one member, verify it, store it")))
-    .addOption(clusterNameOption("the cluster's name in the store"))
+  withStore(withEtcd(verb(program, "save", "read a snapshot from one member, verify it and store it")))
+    .addOption(clusterNameOption("name of the cluster in the store (required)"))
     .addOption(
-      new Option("--compression <kind>", "how the object is stored")
+      new Option("--compression <kind>", "compression of the stored snapshot")
         .choices(["zstd", "none"])
         .default("zstd"),
     )
     .addOption(
-      new Option("--hashkv <when>", "compare HashKV across members first")
+      new Option(
+        "--hashkv <when>",
+        "compare the members' HashKV before the snapshot: when-available those that answer, required all of them or fail, skip none",
+      )
         .choices(["when-available", "required", "skip"])
         .default("when-available"),
     )
-    .option("--max-rate <bytes>", "bytes a second to read from the member at most, such as 50Mi")
-    .option("--read-back", "download the stored object again and compare it before the backup is recorded")
+    .option(
+      "--max-rate <bytes>",
+      "most bytes a second to read from the member, such as 50Mi (default: no limit)",
+    )
+    .option("--read-back", "read the stored snapshot again and verify it before the backup is recorded")
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./commands/save.ts")).save(command.optsWithGlobals(), context),
@@ -63,15 +78,15 @@ function addEtcdVerbs(program: Command, context: Context): void {
 }
 
 function addStoreVerbs(program: Command, context: Context): void {
-  withStore(verb(program, "list", "show the backups in a store, newest first"))
-    .addOption(clusterNameOption("only this cluster"))
+  withStore(verb(program, "list", "list the backups in a store, newest first"))
+    .addOption(clusterNameOption("list only the backups of this cluster (default: all)"))
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
       (await import("./commands/list.ts")).list(command.optsWithGlobals(), context),
     );
 
   withBackup(
-    verb(program, "status", "hash, revision, total keys and size, as `etcdutl snapshot status` gives them"),
+    verb(program, "status", "print hash, revision, keys and size, as `etcdutl snapshot status` does"),
   )
     .addOption(outputFormat())
     .addHelpText("after", totalKeysHelp)
@@ -79,17 +94,17 @@ function addStoreVerbs(program: Command, context: Context): void {
       (await import("./commands/status.ts")).status(backup, command.optsWithGlobals(), context),
     );
 
-  withBackup(verb(program, "verify", "read everything back; compare every digest and the page structure"))
+  withBackup(verb(program, "verify", "read a whole backup and check its digests and page structure"))
     .addOption(outputFormat())
-    .addHelpText("after", "\nExit code 0 only if the backup can be restored, 4 if anything disagrees.")
+    .addHelpText("after", verifyHelp)
     .action(async (backup: string, _flags, command: Command) =>
       (await import("./commands/verify.ts")).verify(backup, command.optsWithGlobals(), context),
     );
 
   withBackup(
-    verb(program, "fetch", "get the plain snapshot file, as `etcdctl snapshot save` would have written it"),
+    verb(program, "fetch", "verify a backup and write the plain snapshot file that etcd's tools read"),
   )
-    .requiredOption("-o, --output <file>", "where to write it; never overwritten unless --force")
+    .requiredOption("-o, --output <file>", "file to write, once the whole backup is verified")
     .option("-f, --force", "replace the file if it exists")
     .action(async (backup: string, _flags, command: Command) =>
       (await import("./commands/fetch.ts")).fetch(backup, command.optsWithGlobals(), context),
@@ -97,45 +112,22 @@ function addStoreVerbs(program: Command, context: Context): void {
 }
 
 function addRestore(program: Command, context: Context): void {
-  withBackup(
-    verb(
-      program,
-      "restore",
-      "make the data directory of a new cluster's member from a backup, verified first",
+  withDirectories(
+    withNewCluster(
+      withBackup(
+        verb(program, "restore", "verify a backup, then create the data directory of a new cluster's member"),
+      ),
     ),
   )
-    .addOption(fromEnv("--name <name>", "the member's name, as in --initial-cluster", "ETCD_NAME"))
-    .addOption(
-      fromEnv(
-        "--initial-cluster <members>",
-        "every member of the new cluster: m1=https://10.0.0.1:2380,m2=…",
-        "ETCD_INITIAL_CLUSTER",
-      ),
-    )
-    .option(
-      "--initial-cluster-token <token>",
-      "the same for all members, and not the old cluster's; a fresh one is made and printed",
-    )
-    .addOption(
-      fromEnv(
-        "--initial-advertise-peer-urls <urls>",
-        "this member's peer URLs; those of --initial-cluster by default",
-        "ETCD_INITIAL_ADVERTISE_PEER_URLS",
-      ),
-    )
-    .addOption(
-      fromEnv("--data-dir <dir>", "absent or empty; existing data is never touched", "ETCD_DATA_DIR"),
-    )
-    .addOption(fromEnv("--wal-dir <dir>", "absent or empty, when the log lies apart", "ETCD_WAL_DIR"))
-    .option("--all-members", "every member of --initial-cluster, on this host")
-    .option("--data-dir-template <dir>", "with --all-members, such as '/var/lib/etcd/{name}'")
-    .option("--wal-dir-template <dir>", "with --all-members, when the logs lie apart")
     .option(
       "--bump-revision <count>",
-      "revisions go on so far beyond the snapshot's, marked compacted, so that no client takes an old one for new; 0 for neither",
+      "revisions to skip after the snapshot's, so that no client takes an old revision for a new one; they are marked as compacted; 0 skips none",
       defaultBumpRevision,
     )
-    .option("--etcdutl <file>", "etcdutl of the etcd that is to run on the data (3.4: its etcdctl)")
+    .option(
+      "--etcdutl <file>",
+      "etcdutl of the etcd version that will run on the data, or etcdctl for 3.4 (default: the first in PATH and the usual folders)",
+    )
     .addOption(new Option("--learner").hideHelp())
     .addOption(outputFormat())
     .addHelpText("after", restoreHelp)
@@ -144,53 +136,107 @@ function addRestore(program: Command, context: Context): void {
     );
 }
 
-/** What the Jobs of an EtcdRestore run; not for people. */
+function withNewCluster(command: Command): Command {
+  return command
+    .addOption(
+      fromEnv(
+        "--name <name>",
+        "member to restore, as --initial-cluster names it (default: its only member)",
+        "ETCD_NAME",
+      ),
+    )
+    .addOption(
+      fromEnv(
+        "--initial-cluster <members>",
+        "all members of the new cluster with their peer URLs, m1=https://10.0.0.1:2380,m2=… (default: one member at http://localhost:2380)",
+        "ETCD_INITIAL_CLUSTER",
+      ),
+    )
+    .option(
+      "--initial-cluster-token <token>",
+      "token of the new cluster, the same for all its members and never the old cluster's (default: a new one, which is printed)",
+    )
+    .addOption(
+      fromEnv(
+        "--initial-advertise-peer-urls <urls>",
+        "peer URLs of this member (default: its URLs in --initial-cluster)",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+      ),
+    );
+}
+
+function withDirectories(command: Command): Command {
+  return command
+    .addOption(
+      fromEnv("--data-dir <dir>", "data directory to create; it must be absent or empty", "ETCD_DATA_DIR"),
+    )
+    .addOption(
+      fromEnv(
+        "--wal-dir <dir>",
+        "WAL directory to create; it must be absent or empty (default: in the data directory)",
+        "ETCD_WAL_DIR",
+      ),
+    )
+    .option("--all-members", "restore every member of --initial-cluster on this host")
+    .option(
+      "--data-dir-template <dir>",
+      "data directory of each member with --all-members, such as '/var/lib/etcd/{name}'",
+    )
+    .option(
+      "--wal-dir-template <dir>",
+      "WAL directory of each member with --all-members, such as '/var/lib/etcd-wal/{name}'",
+    );
+}
+
+/** The Jobs of an EtcdRestore run these steps. Help does not list them. */
 function addRestoreSteps(program: Command, context: Context): void {
   const steps = program.command("restore-step", { hidden: true });
-  const step = (name: string) =>
-    steps
-      .command(name)
-      .requiredOption("--id <uid>")
-      .requiredOption("--data-dir <dir>")
-      .requiredOption("--backup <cluster/name>");
-  withStore(step("fetch"))
-    .requiredOption("--sha256 <hex>")
-    .option("--store-ca <file>")
+  const step = (name: string, description: string): Command =>
+    verb(steps, name, description)
+      .requiredOption("--id <uid>", "UID of the EtcdRestore")
+      .requiredOption("--data-dir <dir>", "data directory of the member")
+      .requiredOption("--backup <cluster/name>", "backup that is restored");
+  withStore(step("fetch", "verify the backup and write its snapshot into the work folder"))
+    .requiredOption("--sha256 <hex>", "SHA-256 of the snapshot that the operator has verified")
+    .option("--store-ca <file>", "CA certificates (PEM) of the store's endpoint")
     .action(async (_flags, command: Command) =>
       (await import("./commands/restore-step.ts")).fetchStep(command.optsWithGlobals(), context),
     );
-  step("place")
-    .requiredOption("--member <name>")
-    .requiredOption("--token <token>")
+  step("place", "move the data that etcd's tool has made into the data directory")
+    .requiredOption("--member <name>", "name of the member")
+    .requiredOption("--token <token>", "token of the new cluster")
     .action(async (_flags, command: Command) =>
       (await import("./commands/restore-step.ts")).placeStep(command.optsWithGlobals(), context),
     );
 }
 
 function addOperator(program: Command, context: Context): void {
-  verb(program, "operator", "run the controllers: what the Deployment runs")
-    .option("--kubeconfig <file>", "instead of KUBECONFIG or the service account of the pod")
-    .addOption(
-      fromEnv("--watch-namespaces <names>", "only these namespaces, separated by commas", "WATCH_NAMESPACES"),
-    )
-    .option("--max-concurrent-backups <count>", "snapshots that may run at once", "2")
+  verb(program, "operator", "run the Kubernetes operator; its Deployment runs this command")
     .option(
-      "--host-path-namespaces <names>",
-      "namespaces whose resources may name files and folders where the operator runs; * for all; its own by default",
-    )
-    .option("--no-leader-elect", "work without a Lease: only where there is never a second operator")
-    .option("--lease-name <name>", "Lease in the operator's own namespace", "etcd-backup-operator")
-    .option(
-      "--lease-duration <seconds>",
-      "how long others wait for a leader that is not heard of; it stops its work after two thirds of that",
-      "30",
+      "--kubeconfig <file>",
+      "kubeconfig file (default: KUBECONFIG, the pod's service account, or ~/.kube/config)",
     )
     .addOption(
       fromEnv(
-        "--image <name>",
-        "image of this program, which the Jobs of an EtcdRestore run",
-        "OPERATOR_IMAGE",
+        "--watch-namespaces <names>",
+        "namespaces to watch, separated by commas (default: all)",
+        "WATCH_NAMESPACES",
       ),
+    )
+    .option("--max-concurrent-backups <count>", "most backups to run at the same time", "2")
+    .option(
+      "--host-path-namespaces <names>",
+      "namespaces, separated by commas, whose resources may name files and directories of the operator's host; * is all (default: the operator's own)",
+    )
+    .option("--no-leader-elect", "run without a Lease; a second operator must never run beside this one")
+    .option("--lease-name <name>", "Lease in the operator's namespace", "etcd-backup-operator")
+    .option(
+      "--lease-duration <seconds>",
+      "seconds (3 or more) before a standby replaces an unresponsive leader; the leader stops its own work after two thirds of them",
+      "30",
+    )
+    .addOption(
+      fromEnv("--image <name>", "image of this program for the Jobs of an EtcdRestore", "OPERATOR_IMAGE"),
     )
     .option("--listen <address>", "host:port of /healthz, /readyz and /metrics", ":8080")
     .action(async (_flags, command: Command) =>
@@ -198,11 +244,26 @@ function addOperator(program: Command, context: Context): void {
     );
 }
 
+const exitCodesHelp = `
+Exit codes:
+  0    done
+  1    failed; another attempt may succeed
+  2    the command line is wrong
+  3    failed; another attempt would fail as well
+  4    verification failed
+  130  stopped by Ctrl-C (143: by SIGTERM)`;
+
+const verifyHelp = `
+The exit code is 0 only if the backup can be restored. It is 4 if a check fails.`;
+
 const restoreHelp = `
-Run it once for each member, with the same backup and token, or once with --all-members. Everything is verified before
-the data directory is given its place; a failed run leaves it as it was. Never restore a single member into a cluster
-that still has its quorum: remove it and add it again.`;
+Run it once for each member, with the same backup and token, or once for all
+members with --all-members. Data is moved into the data directory only after the
+backup is verified; a failed restore leaves the directory as it was. Never
+restore one member into a cluster that still has its quorum: remove the member
+and add it again.`;
 
 const totalKeysHelp = `
-TOTAL KEYS is what the etcdutl of the etcd minor that made the snapshot prints: up to 3.5 the key-value pairs of all
-buckets, from 3.6 the live user keys. -o json and the manifest carry both, as pairs and liveKeys.`;
+TOTAL KEYS counts as the etcdutl of the etcd version that made the snapshot:
+key-value pairs of all buckets up to 3.5, live user keys from 3.6. The manifest
+and -o json hold both counts, as pairs and liveKeys.`;
