@@ -9,7 +9,7 @@ import {
   sizeProblem,
 } from "./leaf.ts";
 import { elementSize, maxKeySize, pageHeaderSize, viewOf } from "./page.ts";
-import type { LeafFacts } from "./page-records.ts";
+import type { LeafTotals } from "./page-records.ts";
 
 /** The running CRC-32C that all open runs share. */
 export interface SharedCrc {
@@ -29,7 +29,7 @@ export type RunState = "open" | "done" | "broken";
  */
 export class LeafRun {
   readonly page: number;
-  readonly facts: LeafFacts;
+  readonly totals: LeafTotals;
   firstKey = noKey;
   lastKey = noKey;
   problem = "";
@@ -51,7 +51,7 @@ export class LeafRun {
 
   constructor(page: number, overflow: number, count: number, pageSize: number, sink: LeafSink) {
     this.page = page;
-    this.facts = { overflow, count, crc: 0, length: 0, note: 0 };
+    this.totals = { overflow, count, crc: 0, length: 0, summaryRef: 0 };
     this.#sink = sink;
     this.#pageSize = pageSize;
     this.#start = pageHeaderSize + elementSize * count;
@@ -77,14 +77,14 @@ export class LeafRun {
       if (this.#start >= pageEnd) return "open";
       this.#startCrc = crc.upTo(this.#start - base);
     }
-    while (this.#row < this.facts.count && this.#cursor < pageEnd) {
+    while (this.#row < this.totals.count && this.#cursor < pageEnd) {
       const problem = this.#readPair(bytes, view, at, base, pageEnd);
       if (problem !== undefined) return this.#fail(problem);
     }
-    if (this.#row < this.facts.count || this.#cursor > pageEnd) return "open";
-    this.facts.length = this.#end - this.#start;
-    this.facts.crc = crc.between(this.#startCrc, crc.upTo(this.#end - base), this.facts.length);
-    this.facts.note = this.#sink.end();
+    if (this.#row < this.totals.count || this.#cursor > pageEnd) return "open";
+    this.totals.length = this.#end - this.#start;
+    this.totals.crc = crc.between(this.#startCrc, crc.upTo(this.#end - base), this.totals.length);
+    this.totals.summaryRef = this.#sink.end();
     return "done";
   }
 
@@ -114,7 +114,7 @@ export class LeafRun {
   /** Checks the rows that have arrived; sets the run's end once all have. */
   #checkTable(): string | undefined {
     const view = viewOf(this.#table);
-    const limit = (this.facts.overflow + 1) * this.#pageSize;
+    const limit = (this.totals.overflow + 1) * this.#pageSize;
     let next = this.#nextPair;
     let at = this.#tableChecked;
     for (; at + elementSize <= this.#tableHeld; at += elementSize) {
@@ -128,7 +128,7 @@ export class LeafRun {
     this.#tableChecked = at;
     this.#nextPair = next;
     if (at < this.#start - pageHeaderSize) return undefined;
-    if (!fillsPages(next, this.facts.overflow, this.#pageSize)) return sizeProblem;
+    if (!fillsPages(next, this.totals.overflow, this.#pageSize)) return sizeProblem;
     this.#end = next;
     return undefined;
   }

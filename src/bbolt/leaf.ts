@@ -1,7 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import { compareKeys, type KeySpan } from "./key-order.ts";
 import { elementSize, maxKeySize, pageHeaderSize } from "./page.ts";
-import type { LeafFacts } from "./page-records.ts";
+import type { LeafTotals } from "./page-records.ts";
 
 /** The flag of a pair whose value is a bucket. */
 export const bucketFlag = 0x01;
@@ -24,7 +24,7 @@ export interface LeafSink {
   openPair(flags: number, key: Uint8Array, valueSize: number): void;
   part(bytes: Uint8Array, from: number, to: number): void;
   closePair(): void;
-  /** Returns the note that is kept with the page: an integer from 0 to 2^53 - 1. */
+  /** Returns a reference to what the sink retains of the page: an integer from 0 to 2^53 - 1. PageRecords keeps it. */
   end(): number;
   /** The page turned out not to be a leaf. */
   abandon(): void;
@@ -32,14 +32,14 @@ export interface LeafSink {
   fork(): LeafSink;
 }
 
-export interface LeafLayout extends LeafFacts {
+export interface LeafLayout extends LeafTotals {
   firstKey: KeySpan;
   lastKey: KeySpan;
 }
 
 export function emptyLeafLayout(): LeafLayout {
   const noKey = (): KeySpan => ({ bytes: new Uint8Array(0), from: 0, to: 0 });
-  return { overflow: 0, count: 0, crc: 0, length: 0, note: 0, firstKey: noKey(), lastKey: noKey() };
+  return { overflow: 0, count: 0, crc: 0, length: 0, summaryRef: 0, firstKey: noKey(), lastKey: noKey() };
 }
 
 export const rowProblem = "leaf page's table of pairs is damaged";
@@ -96,7 +96,7 @@ export function readLeaf(
   out.lastKey.bytes = bytes;
   out.lastKey.from = lastAt;
   out.lastKey.to = lastAt + lastSize;
-  out.note = sink.end();
+  out.summaryRef = sink.end();
   return undefined;
 }
 

@@ -21,12 +21,12 @@ const size = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 const word = fc.integer({ min: 0, max: 0xffffffff });
 const leaf = fc.record({
   kind: fc.constant("leaf" as const),
-  facts: fc.record({
+  totals: fc.record({
     overflow: word,
     count: fc.integer({ min: 1, max: 65535 }),
     crc: word,
     length: size,
-    note: size,
+    summaryRef: size,
   }),
   first: key,
   last: key,
@@ -46,7 +46,7 @@ test("what is put in for a page comes out again, in any order and beside pages w
     fc.property(fc.array(fc.oneof(leaf, branch, broken), { maxLength: 40 }), (pages) => {
       const records = new PageRecords();
       pages.forEach((page, i) => {
-        if (page.kind === "leaf") records.addLeaf(3 * i, page.facts, span(page.first), span(page.last));
+        if (page.kind === "leaf") records.addLeaf(3 * i, page.totals, span(page.first), span(page.last));
         else if (page.kind === "broken") records.addBroken(3 * i, page.problem);
         else {
           const keys = page.elements.map((element) => span(element.key));
@@ -60,8 +60,8 @@ test("what is put in for a page comes out again, in any order and beside pages w
         assert.equal(records.get(3 * i + 1), undefined);
         assert.ok(page !== undefined && record !== undefined);
         if (page.kind === "leaf" && record.kind === "leaf") {
-          const { kind: _, firstKey, lastKey, ...facts } = record;
-          assert.deepEqual(facts, { ...page.facts });
+          const { kind: _, firstKey, lastKey, ...totals } = record;
+          assert.deepEqual(totals, { ...page.totals });
           assert.equal(textOf(firstKey), Buffer.from(page.first).toString("hex"));
           assert.equal(textOf(lastKey), Buffer.from(page.last).toString("hex"));
         } else if (page.kind === "branch" && record.kind === "branch") {
@@ -93,14 +93,14 @@ test("two million leaves of revisions take less than a hundred megabytes", () =>
   for (let page = 0; page < leaves; page++) {
     first.writeUInt32BE(5 * page, 4);
     last.writeUInt32BE(5 * page + 4, 4);
-    const facts = {
+    const totals = {
       overflow: 0,
       count: 5,
       crc: (page * 2654435761) % 2 ** 32,
       length: 4000,
-      note: 80 * page,
+      summaryRef: 80 * page,
     };
-    records.addLeaf(page, facts, span(first), span(last));
+    records.addLeaf(page, totals, span(first), span(last));
   }
   assert.ok(records.size < 100_000_000, `${records.size} bytes`);
   const record = records.get(leaves - 1);

@@ -8,8 +8,8 @@ const branchRecord = 2;
 const brokenRecord = 3;
 const maxAddress = 0xfffffffe;
 
-export interface LeafRecord {
-  kind: "leaf";
+/** What a leaf adds up to. */
+export interface LeafTotals {
   /** Pages after the first. */
   overflow: number;
   /** Pairs, nested buckets among them. */
@@ -17,8 +17,12 @@ export interface LeafRecord {
   /** CRC-32C over keys and values, in order, and how many bytes those are. */
   crc: number;
   length: number;
-  /** What the `LeafSink` gave for this page. */
-  note: number;
+  /** What `LeafSink.end` returned for this page. */
+  summaryRef: number;
+}
+
+export interface LeafRecord extends LeafTotals {
+  kind: "leaf";
   /** Empty when the page holds no pair. Valid until the next record is read. */
   firstKey: KeySpan;
   lastKey: KeySpan;
@@ -38,14 +42,6 @@ export interface BrokenRecord {
 }
 
 export type PageRecord = LeafRecord | BranchRecord | BrokenRecord;
-
-export interface LeafFacts {
-  overflow: number;
-  count: number;
-  crc: number;
-  length: number;
-  note: number;
-}
 
 const noKey: KeySpan = { bytes: new Uint8Array(0), from: 0, to: 0 };
 
@@ -71,14 +67,14 @@ export class PageRecords {
   }
 
   /** The keys' bytes are copied. */
-  addLeaf(page: number, facts: LeafFacts, first: KeySpan, last: KeySpan): void {
+  addLeaf(page: number, totals: LeafTotals, first: KeySpan, last: KeySpan): void {
     if (!this.#start(page, leafRecord)) return;
-    this.#varint(facts.overflow);
-    this.#varint(facts.count);
-    if (facts.count === 0) return;
-    for (let shift = 0; shift < 32; shift += 8) this.#byte((facts.crc >>> shift) & 0xff);
-    this.#varint(facts.length);
-    this.#varint(facts.note);
+    this.#varint(totals.overflow);
+    this.#varint(totals.count);
+    if (totals.count === 0) return;
+    for (let shift = 0; shift < 32; shift += 8) this.#byte((totals.crc >>> shift) & 0xff);
+    this.#varint(totals.length);
+    this.#varint(totals.summaryRef);
     this.#key(first, noKey);
     this.#key(last, first);
   }
@@ -129,15 +125,24 @@ export class PageRecords {
       return { kind: "branch", overflow, keys: spans, children };
     }
     if (count === 0) {
-      return { kind: "leaf", overflow, count, crc: 0, length: 0, note: 0, firstKey: noKey, lastKey: noKey };
+      return {
+        kind: "leaf",
+        overflow,
+        count,
+        crc: 0,
+        length: 0,
+        summaryRef: 0,
+        firstKey: noKey,
+        lastKey: noKey,
+      };
     }
     const crc = (from.byte() | (from.byte() << 8) | (from.byte() << 16) | (from.byte() << 24)) >>> 0;
     const length = from.varint();
-    const note = from.varint();
+    const summaryRef = from.varint();
     const firstKey = from.key(noKey, scratch);
     const lastKey = from.key(firstKey, scratch);
     firstKey.bytes = scratch.bytes;
-    return { kind: "leaf", overflow, count, crc, length, note, firstKey, lastKey };
+    return { kind: "leaf", overflow, count, crc, length, summaryRef, firstKey, lastKey };
   }
 
   #start(page: number, kind: number): boolean {

@@ -98,10 +98,10 @@ export class PageScan {
   }
 
   #leaf(page: number, bytes: Uint8Array, view: DataView, at: number): void {
-    const facts = this.#layout;
-    const problem = readLeaf(bytes, view, at, this.#pageSize, page, this.#sink, facts);
+    const layout = this.#layout;
+    const problem = readLeaf(bytes, view, at, this.#pageSize, page, this.#sink, layout);
     if (problem !== undefined) return this.records.addBroken(page, problem);
-    this.records.addLeaf(page, facts, facts.firstKey, facts.lastKey);
+    this.records.addLeaf(page, layout, layout.firstKey, layout.lastKey);
   }
 
   #branch(page: number, overflow: number, bytes: Uint8Array): void {
@@ -161,12 +161,12 @@ export class PageScan {
   /** Whether the run wants more pages. */
   #feedLeaf(run: LeafRun, bytes: Uint8Array, view: DataView, at: number, index: number): boolean {
     let state = run.feed(bytes, view, at, index * this.#pageSize, this.#crc);
-    if (state === "open" && index < run.facts.overflow) return true;
+    if (state === "open" && index < run.totals.overflow) return true;
     if (state === "open") {
       run.abandon("leaf page's pairs are damaged");
       state = "broken";
     }
-    if (state === "done") this.records.addLeaf(run.page, run.facts, run.firstKey, run.lastKey);
+    if (state === "done") this.records.addLeaf(run.page, run.totals, run.firstKey, run.lastKey);
     else this.records.addBroken(run.page, run.problem);
     return false;
   }

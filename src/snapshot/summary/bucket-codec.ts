@@ -15,7 +15,7 @@ export interface InlineLeaf {
   length: number;
   crc: number;
   /** As the leaf's sink gave it. */
-  note: number;
+  summaryRef: number;
   /** The last key, of which only the first 8 bytes are kept. */
   lastKey: KeySpan;
   /** As the leaf's sink has them. */
@@ -55,7 +55,7 @@ export function packBucket(
   packed.writeUInt16LE(layout.count, 1);
   packed.writeUInt32LE(layout.length, 3);
   packed.writeUInt32LE(layout.crc, 7);
-  packed.writeUIntLE(layout.note, 11, 6);
+  packed.writeUIntLE(layout.summaryRef, 11, 6);
   const { bytes: keyBytes, from, to } = layout.lastKey;
   packed.set(keyBytes.subarray(from, Math.min(to, from + lastKeySize)), lastKeyAt);
   facts.forEach((fact, i) => packed.writeUInt32LE(fact, factsAt + 4 * i));
@@ -87,7 +87,7 @@ export function unpackBucket(packed: Buffer): KeptBucket {
     count: packed.readUInt16LE(1),
     length: packed.readUInt32LE(3),
     crc: packed.readUInt32LE(7),
-    note: packed.readUIntLE(11, 6),
+    summaryRef: packed.readUIntLE(11, 6),
     lastKey: { bytes: packed, from: lastKeyAt, to: factsAt },
     facts,
   };

@@ -32,7 +32,7 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
   const buckets: { page: number; name: Uint8Array; bucket: KeptBucket }[] = [];
   check.walk(root, (leaf, page) => {
     if (leaf.count === 0) return;
-    const found = notes.read(leaf.note).kept.buckets.filter((bucket) => bucket !== undefined);
+    const found = notes.read(leaf.summaryRef).kept.buckets.filter((bucket) => bucket !== undefined);
     if (found.length !== leaf.count) {
       check.complete = false;
       violations.add(page, "page of buckets holds something else than buckets");
@@ -92,7 +92,7 @@ function forEachLeaf(
   switch (bucket.kind) {
     case "tree":
       return check.walk(bucket.root, (leaf, at) => {
-        if (leaf.count > 0) visit(leaf, notes.read(leaf.note), at);
+        if (leaf.count > 0) visit(leaf, notes.read(leaf.summaryRef), at);
       });
     case "inline":
       if (bucket.leaf.count > 0) visit(bucket.leaf, notes.readInline(bucket.leaf), page);

@@ -44,8 +44,8 @@ export class LeafNotes {
   }
 
   /** Of an inline bucket's leaf. */
-  readInline({ note, facts }: InlineLeaf): LeafNote {
-    const { problem, place } = decode(note);
+  readInline({ summaryRef, facts }: InlineLeaf): LeafNote {
+    const { problem, place } = decode(summaryRef);
     return { problem, entries: place, kept: { ...this.#kept.readFacts(facts), buckets: [] } };
   }
 }
