@@ -9,7 +9,7 @@ import {
   writeBolt,
 } from "../../test/testdata/bolt-writer.ts";
 import { liveKeysOf, pairsOf, statusHash } from "../../test/testdata/key-histories.ts";
-import type { SnapshotFacts } from "./summary/metadata.ts";
+import type { SnapshotMetadata } from "./summary/metadata.ts";
 import { createStatusReader, type SnapshotReading } from "./status.ts";
 
 /** What many commits and no defragmentation leave behind: more stale copies than may ever be kept in full. */
@@ -46,7 +46,7 @@ const buckets: Record<string, Pair[]> = {
   ],
 };
 
-const facts: SnapshotFacts = {
+const metadata: SnapshotMetadata = {
   consistentIndex: 400n,
   term: 3n,
   compactRevision: 17,
@@ -93,7 +93,7 @@ function copiesOf(file: BoltFile, page: number): (i: number) => Buffer {
   };
 }
 
-function assertSound(reading: SnapshotReading, expected: SnapshotFacts): void {
+function assertSound(reading: SnapshotReading, expected: SnapshotMetadata): void {
   assert.deepEqual(reading.violations, []);
   const { status } = reading;
   assert.ok(status !== undefined);
@@ -104,7 +104,7 @@ function assertSound(reading: SnapshotReading, expected: SnapshotFacts): void {
   assert.equal(status.totalKeys, status.liveKeys);
   assert.equal(status.revision, history.length + 1);
   assert.equal(status.storageVersion, "3.6.0");
-  assert.deepEqual(status.facts, expected);
+  assert.deepEqual(status.metadata, expected);
 }
 
 const gap = (next: number) => (next === 2 ? staleCopies : 0);
@@ -112,7 +112,7 @@ const gap = (next: number) => (next === 2 ? staleCopies : 0);
 test("any number of stale copies of the root before it does not matter", () => {
   const file = writeBolt({ pageSize: 4096, buckets, gap });
   assert.equal(file.runs.get(file.root)?.kind, "leaf");
-  assertSound(readAmong(file, copiesOf(file, file.root)), facts);
+  assertSound(readAmong(file, copiesOf(file, file.root)), metadata);
 });
 
 test("any number of stale copies of the leaves below a root that is a branch does not matter", () => {
@@ -124,7 +124,7 @@ test("any number of stale copies of the leaves below a root that is a branch doe
   assert.equal(copies.length, 2);
   assertSound(
     readAmong(file, (i) => (copies[i % 2] ?? assert.fail())(i)),
-    facts,
+    metadata,
   );
 });
 
@@ -134,7 +134,7 @@ test("the root of the second meta page is followed when that is the newer one", 
   metaOf(0).writeBigUInt64LE(BigInt(file.unused[0] ?? 0), 32);
   metaOf(1).writeBigUInt64LE(8n, 64);
   for (const page of [0, 1]) sealMeta(metaOf(page));
-  assertSound(readAmong(file, copiesOf(file, file.root)), facts);
+  assertSound(readAmong(file, copiesOf(file, file.root)), metadata);
 });
 
 /** More pages that look like those of `members`, no two alike, than there is room for. */
@@ -153,10 +153,10 @@ function flood(): (i: number) => Buffer {
   };
 }
 
-test("facts that found no room are unknown, and everything else is exact", () => {
+test("metadata that found no room is unknown, and everything else is exact", () => {
   const file = writeBolt({ pageSize: 65536, buckets, inline: false, gap: floodGap });
   assertSound(readAmong(file, flood()), {
-    ...facts,
+    ...metadata,
     consistentIndex: undefined,
     term: undefined,
     compactRevision: undefined,
@@ -166,16 +166,16 @@ test("facts that found no room are unknown, and everything else is exact", () =>
   });
 });
 
-test("facts of the root's own page always find room", () => {
+test("metadata of the root's own page always finds room", () => {
   const file = writeBolt({ pageSize: 65536, buckets, gap: floodGap });
-  assertSound(readAmong(file, flood()), facts);
+  assertSound(readAmong(file, flood()), metadata);
 });
 
-test("facts of a bucket whose root comes after the page that names it always find room", () => {
+test("metadata of a bucket whose root comes after the page that names it always finds room", () => {
   const file = writeBolt({ pageSize: 65536, buckets, inline: false, gap: floodGap });
   moveBehind(file, "members");
   assertSound(readAmong(file, flood()), {
-    ...facts,
+    ...metadata,
     consistentIndex: undefined,
     term: undefined,
     compactRevision: undefined,

@@ -33,7 +33,7 @@ for (const [name, expected] of expectedStatuses()) {
   });
 }
 
-test("facts of a mixed history are read from the small buckets", () => {
+test("metadata of a mixed history is read from the small buckets", () => {
   for (const [name, storageVersion, term] of [
     ["mixed-3.4", "", 0n],
     ["mixed-3.5", "", 2n],
@@ -44,10 +44,10 @@ test("facts of a mixed history are read from the small buckets", () => {
     assert.equal(status.storageVersion, storageVersion);
     assert.equal(status.liveKeys, 36, name);
     assert.equal(status.pageSize, 4096);
-    const { members, consistentIndex, ...facts } = status.facts;
+    const { members, consistentIndex, ...metadata } = status.metadata;
     assert.ok(consistentIndex !== undefined && members !== undefined);
     assert.ok(consistentIndex > 50n && consistentIndex < 100n, `consistent index ${consistentIndex}`);
-    assert.deepEqual(facts, {
+    assert.deepEqual(metadata, {
       term,
       compactRevision: -1,
       clusterVersion: `${name.slice(-3)}.0`,
@@ -64,12 +64,14 @@ test("facts of a mixed history are read from the small buckets", () => {
   }
 });
 
-test("a compaction and an alarm are among the facts, and deleted keys are not among the live ones", () => {
+test("a compaction and an alarm are part of the metadata, and a deleted key is not a live one", () => {
   for (const name of ["churned-3.5", "churned-3.6"]) {
     const { status } = readWhole(databaseOf(name));
     assert.ok(status !== undefined);
-    assert.equal(status.facts.compactRevision, status.revision - 4);
-    assert.deepEqual(status.facts.alarms, [{ memberID: status.facts.members?.[0]?.id, alarm: "NOSPACE" }]);
+    assert.equal(status.metadata.compactRevision, status.revision - 4);
+    assert.deepEqual(status.metadata.alarms, [
+      { memberID: status.metadata.members?.[0]?.id, alarm: "NOSPACE" },
+    ]);
     assert.ok(status.liveKeys < status.pairs);
   }
 });

@@ -4,11 +4,11 @@ import { maxPageSize, viewOf } from "../bbolt/page.ts";
 import { PageScan } from "../bbolt/scan.ts";
 import { createViolations, type Violation, type Violations } from "../bbolt/violations.ts";
 import { addUpBuckets } from "./summary/bucket-totals.ts";
-import type { SnapshotFacts } from "./summary/metadata.ts";
+import type { SnapshotMetadata } from "./summary/metadata.ts";
 import { LeafNotes } from "./summary/leaf-summary.ts";
 
 export type { Violation } from "../bbolt/violations.ts";
-export type { SnapshotFacts } from "./summary/metadata.ts";
+export type { SnapshotMetadata } from "./summary/metadata.ts";
 
 /** What `etcdutl snapshot status` says of a database, and what else its buckets tell. */
 export interface SnapshotStatus {
@@ -31,7 +31,7 @@ export interface SnapshotStatus {
   /** As `3.6.0`; "" before 3.6. */
   storageVersion: string;
   pageSize: number;
-  facts: SnapshotFacts;
+  metadata: SnapshotMetadata;
 }
 
 export interface SnapshotReading {
@@ -196,8 +196,8 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
   const totals = addUpBuckets(meta.root, { check, notes, violations });
   if (scan.freelist !== undefined) check.checkFree(scan.freelist);
   if (!check.complete) return undefined;
-  const { facts, storageVersion } = totals.facts.finish();
-  const countsLiveKeys = storageVersion !== "" || isFrom36(facts.clusterVersion);
+  const { metadata, storageVersion } = totals.metadata.finish();
+  const countsLiveKeys = storageVersion !== "" || isFrom36(metadata.clusterVersion);
   return {
     hash: totals.hash,
     revision: totals.revision,
@@ -207,7 +207,7 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
     totalSize: meta.highWater * pageSize,
     storageVersion,
     pageSize,
-    facts,
+    metadata,
   };
 }
 

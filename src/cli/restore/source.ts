@@ -66,7 +66,7 @@ function proved(path: string, reading: SnapshotFileReading): Proved {
           ? "choose another backup; a copy of member/snap/db has no trailer: if it is all there is, see docs/runbooks/quorum-lost.md"
           : "choose another backup",
     });
-  const etcdVersion = parseEtcdVersion(status.storageVersion || status.facts.clusterVersion);
+  const etcdVersion = parseEtcdVersion(status.storageVersion || status.metadata.clusterVersion);
   return { revision: status.revision, sha256, ...(etcdVersion === undefined ? {} : { etcdVersion }) };
 }
 

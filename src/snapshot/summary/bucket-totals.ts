@@ -4,7 +4,7 @@ import { combineCrc32c } from "../../bbolt/crc32c-combine.ts";
 import type { LeafRecord } from "../../bbolt/page-records.ts";
 import type { Violations } from "../../bbolt/violations.ts";
 import { WordList } from "../../bbolt/word-list.ts";
-import { createFactsReader, type FactsReader } from "./metadata.ts";
+import { createMetadataReader, type MetadataReader } from "./metadata.ts";
 import type { KeptBucket } from "./bucket-codec.ts";
 import type { KeptPage } from "./retained-pairs.ts";
 import { addRange, countLiveKeys } from "./live-keys.ts";
@@ -17,7 +17,7 @@ export interface BucketTotals {
   revision: number;
   pairs: number;
   liveKeys: number;
-  facts: FactsReader;
+  metadata: MetadataReader;
 }
 
 interface Walk {
@@ -40,7 +40,13 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
     for (const { name, bucket } of found) buckets.push({ page, name, bucket });
   });
 
-  const totals: BucketTotals = { hash: 0, revision: 0, pairs: 0, liveKeys: 0, facts: createFactsReader() };
+  const totals: BucketTotals = {
+    hash: 0,
+    revision: 0,
+    pairs: 0,
+    liveKeys: 0,
+    metadata: createMetadataReader(),
+  };
   const ranges = new WordList();
   for (const { page, name: bytes, bucket } of buckets) {
     const name = Buffer.from(bytes).toString("latin1");
@@ -48,9 +54,9 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
     forEachLeaf(bucket, name, page, walk, (leaf, note, at) => {
       totals.hash = combineCrc32c(totals.hash, leaf.crc, leaf.length);
       totals.pairs += leaf.count;
-      if (name === "lease") totals.facts.addLeases(leaf.count);
+      if (name === "lease") totals.metadata.addLeases(leaf.count);
       if (name !== "key") {
-        addFacts(name, note.kept, at, totals.facts, walk);
+        addMetadata(name, note.kept, at, totals.metadata, walk);
       } else if (note.problem === 0) {
         addRange(ranges, note.entries, leaf.count);
         totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
@@ -63,16 +69,16 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
   return totals;
 }
 
-function addFacts(
+function addMetadata(
   bucket: string,
   kept: KeptPage,
   page: number,
-  facts: FactsReader,
+  metadata: MetadataReader,
   { violations }: Walk,
 ): void {
-  if (kept.lostFacts) facts.lose(bucket);
+  if (kept.lostFacts) metadata.lose(bucket);
   for (const pair of kept.facts) {
-    const problem = facts.add(bucket, pair);
+    const problem = metadata.add(bucket, pair);
     if (problem !== undefined) violations.add(page, problem);
   }
   for (const _ of kept.buckets) violations.add(page, `bucket "${bucket}" holds a bucket`);

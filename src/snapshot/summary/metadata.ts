@@ -3,14 +3,14 @@ import type { KeptPair } from "./pair-arena.ts";
 import { mainPart, revisionProblem } from "./revision-key.ts";
 
 /** Buckets of which some pairs are facts. */
-export const factBuckets: ReadonlySet<string> = new Set(["meta", "members", "cluster", "alarm", "auth"]);
+export const metadataBuckets: ReadonlySet<string> = new Set(["meta", "members", "cluster", "alarm", "auth"]);
 
 /**
  * What the small buckets tell. A fact is undefined where it cannot be told: a file may hold so many pages that only
  * look like those of the small buckets that the right ones, coming after, find no room until it is known which they
  * are. Nothing is wrong with such a file.
  */
-export interface SnapshotFacts {
+export interface SnapshotMetadata {
   /** Raft index that the database's contents include; 0 when the file has none. */
   consistentIndex: bigint | undefined;
   /** Raft term of it; 0 in files of etcd 3.4. */
@@ -42,17 +42,17 @@ export interface SnapshotAlarm {
 }
 
 /** Gathers the facts of one database from the pairs of its small buckets. */
-export interface FactsReader {
+export interface MetadataReader {
   /** Returns what is wrong with a pair that etcd itself could not read. */
   add(bucket: string, pair: KeptPair): string | undefined;
   addLeases(count: number): void;
   /** Some pairs of the bucket are not to be had; versions are among those added all the same. */
   lose(bucket: string): void;
   /** The storage version is "" when there is none. */
-  finish(): { facts: SnapshotFacts; storageVersion: string };
+  finish(): { metadata: SnapshotMetadata; storageVersion: string };
 }
 
-export function createFactsReader(): FactsReader {
+export function createMetadataReader(): MetadataReader {
   const lost = new Set<string>();
   const members: SnapshotMember[] = [];
   const alarms: SnapshotAlarm[] = [];
@@ -124,7 +124,7 @@ export function createFactsReader(): FactsReader {
     },
     finish() {
       const known = <T>(bucket: string, fact: T) => (lost.has(bucket) ? undefined : fact);
-      const facts: SnapshotFacts = {
+      const metadata: SnapshotMetadata = {
         consistentIndex: known("meta", consistentIndex),
         term: known("meta", term),
         compactRevision: known("meta", compactRevision),
@@ -134,7 +134,7 @@ export function createFactsReader(): FactsReader {
         authEnabled: known("auth", authEnabled),
         leases,
       };
-      return { facts, storageVersion };
+      return { metadata, storageVersion };
     },
   };
 }

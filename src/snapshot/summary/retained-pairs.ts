@@ -1,6 +1,6 @@
 import { bucketFlag } from "../../bbolt/leaf.ts";
 import { WordList } from "../../bbolt/word-list.ts";
-import { factBuckets } from "./metadata.ts";
+import { metadataBuckets } from "./metadata.ts";
 import { type KeptBucket, unpackBucket } from "./bucket-codec.ts";
 import { type KeptPair, maxListedValue, PairList, sizeOf } from "./pair-arena.ts";
 
@@ -154,7 +154,7 @@ export class KeptPairs {
     this.#rootIsLeaf = true;
     for (const place of buckets) {
       const found = this.#bucket(place);
-      if (found?.bucket.kind === "tree" && factBuckets.has(nameOf(found.name)))
+      if (found?.bucket.kind === "tree" && metadataBuckets.has(nameOf(found.name)))
         this.#live.add(found.bucket.root);
     }
   }

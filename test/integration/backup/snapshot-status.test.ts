@@ -60,15 +60,15 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
 
     await writeMixedHistory(cluster);
     const mixed = await stage("mixed");
-    assert.equal(mixed.status?.facts.leases, 1);
-    assert.equal(mixed.status?.facts.compactRevision, -1);
+    assert.equal(mixed.status?.metadata.leases, 1);
+    assert.equal(mixed.status?.metadata.compactRevision, -1);
 
     await churn(cluster, 3000);
     await stage("churned");
     const compacted = await currentRevision(cluster);
     await cluster.etcdctl(["compact", `${compacted}`, "--physical"]);
     const afterCompaction = await stage("compacted");
-    assert.equal(afterCompaction.status?.facts.compactRevision, compacted);
+    assert.equal(afterCompaction.status?.metadata.compactRevision, compacted);
     await churn(cluster, 1000);
     await stage("churned-again");
     await cluster.etcdctl(["compact", `${await currentRevision(cluster)}`, "--physical"]);
@@ -77,11 +77,11 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
     assert.ok((defragmented.status?.totalSize ?? 0) < (afterCompaction.status?.totalSize ?? 0));
 
     await raiseAlarm(cluster);
-    const { facts } = (await stage("alarm")).status ?? {};
-    assert.deepEqual(facts?.alarms, [{ memberID: facts?.members?.[0]?.id, alarm: "NOSPACE" }]);
-    assert.equal(facts?.members?.[0]?.name, cluster.members[0]?.name);
-    assert.deepEqual(facts?.members?.[0]?.clientURLs, cluster.endpoints);
-    assert.equal(facts?.clusterVersion, `${minor}.0`);
+    const { metadata } = (await stage("alarm")).status ?? {};
+    assert.deepEqual(metadata?.alarms, [{ memberID: metadata?.members?.[0]?.id, alarm: "NOSPACE" }]);
+    assert.equal(metadata?.members?.[0]?.name, cluster.members[0]?.name);
+    assert.deepEqual(metadata?.members?.[0]?.clientURLs, cluster.endpoints);
+    assert.equal(metadata?.clusterVersion, `${minor}.0`);
   });
 }
 
@@ -97,8 +97,8 @@ test("etcd 3.6 with authentication and three members: users, roles and members a
     statusOf(reading),
     JSON.parse(await cluster.etcdutl(["snapshot", "status", file, "-w", "json"])),
   );
-  assert.equal(reading.status?.facts.authEnabled, true);
-  const members = reading.status?.facts.members ?? [];
+  assert.equal(reading.status?.metadata.authEnabled, true);
+  const members = reading.status?.metadata.members ?? [];
   assert.deepEqual(
     members.map((member) => member.name).sort(),
     cluster.members.map((member) => member.name).sort(),
