@@ -3,9 +3,9 @@ import { decodeMeta, findPageSize, type Meta, metaHeaderProblem } from "../bbolt
 import { maxPageSize, viewOf } from "../bbolt/page.ts";
 import { PageScan } from "../bbolt/scan.ts";
 import { createViolations, type Violation, type Violations } from "../bbolt/violations.ts";
-import { addUpBuckets } from "./summary/bucket-totals.ts";
+import { sumBuckets } from "./summary/bucket-totals.ts";
 import type { SnapshotMetadata } from "./summary/metadata.ts";
-import { LeafNotes } from "./summary/leaf-summary.ts";
+import { LeafSummaries } from "./summary/leaf-summary.ts";
 
 export type { Violation } from "../bbolt/violations.ts";
 export type { SnapshotMetadata } from "./summary/metadata.ts";
@@ -92,7 +92,7 @@ export function createStatusReader(): StatusReader {
 interface Database {
   pageSize: number;
   meta: Meta;
-  notes: LeafNotes;
+  summaries: LeafSummaries;
   scan: PageScan;
   pages: PageCutter;
 }
@@ -106,9 +106,9 @@ function openDatabase(start: Uint8Array, violations: Violations): Database | und
     violations.add(-1, "no second meta page was found: this is no bbolt database, or its start is damaged");
     return undefined;
   }
-  const notes = new LeafNotes(meta.root);
-  const scan = new PageScan({ pageSize, sink: notes.sink(), freelistPage: meta.freelist, violations });
-  return { pageSize, meta, notes, scan, pages: createPageCutter(pageSize, scan) };
+  const summaries = new LeafSummaries(meta.root);
+  const scan = new PageScan({ pageSize, sink: summaries.sink(), freelistPage: meta.freelist, violations });
+  return { pageSize, meta, summaries, scan, pages: createPageCutter(pageSize, scan) };
 }
 
 /** The valid meta of the higher transaction, as bbolt chooses. Two sound metas are one transaction apart. */
@@ -171,7 +171,7 @@ function createPageCutter(pageSize: number, scan: PageScan): PageCutter {
 }
 
 function readStatus(database: Database, violations: Violations): SnapshotStatus | undefined {
-  const { pageSize, meta, notes, scan, pages } = database;
+  const { pageSize, meta, summaries, scan, pages } = database;
   scan.end();
   if (pages.held > 0) {
     violations.add(
@@ -193,7 +193,7 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
   });
   check.reach(0, 1);
   if (meta.freelist !== undefined) reachFreelist(meta.freelist, database, check, violations);
-  const totals = addUpBuckets(meta.root, { check, notes, violations });
+  const totals = sumBuckets(meta.root, { check, summaries, violations });
   if (scan.freelist !== undefined) check.checkFree(scan.freelist);
   if (!check.complete) return undefined;
   const { metadata, storageVersion } = totals.metadata.finish();

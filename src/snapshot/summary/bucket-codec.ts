@@ -3,41 +3,41 @@ import type { KeySpan } from "../../bbolt/key-order.ts";
 import { bucketFlag, type LeafLayout, type LeafSink, readLeaf, sizeProblem } from "../../bbolt/leaf.ts";
 import { elementSize, pageHeaderSize, readU64, viewOf } from "../../bbolt/page.ts";
 
-/** What is kept of the value of a bucket's pair: enough to add the bucket up, at a fraction of an inline one's size. */
-export type KeptBucket =
+/** What is retained of the value of a bucket's pair: enough to total the bucket, in fewer bytes than an inline page. */
+export type BucketSummary =
   | { kind: "tree"; root: number }
   | { kind: "inline"; leaf: InlineLeaf }
-  /** `problem` is of its inline page; undefined when it has neither a root nor an inline page. */
+  /** `problem` describes the inline page; undefined when the value has neither a root nor an inline page. */
   | { kind: "damaged"; problem: string | undefined };
 
 export interface InlineLeaf {
   count: number;
   length: number;
   crc: number;
-  /** As the leaf's sink gave it. */
+  /** What the leaf's sink returned. */
   summaryRef: number;
-  /** The last key, of which only the first 8 bytes are kept. */
+  /** The last key, of which only the first 8 bytes are retained. */
   lastKey: KeySpan;
-  /** As the leaf's sink has them. */
-  facts: number[];
+  /** Addresses of the metadata pairs that the leaf's sink retained. */
+  pairs: number[];
 }
 
-/** Is told the pairs of an inline bucket's leaf. */
+/** Receives the pairs of an inline bucket's leaf. */
 export interface InlineSink extends LeafSink {
-  /** Of the last leaf: the places of its facts. */
-  readonly facts: readonly number[];
+  /** Addresses of the metadata pairs of the last leaf. */
+  readonly pairs: readonly number[];
 }
 
 const treeMark = 0;
 const damagedMark = 1;
 const inlineMark = 2;
-/** An inline bucket: mark u8, count u16, length u32, CRC u32, note u48, start of the last key, facts u32 each. */
+/** An inline bucket: mark u8, count u16, length u32, CRC u32, reference u48, start of the last key, addresses u32. */
 const lastKeyAt = 17;
 const lastKeySize = 8;
-const factsAt = lastKeyAt + lastKeySize;
+const pairsAt = lastKeyAt + lastKeySize;
 
-/** Packs the value of a bucket's pair on `page`; an inline bucket's pairs are told to `sink`, and read into `layout`. */
-export function packBucket(
+/** Encodes the value of a bucket's pair on `page`. Passes an inline bucket's pairs to `sink` and fills `layout`. */
+export function encodeBucketSummary(
   value: Uint8Array,
   page: number,
   sink: InlineSink,
@@ -49,20 +49,20 @@ export function packBucket(
   const bytes = bucket.inline;
   const problem = readInline(bytes, page, sink, layout);
   if (problem !== undefined) return Buffer.concat([Buffer.of(damagedMark), Buffer.from(problem, "latin1")]);
-  const { facts } = sink;
-  const packed = Buffer.alloc(factsAt + 4 * facts.length);
-  packed.writeUInt8(inlineMark);
-  packed.writeUInt16LE(layout.count, 1);
-  packed.writeUInt32LE(layout.length, 3);
-  packed.writeUInt32LE(layout.crc, 7);
-  packed.writeUIntLE(layout.summaryRef, 11, 6);
+  const { pairs } = sink;
+  const encoded = Buffer.alloc(pairsAt + 4 * pairs.length);
+  encoded.writeUInt8(inlineMark);
+  encoded.writeUInt16LE(layout.count, 1);
+  encoded.writeUInt32LE(layout.length, 3);
+  encoded.writeUInt32LE(layout.crc, 7);
+  encoded.writeUIntLE(layout.summaryRef, 11, 6);
   const { bytes: keyBytes, from, to } = layout.lastKey;
-  packed.set(keyBytes.subarray(from, Math.min(to, from + lastKeySize)), lastKeyAt);
-  facts.forEach((fact, i) => packed.writeUInt32LE(fact, factsAt + 4 * i));
-  return packed;
+  encoded.set(keyBytes.subarray(from, Math.min(to, from + lastKeySize)), lastKeyAt);
+  pairs.forEach((address, i) => encoded.writeUInt32LE(address, pairsAt + 4 * i));
+  return encoded;
 }
 
-/** bbolt gives a bucket that holds a bucket pages of its own. */
+/** Reads the page of an inline bucket. bbolt moves a bucket that holds a bucket to pages of its own. */
 function readInline(bytes: Uint8Array, page: number, sink: LeafSink, layout: LeafLayout): string | undefined {
   const view = viewOf(bytes);
   const problem = readLeaf(bytes, view, 0, bytes.length, page, sink, layout);
@@ -75,21 +75,21 @@ function readInline(bytes: Uint8Array, page: number, sink: LeafSink, layout: Lea
   return undefined;
 }
 
-export function unpackBucket(packed: Buffer): KeptBucket {
-  const mark = packed.readUInt8();
-  if (mark === treeMark) return { kind: "tree", root: readU64(viewOf(packed), 1) };
+export function decodeBucketSummary(encoded: Buffer): BucketSummary {
+  const mark = encoded.readUInt8();
+  if (mark === treeMark) return { kind: "tree", root: readU64(viewOf(encoded), 1) };
   if (mark === damagedMark) {
-    return { kind: "damaged", problem: packed.length === 1 ? undefined : packed.toString("latin1", 1) };
+    return { kind: "damaged", problem: encoded.length === 1 ? undefined : encoded.toString("latin1", 1) };
   }
-  const facts: number[] = [];
-  for (let at = factsAt; at < packed.length; at += 4) facts.push(packed.readUInt32LE(at));
+  const pairs: number[] = [];
+  for (let at = pairsAt; at < encoded.length; at += 4) pairs.push(encoded.readUInt32LE(at));
   const leaf: InlineLeaf = {
-    count: packed.readUInt16LE(1),
-    length: packed.readUInt32LE(3),
-    crc: packed.readUInt32LE(7),
-    summaryRef: packed.readUIntLE(11, 6),
-    lastKey: { bytes: packed, from: lastKeyAt, to: factsAt },
-    facts,
+    count: encoded.readUInt16LE(1),
+    length: encoded.readUInt32LE(3),
+    crc: encoded.readUInt32LE(7),
+    summaryRef: encoded.readUIntLE(11, 6),
+    lastKey: { bytes: encoded, from: lastKeyAt, to: pairsAt },
+    pairs,
   };
   return { kind: "inline", leaf };
 }

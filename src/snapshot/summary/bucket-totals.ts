@@ -4,11 +4,11 @@ import { combineCrc32c } from "../../bbolt/crc32c-combine.ts";
 import type { LeafRecord } from "../../bbolt/page-records.ts";
 import type { Violations } from "../../bbolt/violations.ts";
 import { WordList } from "../../bbolt/word-list.ts";
-import { createMetadataReader, type MetadataReader } from "./metadata.ts";
-import type { KeptBucket } from "./bucket-codec.ts";
-import type { KeptPage } from "./retained-pairs.ts";
+import { MetadataReader } from "./metadata.ts";
+import type { BucketSummary } from "./bucket-codec.ts";
+import type { RetainedPage } from "./retained-pairs.ts";
 import { addRange, countLiveKeys } from "./live-keys.ts";
-import type { LeafNote, LeafNotes } from "./leaf-summary.ts";
+import type { LeafSummary, LeafSummaries } from "./leaf-summary.ts";
 import { mainPart, revisionProblems } from "./revision-key.ts";
 
 /** What all buckets of a database add up to. */
@@ -22,17 +22,17 @@ export interface BucketTotals {
 
 interface Walk {
   check: TreeCheck;
-  notes: LeafNotes;
+  summaries: LeafSummaries;
   violations: Violations;
 }
 
 /** Walks all buckets below `root` in order and adds them up; what cannot be read becomes a violation. */
-export function addUpBuckets(root: number, walk: Walk): BucketTotals {
-  const { check, notes, violations } = walk;
-  const buckets: { page: number; name: Uint8Array; bucket: KeptBucket }[] = [];
+export function sumBuckets(root: number, walk: Walk): BucketTotals {
+  const { check, summaries, violations } = walk;
+  const buckets: { page: number; name: Uint8Array; bucket: BucketSummary }[] = [];
   check.walk(root, (leaf, page) => {
     if (leaf.count === 0) return;
-    const found = notes.read(leaf.summaryRef).kept.buckets.filter((bucket) => bucket !== undefined);
+    const found = summaries.read(leaf.summaryRef).retained.buckets.filter((bucket) => bucket !== undefined);
     if (found.length !== leaf.count) {
       check.complete = false;
       violations.add(page, "page of buckets holds something else than buckets");
@@ -45,63 +45,63 @@ export function addUpBuckets(root: number, walk: Walk): BucketTotals {
     revision: 0,
     pairs: 0,
     liveKeys: 0,
-    metadata: createMetadataReader(),
+    metadata: new MetadataReader(),
   };
   const ranges = new WordList();
   for (const { page, name: bytes, bucket } of buckets) {
     const name = Buffer.from(bytes).toString("latin1");
     totals.hash = combineCrc32c(totals.hash, crc32c(bytes), bytes.length);
-    forEachLeaf(bucket, name, page, walk, (leaf, note, at) => {
+    forEachLeaf(bucket, name, page, walk, (leaf, summary, at) => {
       totals.hash = combineCrc32c(totals.hash, leaf.crc, leaf.length);
       totals.pairs += leaf.count;
       if (name === "lease") totals.metadata.addLeases(leaf.count);
       if (name !== "key") {
-        addMetadata(name, note.kept, at, totals.metadata, walk);
-      } else if (note.problem === 0) {
-        addRange(ranges, note.entries, leaf.count);
+        addMetadata(name, summary.retained, at, totals.metadata, walk);
+      } else if (summary.problem === 0) {
+        addRange(ranges, summary.entries, leaf.count);
         totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
       } else {
-        violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[note.problem]}`);
+        violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[summary.problem]}`);
       }
     });
   }
-  totals.liveKeys = countLiveKeys(notes.entries, ranges);
+  totals.liveKeys = countLiveKeys(summaries.entries, ranges);
   return totals;
 }
 
 function addMetadata(
   bucket: string,
-  kept: KeptPage,
+  retained: RetainedPage,
   page: number,
   metadata: MetadataReader,
   { violations }: Walk,
 ): void {
-  if (kept.lostFacts) metadata.lose(bucket);
-  for (const pair of kept.facts) {
+  if (retained.lostPairs) metadata.markIncomplete(bucket);
+  for (const pair of retained.pairs) {
     const problem = metadata.add(bucket, pair);
     if (problem !== undefined) violations.add(page, problem);
   }
-  for (const _ of kept.buckets) violations.add(page, `bucket "${bucket}" holds a bucket`);
+  for (const _ of retained.buckets) violations.add(page, `bucket "${bucket}" holds a bucket`);
 }
 
 function forEachLeaf(
-  bucket: KeptBucket,
+  bucket: BucketSummary,
   name: string,
   page: number,
-  { check, notes, violations }: Walk,
+  { check, summaries, violations }: Walk,
   visit: (
     leaf: Pick<LeafRecord, "count" | "crc" | "length" | "lastKey">,
-    note: LeafNote,
+    summary: LeafSummary,
     page: number,
   ) => void,
 ): void {
   switch (bucket.kind) {
     case "tree":
       return check.walk(bucket.root, (leaf, at) => {
-        if (leaf.count > 0) visit(leaf, notes.read(leaf.summaryRef), at);
+        if (leaf.count > 0) visit(leaf, summaries.read(leaf.summaryRef), at);
       });
     case "inline":
-      if (bucket.leaf.count > 0) visit(bucket.leaf, notes.readInline(bucket.leaf), page);
+      if (bucket.leaf.count > 0) visit(bucket.leaf, summaries.readInline(bucket.leaf), page);
       return;
     case "damaged": {
       const { problem } = bucket;

@@ -1,74 +1,81 @@
 import { bucketFlag, emptyLeafLayout, type LeafLayout, type LeafSink } from "../../bbolt/leaf.ts";
 import { WordList } from "../../bbolt/word-list.ts";
-import { type InlineLeaf, type InlineSink, packBucket } from "./bucket-codec.ts";
-import { isWorthKeeping, type KeptPage, KeptPairs } from "./retained-pairs.ts";
+import { type InlineLeaf, type InlineSink, encodeBucketSummary } from "./bucket-codec.ts";
+import { isRetained, type RetainedPage, RetainedPairs } from "./retained-pairs.ts";
 import { KeyValueScan } from "./key-value.ts";
-import { bucketProblem, revisionProblem, tombstoneSize, valueProblem } from "./revision-key.ts";
+import {
+  bucketProblem,
+  revisionProblem,
+  revisionProblems,
+  tombstoneSize,
+  valueProblem,
+} from "./revision-key.ts";
 
-/** What was noted of one leaf. A leaf is only known to be of the `key` bucket once the tree is walked. */
-export interface LeafNote {
-  /** Number of the first thing that would be wrong with it as a leaf of `key` (see revisionProblems); 0 is nothing. */
+/** The summary of one leaf. Whether a leaf belongs to the `key` bucket is known only when the tree is walked. */
+export interface LeafSummary {
+  /** Index in revisionProblems of why the `key` bucket cannot hold the first such pair; 0 when it could hold all. */
   problem: number;
   /** Where its entries begin in `entries`, two words a pair; set where `problem` is 0. */
   entries: number;
-  /** The pairs kept word for word; none where `problem` is 0. */
-  kept: KeptPage;
+  /** The pairs retained with their bytes; none where `problem` is 0. */
+  retained: RetainedPage;
 }
 
-const kinds = 8;
-const nothing: KeptPage = { facts: [], lostFacts: false, buckets: [] };
+/** A reference is `address * problemCount + problem`. */
+const problemCount = revisionProblems.length;
+const nothing: RetainedPage = { pairs: [], lostPairs: false, buckets: [] };
 
 /**
- * What the status needs of all leaves, whether or not they turn out to be in use: of leaves that look like the `key`
- * bucket's an entry of 8 bytes a pair (the user key's hash, its lowest bit saying that the pair is a deletion), of
- * others the few pairs worth keeping.
+ * Holds a summary of every leaf, in use or not: for a leaf that the `key` bucket could hold, an entry of 8 bytes for
+ * each pair (the user key's hash, whose lowest bit marks a deletion), for any other leaf the pairs that RetainedPairs
+ * retains.
  */
-export class LeafNotes {
+export class LeafSummaries {
   readonly entries = new WordList();
-  readonly #kept: KeptPairs;
+  readonly #retained: RetainedPairs;
 
-  /** `root` is the page that holds all buckets, or is the branch above the leaves that do. */
+  /** `root` is the page that holds all buckets, or the branch above the leaves that do. */
   constructor(root: number) {
-    this.#kept = new KeptPairs(root);
+    this.#retained = new RetainedPairs(root);
   }
 
   sink(): LeafSink {
-    return new NotingSink(this.entries, this.#kept, false);
+    return new SummarySink(this.entries, this.#retained, false);
   }
 
-  read(note: number): LeafNote {
-    const { problem, place } = decode(note);
+  read(summaryRef: number): LeafSummary {
+    const { problem, address } = decode(summaryRef);
     return problem === 0
-      ? { problem, entries: place, kept: nothing }
-      : { problem, entries: 0, kept: this.#kept.page(place) };
+      ? { problem, entries: address, retained: nothing }
+      : { problem, entries: 0, retained: this.#retained.readPage(address) };
   }
 
-  /** Of an inline bucket's leaf. */
-  readInline({ summaryRef, facts }: InlineLeaf): LeafNote {
-    const { problem, place } = decode(summaryRef);
-    return { problem, entries: place, kept: { ...this.#kept.readFacts(facts), buckets: [] } };
+  /** The summary of an inline bucket's leaf. */
+  readInline({ summaryRef, pairs }: InlineLeaf): LeafSummary {
+    const { problem, address } = decode(summaryRef);
+    return { problem, entries: address, retained: { ...this.#retained.readPairs(pairs), buckets: [] } };
   }
 }
 
-function decode(note: number): { problem: number; place: number } {
-  return { problem: note % kinds, place: Math.floor(note / kinds) };
+function decode(summaryRef: number): { problem: number; address: number } {
+  return { problem: summaryRef % problemCount, address: Math.floor(summaryRef / problemCount) };
 }
 
-class NotingSink implements InlineSink {
-  readonly #all: WordList;
-  readonly #kept: KeptPairs;
-  /** Whether it is told the leaves of inline buckets, which lie within a page. */
+class SummarySink implements InlineSink {
+  readonly #allEntries: WordList;
+  readonly #retained: RetainedPairs;
+  /** Whether this sink receives the leaves of inline buckets, which lie within a page. */
   readonly #isInline: boolean;
   readonly #scan = new KeyValueScan();
   #entries = new Uint32Array(64);
   #used = 0;
   #page = 0;
   #problem = 0;
-  /** Places of the page's facts and buckets. */
-  #facts: number[] = [];
+  /** Addresses of the page's metadata pairs and buckets. */
+  #pairs: number[] = [];
   #buckets: number[] = [];
-  #inline: { sink: NotingSink; layout: LeafLayout } | undefined;
-  /** Of the open pair. */
+  #inline: { sink: SummarySink; layout: LeafLayout } | undefined;
+  /** The open pair. */
   #key: Uint8Array = new Uint8Array(0);
   #flags = 0;
   #isRevision = false;
@@ -76,21 +83,21 @@ class NotingSink implements InlineSink {
   #valueSize = 0;
   #valueGot = 0;
 
-  constructor(all: WordList, kept: KeptPairs, isInline: boolean) {
-    this.#all = all;
-    this.#kept = kept;
+  constructor(allEntries: WordList, retained: RetainedPairs, isInline: boolean) {
+    this.#allEntries = allEntries;
+    this.#retained = retained;
     this.#isInline = isInline;
   }
 
-  get facts(): readonly number[] {
-    return this.#facts;
+  get pairs(): readonly number[] {
+    return this.#pairs;
   }
 
   begin(page: number): void {
     this.#page = page;
     this.#used = 0;
     this.#problem = 0;
-    if (this.#facts.length > 0) this.#facts = [];
+    if (this.#pairs.length > 0) this.#pairs = [];
     if (this.#buckets.length > 0) this.#buckets = [];
   }
 
@@ -112,8 +119,8 @@ class NotingSink implements InlineSink {
     }
     if (this.#problem === 0) this.#problem = problem;
     const key = bytes.subarray(keyAt, valueAt);
-    if (!isWorthKeeping(flags, key, valueSize, valueSize === 0 ? 0 : (bytes[valueAt] ?? 0))) return;
-    this.#keep(flags, key, bytes.subarray(valueAt, valueAt + valueSize));
+    if (!isRetained(flags, key, valueSize, valueSize === 0 ? 0 : (bytes[valueAt] ?? 0))) return;
+    this.#retain(flags, key, bytes.subarray(valueAt, valueAt + valueSize));
   }
 
   openPair(flags: number, key: Uint8Array, valueSize: number): void {
@@ -131,7 +138,7 @@ class NotingSink implements InlineSink {
 
   part(bytes: Uint8Array, from: number, to: number): void {
     if (this.#isRevision) return this.#scan.feed(bytes, from, to);
-    if (this.#valueGot === 0 && isWorthKeeping(this.#flags, this.#key, this.#valueSize, bytes[from] ?? 0)) {
+    if (this.#valueGot === 0 && isRetained(this.#flags, this.#key, this.#valueSize, bytes[from] ?? 0)) {
       this.#value = new Uint8Array(this.#valueSize);
     }
     this.#value?.set(bytes.subarray(from, to), this.#valueGot);
@@ -140,16 +147,16 @@ class NotingSink implements InlineSink {
 
   closePair(): void {
     if (this.#isRevision) this.#addEntry(this.#key.length);
-    else if (this.#value !== undefined) this.#keep(this.#flags, this.#key, this.#value);
-    else if (this.#valueSize === 0 && isWorthKeeping(this.#flags, this.#key, 0, 0)) {
-      this.#keep(this.#flags, this.#key, new Uint8Array(0));
+    else if (this.#value !== undefined) this.#retain(this.#flags, this.#key, this.#value);
+    else if (this.#valueSize === 0 && isRetained(this.#flags, this.#key, 0, 0)) {
+      this.#retain(this.#flags, this.#key, new Uint8Array(0));
     }
   }
 
   end(): number {
-    if (this.#problem === 0) return this.#all.append(this.#entries, this.#used) * kinds;
+    if (this.#problem === 0) return this.#allEntries.append(this.#entries, this.#used) * problemCount;
     if (this.#isInline) return this.#problem;
-    return this.#kept.addPage(this.#page, this.#facts, this.#buckets) * kinds + this.#problem;
+    return this.#retained.addPage(this.#page, this.#pairs, this.#buckets) * problemCount + this.#problem;
   }
 
   abandon(): void {
@@ -157,7 +164,7 @@ class NotingSink implements InlineSink {
   }
 
   fork(): LeafSink {
-    return new NotingSink(this.#all, this.#kept, this.#isInline);
+    return new SummarySink(this.#allEntries, this.#retained, this.#isInline);
   }
 
   #addEntry(keySize: number): void {
@@ -172,15 +179,18 @@ class NotingSink implements InlineSink {
     this.#entries[this.#used++] = (this.#scan.high & ~1) | (keySize === tombstoneSize ? 1 : 0);
   }
 
-  #keep(flags: number, key: Uint8Array, value: Uint8Array): void {
-    if ((flags & bucketFlag) === 0) this.#facts.push(this.#kept.addFact(this.#page, key, value));
-    else this.#buckets.push(this.#keepBucket(key, value));
+  #retain(flags: number, key: Uint8Array, value: Uint8Array): void {
+    if ((flags & bucketFlag) === 0) this.#pairs.push(this.#retained.addPair(this.#page, key, value));
+    else this.#buckets.push(this.#retainBucket(key, value));
   }
 
-  #keepBucket(name: Uint8Array, value: Uint8Array): number {
-    if (this.#isInline || !this.#kept.mayHoldBuckets(this.#page)) return 0;
-    this.#inline ??= { sink: new NotingSink(this.#all, this.#kept, true), layout: emptyLeafLayout() };
+  #retainBucket(name: Uint8Array, value: Uint8Array): number {
+    if (this.#isInline || !this.#retained.mayHoldBuckets(this.#page)) return 0;
+    this.#inline ??= {
+      sink: new SummarySink(this.#allEntries, this.#retained, true),
+      layout: emptyLeafLayout(),
+    };
     const { sink, layout } = this.#inline;
-    return this.#kept.addBucket(name, packBucket(value, this.#page, sink, layout));
+    return this.#retained.addBucket(name, encodeBucketSummary(value, this.#page, sink, layout));
   }
 }

@@ -1,40 +1,41 @@
 import { crc32c } from "@node-rs/crc32";
 
-/** The longest key and value that a list takes. */
-export const maxListedKey = 255;
-export const maxListedValue = 65536;
+/** The longest key and value that an arena takes, in bytes. */
+export const maxKeyBytes = 255;
+export const maxValueBytes = 65536;
 const chunkSize = 256 * 1024;
 const headerSize = 4;
+/** Pairs of more bytes than this are hashed by native code, shorter ones here: the call costs more than the bytes. */
 const shortSize = 256;
-/** Pairs that are looked for among those before; then the search starts anew, so that the index stays small. */
-const maxKnown = 65536;
+/** Pairs in the index. A full index is emptied, which bounds its memory; pairs added before are then stored again. */
+const maxIndexed = 65536;
 
-export interface KeptPair {
+export interface RetainedPair {
   key: Buffer;
   value: Buffer;
 }
 
 /**
- * Pairs by their places: numbers above 0 and below 2^32. Each takes its own bytes and four more, and a pair that is
- * added again soon enough takes none.
+ * Stores key-value pairs by address: a number above 0 and below 2^32. A pair takes its own bytes and four more, and
+ * a pair that is in the index already takes none.
  */
-export class PairList {
+export class PairArena {
   readonly #chunks: Buffer[] = [Buffer.allocUnsafe(chunkSize)];
-  /** Place 0 is no pair's. */
+  /** Bytes used of the last chunk. Address 0 stays unused: it means "no pair". */
   #used = headerSize;
-  /** By checksum and length: the pairs' places. */
-  readonly #known = new Map<number, number>();
+  /** From checksum and length to the pair's address. */
+  readonly #index = new Map<number, number>();
 
-  /** The place of an equal pair, or 0. */
+  /** The address of an equal pair in the index, or 0. */
   find(key: Uint8Array, value: Uint8Array): number {
     return this.#find(sumOf(key, value), key, value);
   }
 
-  /** The place of an equal pair, or of this one, whose bytes are copied. Returns 0 when 4 GiB are taken. */
+  /** Copies the pair unless the index holds an equal one. Returns its address, or 0 when the arena holds 4 GiB. */
   add(key: Uint8Array, value: Uint8Array): number {
     const sum = sumOf(key, value);
-    const known = this.#find(sum, key, value);
-    if (known !== 0) return known;
+    const equal = this.#find(sum, key, value);
+    if (equal !== 0) return equal;
     const size = sizeOf(key, value);
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || this.#used + size > chunkSize) {
@@ -42,21 +43,21 @@ export class PairList {
       this.#chunks.push(chunk);
       this.#used = 0;
     }
-    const place = (this.#chunks.length - 1) * chunkSize + this.#used;
-    if (place >= 2 ** 32) return 0;
+    const address = (this.#chunks.length - 1) * chunkSize + this.#used;
+    if (address >= 2 ** 32) return 0;
     chunk.writeUInt32LE(key.length + 256 * value.length, this.#used);
     chunk.set(key, this.#used + headerSize);
     chunk.set(value, this.#used + headerSize + key.length);
     this.#used += size;
-    if (this.#known.size === maxKnown) this.#known.clear();
-    this.#known.set(sum, place);
-    return place;
+    if (this.#index.size === maxIndexed) this.#index.clear();
+    this.#index.set(sum, address);
+    return address;
   }
 
-  /** Its bytes belong to the list. */
-  get(place: number): KeptPair {
-    const chunk = this.#chunks[Math.floor(place / chunkSize)] ?? Buffer.alloc(headerSize);
-    const at = place % chunkSize;
+  /** The pair at `address`, as views of the arena's own memory. */
+  get(address: number): RetainedPair {
+    const chunk = this.#chunks[Math.floor(address / chunkSize)] ?? Buffer.alloc(headerSize);
+    const at = address % chunkSize;
     const sizes = chunk.readUInt32LE(at);
     const valueAt = at + headerSize + (sizes % 256);
     return {
@@ -66,19 +67,19 @@ export class PairList {
   }
 
   #find(sum: number, key: Uint8Array, value: Uint8Array): number {
-    const place = this.#known.get(sum);
-    if (place === undefined) return 0;
-    const pair = this.get(place);
-    return Buffer.compare(pair.key, key) === 0 && Buffer.compare(pair.value, value) === 0 ? place : 0;
+    const address = this.#index.get(sum);
+    if (address === undefined) return 0;
+    const pair = this.get(address);
+    return Buffer.compare(pair.key, key) === 0 && Buffer.compare(pair.value, value) === 0 ? address : 0;
   }
 }
 
-/** Bytes that a list takes for a pair. */
+/** Bytes that an arena takes for a pair. */
 export function sizeOf(key: Uint8Array, value: Uint8Array): number {
   return headerSize + key.length + value.length;
 }
 
-/** Of key, value and length. Short ones are summed here (FNV-1a), which takes less time than to ask native code. */
+/** Checksum of key and value (FNV-1a, or CRC-32C above `shortSize`) in the high bits, length in the low 21 bits. */
 function sumOf(key: Uint8Array, value: Uint8Array): number {
   const size = key.length + value.length;
   const sum = size > shortSize ? crc32c(value, crc32c(key)) : fnv1a(value, fnv1a(key, 0x811c9dc5)) >>> 0;

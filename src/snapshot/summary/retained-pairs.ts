@@ -1,44 +1,37 @@
 import { bucketFlag } from "../../bbolt/leaf.ts";
 import { WordList } from "../../bbolt/word-list.ts";
-import { metadataBuckets } from "./metadata.ts";
-import { type KeptBucket, unpackBucket } from "./bucket-codec.ts";
-import { type KeptPair, maxListedValue, PairList, sizeOf } from "./pair-arena.ts";
+import { type BucketSummary, decodeBucketSummary } from "./bucket-codec.ts";
+import { metadataBuckets, metadataKeys } from "./metadata.ts";
+import { maxValueBytes, PairArena, type RetainedPair, sizeOf } from "./pair-arena.ts";
 
-/** Bytes for facts on pages that may turn out not to be in use. */
+/** Bytes for metadata pairs on pages that may be stale. */
 const tentativeBytes = 32 * 1024 * 1024;
-/** Bytes for facts on pages known to be in use: a thousand times what a cluster has. */
+/** Bytes for metadata pairs on pages known to be in use: a thousand times what a cluster has. */
 const liveBytes = 16 * 1024 * 1024;
-const longestVersion = 64;
-/** The place of all pages of which nothing is kept. */
+/** The longest key of a bucket or an alarm that is retained, in bytes. */
+const maxNameBytes = 64;
+/** The longest storage or cluster version that is retained, in bytes. */
+const maxVersionBytes = 64;
+/** The longest member ID: 64 bits in hex. */
+const maxMemberIdBytes = 16;
+const openingBrace = 0x7b;
+/** The address of every page of which nothing is retained. */
 const emptyPage = 0;
 
-const factNames = new Set([
-  "consistent_index",
-  "term",
-  "storageVersion",
-  "scheduledCompactRev",
-  "finishedCompactRev",
-  "clusterVersion",
-  "authEnabled",
-]);
-const longestFactName = 19;
+const fixedKeys: ReadonlySet<string> = new Set(Object.values(metadataKeys));
+const longestFixedKey = Math.max(...Array.from(fixedKeys, (name) => name.length));
 
 /**
- * Whether a pair outside the `key` bucket is worth keeping: a bucket, a named fact of `meta`, `cluster` or `auth`, an
- * alarm (nothing but a key), or a member (hex id → JSON). Leases, users and roles are counted and hashed only.
+ * Whether a pair outside the `key` bucket is retained: a bucket, a pair of `meta`, `cluster` or `auth` with a fixed
+ * key, an alarm (a key without value) or a member (hex ID and JSON). Leases, users and roles are counted and hashed only.
  */
-export function isWorthKeeping(
-  flags: number,
-  key: Uint8Array,
-  valueSize: number,
-  firstOfValue: number,
-): boolean {
-  if (valueSize > maxListedValue) return false;
-  if ((flags & bucketFlag) !== 0 || valueSize === 0) return key.length <= 64;
-  if (key.length > longestFactName) return false;
-  if (firstOfValue === 0x7b && key.length <= 16) return isLowerHex(key);
+export function isRetained(flags: number, key: Uint8Array, valueSize: number, firstOfValue: number): boolean {
+  if (valueSize > maxValueBytes) return false;
+  if ((flags & bucketFlag) !== 0 || valueSize === 0) return key.length <= maxNameBytes;
+  if (key.length > longestFixedKey) return false;
+  if (firstOfValue === openingBrace && key.length <= maxMemberIdBytes) return isLowerHex(key);
   const name = nameOf(key);
-  return factNames.has(name) && (!isVersion(name) || valueSize <= longestVersion);
+  return fixedKeys.has(name) && (!isVersion(name) || valueSize <= maxVersionBytes);
 }
 
 function isLowerHex(key: Uint8Array): boolean {
@@ -46,42 +39,42 @@ function isLowerHex(key: Uint8Array): boolean {
 }
 
 function isVersion(name: string): boolean {
-  return name === "storageVersion" || name === "clusterVersion";
+  return name === metadataKeys.storageVersion || name === metadataKeys.clusterVersion;
 }
 
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }
 
-/** The pairs kept of one page. */
-export interface KeptPage {
-  /** In the page's order. */
-  facts: KeptPair[];
-  /** Whether some facts found no room. */
-  lostFacts: boolean;
-  /** In the page's order; undefined for one that no database of etcd can have. */
-  buckets: ({ name: Uint8Array; bucket: KeptBucket } | undefined)[];
+/** The pairs retained of one page. */
+export interface RetainedPage {
+  /** Metadata pairs, in the page's order. */
+  pairs: RetainedPair[];
+  /** Whether some metadata pairs found no room. */
+  lostPairs: boolean;
+  /** In the page's order; undefined for a bucket that no etcd database can have. */
+  buckets: ({ name: Uint8Array; bucket: BucketSummary } | undefined)[];
 }
 
 /**
- * The pairs of pages that the status needs word for word, kept before it is known which pages are in use: every
- * commit of etcd leaves behind a stale copy of the page of all buckets, inline ones and their facts included.
+ * Holds the pairs that the status needs with their bytes. They are retained before it is known which pages are in
+ * use: every commit of etcd leaves a stale copy of the page of all buckets, with their inline pages.
  *
- * Buckets always find room, so that no number of stale copies can hide the tree: each copy takes some hundred bytes,
- * until the root has come by and turned out to be a leaf; no other page of buckets matters then. Facts on pages that
- * are not known to be in use find room up to a limit, but for the versions that a file's format is told by.
+ * Every bucket is retained, so that stale copies, however many, cannot hide the tree. A copy takes some hundred
+ * bytes. Once the root has been read and is a leaf, no other page can hold the database's buckets. Metadata pairs on
+ * pages not known to be in use are retained up to a limit, except versions, which tell the file's format.
  */
-export class KeptPairs {
-  /** For each page: how many facts and their places, how many buckets and their places. */
+export class RetainedPairs {
+  /** For each page: number and addresses of its metadata pairs, number and addresses of its buckets. */
   readonly #pages = new WordList();
-  readonly #facts = new PairList();
-  readonly #buckets = new PairList();
+  readonly #pairs = new PairArena();
+  readonly #buckets = new PairArena();
   readonly #root: number;
   #rootIsLeaf = false;
-  /** Pages known to hold facts in use: the root, and the roots of its buckets once it has come by. */
+  /** Pages known to hold metadata in use: the root, and once it has been read the roots of its metadata buckets. */
   readonly #live: Set<number>;
-  #roomTentative = tentativeBytes;
-  #roomLive = liveBytes;
+  #tentativeLeft = tentativeBytes;
+  #liveLeft = liveBytes;
 
   constructor(root: number) {
     this.#root = root;
@@ -89,73 +82,73 @@ export class KeptPairs {
     this.#append([], []);
   }
 
-  /** Whether buckets on this page may be the database's. */
+  /** Whether the buckets on this page may be the database's. */
   mayHoldBuckets(page: number): boolean {
     return !this.#rootIsLeaf || page === this.#root;
   }
 
-  /** The place of a bucket, given as `packBucket` packs it. */
-  addBucket(name: Uint8Array, packed: Uint8Array): number {
-    return this.#buckets.add(name, packed);
+  /** The address of a bucket, given as `encodeBucketSummary` encodes it. */
+  addBucket(name: Uint8Array, encoded: Uint8Array): number {
+    return this.#buckets.add(name, encoded);
   }
 
-  /** The place of a fact on this page; 0 when there is no room. */
-  addFact(page: number, key: Uint8Array, value: Uint8Array): number {
-    const known = this.#facts.find(key, value);
-    if (known !== 0) return known;
+  /** The address of a metadata pair on this page; 0 when there is no room. */
+  addPair(page: number, key: Uint8Array, value: Uint8Array): number {
+    const equal = this.#pairs.find(key, value);
+    if (equal !== 0) return equal;
     const size = sizeOf(key, value);
     if (!isVersion(nameOf(key))) {
       const isLive = this.#live.has(page);
-      if (size > (isLive ? this.#roomLive : this.#roomTentative)) return 0;
-      if (isLive) this.#roomLive -= size;
-      else this.#roomTentative -= size;
+      if (size > (isLive ? this.#liveLeft : this.#tentativeLeft)) return 0;
+      if (isLive) this.#liveLeft -= size;
+      else this.#tentativeLeft -= size;
     }
-    return this.#facts.add(key, value);
+    return this.#pairs.add(key, value);
   }
 
-  /** The place of a page with these facts and buckets, which are their places. */
-  addPage(page: number, facts: readonly number[], buckets: readonly number[]): number {
-    if (page === this.#root) this.#takeRoot(buckets);
-    return facts.length + buckets.length === 0 ? emptyPage : this.#append(facts, buckets);
+  /** The address of a page, given the addresses of its metadata pairs and buckets. */
+  addPage(page: number, pairs: readonly number[], buckets: readonly number[]): number {
+    if (page === this.#root) this.#addRoot(buckets);
+    return pairs.length + buckets.length === 0 ? emptyPage : this.#append(pairs, buckets);
   }
 
-  page(place: number): KeptPage {
-    const facts = this.#list(place);
-    const buckets = this.#list(place + 1 + facts.length);
-    return { ...this.readFacts(facts), buckets: buckets.map((at) => this.#bucket(at)) };
+  readPage(address: number): RetainedPage {
+    const pairs = this.#list(address);
+    const buckets = this.#list(address + 1 + pairs.length);
+    return { ...this.readPairs(pairs), buckets: buckets.map((at) => this.#bucket(at)) };
   }
 
-  /** The facts at these places. */
-  readFacts(places: readonly number[]): Pick<KeptPage, "facts" | "lostFacts"> {
-    const facts = places.filter((place) => place !== 0).map((place) => this.#facts.get(place));
-    return { facts, lostFacts: facts.length < places.length };
+  /** The metadata pairs at these addresses. */
+  readPairs(addresses: readonly number[]): Pick<RetainedPage, "pairs" | "lostPairs"> {
+    const pairs = addresses.filter((address) => address !== 0).map((address) => this.#pairs.get(address));
+    return { pairs, lostPairs: pairs.length < addresses.length };
   }
 
   #append(...lists: (readonly number[])[]): number {
-    const place = this.#pages.length;
+    const address = this.#pages.length;
     for (const list of lists) {
       this.#pages.push(list.length);
       for (const word of list) this.#pages.push(word);
     }
-    return place;
+    return address;
   }
 
   #list(at: number): number[] {
     return Array.from({ length: this.#pages.get(at) }, (_, i) => this.#pages.get(at + 1 + i));
   }
 
-  #bucket(place: number): KeptPage["buckets"][number] {
-    if (place === 0) return undefined;
-    const { key, value } = this.#buckets.get(place);
-    return { name: key, bucket: unpackBucket(value) };
+  #bucket(address: number): RetainedPage["buckets"][number] {
+    if (address === 0) return undefined;
+    const { key, value } = this.#buckets.get(address);
+    return { name: key, bucket: decodeBucketSummary(value) };
   }
 
-  #takeRoot(buckets: readonly number[]): void {
+  #addRoot(buckets: readonly number[]): void {
     this.#rootIsLeaf = true;
-    for (const place of buckets) {
-      const found = this.#bucket(place);
-      if (found?.bucket.kind === "tree" && metadataBuckets.has(nameOf(found.name)))
-        this.#live.add(found.bucket.root);
+    for (const address of buckets) {
+      const entry = this.#bucket(address);
+      if (entry?.bucket.kind === "tree" && metadataBuckets.has(nameOf(entry.name)))
+        this.#live.add(entry.bucket.root);
     }
   }
 }
