@@ -1,6 +1,8 @@
 import { TreeCheck } from "../bbolt/check.ts";
-import { decodeMeta, findPageSize, type Meta, metaHeaderProblem } from "../bbolt/meta.ts";
-import { maxPageSize, viewOf } from "../bbolt/page.ts";
+import { decodeMeta, findPageSize, type Meta } from "../bbolt/meta.ts";
+import { chooseMeta } from "../bbolt/meta-choice.ts";
+import { maxPageSize } from "../bbolt/page.ts";
+import { createPageCutter, type PageCutter } from "../bbolt/page-cutter.ts";
 import { PageScan } from "../bbolt/scan.ts";
 import { createViolations, type Violation, type Violations } from "../bbolt/violations.ts";
 import { sumBuckets } from "./summary/bucket-totals.ts";
@@ -63,7 +65,7 @@ export function createStatusReader(): StatusReader {
   function open(): void {
     const bytes = start.subarray(0, Math.min(size, startSize));
     database = openDatabase(bytes, violations) ?? "unreadable";
-    if (database !== "unreadable") database.pages.take(bytes);
+    if (database !== "unreadable") database.pages.push(bytes);
   }
 
   return {
@@ -78,7 +80,7 @@ export function createStatusReader(): StatusReader {
         rest = chunk.subarray(head.length);
         open();
       }
-      if (database !== "unreadable" && database !== "unopened") database.pages.take(rest);
+      if (database !== "unreadable" && database !== "unopened") database.pages.push(rest);
     },
     finish() {
       if (database === "unopened") open();
@@ -109,65 +111,6 @@ function openDatabase(start: Uint8Array, violations: Violations): Database | und
   const summaries = new LeafSummaries(meta.root);
   const scan = new PageScan({ pageSize, sink: summaries.sink(), freelistPage: meta.freelist, violations });
   return { pageSize, meta, summaries, scan, pages: createPageCutter(pageSize, scan) };
-}
-
-/** The valid meta of the higher transaction, as bbolt chooses. Two sound metas are one transaction apart. */
-function chooseMeta(start: Uint8Array, pageSize: number, violations: Violations): Meta | undefined {
-  const metas: Meta[] = [];
-  for (const page of [0, 1]) {
-    const at = page * pageSize;
-    const { meta, invalid } = decodeMeta(start, at);
-    const problem =
-      invalid === undefined ? metaHeaderProblem(start, at, page) : `meta page cannot be used: ${invalid}`;
-    if (problem !== undefined) violations.add(page, problem);
-    if (meta !== undefined && meta.pageSize !== pageSize)
-      violations.add(page, "meta page gives another page size");
-    else if (meta !== undefined) metas.push(meta);
-  }
-  const [first, second] = metas;
-  if (first === undefined || second === undefined) return first;
-  const isFirst = first.txid > second.txid;
-  const apart = isFirst ? first.txid - second.txid : second.txid - first.txid;
-  if (apart !== 1n) {
-    violations.add(
-      isFirst ? 1 : 0,
-      `meta page is stale: it is ${apart} transactions behind, where 1 is the rule`,
-    );
-  }
-  return isFirst ? first : second;
-}
-
-interface PageCutter {
-  /** Bytes of a page that is not whole yet. */
-  readonly held: number;
-  take(chunk: Uint8Array): void;
-}
-
-/** Hands whole pages to `scan`, without copying but for pages that cross chunks. */
-function createPageCutter(pageSize: number, scan: PageScan): PageCutter {
-  const crossing = new Uint8Array(pageSize);
-  const crossingView = viewOf(crossing);
-  let held = 0;
-  return {
-    get held() {
-      return held;
-    },
-    take(chunk) {
-      let at = 0;
-      if (held > 0) {
-        at = Math.min(pageSize - held, chunk.length);
-        crossing.set(chunk.subarray(0, at), held);
-        held += at;
-        if (held < pageSize) return;
-        scan.page(crossing, crossingView, 0);
-        held = 0;
-      }
-      const view = viewOf(chunk);
-      for (; at + pageSize <= chunk.length; at += pageSize) scan.page(chunk, view, at);
-      crossing.set(chunk.subarray(at));
-      held = chunk.length - at;
-    },
-  };
 }
 
 function readStatus(database: Database, violations: Violations): SnapshotStatus | undefined {
