@@ -1,12 +1,12 @@
 import { compareKeys, type KeySpan } from "./key-order.ts";
-import { elementSize, maxKeySize, pageHeaderSize, readU64, viewOf } from "./page.ts";
+import { elementSize, maxKeySize, maxPageSize, pageHeaderSize, readU64, viewOf } from "./page.ts";
 import { fillsPages } from "./leaf.ts";
 
 /**
- * The longest branch that is read, in bytes. bbolt splits a branch of more than four keys at the page size, so a
- * longer one has at most four keys of at most 32 KiB.
+ * The longest branch that the scan holds, in bytes. bbolt splits a branch of more than four keys at the page size, so
+ * a longer one has at most four keys of at most 32 KiB.
  */
-export const maxBranchSize = 4 * (maxKeySize + elementSize) + 2 * 65536;
+export const maxBranchSize = 4 * (maxKeySize + elementSize) + 2 * maxPageSize;
 
 export interface Branch {
   keys: KeySpan[];
@@ -15,8 +15,8 @@ export interface Branch {
 }
 
 /**
- * Reads a branch from the bytes of all its pages. Row: pos u32 (from the row itself), key size u32, child page u64;
- * the keys are packed right after the table. The keys returned are spans of `bytes`.
+ * Reads a branch from the bytes of all its pages. A row of its table: pos u32 (counted from the row), key size u32,
+ * child page u64. The keys follow the table without gaps. The keys returned are spans of `bytes`.
  */
 export function readBranch(
   bytes: Uint8Array,

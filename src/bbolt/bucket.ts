@@ -1,11 +1,11 @@
 import { leafPage, pageHeaderSize, readU64, viewOf } from "./page.ts";
 
-/** The value of a bucket's pair: root u64, sequence u64, then the bucket's only page when root is 0. */
+/** The value of a bucket's pair: root page u64, sequence u64, and where the root is 0 the bucket's only page. */
 export const bucketHeaderSize = 16;
 
 export type Bucket = { root: number; inline?: undefined } | { root: 0; inline: Uint8Array };
 
-/** Undefined when the bytes are no bucket. The inline page, a leaf, is a view of `value`. */
+/** Undefined when `value` is not a bucket. `inline` is a leaf page, as a view of `value`. */
 export function decodeBucket(value: Uint8Array): Bucket | undefined {
   if (value.length < bucketHeaderSize) return undefined;
   const view = viewOf(value);

@@ -16,12 +16,12 @@ test("the checksum of two parts follows from the checksums of each", () => {
   );
 });
 
-test("parts may be longer than is remembered, up to lengths no buffer holds", () => {
+test("parts may be longer than the cache and than any buffer", () => {
   const block = Buffer.alloc(65536, "block");
   let crc = 0;
   for (let i = 0; i < 40; i++) crc = crc32c(block, crc);
   assert.equal(combineCrc32c(crc32c(Buffer.from("a")), crc, 40 * 65536), prefixed(block, 40));
-  // Appending 2^33 bytes at once, or twice 2^32 bytes with the same effect on the first part.
+  // 2^33 bytes at once have the effect of 2^32 bytes twice.
   const first = crc32c(Buffer.from("first"));
   assert.equal(combineCrc32c(first, 0, 2 ** 33), combineCrc32c(combineCrc32c(first, 0, 2 ** 32), 0, 2 ** 32));
   assert.notEqual(combineCrc32c(first, 0, 2 ** 33), combineCrc32c(first, 0, 2 ** 32));

@@ -1,11 +1,11 @@
 /**
- * CRC-32C arithmetic on checksums alone, without the bytes: the checksum of A‖B follows from crc(A), crc(B) and the
- * length of B, since appending n zero bits multiplies a CRC by x^n modulo the polynomial (zlib's crc32_combine).
- * Polynomials are bit-reflected, as CRC-32C itself is.
+ * CRC-32C of concatenated bytes from the CRCs of the parts (zlib's crc32_combine): crc(A‖B) follows from crc(A),
+ * crc(B) and the length of B, since n zero bits appended multiply a CRC by x^n modulo the polynomial. Polynomials are
+ * bit-reflected, as in CRC-32C itself.
  */
 const polynomial = 0x82f63b78;
-/** Products by x^(8n) for lengths n up to this are remembered: leaves of one page repeat their lengths. */
-const rememberedLengths = 65536;
+/** x^(8n) is cached for lengths n below this: leaves of one page repeat their lengths. */
+const cachedLengths = 65536;
 
 function multiply(a: number, b: number): number {
   let product = 0;
@@ -17,12 +17,12 @@ function multiply(a: number, b: number): number {
   return product >>> 0;
 }
 
-/** x^(2^n) for n from 0 to 31; the order of x divides 2^32 - 1, so that higher powers repeat. */
+/** x^(2^n) for n from 0 to 31. The order of x divides 2^32 - 1, so higher powers repeat. */
 const squares = new Uint32Array(32);
 for (let n = 0, power = 0x40000000; n < 32; n++, power = multiply(power, power)) squares[n] = power;
 
 /** x^(8 × length). */
-function shiftOf(length: number): number {
+function powerOf(length: number): number {
   let power = 0x80000000;
   let rest = length;
   for (let n = 3; rest > 0; n++, rest = Math.floor(rest / 2)) {
@@ -31,25 +31,25 @@ function shiftOf(length: number): number {
   return power;
 }
 
-const remembered = new Uint32Array(rememberedLengths);
+const cache = new Uint32Array(cachedLengths);
 
-/** The checksum of A followed by `length` zero bits' worth of bytes that count as nothing: crc(A) × x^(8 × length). */
+/** crc × x^(8 × length): what `length` appended bytes make of a CRC, apart from their own CRC. */
 function shift(crc: number, length: number): number {
-  if (length >= rememberedLengths) return multiply(shiftOf(length), crc);
-  let factor = remembered[length] ?? 0;
+  if (length >= cachedLengths) return multiply(powerOf(length), crc);
+  let factor = cache[length] ?? 0;
   if (factor === 0) {
-    factor = shiftOf(length);
-    remembered[length] = factor;
+    factor = powerOf(length);
+    cache[length] = factor;
   }
   return multiply(factor, crc);
 }
 
-/** crc(A‖B) from crc(A), crc(B) and the length of B in bytes, up to 2^53. */
+/** crc(A‖B) from crc(A), crc(B) and the length of B in bytes, below 2^53. */
 export function combineCrc32c(crcA: number, crcB: number, lengthB: number): number {
   return (shift(crcA, lengthB) ^ crcB) >>> 0;
 }
 
-/** crc(B) from crc(A), crc(A‖B) and the length of B in bytes: combining is its own inverse in the second place. */
+/** crc(B) from crc(A), crc(A‖B) and the length of B in bytes: combining is an XOR, its own inverse. */
 export function remainingCrc32c(crcA: number, crcAB: number, lengthB: number): number {
   return combineCrc32c(crcA, crcAB, lengthB);
 }

@@ -2,32 +2,33 @@ import { pageHeaderSize, readU64 } from "./page.ts";
 import type { Violations } from "./violations.ts";
 import { WordList } from "./word-list.ts";
 
-/** The most free pages that are read: 64 GiB of 4 KiB pages. */
+/** The most free pages that a list may name: 64 GiB of 4 KiB pages. */
 const maxFreePages = 1 << 24;
+/** The count in the page header that says: the first u64 is the count. */
+const countInFirstWord = 0xffff;
+/** Pages 0 and 1 hold the metas and are never free. */
+const lastMetaPage = 1;
 
-/**
- * Reads the stored free list, page after page: ids u64, ascending, after the header; a count of 0xffff says that
- * the first id is the real count (internal/freelist/shared.go).
- */
+/** Reads the stored free list, page after page: ascending page ids u64 after the header (internal/freelist/shared.go). */
 export class FreelistRun {
   readonly page: number;
   readonly overflow: number;
   /** The free pages, ascending. */
   readonly pages = new WordList();
   readonly #violations: Violations;
-  /** Undefined until the word that holds it was read. */
+  /** Undefined until the word that holds it has been read. */
   #count: number | undefined;
-  #last = 1;
+  #last = lastMetaPage;
   #failed = false;
 
   constructor(page: number, overflow: number, count: number, violations: Violations) {
     this.page = page;
     this.overflow = overflow;
     this.#violations = violations;
-    if (count !== 0xffff) this.#count = count;
+    if (count !== countInFirstWord) this.#count = count;
   }
 
-  /** Everything the list claims was read and is sound. */
+  /** Whether all ids of the list have been read and are sound. */
   get whole(): boolean {
     return !this.#failed && this.pages.length === this.#count;
   }
@@ -41,7 +42,7 @@ export class FreelistRun {
       } else if (this.pages.length >= this.#count) {
         return;
       } else if (value <= this.#last || value > 0xffffffff || this.pages.length >= maxFreePages) {
-        this.#violations.add(this.page, "free list is not in ascending order or too long");
+        this.#violations.add(this.page, "free list is not in ascending order, or is too long");
         this.#failed = true;
       } else {
         this.#last = value;

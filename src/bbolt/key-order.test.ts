@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { compareKeys, compareSpans } from "./key-order.ts";
 import { viewOf } from "./page.ts";
 
-test("keys are ordered as byte strings, a prefix before what it begins", () => {
+test("keys are ordered as byte strings, a prefix before the longer key", () => {
   const key = fc
     .uint8Array({ maxLength: 12 })
     .map((bytes) => Buffer.from(bytes.map((byte) => byte % 3 || 255)));

@@ -27,7 +27,7 @@ export interface KeySpan {
   to: number;
 }
 
-/** As compareKeys. */
+/** Compares two spans as compareKeys does. */
 export function compareSpans(a: KeySpan, b: KeySpan): number {
   const aSize = a.to - a.from;
   const bSize = b.to - b.from;

@@ -13,7 +13,7 @@ import type { LeafTotals } from "./page-records.ts";
 
 /** The running CRC-32C that all open runs share. */
 export interface SharedCrc {
-  /** The CRC up to byte `to` of the page at hand. */
+  /** The CRC up to byte `to` of the current page. */
   upTo(to: number): number;
   /** The CRC of the last `length` bytes, from the CRCs before and after them. */
   between(before: number, after: number, length: number): number;
@@ -24,8 +24,8 @@ const noKey: KeySpan = { bytes: new Uint8Array(0), from: 0, to: 0 };
 export type RunState = "open" | "done" | "broken";
 
 /**
- * Reads a leaf that covers several pages, one page at a time. Held are the table (as far as it has arrived), the
- * last key and a key that crosses a page: never a value, whatever size it claims.
+ * Reads a leaf of several pages, one page at a time. It holds the table as far as it has arrived, the first and last
+ * key, and a key that crosses pages. It holds no value: a damaged table may claim values of any size.
  */
 export class LeafRun {
   readonly page: number;
@@ -43,7 +43,7 @@ export class LeafRun {
   #end = 0;
   #startCrc: number | undefined;
   #row = 0;
-  /** Run offset of the next byte to be read. */
+  /** Offset in the run of the next byte to read. */
   #cursor: number;
   #keyHeld: Uint8Array | undefined;
   #keyGot = 0;
@@ -61,12 +61,12 @@ export class LeafRun {
     sink.begin(page);
   }
 
-  /** Bytes held on behalf of this run. */
+  /** Bytes of memory held for this run. */
   get held(): number {
     return 512 + this.#table.length + this.lastKey.to + (this.#keyHeld?.length ?? 0);
   }
 
-  /** Takes the run's next page, which lies at `at` and begins at run offset `base`. */
+  /** Reads the run's next page, which lies at `at` in `bytes` and at offset `base` in the run. */
   feed(bytes: Uint8Array, view: DataView, at: number, base: number, crc: SharedCrc): RunState {
     const pageEnd = base + this.#pageSize;
     if (this.#end === 0) {
@@ -88,7 +88,7 @@ export class LeafRun {
     return "done";
   }
 
-  /** The run is given up: too many are open, or the file ends within it. */
+  /** Ends the run because the file ends within it or its pairs end before its pages do. */
   abandon(problem: string): void {
     this.#fail(problem);
   }
@@ -111,7 +111,7 @@ export class LeafRun {
     return this.#end === 0 ? "open" : undefined;
   }
 
-  /** Checks the rows that have arrived; sets the run's end once all have. */
+  /** Checks the rows that have arrived. Sets the run's end when all have arrived. */
   #checkTable(): string | undefined {
     const view = viewOf(this.#table);
     const limit = (this.totals.overflow + 1) * this.#pageSize;
@@ -133,7 +133,7 @@ export class LeafRun {
     return undefined;
   }
 
-  /** Reads on with the pair at `#row`, within this page. */
+  /** Reads what this page holds of the pair at `#row`. */
   #readPair(
     bytes: Uint8Array,
     view: DataView,

@@ -7,8 +7,8 @@ import type { LeafTotals } from "./page-records.ts";
 export const bucketFlag = 0x01;
 
 /**
- * Is told every pair of one leaf, in order: begin, then `pair`, or `openPair`, `part`…, `closePair` where the value
- * crosses a page, then `end` or `abandon`. The bytes belong to the caller and change after the call.
+ * Receives every pair of one leaf, in order: `begin`; for each pair `pair`, or `openPair`, `part`…, `closePair` where
+ * the value crosses pages; then `end` or `abandon`. The caller reuses the bytes after each call.
  */
 export interface LeafSink {
   begin(page: number): void;
@@ -26,9 +26,9 @@ export interface LeafSink {
   closePair(): void;
   /** Returns a reference to what the sink retains of the page: an integer from 0 to 2^53 - 1. PageRecords keeps it. */
   end(): number;
-  /** The page turned out not to be a leaf. */
+  /** The page is not a leaf after all: what `begin` and later calls passed is void. */
   abandon(): void;
-  /** Another sink, for a leaf that is read while this one's is not finished. */
+  /** Another sink, for a leaf that is read while this sink's leaf is not finished. */
   fork(): LeafSink;
 }
 
@@ -48,10 +48,10 @@ export const orderProblem = "keys of the leaf page are not in strictly ascending
 export const keySizeProblem = `leaf page holds a key longer than ${maxKeySize} bytes`;
 
 /**
- * Reads the leaf of one page (or of an inline bucket, as page 0) at `at`, of at most `limit` bytes, and fills `out`.
- * Row: flags u32, pos u32 (from the row itself), key size u32, value size u32. Pairs are packed right after the
- * table, key then value, in the table's order: bbolt never writes them otherwise.
- * Returns what is wrong with it, else undefined.
+ * Reads the leaf of one page, or of an inline bucket on page `page`, at `at`, of at most `limit` bytes, and fills
+ * `out`. A row of its table: flags u32, pos u32 (counted from the row), key size u32, value size u32. The pairs follow
+ * the table without gaps, key then value, in the table's order: bbolt writes no other layout. Returns the problem of a
+ * damaged leaf, else undefined.
  */
 export function readLeaf(
   bytes: Uint8Array,
@@ -76,7 +76,7 @@ export function readLeaf(
     const valueSize = view.getUint32(row + 12, true);
     const keyAt = next;
     next = keyAt + keySize + valueSize;
-    if (row + view.getUint32(row + 4, true) !== keyAt || next > end || flags > 1)
+    if (row + view.getUint32(row + 4, true) !== keyAt || next > end || flags > bucketFlag)
       return fail(sink, rowProblem);
     if (keySize > maxKeySize) return fail(sink, keySizeProblem);
     if (lastAt !== 0 && compareKeys(view, lastAt, lastSize, view, keyAt, keySize) >= 0) {
@@ -105,7 +105,7 @@ function fail(sink: LeafSink, problem: string): string {
   return problem;
 }
 
-/** Whether bbolt would have taken `1 + overflow` pages for `size` bytes: just enough, or one more at an exact fit. */
+/** Whether bbolt allocates `1 + overflow` pages for `size` bytes: as many as needed, or one more at an exact fit. */
 export function fillsPages(size: number, overflow: number, pageSize: number): boolean {
   return size <= (overflow + 1) * pageSize && size >= overflow * pageSize;
 }

@@ -1,6 +1,6 @@
 import { isPageSize, maxPageSize, metaPage, minPageSize, pageHeaderSize, readU64, viewOf } from "./page.ts";
 
-/** Page header and meta body (internal/common/meta.go). */
+/** Bytes of the page header and the meta body (internal/common/meta.go). */
 export const metaSize = pageHeaderSize + 64;
 const magic = 0xed0cdaed;
 const version = 2;
@@ -11,26 +11,26 @@ export interface Meta {
   root: number;
   /** Page of the stored free list; undefined when the file keeps none, as etcd's do. */
   freelist: number | undefined;
-  /** Pages that the database has ever used. */
+  /** One more than the highest page id that the database has ever used. */
   highWater: number;
   txid: bigint;
 }
 
 export type DecodedMeta = { meta: Meta; invalid?: undefined } | { meta?: undefined; invalid: string };
 
-/** The meta whose page starts at `at`; what is wrong with it when bbolt would not accept it. */
+/** Decodes the meta page at `at`. `invalid` says why bbolt would not accept it. */
 export function decodeMeta(bytes: Uint8Array, at: number): DecodedMeta {
   if (bytes.length < at + metaSize) return { invalid: "the file ends before it" };
   const view = viewOf(bytes);
   const body = at + pageHeaderSize;
-  const found = view.getUint32(body, true);
-  if (found === swap(magic)) {
+  const magicRead = view.getUint32(body, true);
+  if (magicRead === swap(magic)) {
     return { invalid: "it was written by a big-endian machine, and only little-endian files are read" };
   }
-  if (found !== magic)
-    return { invalid: `its magic number is 0x${found.toString(16)}, not 0x${magic.toString(16)}` };
-  const foundVersion = view.getUint32(body + 4, true);
-  if (foundVersion !== version) return { invalid: `its format version is ${foundVersion}, not ${version}` };
+  if (magicRead !== magic)
+    return { invalid: `its magic number is 0x${magicRead.toString(16)}, not 0x${magic.toString(16)}` };
+  const versionRead = view.getUint32(body + 4, true);
+  if (versionRead !== version) return { invalid: `its format version is ${versionRead}, not ${version}` };
   if (view.getBigUint64(body + 56, true) !== fnv1a64(bytes, body, body + 56)) {
     return { invalid: "its checksum is wrong" };
   }
@@ -52,7 +52,7 @@ export function decodeMeta(bytes: Uint8Array, at: number): DecodedMeta {
   };
 }
 
-/** What is wrong with the header of meta page `page`, which bbolt itself never looks at. */
+/** What is wrong with the header of meta page `page`. bbolt itself does not check it. */
 export function metaHeaderProblem(bytes: Uint8Array, at: number, page: number): string | undefined {
   const view = viewOf(bytes);
   const id = readU64(view, at);
@@ -62,8 +62,8 @@ export function metaHeaderProblem(bytes: Uint8Array, at: number, page: number): 
 }
 
 /**
- * The page size of a file from its first bytes: the first meta's, else that of a second meta found where one
- * would be. Undefined when neither is there. Needs the first two pages at any page size, where the file has them.
+ * The page size of a file from its first bytes: that of the first meta page if it is valid, else that of a valid
+ * second one. Undefined when neither is valid. `bytes` holds the first two pages at the largest page size, or the file.
  */
 export function findPageSize(bytes: Uint8Array): number | undefined {
   const first = decodeMeta(bytes, 0);

@@ -41,7 +41,7 @@ const broken = fc.record({
   problem: fc.constantFrom("one", "another"),
 });
 
-test("what is put in for a page comes out again, in any order and beside pages without a record", () => {
+test("the record of a page is read as it was added, in any order and beside pages without a record", () => {
   fc.assert(
     fc.property(fc.array(fc.oneof(leaf, branch, broken), { maxLength: 40 }), (pages) => {
       const records = new PageRecords();

@@ -8,13 +8,13 @@ const branchRecord = 2;
 const brokenRecord = 3;
 const maxAddress = 0xfffffffe;
 
-/** What a leaf adds up to. */
+/** Size and checksum of a leaf. */
 export interface LeafTotals {
   /** Pages after the first. */
   overflow: number;
   /** Pairs, nested buckets among them. */
   count: number;
-  /** CRC-32C over keys and values, in order, and how many bytes those are. */
+  /** CRC-32C over keys and values, in order; `length` is the number of those bytes. */
   crc: number;
   length: number;
   /** What `LeafSink.end` returned for this page. */
@@ -35,7 +35,7 @@ export interface BranchRecord {
   children: number[];
 }
 
-/** A page that says it is a branch or a leaf and cannot be read as one. */
+/** A page whose header says branch or leaf and that cannot be read as one. */
 export interface BrokenRecord {
   kind: "broken";
   problem: string;
@@ -46,14 +46,14 @@ export type PageRecord = LeafRecord | BranchRecord | BrokenRecord;
 const noKey: KeySpan = { bytes: new Uint8Array(0), from: 0, to: 0 };
 
 /**
- * What is remembered of each page that may be part of the tree: about 30 bytes for a leaf of etcd's `key`
- * bucket and 10 for a branch's child, so that millions of pages fit in tens of megabytes.
+ * A record of each page that may be part of the tree. A leaf of etcd's `key` bucket takes about 30 bytes and a
+ * branch's child 10, so millions of pages take tens of megabytes.
  *
- * Records lie in a byte arena: numbers as varints, a key as the length of what it shares with the key before
- * it, then the rest with runs of zero bytes cut to two bytes (an etcd revision is mostly zeros).
+ * Records lie in a byte arena. A number is a varint. A key is the length of the prefix shared with the key before it,
+ * the length of the rest, and the rest with each run of zero bytes as two bytes (an etcd revision is mostly zeros).
  */
 export class PageRecords {
-  /** By page id: 1 + the address of its record. */
+  /** Page id to 1 + the address of its record; 0 for no record. */
   readonly #index = new WordList();
   readonly #chunks: Uint8Array[] = [];
   readonly #problems: string[] = [];
@@ -61,12 +61,12 @@ export class PageRecords {
   #chunk = new Uint8Array(0);
   #offset = chunkSize;
 
-  /** Bytes held. */
+  /** Bytes of memory held. */
   get size(): number {
     return this.#chunks.length * chunkSize + this.#index.length * 4;
   }
 
-  /** The keys' bytes are copied. */
+  /** Copies the keys' bytes. */
   addLeaf(page: number, totals: LeafTotals, first: KeySpan, last: KeySpan): void {
     if (!this.#start(page, leafRecord)) return;
     this.#varint(totals.overflow);
@@ -79,7 +79,7 @@ export class PageRecords {
     this.#key(last, first);
   }
 
-  /** `keys` and `children` are of one length. The keys' bytes are copied. */
+  /** `keys` and `children` have equal lengths. Copies the keys' bytes. */
   addBranch(page: number, overflow: number, keys: readonly KeySpan[], children: readonly number[]): void {
     if (!this.#start(page, branchRecord)) return;
     this.#varint(overflow);
@@ -93,7 +93,7 @@ export class PageRecords {
     }
   }
 
-  /** `problem` is one of few texts, since each is kept once. */
+  /** Each distinct `problem` is stored once; callers use a few fixed texts. */
   addBroken(page: number, problem: string): void {
     if (!this.#start(page, brokenRecord)) return;
     let at = this.#problems.indexOf(problem);
@@ -193,12 +193,12 @@ export class PageRecords {
   }
 }
 
-/** Decoded keys, one after the other. */
+/** Memory for decoded keys, one after the other. */
 class Scratch {
   bytes = new Uint8Array(8192);
   size = 0;
 
-  /** Makes room for `count` more bytes; returns where they begin. */
+  /** Makes room for `count` more bytes and returns where they begin. */
   extend(count: number): number {
     const start = this.size;
     this.size += count;
@@ -236,7 +236,7 @@ class Cursor {
     }
   }
 
-  /** Decodes a key behind those in `scratch`, one of which is the one before it. */
+  /** Decodes a key to the end of `scratch`, which also holds `previous`. */
   key(previous: KeySpan, scratch: Scratch): KeySpan {
     const shared = this.varint();
     const rest = this.varint();

@@ -1,6 +1,6 @@
 import { WordList } from "./word-list.ts";
 
-/** A set of page ids, one bit each. Memory is taken for the ids that are near those added, not for all below them. */
+/** A set of page ids, one bit each. A chunk of memory is taken only where an id was added. */
 export class PageSet {
   readonly #words = new WordList();
 

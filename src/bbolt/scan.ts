@@ -8,13 +8,13 @@ import { branchPage, freelistPage, leafPage } from "./page.ts";
 import { PageRecords } from "./page-records.ts";
 import type { Violations } from "./violations.ts";
 
-/** Runs that may be open at once, and the bytes they may hold: both far above what bbolt leaves behind. */
+/** Limits of the runs that are open at once. Stale pages of a real file stay far below both. */
 const maxOpenRuns = 256;
 const maxHeldBytes = 32 * 1024 * 1024;
 const crowdedProblem = `page lies where more than ${maxOpenRuns} runs of pages overlap`;
-const cutProblem = "run of pages goes on past the end of the file";
+const cutProblem = "page's overflow pages lie past the end of the file";
 
-/** A branch of several pages, held whole: it is small (see maxBranchSize). */
+/** A branch of several pages. All its bytes are held: at most maxBranchSize. */
 interface BranchRun {
   page: number;
   overflow: number;
@@ -23,16 +23,16 @@ interface BranchRun {
 }
 
 /**
- * Takes every page of a file once, in order, and keeps a record of those that may be part of the tree.
+ * Reads every page of a file once, in order, and records each page that may be part of the tree.
  *
- * Which pages are part of it is known only at the end. Until then a page counts as a leaf or a branch whenever its
- * header says so and holds its own id. Raw bytes inside a big value may look so; and a page that was freed long ago
- * keeps its header, so that its run may cover pages in use today. Hence runs may overlap, each is read for itself,
- * and all share one running CRC.
+ * Which pages are part of the tree is known only at the end. Until then a page counts as a leaf or a branch when its
+ * header says so and holds the page's id. Bytes inside a large value may look like such a page, and a page that was
+ * freed long ago keeps its header, so its run may cover pages in use today. Runs may therefore overlap: each is read
+ * on its own, and all share one running CRC.
  */
 export class PageScan {
   readonly records = new PageRecords();
-  /** Pages taken. */
+  /** Pages read. */
   pages = 0;
   freelist: FreelistRun | undefined;
   readonly #pageSize: number;
@@ -43,8 +43,9 @@ export class PageScan {
   readonly #branchRuns: BranchRun[] = [];
   readonly #layout = emptyLeafLayout();
   readonly #crc: SharedCrc;
-  /** CRC-32C of the pages since the first run opened, up to the page at hand; and that page. */
+  /** CRC-32C of the pages since the first open run began, up to the current page. */
   #running = 0;
+  /** The current page lies at `#at` in `#bytes`. */
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
 
@@ -65,7 +66,7 @@ export class PageScan {
     };
   }
 
-  /** Takes the next page, which lies whole in `bytes` at `at`. */
+  /** Reads the next page, which lies at `at` in `bytes`. */
   page(bytes: Uint8Array, view: DataView, at: number): void {
     const page = this.pages++;
     if (this.#leafRuns.length > 0 || this.#branchRuns.length > 0 || this.freelist !== undefined) {
@@ -88,7 +89,7 @@ export class PageScan {
     this.#close(bytes, at);
   }
 
-  /** No page follows. */
+  /** Ends the scan: runs that are still open become broken records. */
   end(): void {
     for (const run of this.#leafRuns) {
       run.abandon(cutProblem);
@@ -158,7 +159,7 @@ export class PageScan {
     if (free !== undefined && page - free.page <= free.overflow) free.feed(view, at, this.#pageSize, false);
   }
 
-  /** Whether the run wants more pages. */
+  /** Returns whether the run needs more pages. */
   #feedLeaf(run: LeafRun, bytes: Uint8Array, view: DataView, at: number, index: number): boolean {
     let state = run.feed(bytes, view, at, index * this.#pageSize, this.#crc);
     if (state === "open" && index < run.totals.overflow) return true;
@@ -171,7 +172,7 @@ export class PageScan {
     return false;
   }
 
-  /** Moves the running CRC past the page at hand. */
+  /** Moves the running CRC past the current page. */
   #close(bytes: Uint8Array, at: number): void {
     this.#running =
       this.#leafRuns.length === 0 ? 0 : crc32c(bytes.subarray(at, at + this.#pageSize), this.#running);

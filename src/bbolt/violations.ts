@@ -1,10 +1,10 @@
 export interface Violation {
-  /** Page id, from 0; -1 when the violation is not of one page. */
+  /** Page id, from 0; -1 when the violation concerns no single page. */
   page: number;
   message: string;
 }
 
-/** Collects violations: the first `limit` in full, the rest as a number. */
+/** Collects violations: `list` holds the first `limit`, and `count` counts all of them. */
 export interface Violations {
   readonly list: Violation[];
   readonly count: number;

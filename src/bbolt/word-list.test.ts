@@ -24,7 +24,7 @@ test("words are kept in order across chunks", () => {
   );
 });
 
-test("words far apart cost only their chunks, and those never set are 0", () => {
+test("words may be far apart, and words that were never set are 0", () => {
   const list = new WordList();
   list.set(1_000_000_000, 7);
   assert.equal(list.get(1_000_000_000), 7);

@@ -2,8 +2,8 @@ const chunkBits = 16;
 const chunkWords = 1 << chunkBits;
 
 /**
- * A list of unsigned 32-bit words of any length. It grows by 256 KiB chunks, so growing copies nothing and
- * never holds the list twice. Words never set are 0.
+ * A list of unsigned 32-bit words of any length. It grows by chunks of 256 KiB, so growing copies nothing. Words that
+ * were never set are 0.
  */
 export class WordList {
   readonly #chunks: (Uint32Array | undefined)[] = [];
@@ -51,7 +51,7 @@ export class WordList {
     return start;
   }
 
-  /** Calls `visit` with the runs of memory that hold the words from `start` to `start + count`, in order. */
+  /** Calls `visit` with the memory that holds the words from `start` to `start + count`, chunk by chunk. */
   spans(start: number, count: number, visit: (words: Uint32Array, from: number, to: number) => void): void {
     const end = Math.min(start + count, this.#length);
     for (let at = start; at < end; ) {
