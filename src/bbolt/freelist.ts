@@ -9,7 +9,7 @@ const countInFirstWord = 0xffff;
 /** Pages 0 and 1 hold the metas and are never free. */
 const lastMetaPage = 1;
 
-/** Reads the stored free list, page after page: ascending page ids u64 after the header (internal/freelist/shared.go). */
+/** Reads the stored free list page by page: ascending page ids u64 after the header (internal/freelist/shared.go). */
 export class FreelistRun {
   readonly page: number;
   readonly overflow: number;

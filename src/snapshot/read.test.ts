@@ -13,7 +13,7 @@ function chunks(bytes: Buffer, size: number): Readable {
   return Readable.from(parts);
 }
 
-test("a whole snapshot file is read: status, trailer and digests", async () => {
+test("reading a snapshot file gives status, trailer and digests", async () => {
   for (const [name, expected] of expectedStatuses()) {
     const file = snapshotFile(name);
     const seen: number[] = [];
@@ -31,7 +31,7 @@ test("a whole snapshot file is read: status, trailer and digests", async () => {
   }
 });
 
-test("a database without trailer is read to its end", async () => {
+test("a database without a trailer is read to its end", async () => {
   const database = snapshotFile("mixed-3.5").subarray(0, -32);
   const reading = await readSnapshot(chunks(database, 33_333), { signal });
   assert.equal(reading.trailer, "missing");
@@ -40,7 +40,7 @@ test("a database without trailer is read to its end", async () => {
   assert.deepEqual(reading.violations, []);
 });
 
-test("a wrong trailer is told apart from a damaged database", async () => {
+test("a wrong trailer is not a damaged database", async () => {
   const file = snapshotFile("mixed-3.5");
   file.writeUInt8(file.readUInt8(file.length - 1) ^ 1, file.length - 1);
   const reading = await readSnapshot(chunks(file, 33_333), { signal });
@@ -48,7 +48,7 @@ test("a wrong trailer is told apart from a damaged database", async () => {
   assert.deepEqual(reading.violations, []);
 });
 
-test("an aborted reading throws the signal's reason, and a failing source its own error", async () => {
+test("an aborted read throws the signal's reason, and a failing source its own error", async () => {
   const abort = new AbortController();
   const reason = new Error("enough");
   const reading = readSnapshot(chunks(snapshotFile("mixed-3.5"), 1000), {

@@ -4,17 +4,17 @@ import { createTrailerCheck, type TrailerState } from "./trailer.ts";
 
 export interface SnapshotFileReading extends SnapshotReading {
   trailer: TrailerState;
-  /** SHA-256 of the database's bytes, without the trailer, hex. */
+  /** SHA-256 of the database without the trailer, in hex. */
   sha256: string;
-  /** All bytes, the trailer among them. */
+  /** Bytes of the file, with the trailer. */
   fileBytes: number;
-  /** SHA-256 of all bytes, hex. */
+  /** SHA-256 of the whole file, in hex. */
   fileSha256: string;
 }
 
 /**
- * Reads a whole plain snapshot (database, then trailer) in one pass. What is wrong with its bytes is in the answer;
- * thrown is only what `source` throws, or the signal's reason.
+ * Reads an uncompressed snapshot (database, then trailer) in one pass. Damaged bytes become violations in the result.
+ * Throws only what `source` throws, or the signal's reason. `onProgress` gets the bytes read so far.
  */
 export async function readSnapshot(
   source: AsyncIterable<Uint8Array>,

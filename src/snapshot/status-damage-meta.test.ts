@@ -52,7 +52,7 @@ describe("metas", () => {
     const reading = damaged(file, (bytes) => bytes.fill(0, 0, 2 * pageSize));
     assert.equal(reading.status, undefined);
     assertViolation(reading, 0, /magic number is 0x0/);
-    assertViolation(reading, -1, /no bbolt database/);
+    assertViolation(reading, -1, /not a bbolt database/);
   });
 
   test("a file of a big-endian machine is named as such", () => {
@@ -73,6 +73,6 @@ describe("metas", () => {
     const size = both((meta) => meta.writeUInt32LE(1000, 24));
     assertViolation(size, 0, /page size 1000/);
     const highWater = both((meta) => meta.writeBigUInt64LE(2n ** 62n, 56));
-    assertViolation(highWater, -1, /file is cut: it has \d+ of the 46116860184273\d+ pages/);
+    assertViolation(highWater, -1, /file is truncated: it has \d+ of the 46116860184273\d+ pages/);
   });
 });

@@ -18,13 +18,13 @@ describe("entries of the key bucket", () => {
     ["a negative main revision", { key: revisionKey(-3n), value }, /negative revision/],
     ["a negative sub revision", { key: revisionKey(3, -1), value }, /negative revision/],
     ["a revision above 2^53", { key: revisionKey(2n ** 53n), value }, /revision above 2\^53/],
-    ["a key with another mark", { key: marked, value }, /marked with something else/],
+    ["a key with another mark", { key: marked, value }, /its last byte is not/],
     [
-      "a value that is no KeyValue",
+      "a value that is not a KeyValue",
       { key: revisionKey(3), value: Buffer.from([0x0a, 0x50]) },
-      /value is no KeyValue/,
+      /value is not a KeyValue/,
     ],
-    ["a cut value", { key: revisionKey(3), value: value.subarray(0, -1) }, /value is no KeyValue/],
+    ["a cut value", { key: revisionKey(3), value: value.subarray(0, -1) }, /value is not a KeyValue/],
   ];
   for (const [what, pair, message] of cases) {
     test(`${what} is a violation`, () => {
@@ -40,7 +40,7 @@ describe("entries of the key bucket", () => {
     const large = keyValue({ key: "a", value: Buffer.alloc(5000), lease: 300 });
     for (const key of [large.subarray(0, -1), Buffer.concat([large, Buffer.from([0x0d])])]) {
       const reading = damaged(sample({ key: [{ key: revisionKey(3), value: key }] }), () => {});
-      assert.match(reading.violations[0]?.message ?? "", /value is no KeyValue/);
+      assert.match(reading.violations[0]?.message ?? "", /value is not a KeyValue/);
     }
   });
 });

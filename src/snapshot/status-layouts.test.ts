@@ -38,7 +38,7 @@ function assertReads(
   assert.equal(status.revision, last === undefined ? 0 : Number(Buffer.from(last).readBigInt64BE()));
 }
 
-test("any history reads the same at any page size, layout and cut", () => {
+test("any history reads the same at any page size, layout and chunk size", () => {
   fc.assert(
     fc.property(
       fc.record({
@@ -62,7 +62,7 @@ test("any history reads the same at any page size, layout and cut", () => {
   );
 });
 
-test("pages that were freed long ago and still claim pages in use do not matter", () => {
+test("stale pages whose runs overlap pages in use change nothing", () => {
   fc.assert(
     fc.property(
       fc.record({
@@ -97,7 +97,7 @@ test("pages that were freed long ago and still claim pages in use do not matter"
   );
 });
 
-/** The first page of a run that once was a leaf of `key`, a leaf of buckets or a branch. The rest was overwritten. */
+/** Writes the first page of a run that was a leaf of `key`, a leaf of buckets or a branch. The rest is overwritten. */
 function writeStale(
   bytes: Buffer,
   stale: { page: number; pageSize: number; overflow: number; count: number; kind: string },
@@ -123,13 +123,13 @@ function writeStale(
     bytes.writeUInt32LE(pair - row, at + row + 4);
     bytes.writeUInt32LE(17, at + row + 8);
     bytes.writeUInt32LE(valueSize, at + row + 12);
-    // Only what still lies in the stale page itself: later pages are in use.
+    // Only the pairs on the stale page itself: the pages after it are in use.
     if (pair + 17 <= pageSize) revisionKey(1_000_000 + i).copy(bytes, at + pair);
     pair += 17 + valueSize;
   }
 }
 
-test("a value may hold what looks like pages, wherever it lies", () => {
+test("a value may hold bytes that look like pages", () => {
   const pageSize = 4096;
   const size = 20 * pageSize;
   const build = (value: Buffer) => {
@@ -171,7 +171,7 @@ test("a value may hold what looks like pages, wherever it lies", () => {
   }
 });
 
-test("thousands of overlapping claims end in an answer", () => {
+test("a file with thousands of overlapping runs is read to its end", () => {
   const pageSize = 1024;
   const pages = 6000;
   const history: Operation[] = [{ key: "a", size: 10 }];
@@ -182,7 +182,7 @@ test("thousands of overlapping claims end in an answer", () => {
   assertReads(readWhole(bytes), { key: pairsOf(history) }, 1);
 });
 
-test("a run in use that more than 256 claims overlap is reported, not guessed", () => {
+test("a run in use that more than 256 other runs overlap is a violation", () => {
   const pageSize = 1024;
   const pairs = pairsOf([{ key: "a", size: 5000 }]);
   const file = writeBolt({ pageSize, buckets: { key: pairs }, gap: (next) => (next === 2 ? 2000 : 0) });

@@ -12,7 +12,7 @@ import { liveKeysOf, pairsOf, statusHash } from "../../test/testdata/key-histori
 import type { SnapshotMetadata } from "./summary/metadata.ts";
 import { createStatusReader, type SnapshotReading } from "./status.ts";
 
-/** What many commits and no defragmentation leave behind: more stale copies than may ever be kept in full. */
+/** More stale copies than fit in memory in full: many commits without a defragmentation leave as many. */
 const staleCopies = 130_000;
 const history = Array.from({ length: 60 }, (_, i) => ({
   key: `/k/${i % 20}`,
@@ -63,7 +63,7 @@ function u64(value: number): Buffer {
   return bytes;
 }
 
-/** Reads the file with `stalePage(i)` as the contents of its i-th unused page, whose id it gets. */
+/** Reads the file with `stalePage(i)` as the contents of its i-th unused page, and writes that page's id into it. */
 function readAmong(file: BoltFile, stalePage: (i: number) => Buffer): SnapshotReading {
   const reader = createStatusReader();
   let stale = 0;
@@ -81,7 +81,7 @@ function readAmong(file: BoltFile, stalePage: (i: number) => Buffer): SnapshotRe
   return reader.finish();
 }
 
-/** Copies of one of the file's pages, each of another commit: the raft index and the root of `key` are others. */
+/** Copies of one of the file's pages as other commits wrote it, with another raft index and another root of `key`. */
 function copiesOf(file: BoltFile, page: number): (i: number) => Buffer {
   const bytes = Buffer.from(file.runs.get(page)?.bytes ?? Buffer.alloc(0));
   const index = bytes.indexOf("consistent_index");
@@ -109,13 +109,13 @@ function assertSound(reading: SnapshotReading, expected: SnapshotMetadata): void
 
 const gap = (next: number) => (next === 2 ? staleCopies : 0);
 
-test("any number of stale copies of the root before it does not matter", () => {
+test("stale copies of the root change nothing, however many there are", () => {
   const file = writeBolt({ pageSize: 4096, buckets, gap });
   assert.equal(file.runs.get(file.root)?.kind, "leaf");
   assertSound(readAmong(file, copiesOf(file, file.root)), metadata);
 });
 
-test("any number of stale copies of the leaves below a root that is a branch does not matter", () => {
+test("stale copies of the leaves below a root that is a branch change nothing, however many there are", () => {
   const file = writeBolt({ pageSize: 2048, buckets, gap });
   assert.equal(file.runs.get(file.root)?.kind, "branch");
   const isOfBuckets = (run: { kind: string; bytes: Buffer }) =>
@@ -128,7 +128,7 @@ test("any number of stale copies of the leaves below a root that is a branch doe
   );
 });
 
-test("the root of the second meta page is followed when that is the newer one", () => {
+test("the root is that of the second meta page when that page is newer", () => {
   const file = writeBolt({ pageSize: 4096, buckets, gap: (next) => (next === 2 ? 20 : 0) });
   const metaOf = (page: number) => file.runs.get(page)?.bytes ?? assert.fail();
   metaOf(0).writeBigUInt64LE(BigInt(file.unused[0] ?? 0), 32);
@@ -137,7 +137,7 @@ test("the root of the second meta page is followed when that is the newer one", 
   assertSound(readAmong(file, copiesOf(file, file.root)), metadata);
 });
 
-/** More pages that look like those of `members`, no two alike, than there is room for. */
+/** More different pages that look like those of `members` than there is room for. */
 const floodPages = 900;
 const floodGap = (next: number) => (next === 2 ? floodPages : 0);
 
@@ -153,7 +153,7 @@ function flood(): (i: number) => Buffer {
   };
 }
 
-test("metadata that found no room is unknown, and everything else is exact", () => {
+test("metadata without room is unknown, and everything else is exact", () => {
   const file = writeBolt({ pageSize: 65536, buckets, inline: false, gap: floodGap });
   assertSound(readAmong(file, flood()), {
     ...metadata,
@@ -166,12 +166,12 @@ test("metadata that found no room is unknown, and everything else is exact", () 
   });
 });
 
-test("metadata of the root's own page always finds room", () => {
+test("metadata on the root page always finds room", () => {
   const file = writeBolt({ pageSize: 65536, buckets, gap: floodGap });
   assertSound(readAmong(file, flood()), metadata);
 });
 
-test("metadata of a bucket whose root comes after the page that names it always finds room", () => {
+test("metadata of a bucket whose root page comes after the root always finds room", () => {
   const file = writeBolt({ pageSize: 65536, buckets, inline: false, gap: floodGap });
   moveBehind(file, "members");
   assertSound(readAmong(file, flood()), {

@@ -10,7 +10,7 @@ import {
 } from "../../test/testdata/snapshot-files.ts";
 
 for (const [name, expected] of expectedStatuses()) {
-  test(`status of ${name} is what the etcd that made it says`, () => {
+  test(`the status of ${name} equals that of the etcd that made it`, () => {
     const reading = readWhole(databaseOf(name));
     assert.deepEqual(reading.violations, []);
     assert.equal(reading.size, expected.totalSize);
@@ -20,7 +20,7 @@ for (const [name, expected] of expectedStatuses()) {
     assert.equal(version, expectedVersion);
   });
 
-  test(`status of ${name} does not depend on how the bytes are cut`, () => {
+  test(`the status of ${name} does not depend on the size of the chunks`, () => {
     const bytes = databaseOf(name);
     const whole = readWhole(bytes);
     assert.deepEqual(readInChunks(bytes, [1]), whole);

@@ -12,48 +12,49 @@ import { LeafSummaries } from "./summary/leaf-summary.ts";
 export type { Violation } from "../bbolt/violations.ts";
 export type { SnapshotMetadata } from "./summary/metadata.ts";
 
-/** What `etcdutl snapshot status` says of a database, and what else its buckets tell. */
+/** What `etcdutl snapshot status` shows of a database, with the metadata of its buckets. */
 export interface SnapshotStatus {
-  /** CRC-32C over the names and pairs of all buckets, in order, as etcdutl prints it (unsigned, 32 bits). */
+  /** CRC-32C over the names and pairs of all buckets, in order, as etcdutl computes it (unsigned, 32 bits). */
   hash: number;
-  /** Main revision of the last entry in `key`, deletions included; 0 when it has none. */
+  /** Main revision of the last pair of the `key` bucket, deletions included; 0 when the bucket is empty. */
   revision: number;
   /**
-   * As etcdutl of the minor that made the file counts: `liveKeys` from 3.6 on, `pairs` before. A file is of 3.6 or
-   * later when it has a storage version, or a cluster version of 3.6 or later: a new 3.6 cluster writes its storage
-   * version some seconds after its first start. A cluster that still runs 3.5 members counts as 3.5.
+   * Keys as counted by the etcdutl of the etcd minor that made the file: `liveKeys` from 3.6 on, `pairs` before. A
+   * file is of 3.6 or later when it has a storage version, or a cluster version of 3.6 or later: a new 3.6 cluster
+   * writes its storage version some seconds after its first start. A cluster with 3.5 members counts as 3.5.
    */
   totalKeys: number;
   /** Pairs in all buckets. */
   pairs: number;
-  /** Distinct user keys that are not deleted. */
+  /** User keys that exist: the last pair of the key is not a deletion. */
   liveKeys: number;
   /** Bytes up to the high-water mark, without the trailer. */
   totalSize: number;
-  /** As `3.6.0`; "" before 3.6. */
+  /** Such as `3.6.0`; "" before 3.6. */
   storageVersion: string;
+  /** Bytes of a page. */
   pageSize: number;
   metadata: SnapshotMetadata;
 }
 
 export interface SnapshotReading {
-  /** Undefined when a part of the database could not be read at all. */
+  /** Undefined when a part of the database could not be read. */
   status: SnapshotStatus | undefined;
-  /** The first hundred. A sound snapshot has none. */
+  /** The first hundred violations. A sound snapshot has none. */
   violations: Violation[];
   violationCount: number;
   /** Bytes of the database that were read. */
   size: number;
 }
 
-/** Reads a database (without trailer) once, in order, however it is cut. Bad bytes become violations: nothing throws. */
+/** Reads a database without its trailer once, in order, in chunks of any size. Damage becomes violations, not errors. */
 export interface StatusReader {
   push(chunk: Uint8Array): void;
   /** Call once, after the last push. */
   finish(): SnapshotReading;
 }
 
-/** Bytes that are waited for at the start: both meta pages at any page size. */
+/** Bytes that the reader collects before it opens the database: both meta pages at any page size. */
 const startSize = 2 * maxPageSize;
 
 export function createStatusReader(): StatusReader {
@@ -99,13 +100,16 @@ interface Database {
   pages: PageCutter;
 }
 
-/** Undefined when the file's first bytes show that it is no database. */
+/** Undefined when the file's first bytes hold no valid meta page. */
 function openDatabase(start: Uint8Array, violations: Violations): Database | undefined {
   const pageSize = findPageSize(start);
   const meta = pageSize === undefined ? undefined : chooseMeta(start, pageSize, violations);
   if (pageSize === undefined || meta === undefined) {
     violations.add(0, `meta page cannot be used: ${decodeMeta(start, 0).invalid}`);
-    violations.add(-1, "no second meta page was found: this is no bbolt database, or its start is damaged");
+    violations.add(
+      -1,
+      "no second meta page was found: this is not a bbolt database, or its start is damaged",
+    );
     return undefined;
   }
   const summaries = new LeafSummaries(meta.root);
@@ -125,7 +129,7 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
   if (scan.pages < meta.highWater) {
     violations.add(
       -1,
-      `file is cut: it has ${scan.pages} of the ${meta.highWater} pages its meta page promises`,
+      `file is truncated: it has ${scan.pages} of the ${meta.highWater} pages in its meta page`,
     );
   }
   const check = new TreeCheck({
@@ -156,7 +160,7 @@ function readStatus(database: Database, violations: Violations): SnapshotStatus 
 
 function reachFreelist(page: number, { scan }: Database, check: TreeCheck, violations: Violations): void {
   if (scan.freelist === undefined)
-    violations.add(page, "free list's page has no free list header with its own id");
+    violations.add(page, "page of the free list has no free list header with its own id");
   else if (!scan.freelist.whole) violations.add(page, "free list is damaged");
   check.reach(page, scan.freelist?.overflow ?? 0);
 }

@@ -22,7 +22,7 @@ function check(file: Uint8Array, sizes: readonly number[]): TrailerCheckResult &
 const cut = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 5 });
 const database = fc.integer({ min: 0, max: 5 }).map((sectors) => Buffer.alloc(512 * sectors, "database"));
 
-test("the database's bytes come out before the trailer, which is compared", () => {
+test("the database's bytes are returned without the trailer, which is compared", () => {
   fc.assert(
     fc.property(database, cut, (db, sizes) => {
       const file = Buffer.concat([db, sha256(db)]);
@@ -39,7 +39,7 @@ test("the database's bytes come out before the trailer, which is compared", () =
   );
 });
 
-test("a file without trailer is all database, its end in `rest`", () => {
+test("a file without a trailer is a database whose end is in `rest`", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2000 }), cut, (bytes, sizes) => {
       fc.pre(bytes.length % 512 !== 32);

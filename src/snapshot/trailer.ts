@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 
 /** Bytes of the SHA-256 digest that etcd appends to a snapshot. */
 export const trailerSize = 32;
-/** Databases are whole pages; so a file of whole sectors and 32 bytes has a digest. */
+/** A database is a whole number of pages, so a file of whole sectors and 32 more bytes has a digest. */
 const sectorSize = 512;
 
 export type TrailerState = "valid" | "missing" | "wrong";
@@ -11,17 +11,17 @@ export interface TrailerCheckResult {
   /** Bytes of the database: all of them when the trailer is missing. */
   dbBytes: number;
   trailer: TrailerState;
-  /** SHA-256 of the database's bytes, hex. */
+  /** SHA-256 of the database's bytes, in hex. */
   sha256: string;
-  /** SHA-256 of all bytes, hex. */
+  /** SHA-256 of all bytes, in hex. */
   fileSha256: string;
-  /** The bytes held back: the end of the database when the trailer is missing, else the trailer. */
+  /** The bytes that `push` did not return: the end of the database when the trailer is missing, else the trailer. */
   rest: Uint8Array;
 }
 
-/** Splits the database's bytes from the 32-byte trailer of a snapshot of unknown length, hashing as it goes. */
+/** Separates the database from the 32-byte trailer of a snapshot of unknown length, and hashes both. */
 export interface TrailerCheck {
-  /** Returns the bytes now certain to precede the trailer, in order, as views of what was pushed. */
+  /** Returns the bytes that now certainly precede the trailer, in order, as views of what was pushed. */
   push(chunk: Uint8Array): Uint8Array[];
   finish(): TrailerCheckResult;
 }

@@ -70,7 +70,7 @@ function readInline(bytes: Uint8Array, page: number, sink: LeafSink, layout: Lea
   const tableEnd = pageHeaderSize + elementSize * layout.count;
   if (tableEnd + layout.length !== bytes.length) return sizeProblem;
   for (let row = pageHeaderSize; row < tableEnd; row += elementSize) {
-    if (view.getUint32(row, true) === bucketFlag) return "it holds a bucket";
+    if (view.getUint32(row, true) === bucketFlag) return "its page holds a bucket";
   }
   return undefined;
 }

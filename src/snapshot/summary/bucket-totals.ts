@@ -11,7 +11,7 @@ import { addRange, countLiveKeys } from "./live-keys.ts";
 import type { LeafSummary, LeafSummaries } from "./leaf-summary.ts";
 import { mainPart, revisionProblems } from "./revision-key.ts";
 
-/** What all buckets of a database add up to. */
+/** Totals over all buckets of a database. */
 export interface BucketTotals {
   hash: number;
   revision: number;
@@ -26,18 +26,19 @@ interface Walk {
   violations: Violations;
 }
 
-/** Walks all buckets below `root` in order and adds them up; what cannot be read becomes a violation. */
+/** Walks all buckets below `root` in order and totals them. What cannot be read becomes a violation. */
 export function sumBuckets(root: number, walk: Walk): BucketTotals {
   const { check, summaries, violations } = walk;
   const buckets: { page: number; name: Uint8Array; bucket: BucketSummary }[] = [];
   check.walk(root, (leaf, page) => {
     if (leaf.count === 0) return;
-    const found = summaries.read(leaf.summaryRef).retained.buckets.filter((bucket) => bucket !== undefined);
-    if (found.length !== leaf.count) {
+    const { retained } = summaries.read(leaf.summaryRef);
+    const known = retained.buckets.filter((bucket) => bucket !== undefined);
+    if (known.length !== leaf.count) {
       check.complete = false;
-      violations.add(page, "page of buckets holds something else than buckets");
+      violations.add(page, "page of buckets holds a pair that is not a bucket");
     }
-    for (const { name, bucket } of found) buckets.push({ page, name, bucket });
+    for (const { name, bucket } of known) buckets.push({ page, name, bucket });
   });
 
   const totals: BucketTotals = {
@@ -61,7 +62,7 @@ export function sumBuckets(root: number, walk: Walk): BucketTotals {
         addRange(ranges, summary.entries, leaf.count);
         totals.revision = mainPart(leaf.lastKey.bytes, leaf.lastKey.from);
       } else {
-        violations.add(at, `page of bucket "key" holds a bad entry: ${revisionProblems[summary.problem]}`);
+        violations.add(at, `page of bucket "key" holds a bad pair: ${revisionProblems[summary.problem]}`);
       }
     });
   }

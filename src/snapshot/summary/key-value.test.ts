@@ -21,7 +21,7 @@ function scan(bytes: Uint8Array, cuts: readonly number[] = []): { ok: boolean; h
 const hashOf = (key: string) => scan(keyValue({ key })).hash;
 const text = (value: string) => Buffer.from(value);
 
-test("the hash is of the user key alone, however the bytes are cut", () => {
+test("the hash depends on the user key alone, for chunks of any size", () => {
   fc.assert(
     fc.property(
       fc.string({ maxLength: 50 }),
@@ -36,7 +36,7 @@ test("the hash is of the user key alone, however the bytes are cut", () => {
   );
 });
 
-test("a hundred thousand keys that differ little have hashes that all differ", () => {
+test("a hundred thousand similar keys have hashes that all differ", () => {
   const hashes = new Set<string>();
   for (let i = 0; i < 50_000; i++) {
     hashes.add(hashOf(`/registry/pods/default/pod-${i}`));
@@ -46,7 +46,7 @@ test("a hundred thousand keys that differ little have hashes that all differ", (
   }
   assert.ok(hashes.size > 50_000 + 50_000 * 0.99);
   const halves = new Set([...hashes].map((hash) => hash.split(" ")[0]));
-  assert.ok(halves.size > hashes.size - 50, "already one half of the hash tells nearly all apart");
+  assert.ok(halves.size > hashes.size - 50, "one half of the hash distinguishes nearly all of them");
 });
 
 test("fields may come in any order; the last key counts; unknown fields are skipped", () => {
@@ -64,12 +64,12 @@ test("fields may come in any order; the last key counts; unknown fields are skip
   }
 });
 
-test("nothing at all is a KeyValue with an empty key, as restore's revision bump leaves it", () => {
+test("no bytes at all are a KeyValue with an empty key, as the revision bump of a restore writes it", () => {
   assert.deepEqual(scan(Buffer.alloc(0)), { ok: true, hash: hashOf("") });
   assert.notEqual(hashOf(""), hashOf("\0"));
 });
 
-test("bytes that are no KeyValue are refused, however they are cut", () => {
+test("bytes that are not a KeyValue are refused, for chunks of any size", () => {
   const whole = keyValue({ key: "key", value: text("value"), revision: 300, lease: 7 });
   const cases: Record<string, Buffer> = {
     "a key cut off": whole.subarray(0, 3),

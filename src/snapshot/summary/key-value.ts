@@ -1,4 +1,4 @@
-/** Where the next byte belongs. */
+/** What the next byte belongs to. */
 const atTag = 0;
 const inTag = 1;
 const inVarint = 2;
@@ -6,7 +6,7 @@ const inLength = 3;
 const inKey = 4;
 const inBytes = 5;
 
-/** protobuf's highest field number. */
+/** The highest field number of protobuf. */
 const maxField = 2 ** 29 - 1;
 const bytesField = 2;
 const varintField = 0;
@@ -14,11 +14,11 @@ const varintField = 0;
 const wireTypes = [-1, bytesField, varintField, varintField, varintField, bytesField, varintField];
 
 /**
- * Parses one mvccpb.KeyValue as its bytes go by, keeping none of them, and hashes its user key to 64 bits. A missing
- * key is the empty key; of several, the last counts; unknown fields are skipped, as Go's Unmarshal does.
+ * Parses one mvccpb.KeyValue from chunks, holds none of its bytes, and hashes its user key to 64 bits. As in Go's
+ * Unmarshal, a missing key is the empty key, the last of several keys counts, and unknown fields are skipped.
  *
- * The hash is two 32-bit multiply-and-rotate lanes with a final mix each (murmur3's). It is no defense against keys
- * that were made to collide.
+ * The hash is two 32-bit multiply-and-rotate lanes, each with murmur3's final mix. It does not withstand keys that
+ * were made to collide.
  */
 export class KeyValueScan {
   /** The two halves of the user key's hash; valid after `finish`. */
@@ -57,14 +57,14 @@ export class KeyValueScan {
     }
   }
 
-  /** Whether the bytes were one whole KeyValue. */
+  /** Returns whether the bytes were one whole KeyValue. */
   finish(): boolean {
     this.low = mix(this.#a ^ this.#size);
     this.high = mix(this.#b + Math.imul(this.low, 0x9e3779b1));
     return !this.#failed && this.#state === atTag;
   }
 
-  /** One byte of a varint: a tag, a length or a number. */
+  /** Reads one byte of a varint: a tag, a length or a number. */
   #digit(byte: number): void {
     if (this.#state === atTag) {
       this.#state = inTag;

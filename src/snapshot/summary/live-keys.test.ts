@@ -10,13 +10,13 @@ interface Entry {
   deleted: boolean;
 }
 
-/** Leaves of three entries each, laid out in memory in another order than they are counted in. */
+/** Counts entries in leaves of three. The leaves lie in memory in another order than the one of the count. */
 function count(entries: readonly Entry[]): number {
   const words = new WordList();
   const ranges = new WordList();
   const starts: [number, number][] = [];
   for (let from = 0; from < entries.length; from += 3) starts.push([from, 0]);
-  // Half of the leaves lie where the one before does not end.
+  // Half of the leaves do not follow the leaf before them.
   const inMemory = [...starts.filter((_, i) => i % 4 < 2), ...starts.filter((_, i) => i % 4 >= 2)];
   for (const start of inMemory) {
     start[1] = words.length;
@@ -32,7 +32,7 @@ function count(entries: readonly Entry[]): number {
 function countBySet(entries: readonly Entry[]): number {
   const live = new Set<string>();
   for (const { low, high, deleted } of entries) {
-    // The table tells hashes apart by 63 bits, and takes a low half of 0 for 1.
+    // The table compares 63 bits of a hash, and stores a low half of 0 as 1.
     const key = `${low || 1} ${high >>> 1}`;
     if (deleted) live.delete(key);
     else live.add(key);
@@ -40,7 +40,7 @@ function countBySet(entries: readonly Entry[]): number {
   return live.size;
 }
 
-test("the last entry of a key decides", () => {
+test("the last entry of a key decides whether the key exists", () => {
   const few = fc.integer({ min: 0, max: 3 });
   const half = fc.oneof(
     few,
@@ -55,7 +55,7 @@ test("the last entry of a key decides", () => {
   );
 });
 
-test("more entries than one table holds are counted in parts", () => {
+test("more entries than fit in one table are counted in parts", () => {
   const entries: Entry[] = [];
   for (let i = 0; i < 1_500_000; i++) {
     const key = i % 700_001;
@@ -68,6 +68,6 @@ test("more entries than one table holds are counted in parts", () => {
   assert.equal(count(entries), countBySet(entries));
 });
 
-test("nothing counts as nothing", () => {
+test("no entries are no keys", () => {
   assert.equal(count([]), 0);
 });

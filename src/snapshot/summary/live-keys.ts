@@ -1,17 +1,19 @@
 import type { WordList } from "../../bbolt/word-list.ts";
 
-/** Entries that share one table; it then has 8 to 16 MiB. */
+/** Entries that share one table, which then takes 8 to 16 MiB. */
 const entriesPerTable = 1 << 20;
 
 /**
- * How many user keys are alive after all entries of the `key` bucket, given in the bucket's order, which is the order
- * of revisions: a put makes its key alive, a deletion ends it.
+ * Counts the user keys that exist after all entries of the `key` bucket. The entries are in the bucket's order, which
+ * is the order of revisions: a put creates its key, a deletion removes it.
  *
- * `ranges` names the entries (see `addRange`): by turns the index of a first word and a number of entries. Two words an entry:
- * the low half of the user key's 64-bit hash, and the high half whose lowest bit says "deletion". Keys are told apart
- * by the 63 bits alone: any two of n keys are taken for one with odds of n² / 2^64, which is 5 in 10^8 for a million
- * keys and 5 in 10^6 for ten million. To stay small whatever n is, keys are counted by parts of the hash's range, with
- * one pass over the entries for each and one table for all.
+ * `ranges` holds pairs of words (see `addRange`): the index of a first word in `entries` and a number of entries. An
+ * entry has two words: the low half of the user key's 64-bit hash, and the high half whose lowest bit marks a
+ * deletion. Keys with equal 63 bits count as one key. The odds that this happens to any of n keys are n² / 2^64: 5 in
+ * 10^8 for a million keys, 5 in 10^6 for ten million.
+ *
+ * To bound memory for any n, the hash's range is split into parts. Each part takes one pass over the entries; all
+ * parts use one table.
  */
 export function countLiveKeys(entries: WordList, ranges: WordList): number {
   let total = 0;
@@ -39,7 +41,7 @@ export function countLiveKeys(entries: WordList, ranges: WordList): number {
   return alive;
 }
 
-/** Adds a leaf's entries to `ranges`: to the last one, where they follow it. */
+/** Adds a leaf's entries to `ranges`. Entries that follow the last range extend it. */
 export function addRange(ranges: WordList, start: number, count: number): void {
   const last = ranges.length - 2;
   if (last >= 0 && ranges.get(last) + 2 * ranges.get(last + 1) === start) {
@@ -54,7 +56,7 @@ function partOf(high: number, parts: number): number {
   return Math.floor(((high >>> 1) * parts) / 0x80000000);
 }
 
-/** Each slot is an entry: the newest of its key. */
+/** Counts the keys of one part. Each slot of the table holds the newest entry of a key. */
 function countPart(
   entries: WordList,
   ranges: WordList,
@@ -68,12 +70,12 @@ function countPart(
     for (let at = from; at < to; at += 2) {
       const high = words[at + 1] ?? 0;
       if (parts > 1 && partOf(high, parts) !== part) continue;
-      // A low half of 0 says "empty slot".
+      // A low half of 0 marks an empty slot.
       const low = words[at] || 1;
       let slot = 2 * (low & slotMask);
       for (; ; slot = (slot + 2) & (2 * slotMask + 1)) {
-        const found = table[slot] ?? 0;
-        if (found === 0 || (found === low && ((table[slot + 1] ?? 0) ^ high) >>> 1 === 0)) break;
+        const slotLow = table[slot] ?? 0;
+        if (slotLow === 0 || (slotLow === low && ((table[slot + 1] ?? 0) ^ high) >>> 1 === 0)) break;
       }
       const wasAlive = table[slot] !== 0 && ((table[slot + 1] ?? 0) & 1) === 0;
       const isAlive = (high & 1) === 0;

@@ -64,13 +64,13 @@ export class MetadataReader {
         return undefined;
       case "members": {
         const member = decodeMember(name, value);
-        if (member === undefined) return `members/${name} is no JSON object`;
+        if (member === undefined) return `members/${name} is not a JSON object`;
         this.#members.push(member);
         return undefined;
       }
       case "alarm": {
         const alarm = decodeAlarm(key);
-        if (alarm === undefined) return "an alarm's entry is damaged";
+        if (alarm === undefined) return `a key of bucket "alarm" is not an alarm`;
         this.#alarms.push(alarm);
         return undefined;
       }
@@ -108,7 +108,7 @@ export class MetadataReader {
     switch (name) {
       case metadataKeys.consistentIndex:
       case metadataKeys.term: {
-        if (value.length !== 8) return `meta/${name} is not of 8 bytes`;
+        if (value.length !== 8) return `meta/${name} is not 8 bytes long`;
         const index = value.readBigUInt64BE();
         if (name === metadataKeys.term) this.#term = index;
         else this.#consistentIndex = index;
@@ -116,7 +116,7 @@ export class MetadataReader {
       }
       case metadataKeys.scheduledCompactRevision:
       case metadataKeys.finishedCompactRevision: {
-        if (revisionProblem(viewOf(value), 0, value.length) !== 0) return `meta/${name} is no revision`;
+        if (revisionProblem(viewOf(value), 0, value.length) !== 0) return `meta/${name} is not a revision`;
         this.#compactRevision = Math.max(this.#compactRevision, mainPart(value, 0));
         return undefined;
       }

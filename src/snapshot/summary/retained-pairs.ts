@@ -23,7 +23,8 @@ const longestFixedKey = Math.max(...Array.from(fixedKeys, (name) => name.length)
 
 /**
  * Whether a pair outside the `key` bucket is retained: a bucket, a pair of `meta`, `cluster` or `auth` with a fixed
- * key, an alarm (a key without value) or a member (hex ID and JSON). Leases, users and roles are counted and hashed only.
+ * key, an alarm (a key without value) or a member (hex ID and JSON). Leases, users and roles are only counted and
+ * hashed.
  */
 export function isRetained(flags: number, key: Uint8Array, valueSize: number, firstOfValue: number): boolean {
   if (valueSize > maxValueBytes) return false;

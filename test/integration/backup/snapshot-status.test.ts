@@ -192,7 +192,7 @@ describe("damage to a snapshot of real etcd", () => {
   test("a cut file has no trailer and says how many pages are lost", async () => {
     const reading = await damaged((bytes) => bytes.subarray(0, 20 * page));
     assert.equal(reading.trailer, "missing");
-    assert.match(reading.violations[0]?.message ?? "", /file is cut: it has 20 of the \d+ pages/);
+    assert.match(reading.violations[0]?.message ?? "", /file is truncated: it has 20 of the \d+ pages/);
   });
 
   test("a missing or wrong trailer is noticed, which etcd's status does not do", async () => {
