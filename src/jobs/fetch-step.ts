@@ -2,7 +2,8 @@ import { open } from "node:fs/promises";
 import { findBackup } from "../backup/catalog/list.ts";
 import { download } from "../backup/download.ts";
 import { OperatorError } from "../core/errors.ts";
-import { beginWork, workOf } from "../restore/data-dir.ts";
+import { beginWork } from "../restore/data-dir.ts";
+import { workLayout } from "../restore/work-layout.ts";
 import type { Store } from "../store/store.ts";
 import { type VolumeRestore, targetState } from "./target-state.ts";
 
@@ -25,6 +26,6 @@ export async function fetchSnapshot(
   if (manifest.snapshot.sha256 !== step.sha256)
     throw new OperatorError("VerificationFailed", `backup ${backup} is not the one that was verified before`);
   await beginWork({ dataDir }, id, state);
-  await using file = await open(workOf({ dataDir }, id).snapshot, "wx", 0o600);
+  await using file = await open(workLayout({ dataDir }, id).snapshot, "wx", 0o600);
   await download(store, manifest, file, { signal, onProgress });
 }

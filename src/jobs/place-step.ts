@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
-import { commitWork, endWork, workOf } from "../restore/data-dir.ts";
+import { commitWork, endWork } from "../restore/data-dir.ts";
+import { workLayout } from "../restore/work-layout.ts";
 import { type VolumeRestore, targetState } from "./target-state.ts";
 
 /** The last container of a member's Job: syncs the data that etcd's tool made, and moves it into place. */
@@ -10,8 +11,8 @@ export async function placeData(
   const { id, dataDir, member, token, backup } = step;
   const target = { dataDir };
   if ((await targetState(step)) === "fresh") {
-    await rm(workOf(target, id).snapshot, { force: true });
+    await rm(workLayout(target, id).snapshot, { force: true });
     await commitWork(target, id, { restore: id, backup, member, token, restoredAt: now.toISOString() });
   }
-  await endWork(target, id, true);
+  await endWork(target, id);
 }

@@ -1,4 +1,4 @@
-import { readMarker } from "../restore/data-dir.ts";
+import { readMarker } from "../restore/marker.ts";
 import { checkTarget } from "../restore/target.ts";
 
 /** One step of a restore in the volume of one member. */

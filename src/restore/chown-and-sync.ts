@@ -12,23 +12,23 @@ export async function ownerOf(path: string): Promise<Owner> {
 }
 
 /**
- * Everything below is given to the directory's owner, who is to run etcd, and is on the disk when this returns. Who is
- * not allowed to give files away is to run etcd himself.
+ * Gives the directory and everything below it to `owner` and syncs it to disk. Without chown rights the owner stays
+ * as it is: then etcd has to run as this process's user.
  */
-export async function settle(path: string, owner: Owner): Promise<void> {
-  await give(path, owner);
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    const child = join(path, entry.name);
-    if (entry.isDirectory()) await settle(child, owner);
+export async function chownAndSync(directory: string, owner: Owner): Promise<void> {
+  await chownTo(directory, owner);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const child = join(directory, entry.name);
+    if (entry.isDirectory()) await chownAndSync(child, owner);
     else {
-      await give(child, owner);
-      await sync(child);
+      await chownTo(child, owner);
+      await syncPath(child);
     }
   }
-  await sync(path);
+  await syncPath(directory);
 }
 
-async function give(path: string, owner: Owner): Promise<void> {
+async function chownTo(path: string, owner: Owner): Promise<void> {
   const { uid, gid } = await ownerOf(path);
   if (uid === owner.uid && gid === owner.gid) return;
   await chown(path, owner.uid, owner.gid).catch((error: unknown) => {
@@ -36,18 +36,19 @@ async function give(path: string, owner: Owner): Promise<void> {
   });
 }
 
-export async function sync(path: string): Promise<void> {
+export async function syncPath(path: string): Promise<void> {
   await using handle = await open(path, "r");
   await handle.sync();
 }
 
-/** A parent that may be passed through but not read cannot be synced by us. */
+/** Syncs the parent directory, unless this process may not read it. */
 export async function syncParent(path: string): Promise<void> {
-  await sync(dirname(resolve(path))).catch((error: unknown) => {
+  await syncPath(dirname(resolve(path))).catch((error: unknown) => {
     if (codeOf(error) !== "EACCES") throw error;
   });
 }
 
+/** The code of a system error, such as ENOENT; any other error as text. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }

@@ -2,9 +2,10 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { canBumpRevision, type EtcdVersion, isLaterMinor, minorOf } from "../core/etcd/version.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type InitialMember, formatInitialCluster } from "./initial-cluster.ts";
-import { type PreparedTarget, prepareTarget } from "./data-dir.ts";
-import { type Target, checkSpace, checkTarget } from "./target.ts";
+import { type PreparedTarget, prepareTarget } from "./prepared-target.ts";
+import { checkSpace, checkTarget } from "./target.ts";
 import { type RestoreTool, runRestore } from "./tool.ts";
+import type { RestoreTarget } from "./work-layout.ts";
 
 /** A snapshot that can be had and proved. */
 export interface SnapshotSource {
@@ -24,7 +25,7 @@ export interface RestorePlan {
   /** All voting members of the new cluster. */
   cluster: InitialMember[];
   /** Those that are restored here, and where. */
-  members: { member: InitialMember; target: Target }[];
+  members: { member: InitialMember; target: RestoreTarget }[];
   token: string;
   /** How far revisions go beyond those that anybody may have seen; 0: they go on from the snapshot's. */
   bump: number;
@@ -92,14 +93,14 @@ export async function restoreMembers(plan: RestorePlan): Promise<Restored> {
     return await restoreInto(prepared, plan);
   } catch (error) {
     plan.signal.throwIfAborted();
-    for (const { place } of prepared) await place.checkOurs();
+    for (const { place } of prepared) await place.throwIfTakenOver();
     throw error;
   }
 }
 
 interface Prepared {
   member: InitialMember;
-  target: Target;
+  target: RestoreTarget;
   place: PreparedTarget;
 }
 
@@ -137,7 +138,7 @@ async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Pr
       restoredAt: now().toISOString(),
     },
   }));
-  for (const { place, marker } of markers) await place.settle(marker);
+  for (const { place, marker } of markers) await place.sync(marker);
   signal.throwIfAborted();
   for (const { name, target, place, marker } of markers) {
     await place.commit(marker);

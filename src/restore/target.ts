@@ -3,43 +3,37 @@ import { dirname } from "node:path";
 import { OperatorError } from "../core/errors.ts";
 import { bytes } from "../core/human.ts";
 import { codeOf, ownerOf } from "./chown-and-sync.ts";
+import { directoriesOf, isWorkFolder, type RestoreTarget } from "./work-layout.ts";
 
-/** Where a member is to live. */
-export interface Target {
-  dataDir: string;
-  /** When the log lies apart, often on a disk of its own. */
-  walDir?: string;
-}
-
-export const workPrefix = ".restoring-";
-/** etcd allocates its first log segment at once. */
+/** etcd allocates its first WAL segment, of this many bytes, at once. */
 const walBytes = 64 * 1024 * 1024;
 
-/** Throws Refused when there is anything that a restore could destroy or be mixed with. Changes nothing. */
-export async function checkTarget(target: Target): Promise<void> {
+/** Throws Refused when the target holds anything that a restore could destroy or mix with. Changes nothing. */
+export async function checkTarget(target: RestoreTarget): Promise<void> {
   for (const [what, path] of directoriesOf(target)) await checkEmpty(what, path);
 }
 
+/** Throws Refused unless the directory is missing or empty. `what` names it in the message. */
 export async function checkEmpty(what: string, path: string): Promise<void> {
-  const entries = await entriesOf(what, path);
-  const found = (entries ?? []).filter((name) => !isNobodys(name));
-  if (found.length === 0) return;
-  const shown = found.slice(0, 3).join(", ") + (found.length > 3 ? ", …" : "");
+  const entries = (await entriesOf(what, path)) ?? [];
+  const foreign = entries.filter((name) => !isIgnored(name));
+  if (foreign.length === 0) return;
+  const shown = foreign.slice(0, 3).join(", ") + (foreign.length > 3 ? ", …" : "");
   throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was touched`, {
-    hint: `stop the etcd that uses it and move it away first: ${await movingAway(path)}`,
+    hint: `stop the etcd that uses it and move it away first: ${await moveCommand(path)}`,
   });
 }
 
-/** A directory that we make is ours: where etcd runs as somebody else, an empty one of theirs has to be there. */
-async function movingAway(path: string): Promise<string> {
+/** A shell command that moves the directory away and, for another owner, creates an empty one in its place. */
+async function moveCommand(path: string): Promise<string> {
   const { uid, gid } = await ownerOf(path);
-  const again = uid === process.getuid?.() ? "" : ` && install -d -m 700 -o ${uid} -g ${gid} ${path}`;
-  return `mv ${path} ${path}.old${again}`;
+  const recreate = uid === process.getuid?.() ? "" : ` && install -d -m 700 -o ${uid} -g ${gid} ${path}`;
+  return `mv ${path} ${path}.old${recreate}`;
 }
 
-/** A fresh file system has the one, a restore that was killed leaves the other. */
-function isNobodys(name: string): boolean {
-  return name === "lost+found" || name.startsWith(workPrefix);
+/** A new file system has lost+found. A restore that was killed leaves a work folder. */
+function isIgnored(name: string): boolean {
+  return name === "lost+found" || isWorkFolder(name);
 }
 
 async function entriesOf(what: string, path: string): Promise<string[] | undefined> {
@@ -57,25 +51,25 @@ async function entriesOf(what: string, path: string): Promise<string[] | undefin
 }
 
 /**
- * Throws Refused when the targets would not fit on their file systems together: the data, the logs, and with the first
- * of them the snapshot itself. Bytes.
+ * Throws Refused when the targets do not fit on their file systems together: the data and the WAL of each, and the
+ * snapshot, which lies in the first target's data directory. `snapshotBytes` is the size of the database.
  */
-export async function checkSpace(targets: readonly Target[], snapshotBytes: number): Promise<void> {
-  const needs = new Map<number, { paths: string[]; need: number; free: number }>();
+export async function checkSpace(targets: readonly RestoreTarget[], snapshotBytes: number): Promise<void> {
+  const disks = new Map<number, { paths: string[]; need: number; free: number }>();
   const add = async (path: string, need: number): Promise<void> => {
-    const there = await nearestExisting(path);
-    const { dev } = await stat(there);
-    const { bavail, bsize } = await statfs(there);
-    const disk = needs.get(dev) ?? { paths: [], need: 0, free: bavail * bsize };
+    const existing = await nearestExisting(path);
+    const { dev } = await stat(existing);
+    const { bavail, bsize } = await statfs(existing);
+    const disk = disks.get(dev) ?? { paths: [], need: 0, free: bavail * bsize };
     disk.paths.push(path);
     disk.need += need;
-    needs.set(dev, disk);
+    disks.set(dev, disk);
   };
   for (const [index, { dataDir, walDir }] of targets.entries()) {
     await add(dataDir, snapshotBytes * (index === 0 ? 2 : 1) + (walDir === undefined ? walBytes : 0));
     if (walDir !== undefined) await add(walDir, walBytes);
   }
-  for (const { paths, need, free } of needs.values()) {
+  for (const { paths, need, free } of disks.values()) {
     if (free >= need) continue;
     throw new OperatorError(
       "Refused",
@@ -87,14 +81,7 @@ export async function checkSpace(targets: readonly Target[], snapshotBytes: numb
 
 async function nearestExisting(path: string): Promise<string> {
   for (let at = path; ; at = dirname(at)) {
-    const found = await stat(at).catch(() => undefined);
-    if (found !== undefined || at === dirname(at)) return at;
+    const stats = await stat(at).catch(() => undefined);
+    if (stats !== undefined || at === dirname(at)) return at;
   }
-}
-
-export function directoriesOf({ dataDir, walDir }: Target): [what: string, path: string][] {
-  return [
-    ["data directory", dataDir],
-    ...(walDir === undefined ? [] : [["WAL directory", walDir] as [string, string]]),
-  ];
 }

@@ -1,6 +1,6 @@
 import { resolve, sep } from "node:path";
 import { type InitialMember, memberNamed, parseInitialCluster } from "../../restore/initial-cluster.ts";
-import type { Target } from "../../restore/target.ts";
+import type { RestoreTarget } from "../../restore/work-layout.ts";
 import { usage } from "../usage.ts";
 
 /** The flags that say which members are restored, and into which directories. */
@@ -20,7 +20,7 @@ export interface Layout {
   /** All voting members of the new cluster. */
   cluster: InitialMember[];
   /** The members to restore on this host, each with its directories. */
-  members: { member: InitialMember; target: Target }[];
+  members: { member: InitialMember; target: RestoreTarget }[];
 }
 
 /** Reads the layout from the flags alone. Throws Usage for flags that contradict each other or name no cluster. */
@@ -122,7 +122,7 @@ function directoryOf(template: string, of: TemplateFlag, { name }: InitialMember
   return template.replaceAll("{name}", name);
 }
 
-function targetOf(dataDir: string, walDir: string | undefined): Target {
+function targetOf(dataDir: string, walDir: string | undefined): RestoreTarget {
   return walDir === undefined || walDir === "" ? { dataDir } : { dataDir, walDir };
 }
 

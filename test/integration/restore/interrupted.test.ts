@@ -232,7 +232,7 @@ describe("two restores into one directory at once", { timeout: 300_000 }, () => 
       for (const { code, stderr } of ran) {
         if (code === 0) continue;
         assert.ok(code === 1 || code === 3, stderr);
-        assert.match(stderr, /^etcd-backup: .*(another restore works in|is not empty|cannot be)/m);
+        assert.match(stderr, /^etcd-backup: .*(another restore is using|is not empty|cannot be)/m);
       }
       assert.ok(winners.length <= 1, "one at most");
       if (winners[0] === undefined) {
@@ -262,7 +262,7 @@ describe("two restores into one directory at once", { timeout: 300_000 }, () => 
     assert.equal((await earlier.exited).code, 1, earlier.output());
     assert.match(
       earlier.output(),
-      /^etcd-backup: another restore works in .*; this one has given way\n {2}hint: run one restore of a directory at a time$/m,
+      /^etcd-backup: another restore is using .*; this one was cancelled\n {2}hint: run one restore of a directory at a time$/m,
     );
     assert.deepEqual(await treeOf(at.path), made);
     await assertWhole(at.plan);

@@ -273,14 +273,14 @@ describe("restore refuses a directory that it could harm, with exit code 3", () 
     await mkdir(sealed);
     await using _ = await unwritable(sealed);
     const code = process.getuid?.() === 0 ? "EROFS" : "EACCES";
-    const hint = "make it for the user who is to run etcd, or run this as root";
+    const hint = "create it for etcd's user, or run this command as root";
     t.diagnostic(`the system says ${code}`);
     for (const [data, says] of [
       [["--data-dir", "{dir}/sealed"], `data directory {dir}/sealed cannot be written: ${code}`],
-      [["--data-dir", "{dir}/sealed/new"], `data directory {dir}/sealed/new cannot be made: ${code}`],
+      [["--data-dir", "{dir}/sealed/new"], `data directory {dir}/sealed/new cannot be created: ${code}`],
       [
         ["--data-dir", "{dir}/new/data", "--wal-dir", "{dir}/sealed/log"],
-        `WAL directory {dir}/sealed/log cannot be made: ${code}`,
+        `WAL directory {dir}/sealed/log cannot be created: ${code}`,
       ],
     ] as const)
       await refuses(dir.path, {
@@ -515,7 +515,7 @@ echo --initial-cluster-token --bump-revision
     assert.equal(code, 3);
     assert.match(
       stderr,
-      /etcd-backup: the tool ended well and made no .*\/data\/member\n {2}hint: it has to run on this machine, and to see its directories\n$/,
+      /etcd-backup: the restore tool exited with code 0 and did not create .*\/data\/member\n {2}hint: use a tool that runs on this machine and reaches its directories\n$/,
     );
     assert.deepEqual(await treeOf(dir.path), before);
   });
