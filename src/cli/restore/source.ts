@@ -3,7 +3,7 @@ import { download, writeAll } from "../../backup/download.ts";
 import { describeFailures, plainChecks } from "../../backup/verify.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { parseEtcdVersion } from "../../core/etcd/version.ts";
-import type { Proved, SnapshotSource } from "../../restore/restore-members.ts";
+import type { SnapshotToRestore, VerifiedSnapshot } from "../../restore/plan.ts";
 import type { SnapshotFileReading } from "../../snapshot/read.ts";
 import { openStore } from "../../store/open.ts";
 import type { BackupArgument } from "../backup-argument.ts";
@@ -12,7 +12,7 @@ import { findStored } from "../find-stored.ts";
 import type { Progress } from "../progress.ts";
 import { readSnapshotFile, snapshotFileSize } from "../snapshot-file.ts";
 
-type OpenSource = SnapshotSource & AsyncDisposable;
+type OpenSource = SnapshotToRestore & AsyncDisposable;
 
 /** Finds the snapshot of a BACKUP argument: a file on this machine, or a backup in a store. Reads no snapshot data. */
 export async function openSource(
@@ -56,7 +56,7 @@ async function copySnapshot(
   });
 }
 
-function proved(path: string, reading: SnapshotFileReading): Proved {
+function proved(path: string, reading: SnapshotFileReading): VerifiedSnapshot {
   const { status, trailer, sha256 } = reading;
   const failures = describeFailures(plainChecks(reading));
   if (failures !== undefined || status === undefined)
