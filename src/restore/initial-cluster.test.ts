@@ -12,11 +12,11 @@ function refusal(act: () => unknown): string {
     assert.ok(error instanceof OperatorError && error.code === "Usage", String(error));
     return `${error.message} | ${error.hint ?? ""}`;
   }
-  return assert.fail("it was taken");
+  return assert.fail("it was accepted");
 }
 
 describe("parseInitialCluster", () => {
-  it("takes what etcd takes, and gives the same back", () => {
+  it("accepts what etcd accepts, and formatInitialCluster gives the same text", () => {
     const members = parseInitialCluster(three);
     assert.deepEqual(
       members.map(({ name }) => name),
@@ -25,7 +25,7 @@ describe("parseInitialCluster", () => {
     assert.equal(formatInitialCluster(members), three);
   });
 
-  it("gathers the URLs of a member that has several", () => {
+  it("collects the URLs of a member that has several", () => {
     const [only] = parseInitialCluster("a=http://h2:2380, a=http://h1:2380/");
     assert.deepEqual(only, { name: "a", peerUrls: ["http://h1:2380", "http://h2:2380"] });
   });
@@ -50,9 +50,9 @@ describe("parseInitialCluster", () => {
       ));
   }
 
-  it("repeats no password of a URL", () => {
-    const told = refusal(() => parseInitialCluster("m1=http://root:secret@a:2380"));
-    assert.doesNotMatch(told, /secret/);
+  it("does not repeat the password of a URL", () => {
+    const message = refusal(() => parseInitialCluster("m1=http://root:secret@a:2380"));
+    assert.doesNotMatch(message, /secret/);
   });
 });
 
@@ -64,17 +64,17 @@ describe("memberNamed", () => {
     assert.equal(memberNamed(cluster, "m2", "https://10.0.0.2:2380/").name, "m2");
   });
 
-  it("refuses a name that the others would not know, and lists theirs", () => {
+  it("refuses a name that is not in the cluster, and lists those that are", () => {
     assert.match(
       refusal(() => memberNamed(cluster, "m4", undefined)),
       /--name m4 is not in --initial-cluster, which has m1, m2, m3/,
     );
   });
 
-  it("refuses peer URLs that differ from what the others would dial", () => {
+  it("refuses peer URLs that differ from those in --initial-cluster", () => {
     assert.match(
       refusal(() => memberNamed(cluster, "m1", "https://10.0.0.9:2380")),
-      /https:\/\/10\.0\.0\.9:2380 differs from what --initial-cluster says of m1: https:\/\/10\.0\.0\.1:2380/,
+      /https:\/\/10\.0\.0\.9:2380 differs from the peer URLs of m1 in --initial-cluster: https:\/\/10\.0\.0\.1:2380/,
     );
   });
 });

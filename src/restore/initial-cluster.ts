@@ -1,6 +1,6 @@
 import { OperatorError } from "../core/errors.ts";
 
-/** A voting member of a cluster that is about to be. */
+/** A voting member of a new cluster. */
 export interface InitialMember {
   name: string;
   /** Ascending, each `scheme://host:port`. */
@@ -8,8 +8,8 @@ export interface InitialMember {
 }
 
 /**
- * etcd's `--initial-cluster`: `m1=https://10.0.0.1:2380,m2=…`, a name again for each further URL. Throws Usage for
- * what etcd would refuse at its start, or, worse, would take: two members at one URL.
+ * Parses etcd's `--initial-cluster`: `m1=https://10.0.0.1:2380,m2=…`, a name repeated for each further URL. Throws
+ * Usage for what etcd refuses at its start, and for two members with one URL, which etcd accepts.
  */
 export function parseInitialCluster(text: string): InitialMember[] {
   const members = new Map<string, string[]>();
@@ -34,12 +34,12 @@ export function parseInitialCluster(text: string): InitialMember[] {
   return [...members].map(([name, peerUrls]) => ({ name, peerUrls: peerUrls.toSorted() }));
 }
 
-/** The other way round. */
+/** Formats members as `--initial-cluster`. */
 export function formatInitialCluster(members: readonly InitialMember[]): string {
   return members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`)).join(",");
 }
 
-/** The member of that name, whose peer URLs have to be `advertised` where that is given. Throws Usage. */
+/** The member with that name. Throws Usage when there is none, or when its peer URLs differ from `advertised`. */
 export function memberNamed(
   members: readonly InitialMember[],
   name: string,
@@ -60,22 +60,22 @@ export function memberNamed(
   if (urls.join() !== member.peerUrls.join()) {
     throw new OperatorError(
       "Usage",
-      `--initial-advertise-peer-urls ${urls.join(",")} differs from what --initial-cluster says of ${name}: ${member.peerUrls.join(",")}`,
+      `--initial-advertise-peer-urls ${urls.join(",")} differs from the peer URLs of ${name} in --initial-cluster: ${member.peerUrls.join(",")}`,
       { hint: "the other members would not know this one: give the same URLs in both" },
     );
   }
   return member;
 }
 
-/** As etcd takes them: host and port, nothing behind. */
+/** Throws Usage unless the URL is one that etcd accepts: scheme, host and port, and at most a slash after them. */
 function checkPeerUrl(text: string, flag: string): string {
   const url = URL.parse(text);
-  const good =
+  const isPeerUrl =
     url !== null &&
     /^https?:$/.test(url.protocol) &&
     /^https?:\/\/[^/?#@]+:\d+\/?$/.test(text) &&
     url.hostname !== "";
-  if (good) return text.replace(/\/$/, "");
+  if (isPeerUrl) return text.replace(/\/$/, "");
   throw new OperatorError("Usage", `${flag}: ${text.replace(/\/\/[^/@]*@/, "//")} is not a peer URL`, {
     hint: "write scheme, host and port and nothing else, such as https://10.0.0.1:2380",
   });

@@ -73,6 +73,6 @@ export function checkVersions(
 function cannotBump({ kind, release, path, version }: RestoreTool): OperatorError {
   const since = canBumpRevision(version) ? "" : ": it came with 3.4.27, 3.5.10 and 3.6.0";
   return new OperatorError("Refused", `${kind} ${release} (${path}) has no --bump-revision${since}`, {
-    hint: "use a later patch of the same minor; or --bump-revision 0, if nobody watches this cluster: clients that saw newer revisions would go wrong silently",
+    hint: "use a later patch of the same minor; or --bump-revision 0 if no client watches this cluster, since a client that saw newer revisions misses changes",
   });
 }

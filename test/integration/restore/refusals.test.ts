@@ -90,7 +90,7 @@ describe("restore refuses a command line that means no cluster, with exit code 2
         ...["--name", "m1", "--initial-cluster", three, ...data],
         ...["--initial-advertise-peer-urls", "http://10.0.0.9:2380"],
       ],
-      says: `etcd-backup: --initial-advertise-peer-urls http://10.0.0.9:2380 differs from what --initial-cluster says of m1: http://10.0.0.1:2380
+      says: `etcd-backup: --initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380
   hint: the other members would not know this one: give the same URLs in both
 `,
     },
@@ -374,7 +374,7 @@ describe("restore refuses what the tool cannot do", () => {
       code: 3,
       says: `latest is lab/${await latestName("3.4")}
 etcd-backup: etcdctl 3.4.23 (${etcdctl34}) has no --bump-revision: it came with 3.4.27, 3.5.10 and 3.6.0
-  hint: use a later patch of the same minor; or --bump-revision 0, if nobody watches this cluster: clients that saw newer revisions would go wrong silently
+  hint: use a later patch of the same minor; or --bump-revision 0 if no client watches this cluster, since a client that saw newer revisions misses changes
 `,
     });
   });
@@ -408,7 +408,7 @@ etcd-backup: etcdctl 3.4.23 (${etcdctl34}) has no --bump-revision: it came with 
     await mkdir(join(dir.path, "folder"));
     const etcdctl36 = await binary("etcdctl", "3.6");
     const release = /3\.6\.\d+/.exec((await run(etcdctl36, ["version"])).stdout)?.[0] ?? "";
-    const noProgram = (path: string) => `--etcdutl ${path} is no program that can be run
+    const noProgram = (path: string) => `--etcdutl ${path} is not an executable program
   hint: give the path of etcdutl, or of the etcdctl of etcd 3.4
 `;
     for (const [path, says] of [
@@ -418,18 +418,18 @@ etcd-backup: etcdctl 3.4.23 (${etcdctl34}) has no --bump-revision: it came with 
       ["{dir}/folder", noProgram("{dir}/folder")],
       [
         "{dir}/binary",
-        "{dir}/binary cannot be run: spawn {dir}/binary ENOENT\n  hint: is it built for this machine?\n",
+        "{dir}/binary cannot be run: spawn {dir}/binary ENOENT\n  hint: give a program that is built for this machine\n",
       ],
       [
         "{dir}/other",
-        `{dir}/other does not say that it is etcdutl or etcdctl
+        `{dir}/other is neither etcdutl nor etcdctl
   hint: give --etcdutl FILE: the one of the etcd version that is to run on the data
 `,
       ],
       [
         etcdctl36,
         `etcdctl ${release} (${etcdctl36}) cannot restore a snapshot
-  hint: etcd moved that to etcdutl: give --etcdutl FILE
+  hint: give --etcdutl FILE: etcd 3.6 and later restore with etcdutl
 `,
       ],
     ] as const)
@@ -479,7 +479,7 @@ restoring   ${name} with etcdutl 3.6.99
         "kill -KILL $$",
         1,
         `snapshot restore of default was killed by SIGKILL
-  hint: is there enough memory for it? The kernel's log tells
+  hint: check the kernel log: the machine may be out of memory
 `,
       ],
     ] as const) {
