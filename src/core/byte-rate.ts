@@ -1,13 +1,11 @@
 import { OperatorError } from "./errors.ts";
+import { parseQuantity } from "./quantity.ts";
 
-const units: Readonly<Record<string, number>> = { "": 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 };
-
-/** `50Mi` as bytes a second. `where` names the flag or field for the error, which is Usage. */
+/** Parses `50Mi` to bytes a second. Throws Usage, whose message names the flag or field `where`. */
 export function byteRate(text: string, where: string): number {
-  const [, digits = "", unit = ""] = /^([1-9]\d*)(Ki|Mi|Gi)?$/.exec(text) ?? [];
-  const rate = Number(digits) * (units[unit] ?? 0);
-  if (rate > 0 && Number.isSafeInteger(rate)) return rate;
+  const rate = /^[1-9]\d*(Ki|Mi|Gi)?$/.test(text) ? parseQuantity(text) : undefined;
+  if (rate !== undefined && Number.isSafeInteger(rate)) return rate;
   throw new OperatorError("Usage", `${where} ${text} is not a number of bytes a second`, {
-    hint: "write it such as 50Mi (Ki, Mi, Gi or no unit)",
+    hint: "write a whole number with the unit Ki, Mi, Gi or none, such as 50Mi",
   });
 }

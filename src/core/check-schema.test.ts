@@ -23,20 +23,20 @@ const schema: DocumentSchema = {
     about: { type: "object" },
   },
 };
-const fitting = {
+const matching = {
   version: 1,
   compression: "None",
   members: [{ id: "8e9e", lag: 0, leader: true }],
   notes: [1, "x"],
 };
 
-test("a document that fits has no mismatch", () => {
-  assert.equal(findMismatch(fitting, schema), undefined);
+test("a document that matches has no mismatch", () => {
+  assert.equal(findMismatch(matching, schema), undefined);
 });
 
-test("what a later version adds does not disturb", () => {
+test("properties that a later version adds are no mismatch", () => {
   const later = {
-    ...fitting,
+    ...matching,
     added: null,
     members: [{ id: "1", lag: 2, added: [] }],
     about: { any: "thing" },
@@ -48,47 +48,47 @@ for (const [what, value, mismatch] of [
   ["nothing", null, "document: must be an object"],
   ["a list for an object", [], "document: must be an object"],
   ["a missing property", { version: 1 }, "members: missing"],
-  ["a property set to null", { ...fitting, version: null }, "version: must be a whole number"],
-  ["a number written as text", { ...fitting, version: "1" }, "version: must be a whole number"],
-  ["a fraction", { ...fitting, version: 1.5 }, "version: must be a whole number"],
-  ["a number too large to be exact", { ...fitting, version: 2 ** 53 }, "version: must be a whole number"],
-  ["a number below the least", { ...fitting, version: 0 }, "version: below 1"],
+  ["a property set to null", { ...matching, version: null }, "version: must be a whole number"],
+  ["a number written as text", { ...matching, version: "1" }, "version: must be a whole number"],
+  ["a fraction", { ...matching, version: 1.5 }, "version: must be a whole number"],
+  ["a number too large to be exact", { ...matching, version: 2 ** 53 }, "version: must be a whole number"],
+  ["a number below the minimum", { ...matching, version: 0 }, "version: less than 1"],
   [
     "a word that is not among those allowed",
-    { ...fitting, compression: "Gzip" },
+    { ...matching, compression: "Gzip" },
     "compression: must be one of Zstd, None",
   ],
-  ["an object for a list", { ...fitting, members: {} }, "members: must be a list"],
-  ["text for an object", { ...fitting, about: "x" }, "about: must be an object"],
-  ["too many items", { ...fitting, members: [1, 2, 3] }, "members: more than 2 items"],
+  ["an object for a list", { ...matching, members: {} }, "members: must be a list"],
+  ["text for an object", { ...matching, about: "x" }, "about: must be an object"],
+  ["too many items", { ...matching, members: [1, 2, 3] }, "members: more than 2 items"],
   [
     "an item that lacks a property",
-    { ...fitting, members: [fitting.members[0], { id: "1" }] },
+    { ...matching, members: [matching.members[0], { id: "1" }] },
     "members[1].lag: missing",
   ],
   [
     "text of another form",
-    { ...fitting, members: [{ id: "XYZ", lag: 0 }] },
+    { ...matching, members: [{ id: "XYZ", lag: 0 }] },
     "members[0].id: does not match ^[0-9a-f]+$",
   ],
   [
     "text that is too long",
-    { ...fitting, members: [{ id: "0".repeat(17), lag: 0 }] },
-    "members[0].id: longer than 16",
+    { ...matching, members: [{ id: "0".repeat(17), lag: 0 }] },
+    "members[0].id: longer than 16 characters",
   ],
-  ["a number for text", { ...fitting, members: [{ id: 1, lag: 0 }] }, "members[0].id: must be a string"],
+  ["a number for text", { ...matching, members: [{ id: 1, lag: 0 }] }, "members[0].id: must be a string"],
   [
     "a word for yes",
-    { ...fitting, members: [{ id: "1", lag: 0, leader: "yes" }] },
+    { ...matching, members: [{ id: "1", lag: 0, leader: "yes" }] },
     "members[0].leader: must be true or false",
   ],
 ] as const) {
-  test(`${what} is told with its place: ${mismatch}`, () => {
+  test(`the mismatch of ${what} names its path: ${mismatch}`, () => {
     assert.equal(findMismatch(value, schema), mismatch);
   });
 }
 
-test("what every object inherits is no property of a document", () => {
+test("inherited properties of an object are not properties of a document", () => {
   const text: DocumentSchema = { type: "string" };
   const inherited: DocumentSchema = {
     type: "object",
@@ -113,7 +113,7 @@ test("a document that is a list is called document in a mismatch", () => {
 
 const propertyName = fc.constantFrom("id", "name", "size", "parts", "__proto", "constructor", "toString");
 
-/** A schema, and values that are built to fit it. */
+/** A schema, and values that match it. */
 const { node } = fc.letrec<{ node: { schema: DocumentSchema; values: fc.Arbitrary<unknown> } }>((tie) => ({
   node: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
@@ -156,7 +156,7 @@ const { node } = fc.letrec<{ node: { schema: DocumentSchema; values: fc.Arbitrar
   ),
 }));
 
-test("a value that is built from a schema fits it", () => {
+test("a value that is built from a schema matches it", () => {
   fc.assert(
     fc.property(
       node.chain(({ schema, values }) => values.map((value) => ({ schema, value }))),
@@ -168,7 +168,7 @@ test("a value that is built from a schema fits it", () => {
   );
 });
 
-test("any JSON value gets an answer in words, never an exception", () => {
+test("any JSON value gives a text or undefined, never an exception", () => {
   fc.assert(
     fc.property(node, fc.jsonValue(), ({ schema }, value) => {
       const mismatch = findMismatch(value, schema);

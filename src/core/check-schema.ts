@@ -1,4 +1,4 @@
-/** The part of JSON Schema that our own documents use. Unknown properties are allowed: they are later additions. */
+/** The part of JSON Schema that the stored documents use. Unknown properties are allowed: later versions add them. */
 export interface DocumentSchema {
   readonly type: "object" | "string" | "integer" | "boolean" | "array";
   readonly required?: readonly string[];
@@ -12,7 +12,7 @@ export interface DocumentSchema {
   readonly description?: string;
 }
 
-/** The first place where a parsed JSON value departs from the schema, as `path: what`; undefined when it fits. */
+/** The first mismatch of a parsed JSON value with the schema, as `path: problem`; undefined when the value matches. */
 export function findMismatch(value: unknown, schema: DocumentSchema, path = ""): string | undefined {
   const at = path === "" ? "document" : path;
   switch (schema.type) {
@@ -23,7 +23,7 @@ export function findMismatch(value: unknown, schema: DocumentSchema, path = ""):
     case "string":
       if (typeof value !== "string") return `${at}: must be a string`;
       if (schema.maxLength !== undefined && value.length > schema.maxLength)
-        return `${at}: longer than ${schema.maxLength}`;
+        return `${at}: longer than ${schema.maxLength} characters`;
       if (schema.enum !== undefined && !schema.enum.includes(value))
         return `${at}: must be one of ${schema.enum.join(", ")}`;
       if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value))
@@ -32,7 +32,7 @@ export function findMismatch(value: unknown, schema: DocumentSchema, path = ""):
     case "integer":
       if (!Number.isSafeInteger(value)) return `${at}: must be a whole number`;
       return schema.minimum !== undefined && Number(value) < schema.minimum
-        ? `${at}: below ${schema.minimum}`
+        ? `${at}: less than ${schema.minimum}`
         : undefined;
     case "boolean":
       return typeof value === "boolean" ? undefined : `${at}: must be true or false`;

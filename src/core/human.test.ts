@@ -28,7 +28,7 @@ for (const [count, text] of [
   [1_000_000_000_000_000, "1.0 PB"],
   [Number.MAX_SAFE_INTEGER, "9.0 PB"],
 ] as const) {
-  test(`${count} bytes read as ${text}`, () => {
+  test(`${count} bytes are ${text}`, () => {
     assert.equal(bytes(count), text);
   });
 }
@@ -49,7 +49,7 @@ for (const [milliseconds, text] of [
   [7_500_000, "2h 5m"],
   [90_000_000, "25h 0m"],
 ] as const) {
-  test(`${milliseconds} ms last ${text}`, () => {
+  test(`${milliseconds} ms are ${text}`, () => {
     assert.equal(duration(milliseconds), text);
   });
 }
@@ -66,7 +66,7 @@ for (const [seconds, text] of [
   [172_800, "2d"],
   [1_036_800, "12d"],
 ] as const) {
-  test(`what is ${seconds} s old is ${text} of age`, () => {
+  test(`an age of ${seconds} s is ${text}`, () => {
     const now = new Date("2026-08-20T12:00:00Z");
     assert.equal(age(new Date(now.getTime() - seconds * 1000), now), text);
   });

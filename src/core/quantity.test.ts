@@ -16,7 +16,7 @@ test("a quantity is read as Kubernetes reads it", () => {
   for (const [text, value] of rows) assert.equal(parseQuantity(text), value, text);
 });
 
-test("anything else is none", () => {
+test("anything else is undefined", () => {
   for (const text of ["", "8 Gi", "-1", "1e3", "GiB", "8gi", "1.", ".5", "constructor"])
     assert.equal(parseQuantity(text), undefined, text);
 });

@@ -15,7 +15,7 @@ const units: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** A Kubernetes quantity such as `8Gi` or `1.5G` as a number; undefined for anything else. */
+/** Parses a Kubernetes quantity such as `8Gi` or `1.5G` to a number; undefined for anything else. */
 export function parseQuantity(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(m|k|[MGTPE]|[KMGTPE]i)?$/.exec(text);
   const unit = units[match?.[2] ?? ""];
