@@ -1,9 +1,9 @@
-/** A CRD as a template of the chart: the same but for labels, annotations and the switches. */
+/** A CRD as a template of the chart: the same object with the chart's labels and annotations, if crds.enabled is set. */
 export function crdTemplate(crd: string): string {
   const [comment = "", ...lines] = crd.split("\n");
   const at = lines.findIndex((line) => /^  name: \S+$/.test(line));
   if (!comment.startsWith("#") || lines[at - 1] !== "metadata:")
-    throw new Error(`not a CRD as scripts/crds.ts writes it: ${crd.slice(0, 200)}`);
+    throw new Error(`not a CRD of scripts/crds.ts: ${crd.slice(0, 200)}`);
   const escaped = lines.map((line) => line.replaceAll("{{", '{{ "{{" }}'));
   return [
     `{{/* ${comment.replace(/^# */, "")} */}}`,

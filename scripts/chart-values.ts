@@ -1,13 +1,13 @@
 import { isCollection, isMap, isScalar, parseDocument, type Pair, type YAMLMap } from "yaml";
 
 /**
- * The values of a chart as a Markdown table, described by the comments `# -- …` before their keys. What has such a
- * comment is a row, with its default; what has none is a map that is looked into.
+ * The values of a chart as a Markdown table. A key after a comment `# -- …` is a row with its default and the comment.
+ * A key without one has to be a map, whose keys are described in turn.
  */
 export function valuesTable(valuesYaml: string): string {
   const document = parseDocument(valuesYaml);
   if (document.errors.length > 0 || !isMap(document.contents))
-    throw new Error(`values.yaml is no map: ${document.errors.join("; ")}`);
+    throw new Error(`values.yaml is not a map: ${document.errors.join("; ")}`);
   const rows = rowsOf(document.contents, []);
   return [row("Value", "Default", "Meaning"), row("---", "---", "---"), ...rows].join("\n");
 }
@@ -15,19 +15,19 @@ export function valuesTable(valuesYaml: string): string {
 function rowsOf(map: YAMLMap, path: readonly string[]): string[] {
   return map.items.flatMap((pair, index) => {
     const key = keyOf(pair);
-    const here = [...path, key];
-    // The comment before the first key of a map is stored with the map itself.
+    const keyPath = [...path, key];
+    // The parser stores the comment before the first key of a map with the map itself.
     const before = (isScalar(pair.key) && pair.key.commentBefore) || (index === 0 && map.commentBefore) || "";
     const [, meaning] = /(?:^|\n) -- ([\s\S]*)$/.exec(before) ?? [];
-    if (meaning !== undefined) return [row(`\`${here.join(".")}\``, inline(pair), meaning)];
+    if (meaning !== undefined) return [row(`\`${keyPath.join(".")}\``, inline(pair), meaning)];
     if (!isMap(pair.value))
-      throw new Error(`values.yaml: ${here.join(".")} has no comment beginning with --`);
-    return rowsOf(pair.value, here);
+      throw new Error(`values.yaml: ${keyPath.join(".")} has no comment that begins with --`);
+    return rowsOf(pair.value, keyPath);
   });
 }
 
 function keyOf({ key }: Pair): string {
-  if (!isScalar(key) || typeof key.value !== "string") throw new Error("values.yaml: a key is no string");
+  if (!isScalar(key) || typeof key.value !== "string") throw new Error("values.yaml: a key is not a string");
   return key.value;
 }
 

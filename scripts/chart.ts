@@ -1,12 +1,13 @@
 /**
- * Writes what the chart repeats: its CRDs from crds/, the table of values in its README.md from values.yaml, and the
- * version of the program in Chart.yaml. With `--check` it writes nothing and exits 1 where a file differs.
+ * Writes the generated parts of the chart: its CRDs from crds/, the table of values in its README.md from values.yaml,
+ * and appVersion in Chart.yaml from package.json. With `--check` it writes nothing, and exits with code 1 when a file
+ * differs.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crdTemplate } from "./chart-crds.ts";
 import { valuesTable } from "./chart-values.ts";
-import { root, settle } from "./generated-files.ts";
+import { root, writeOrCheck } from "./generated-files.ts";
 
 const chart = "charts/etcd-backup-operator";
 const read = (path: string): Promise<string> => readFile(join(root, path), "utf8");
@@ -31,7 +32,7 @@ files.set(
   replaceOnce(await read(`${chart}/Chart.yaml`), /^appVersion: .*$/m, () => `appVersion: ${version}`),
 );
 
-await settle(
+await writeOrCheck(
   { files, folders: [`${chart}/templates/crds`] },
   "crds/, values.yaml and package.json",
   "npm run generate",
@@ -39,9 +40,9 @@ await settle(
 
 function replaceOnce(
   text: string,
-  place: RegExp,
+  pattern: RegExp,
   replacement: (match: string, ...groups: string[]) => string,
 ): string {
-  if (!place.test(text)) throw new Error(`nothing matches ${place} in:\n${text.slice(0, 500)}`);
-  return text.replace(place, replacement);
+  if (!pattern.test(text)) throw new Error(`nothing matches ${pattern} in:\n${text.slice(0, 500)}`);
+  return text.replace(pattern, replacement);
 }

@@ -1,13 +1,13 @@
 /**
- * Writes crds/*.yaml and docs/reference/api.md from src/api. With `--check` it writes nothing and exits 1
- * where a file differs from what it would write.
+ * Writes crds/*.yaml and docs/reference/api.md from src/api. With `--check` it writes nothing, and exits with code 1
+ * when a file differs from what it would write.
  */
 import { stringify } from "yaml";
 import { customResourceDefinition } from "../src/api/generate/crd.ts";
 import { referencePage } from "../src/api/generate/reference.ts";
 import { group, type ResourceDefinition } from "../src/api/schema/resource.ts";
 import { resources } from "../src/api/v1alpha1/kinds.ts";
-import { settle } from "./generated-files.ts";
+import { writeOrCheck } from "./generated-files.ts";
 
 function crdFile(definition: ResourceDefinition): [path: string, text: string] {
   const yaml = stringify(customResourceDefinition(definition), {
@@ -21,4 +21,4 @@ const files = new Map([
   ...resources.map(crdFile),
   ["docs/reference/api.md", referencePage(resources)] as const,
 ]);
-await settle({ files, folders: ["crds"] }, "src/api", "npm run generate");
+await writeOrCheck({ files, folders: ["crds"] }, "src/api", "npm run generate");

@@ -5,12 +5,12 @@ import type { Generated } from "./generated-files.ts";
 const name = "etcd-backup-operator";
 const comment = "# generated from charts/etcd-backup-operator by npm run generate:deploy; do not edit\n";
 
-/** For the plain manifests nobody upgrades or keeps by Helm. */
+/** Values for manifests that are applied without Helm: CRDs need no annotation that makes Helm keep them. */
 const plain = { crds: { enabled: true, keep: false } };
 
 /**
- * deploy/ but for its samples: base/ is what the chart renders, in a namespace of its own; kubeadm/ patches it into what
- * the kubeadm preset renders, in kube-system.
+ * The files of deploy/ except samples and examples: base/ is the rendered chart in a namespace of its own, and kubeadm/
+ * patches it to the rendered kubeadm preset in kube-system.
  */
 export async function deployManifests(): Promise<Generated> {
   const install = documents(await render(name, plain));
@@ -50,7 +50,7 @@ const namespaceObject = stringify({
   },
 });
 
-/** Without the words of Helm, which installs nothing here. */
+/** Renders the chart without the labels and comments that say that Helm manages the objects. */
 async function render(namespace: string, values: object): Promise<string> {
   const text = await helmTemplate({ name, namespace }, values);
   return text.replaceAll(
@@ -79,15 +79,15 @@ function kindOf(text: string): string {
   return parsed(text).kind;
 }
 
-/** A patch of kustomize that removes the object. */
+/** A kustomize patch that removes the object. */
 function deletion(text: string): string {
   const { apiVersion, kind, metadata } = parsed(text);
-  const { name: of, namespace } = metadata;
+  const { name: objectName, namespace } = metadata;
   return stringify({
     $patch: "delete",
     apiVersion,
     kind,
-    metadata: { name: of, ...(namespace === undefined ? {} : { namespace }) },
+    metadata: { name: objectName, ...(namespace === undefined ? {} : { namespace }) },
   });
 }
 

@@ -1,8 +1,8 @@
 /**
- * Writes deploy/ from the chart, by `helm template`. With `--check` it writes nothing and exits 1 where a file differs.
- * Apart from `npm run generate`, since it needs Helm, which is built once.
+ * Writes deploy/ from the chart with `helm template`. With `--check` it writes nothing, and exits with code 1 when a
+ * file differs. It is not part of `npm run generate`, since it needs Helm.
  */
 import { deployManifests } from "./deploy-manifests.ts";
-import { settle } from "./generated-files.ts";
+import { writeOrCheck } from "./generated-files.ts";
 
-await settle(await deployManifests(), "charts/etcd-backup-operator", "npm run generate:deploy");
+await writeOrCheck(await deployManifests(), "charts/etcd-backup-operator", "npm run generate:deploy");

@@ -3,14 +3,14 @@ import { dirname, join } from "node:path";
 
 export const root = join(import.meta.dirname, "..");
 
-/** What a generator makes: texts by their path below the root, and the folders that hold nothing else. */
+/** A generator's output: texts by their paths below the root, and the folders that hold only such files. */
 export interface Generated {
   files: ReadonlyMap<string, string>;
   folders: readonly string[];
 }
 
-/** Paths whose content is not the wanted one, and paths in the folders that belong to nothing. */
-export async function differing({
+/** Paths whose file differs from the generated text, and paths in the folders that are not generated. */
+async function compareWithFiles({
   files,
   folders,
 }: Generated): Promise<{ changed: string[]; stray: string[] }> {
@@ -21,19 +21,22 @@ export async function differing({
   }
   const stray: string[] = [];
   for (const folder of folders) {
-    const found = await readdir(join(root, folder)).catch(() => []);
-    stray.push(...found.map((name) => `${folder}/${name}`).filter((path) => !files.has(path)));
+    const names = await readdir(join(root, folder)).catch(() => []);
+    stray.push(...names.map((name) => `${folder}/${name}`).filter((path) => !files.has(path)));
   }
   return { changed, stray };
 }
 
-/** Writes the files, or with `--check` only says which ones differ. The exit code is 1 when something is left to do. */
-export async function settle(generated: Generated, source: string, command: string): Promise<void> {
-  const { changed, stray } = await differing(generated);
-  for (const path of stray) console.error(`${path} belongs to nothing in ${source}: remove it`);
+/**
+ * Writes the files that differ, or with `--check` only names them. The exit code is 1 when files differ after that, or
+ * a folder holds a file that is not generated. `source` and `command` name the generator's input and its npm script.
+ */
+export async function writeOrCheck(generated: Generated, source: string, command: string): Promise<void> {
+  const { changed, stray } = await compareWithFiles(generated);
+  for (const path of stray) console.error(`${path} is not generated from ${source}: remove it`);
   if (stray.length > 0) process.exitCode = 1;
   if (process.argv.includes("--check")) {
-    for (const path of changed) console.error(`${path} is not what ${source} makes of it: run ${command}`);
+    for (const path of changed) console.error(`${path} differs from what ${source} gives: run ${command}`);
     if (changed.length > 0) process.exitCode = 1;
     return;
   }
