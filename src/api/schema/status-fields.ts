@@ -1,16 +1,16 @@
 import type { IntegerSchema, StringSchema } from "./schema.ts";
 
 /** Fields of a status, which the operator alone writes: free of rules. */
-export function text<const D extends string>(description: D) {
+export function textField<const D extends string>(description: D) {
   return { type: "string", description } as const satisfies StringSchema;
 }
 
 /** RFC 3339. */
-export function time<const D extends string>(description: D) {
+export function timeField<const D extends string>(description: D) {
   return { type: "string", format: "date-time", description } as const satisfies StringSchema;
 }
 
-export function count<const D extends string>(description: D) {
+export function countField<const D extends string>(description: D) {
   return { type: "integer", format: "int64", minimum: 0, description } as const satisfies IntegerSchema;
 }
 

@@ -1,5 +1,5 @@
 import { conditionsSchema } from "./conditions.ts";
-import { count, observedGeneration, text, time } from "../schema/status-fields.ts";
+import { countField, observedGeneration, textField, timeField } from "../schema/status-fields.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 
 const member = {
@@ -7,13 +7,13 @@ const member = {
   description: "The member that the snapshot is read from.",
   required: ["id", "name", "endpoint", "version", "isLeader", "lag", "reason"],
   properties: {
-    id: text("Member ID, hex."),
-    name: text("Its name in etcd."),
-    endpoint: text("The client URL that was used."),
-    version: text("Its etcd version."),
+    id: textField("Member ID, hex."),
+    name: textField("Its name in etcd."),
+    endpoint: textField("The client URL that was used."),
+    version: textField("Its etcd version."),
     isLeader: { type: "boolean", description: "Whether it led when it was chosen." },
-    lag: count("Raft entries behind the leader when it was chosen."),
-    reason: text("Why this member, in a few words."),
+    lag: countField("Raft entries behind the leader when it was chosen."),
+    reason: textField("Why this member, in a few words."),
   },
 } as const satisfies ObjectSchema;
 
@@ -33,18 +33,18 @@ const snapshot = {
     "clusterID",
   ],
   properties: {
-    revision: count("Revision of the newest key."),
-    hash: text("Hash as etcdutl's table shows it: lower-case hex without leading zeros."),
-    totalKeys: count(
+    revision: countField("Revision of the newest key."),
+    hash: textField("Hash as etcdutl's table shows it: lower-case hex without leading zeros."),
+    totalKeys: countField(
       "As the etcdutl of the member's minor version counts: pairs up to 3.5, live keys from 3.6.",
     ),
-    pairs: count("Key-value pairs in all buckets."),
-    liveKeys: count("User keys that exist."),
-    totalSizeBytes: count("Bytes of the database."),
-    size: text("The same for people, such as 1.2 GB."),
-    sha256: text("SHA-256 of the database, 64 hex digits: etcd's own trailer, checked."),
-    etcdVersion: text("Version of the etcd that made it."),
-    clusterID: text("etcd's cluster ID, hex."),
+    pairs: countField("Key-value pairs in all buckets."),
+    liveKeys: countField("User keys that exist."),
+    totalSizeBytes: countField("Bytes of the database."),
+    size: textField("The same for people, such as 1.2 GB."),
+    sha256: textField("SHA-256 of the database, 64 hex digits: etcd's own trailer, checked."),
+    etcdVersion: textField("Version of the etcd that made it."),
+    clusterID: textField("etcd's cluster ID, hex."),
     withoutQuorum: {
       type: "boolean",
       description: "True when the cluster had lost its quorum: the last writes may be missing.",
@@ -57,8 +57,8 @@ const hashKV = {
   description: "The comparison of the members' HashKV. Absent when none was made.",
   required: ["revision", "hash", "compactRevision", "membersCompared"],
   properties: {
-    revision: count("The revision at which they were compared."),
-    hash: count("The hash they agreed on, as `etcdctl endpoint hashkv` prints it."),
+    revision: countField("The revision at which they were compared."),
+    hash: countField("The hash they agreed on, as `etcdctl endpoint hashkv` prints it."),
     compactRevision: {
       type: "integer",
       format: "int64",
@@ -68,7 +68,7 @@ const hashKV = {
     membersCompared: {
       type: "array",
       description: "Names of the members that agreed.",
-      items: text("A member's name."),
+      items: textField("A member's name."),
     },
   },
 } as const satisfies ObjectSchema;
@@ -78,16 +78,16 @@ const artifact = {
   description: "Where the backup lies and what proves it.",
   required: ["name", "url", "manifestURL", "storedBytes", "compression", "crc32c", "proof"],
   properties: {
-    name: text("The backup's name in the store, as `etcd-backup list` shows it."),
-    url: text("The data object."),
-    manifestURL: text("The manifest. It is written last: without it there is no backup."),
-    storedBytes: count("Bytes of the data object."),
+    name: textField("The backup's name in the store, as `etcd-backup list` shows it."),
+    url: textField("The data object."),
+    manifestURL: textField("The manifest. It is written last: without it there is no backup."),
+    storedBytes: countField("Bytes of the data object."),
     compression: {
       type: "string",
       description: "How the data object is compressed.",
       enum: ["Zstd", "None"],
     },
-    crc32c: text("CRC-32C of the data object, 8 hex digits."),
+    crc32c: textField("CRC-32C of the data object, 8 hex digits."),
     proof: {
       type: "string",
       description: "What shows that the store holds these bytes.",
@@ -103,20 +103,20 @@ export const etcdBackupStatusSchema = {
   properties: {
     observedGeneration,
     conditions: conditionsSchema,
-    runID: text("Identity of the run; it is part of the stored objects' names."),
+    runID: textField("Identity of the run; it is part of the stored objects' names."),
     attempts: { type: "integer", format: "int32", minimum: 0, description: "Attempts begun." },
-    nextAttemptTime: time("When the next attempt begins, after one that failed."),
-    startTime: time("When the first attempt began."),
-    completionTime: time("When the run ended, well or not."),
-    duration: text("From startTime to completionTime, for people, such as 12.4s."),
+    nextAttemptTime: timeField("When the next attempt begins, after one that failed."),
+    startTime: timeField("When the first attempt began."),
+    completionTime: timeField("When the run ended, well or not."),
+    duration: textField("From startTime to completionTime, for people, such as 12.4s."),
     member,
     progress: {
       type: "object",
       description: "How far the running attempt is.",
       required: ["bytes", "totalBytes"],
       properties: {
-        bytes: count("Bytes read from the member."),
-        totalBytes: count("Bytes that the member announced."),
+        bytes: countField("Bytes read from the member."),
+        totalBytes: countField("Bytes that the member announced."),
       },
     },
     snapshot,

@@ -1,5 +1,5 @@
 import { conditionsSchema } from "./conditions.ts";
-import { count, observedGeneration, text, time } from "../schema/status-fields.ts";
+import { countField, observedGeneration, textField, timeField } from "../schema/status-fields.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 
 const source = {
@@ -18,16 +18,16 @@ const source = {
     "liveKeys",
   ],
   properties: {
-    name: text("Its name in the store. `latest` is decided once, here."),
-    clusterName: text("Name of the cluster that it is of."),
-    url: text("The data object."),
-    revision: count("Revision of its newest key."),
-    hash: text("Hash as etcdutl's table shows it."),
-    sha256: text("SHA-256 of the database, 64 hex digits."),
-    totalSizeBytes: count("Bytes of the database."),
-    size: text("The same for people, such as 1.2 GB."),
-    etcdVersion: text("Version of the etcd that made it."),
-    liveKeys: count("User keys that exist in it."),
+    name: textField("Its name in the store. `latest` is decided once, here."),
+    clusterName: textField("Name of the cluster that it is of."),
+    url: textField("The data object."),
+    revision: countField("Revision of its newest key."),
+    hash: textField("Hash as etcdutl's table shows it."),
+    sha256: textField("SHA-256 of the database, 64 hex digits."),
+    totalSizeBytes: countField("Bytes of the database."),
+    size: textField("The same for people, such as 1.2 GB."),
+    etcdVersion: textField("Version of the etcd that made it."),
+    liveKeys: countField("User keys that exist in it."),
   },
 } as const satisfies ObjectSchema;
 
@@ -36,8 +36,8 @@ const member = {
   description: "One member of the new cluster.",
   required: ["name", "volume", "phase", "attempts"],
   properties: {
-    name: text("Its name in etcd, which is its Pod's."),
-    volume: text("The PersistentVolumeClaim that its data is in."),
+    name: textField("Its name in etcd, which is its Pod's."),
+    volume: textField("The PersistentVolumeClaim that its data is in."),
     phase: {
       type: "string",
       description:
@@ -53,19 +53,19 @@ const verification = {
   description: "The proof of the new cluster, asked of every member once all of them ran.",
   required: ["clusterID", "revision", "hashKV", "members", "keys"],
   properties: {
-    clusterID: text("etcd's cluster ID, hex. Not the old one's."),
-    revision: count("The revision at which the members were compared."),
-    hashKV: count("The hash that all of them agreed on, as `etcdctl endpoint hashkv` prints it."),
+    clusterID: textField("etcd's cluster ID, hex. Not the old one's."),
+    revision: countField("The revision at which the members were compared."),
+    hashKV: countField("The hash that all of them agreed on, as `etcdctl endpoint hashkv` prints it."),
     members: {
       type: "array",
       description: "Names of the members that agreed.",
-      items: text("A member's name."),
+      items: textField("A member's name."),
     },
-    keys: count("User keys in the new cluster; as many as in the backup."),
+    keys: countField("User keys in the new cluster; as many as in the backup."),
     alarms: {
       type: "array",
       description: "Alarms that came with the snapshot and are still raised.",
-      items: text("Such as NOSPACE."),
+      items: textField("Such as NOSPACE."),
     },
   },
 } as const satisfies ObjectSchema;
@@ -74,11 +74,11 @@ const durations = {
   type: "object",
   description: "How long each step took, for people: the measured recovery time.",
   properties: {
-    verify: text("Reading the whole backup and comparing every digest."),
-    restore: text("Volumes, download, verification and restore of all members."),
-    start: text("From the StatefulSet to a leader that every member follows."),
-    prove: text("Comparing the members with one another and with the backup."),
-    total: text("From startTime to completionTime."),
+    verify: textField("Reading the whole backup and comparing every digest."),
+    restore: textField("Volumes, download, verification and restore of all members."),
+    start: textField("From the StatefulSet to a leader that every member follows."),
+    prove: textField("Comparing the members with one another and with the backup."),
+    total: textField("From startTime to completionTime."),
   },
 } as const satisfies ObjectSchema;
 
@@ -90,20 +90,20 @@ export const etcdRestoreStatusSchema = {
   properties: {
     observedGeneration,
     conditions: conditionsSchema,
-    startTime: time("When the restore began."),
-    verifiedTime: time("When every digest of the backup had agreed."),
-    restoredTime: time("When all volumes held the data."),
-    runningTime: time("When every member ran and followed the leader."),
-    completionTime: time("When the restore ended, well or not."),
+    startTime: timeField("When the restore began."),
+    verifiedTime: timeField("When every digest of the backup had agreed."),
+    restoredTime: timeField("When all volumes held the data."),
+    runningTime: timeField("When every member ran and followed the leader."),
+    completionTime: timeField("When the restore ended, well or not."),
     attempts: {
       type: "integer",
       format: "int32",
       minimum: 0,
       description: "Attempts begun, of the step that is tried.",
     },
-    nextAttemptTime: time("When the next attempt begins, after one that failed."),
+    nextAttemptTime: timeField("When the next attempt begins, after one that failed."),
     source,
-    token: text("The new cluster's token. No cluster ever had it: a surviving old member cannot join."),
+    token: textField("The new cluster's token. No cluster ever had it: a surviving old member cannot join."),
     members: { type: "array", description: "The members, in order.", items: member },
     verification,
     durations,
