@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { conditionsSchema } from "./conditions.ts";
-import { resources } from "./kinds.ts";
+import { kinds } from "./kinds.ts";
 
-for (const { kind, conditions, reasons } of resources) {
+for (const { kind, conditions, reasons } of kinds) {
   test(`every condition type and reason of ${kind} is one that its own schema takes`, () => {
     const { type, reason } = conditionsSchema.items.properties;
     for (const name of Object.keys(conditions)) assert.match(name, new RegExp(type.pattern));

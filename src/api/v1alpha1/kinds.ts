@@ -4,7 +4,7 @@ import { etcdRestoreDefinition } from "./etcd-restore.ts";
 import type { ResourceDefinition } from "../schema/resource.ts";
 
 /** Every kind, in the order in which a person meets them. */
-export const resources: readonly ResourceDefinition[] = [
+export const kinds: readonly ResourceDefinition[] = [
   etcdBackupStoreDefinition,
   etcdBackupDefinition,
   etcdRestoreDefinition,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ApiException, CustomObjectsApi, KubeConfig } from "@kubernetes/client-node";
 import { apiVersion, group, type ResourceDefinition, version } from "../../../src/api/schema/resource.ts";
-import { resources } from "../../../src/api/v1alpha1/kinds.ts";
+import { kinds } from "../../../src/api/v1alpha1/kinds.ts";
 
 /** A custom resource as the API server gives it, of any kind. */
 export interface CustomObject {
@@ -100,7 +100,7 @@ function document(kind: string, spec: unknown, name: string): CustomObject {
 }
 
 function definitionOf(kind: string): ResourceDefinition {
-  const definition = resources.find((candidate) => candidate.kind === kind);
+  const definition = kinds.find((candidate) => candidate.kind === kind);
   assert.ok(definition);
   return definition;
 }

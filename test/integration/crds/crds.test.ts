@@ -6,7 +6,7 @@ import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts"
 import type { EtcdBackupStoreStatus } from "../../../src/api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestoreStatus } from "../../../src/api/v1alpha1/etcd-restore.ts";
 import { rulesAt } from "../../../src/api/generate/reference.ts";
-import { resources } from "../../../src/api/v1alpha1/kinds.ts";
+import { kinds } from "../../../src/api/v1alpha1/kinds.ts";
 import type { Schema } from "../../../src/api/schema/schema.ts";
 import { startApiServer } from "../../harness/api-server.ts";
 import { bounds, breakOne } from "./bounds.ts";
@@ -60,7 +60,7 @@ describe("changing", () => {
 });
 
 test("every rule of every kind has refused something above", () => {
-  const unseen = resources.flatMap(({ kind, spec }) =>
+  const unseen = kinds.flatMap(({ kind, spec }) =>
     allRules("spec", spec)
       .filter(
         ({ path, message }) =>
@@ -72,7 +72,7 @@ test("every rule of every kind has refused something above", () => {
 });
 
 describe("one step too far", () => {
-  for (const { kind, spec } of resources) {
+  for (const { kind, spec } of kinds) {
     const examples = accepted.filter((example) => example.kind === kind).map((example) => example.spec);
     for (const bound of bounds(spec, ["spec"])) {
       const broken = breakOne(examples, bound);
@@ -212,7 +212,7 @@ describe("status", () => {
       "Required value",
     ],
   ];
-  for (const { kind } of resources) {
+  for (const { kind } of kinds) {
     for (const [name, conditions, field, message] of rows) {
       test(`${kind}: ${name} is refused`, async () => {
         const status = { observedGeneration: 1, conditions };
