@@ -25,3 +25,9 @@ export function immutable(name: string, message: string): ValidationRule {
     reason: "FieldValueForbidden",
   };
 }
+
+/** The string has to be an absolute path. */
+export const absolutePath = {
+  rule: "self.matches(r'^(/[^/[:cntrl:]]+)+$') && !self.split('/').exists(part, part == '.' || part == '..')",
+  message: "must be an absolute path without '.' and '..', such as /backups",
+};

@@ -1,5 +1,5 @@
 import { objectName, secretReference } from "../schema/name-schemas.ts";
-import { exactlyOneOf, matches } from "../schema/cel-rules.ts";
+import { absolutePath, exactlyOneOf, matches } from "../schema/cel-rules.ts";
 import type { IntegerSchema, ObjectSchema, StringSchema } from "../schema/schema.ts";
 
 const host = "([a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?|\\[[0-9a-fA-F:.]+\\])";
@@ -29,11 +29,6 @@ function mountedFile<const D extends string>(description: D) {
     "x-kubernetes-validations": [absolutePath],
   } as const satisfies StringSchema;
 }
-
-export const absolutePath = {
-  rule: "self.matches(r'^(/[^/[:cntrl:]]+)+$') && !self.split('/').exists(part, part == '.' || part == '..')",
-  message: "must be an absolute path without '.' and '..', such as /backups",
-};
 
 const clientTls = {
   type: "object",
