@@ -1,6 +1,6 @@
 import { category, group, type ResourceDefinition, version } from "../schema/resource.ts";
 
-/** The CustomResourceDefinition of a kind, as plain data in the order in which it is written down. */
+/** The CustomResourceDefinition of a kind, with its properties in the order in which the file has them. */
 export function customResourceDefinition(definition: ResourceDefinition): object {
   const { kind, plural, singular, shortNames, spec, status } = definition;
   return {
@@ -27,8 +27,8 @@ export function customResourceDefinition(definition: ResourceDefinition): object
               description: definition.description,
               required: ["spec"],
               properties: {
-                apiVersion: { type: "string", description: `${group}/${version}` },
-                kind: { type: "string", description: kind },
+                apiVersion: { type: "string", description: `Always ${group}/${version}.` },
+                kind: { type: "string", description: `Always ${kind}.` },
                 metadata: { type: "object" },
                 spec,
                 status,

@@ -1,11 +1,11 @@
 import type { ValidationRule } from "./schema.ts";
 
-/** The whole string matches an RE2 pattern. A rule, not `pattern`: its message can say what to write instead. */
+/** The whole string has to match an RE2 pattern. Unlike `pattern`, a rule has a message that says what to write. */
 export function matches(pattern: string, message: string): ValidationRule {
   return { rule: `self.matches(r'${pattern}')`, message };
 }
 
-/** Exactly one of the object's optional properties is set. */
+/** Exactly one of the object's optional properties has to be set. */
 export function exactlyOneOf(...names: string[]): ValidationRule {
   return {
     rule: `[${names.map((name) => `has(self.${name})`).join(", ")}].exists_one(set, set)`,
@@ -14,8 +14,8 @@ export function exactlyOneOf(...names: string[]): ValidationRule {
 }
 
 /**
- * A property, optional or not, that keeps its value, and stays absent if it was. The rule stands on the
- * object around it: one on the property itself would not see it being added or removed.
+ * A property that keeps its value, or stays absent. The rule belongs to the object around the property: the API server
+ * does not evaluate a rule on a property that is added or removed.
  */
 export function immutable(name: string, message: string): ValidationRule {
   return {
@@ -29,5 +29,5 @@ export function immutable(name: string, message: string): ValidationRule {
 /** The string has to be an absolute path. */
 export const absolutePath = {
   rule: "self.matches(r'^(/[^/[:cntrl:]]+)+$') && !self.split('/').exists(part, part == '.' || part == '..')",
-  message: "must be an absolute path without '.' and '..', such as /backups",
-};
+  message: "must be an absolute path without '.' and '..', such as /mnt/backups or /etc/etcd/ca.crt",
+} as const satisfies ValidationRule;

@@ -1,7 +1,7 @@
 import { matches } from "./cel-rules.ts";
 import type { ObjectSchema, StringSchema } from "./schema.ts";
 
-/** The name of an object in the API server. */
+/** The name of a Kubernetes object. */
 export function objectName<const D extends string>(description: D) {
   return {
     type: "string",
@@ -11,13 +11,13 @@ export function objectName<const D extends string>(description: D) {
     "x-kubernetes-validations": [
       matches(
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        "must be the name of an object: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+        "must be the name of a Kubernetes object: lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit",
       ),
     ],
   } as const satisfies StringSchema;
 }
 
-/** The name of a cluster in a store. */
+/** The name of an etcd cluster in a store. */
 export function clusterName<const D extends string>(description: D) {
   return {
     type: "string",
@@ -34,7 +34,7 @@ export function clusterName<const D extends string>(description: D) {
   } as const satisfies StringSchema;
 }
 
-/** A reference by name to an object in the namespace of the one that refers. */
+/** A reference to an object in the same namespace. */
 export function reference<const D extends string>(description: D, nameDescription: string) {
   return {
     type: "object",
@@ -44,7 +44,7 @@ export function reference<const D extends string>(description: D, nameDescriptio
   } as const satisfies ObjectSchema;
 }
 
-/** A reference to a Secret in the same namespace; the description names the keys that are read. */
+/** A reference to a Secret in the same namespace. The description names the keys that the operator reads. */
 export function secretReference<const D extends string>(description: D) {
-  return reference(description, "Name of the Secret, in the same namespace.");
+  return reference(description, "Name of the Secret in the same namespace.");
 }

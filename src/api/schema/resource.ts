@@ -4,17 +4,17 @@ import type { Infer, ObjectSchema } from "./schema.ts";
 export const group = "etcdbackup.dev";
 export const version = "v1alpha1";
 export const apiVersion = `${group}/${version}` as const;
-/** `kubectl get etcd-backup` lists all kinds. Not `etcdbackup`: kubectl would then take a category for the kind of that name. */
+/** `kubectl get etcd-backup` lists the objects of all kinds. The name differs from every kind, which kubectl prefers. */
 export const category = "etcd-backup";
 
-/** The metadata of an object as it was read. */
+/** The metadata of an object read from the API server. */
 export interface ObjectMeta {
   name: string;
   namespace?: string;
   uid: string;
   resourceVersion: string;
   generation: number;
-  /** RFC 3339, like every time below. */
+  /** RFC 3339, like deletionTimestamp. */
   creationTimestamp: string;
   deletionTimestamp?: string;
   finalizers?: string[];
@@ -22,7 +22,7 @@ export interface ObjectMeta {
   annotations?: Record<string, string>;
 }
 
-/** A column of `kubectl get`. Priority 1 shows with `-o wide` only. */
+/** A column of `kubectl get`. One with priority 1 is shown with `-o wide` only. */
 export interface Column {
   readonly name: string;
   readonly type: "string" | "integer" | "date";
@@ -31,7 +31,7 @@ export interface Column {
   readonly priority?: 1;
 }
 
-/** One kind of custom resource: its type, its CRD and its reference page follow from this. */
+/** A kind of custom resource. Its TypeScript type, its CRD and its reference page are derived from this. */
 export interface ResourceDefinition<
   Spec extends ObjectSchema = ObjectSchema,
   Status extends ObjectSchema = ObjectSchema,
@@ -43,14 +43,14 @@ export interface ResourceDefinition<
   readonly description: string;
   readonly spec: Spec;
   readonly status: Status;
-  /** JSON paths that field selectors may use, besides metadata.name and metadata.namespace. */
+  /** JSON paths that field selectors may use, in addition to metadata.name and metadata.namespace. */
   readonly selectableFields: readonly string[];
   readonly columns: readonly Column[];
   readonly conditions: Vocabulary;
   readonly reasons: Vocabulary;
 }
 
-/** An object of a kind, as it was read: defaults filled in. */
+/** An object of a kind read from the API server, with its defaults. */
 export interface Resource<D extends ResourceDefinition> {
   apiVersion: typeof apiVersion;
   kind: D["kind"];
@@ -59,7 +59,7 @@ export interface Resource<D extends ResourceDefinition> {
   status: Infer<D["status"]>;
 }
 
-/** Keeps the literal types of the definition, so that `Resource<typeof definition>` is exact. */
+/** Preserves the literal types of the definition, so that `Resource<typeof definition>` is exact. */
 export function defineResource<const D extends ResourceDefinition>(definition: D): D {
   return definition;
 }

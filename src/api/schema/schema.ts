@@ -1,9 +1,9 @@
-/** A CEL rule as the API server evaluates it. */
+/** A CEL rule that the API server evaluates. */
 export interface ValidationRule {
   readonly rule: string;
-  /** Says what to do, for the person whose object was refused. */
+  /** Says what is wrong and what to write instead, for the person whose object was rejected. */
   readonly message: string;
-  /** The field to name in the answer, relative to where the rule stands: `.tls`. */
+  /** The field that the rejection names, relative to the schema of the rule, such as `.tls`. */
   readonly fieldPath?: string;
   readonly reason?: "FieldValueForbidden" | "FieldValueRequired";
 }
@@ -45,7 +45,7 @@ export interface ArraySchema extends Described {
   readonly "x-kubernetes-list-map-keys"?: readonly string[];
 }
 
-/** Free keys, values of one shape. */
+/** Any keys, and values of one schema. */
 export interface MapSchema extends Described {
   readonly type: "object";
   readonly additionalProperties: Schema;
@@ -61,13 +61,13 @@ export interface ObjectSchema extends Described {
   readonly default?: Readonly<Record<string, unknown>>;
 }
 
-/** An object whose content belongs to somebody else, such as a Pod's affinity: taken as it is. */
+/** An object of another API, such as a Pod's affinity, whose content is not checked. */
 export interface OpaqueSchema extends Described {
   readonly type: "object";
   readonly "x-kubernetes-preserve-unknown-fields": true;
 }
 
-/** The part of OpenAPI v3 that our resources use; every property says what it means. */
+/** The part of OpenAPI v3 that the custom resources use. Every schema has a description. */
 export type Schema =
   | StringSchema
   | IntegerSchema
@@ -78,8 +78,8 @@ export type Schema =
   | OpaqueSchema;
 
 /**
- * The type of a value that has passed `S`, an `as const` literal. A property that is required or has a
- * default is there, since the API server fills defaults in on every read; any other may be absent.
+ * The type of a value that matches `S`, an `as const` literal. A property that is required or has a default is
+ * present, since the API server adds defaults on every read; any other may be absent.
  */
 export type Infer<S> = S extends { readonly enum: readonly (infer E)[] }
   ? E

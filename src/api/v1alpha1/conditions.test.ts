@@ -4,13 +4,13 @@ import { conditionsSchema } from "./conditions.ts";
 import { kinds } from "./kinds.ts";
 
 for (const { kind, conditions, reasons } of kinds) {
-  test(`every condition type and reason of ${kind} is one that its own schema takes`, () => {
+  test(`every condition type and reason of ${kind} matches the schema`, () => {
     const { type, reason } = conditionsSchema.items.properties;
     for (const name of Object.keys(conditions)) assert.match(name, new RegExp(type.pattern));
     for (const name of Object.keys(reasons)) assert.match(name, new RegExp(reason.pattern));
   });
 
-  test(`every meaning that the reference gives for ${kind} is a sentence`, () => {
+  test(`every condition type and reason of ${kind} has a sentence for its meaning`, () => {
     for (const meaning of [...Object.values(conditions), ...Object.values(reasons)])
       assert.match(meaning, /^[A-Za-z].+\.$/);
   });

@@ -1,153 +1,162 @@
 import type { ArraySchema, Infer } from "../schema/schema.ts";
 
-/** `status.conditions`, checked as strictly as metav1.Condition; here every condition also says which generation it saw. */
+/** `status.conditions`, as strict as metav1.Condition, and with observedGeneration required. */
 export const conditionsSchema = {
   type: "array",
   description:
-    "What is known of the object, one entry a type. Types and reasons are API: scripts may rely on them.",
+    "The state of the object, one condition for each type. Types and reasons are part of the API: scripts may rely on them.",
   "x-kubernetes-list-type": "map",
   "x-kubernetes-list-map-keys": ["type"],
   items: {
     type: "object",
-    description: "One condition.",
+    description: "A condition of the object.",
     required: ["type", "status", "observedGeneration", "lastTransitionTime", "reason", "message"],
     properties: {
       type: {
         type: "string",
-        description: "What the condition is about.",
+        description: "Type of the condition.",
         maxLength: 316,
         pattern:
           "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
       },
       status: {
         type: "string",
-        description: "Unknown until it is decided.",
+        description: "Status of the condition; Unknown until it is decided.",
         enum: ["True", "False", "Unknown"],
       },
       observedGeneration: {
         type: "integer",
         format: "int64",
-        description: "The metadata.generation that the condition was set for.",
+        description: "The metadata.generation that the condition describes.",
         minimum: 0,
       },
       lastTransitionTime: {
         type: "string",
         format: "date-time",
-        description: "When the status last changed.",
+        description: "When the status of the condition last changed.",
       },
       reason: {
         type: "string",
-        description: "Why, in one CamelCase word.",
+        description: "Reason of the status, as one CamelCase word.",
         minLength: 1,
         maxLength: 1024,
         pattern: "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
       },
-      message: { type: "string", description: "The same for a person, with details.", maxLength: 32768 },
+      message: { type: "string", description: "Details of the reason for a person.", maxLength: 32768 },
     },
   },
 } as const satisfies ArraySchema;
 
 export type Condition = Infer<typeof conditionsSchema.items>;
 
-/** Condition types or reasons, each with the one sentence that documents it. */
+/** Condition types or reasons, each with its meaning in the API reference. */
 export type Vocabulary = Readonly<Record<string, string>>;
 
 export const backupConditions = {
-  Finished: "True when the run has ended, well or not; False before. Wait for it where either end will do.",
+  Finished:
+    "True when the backup has succeeded or failed; False before that. Use it to wait for either result.",
   Succeeded:
-    "True when the backup is stored, proved and can be restored; False when it failed for good; Unknown until then.",
-  Ready: "The same as Succeeded, for tools that look at Ready.",
-  Reconciling: "True while the operator has work to do: running, waiting to try again, or deleting.",
-  Stalled: "True when the backup failed for good, or its deletion is blocked, and a person has to act.",
+    "True when the backup is stored, verified and complete; False when it has failed; Unknown before that.",
+  Ready: "Equal to Succeeded, for tools that evaluate Ready.",
+  Reconciling:
+    "True while the operator has work to do: a running attempt, a wait for the next one, or a deletion.",
+  Stalled: "True when the backup has failed or its deletion is blocked, and a person has to act.",
 } as const satisfies Vocabulary;
 
 export const backupReasons = {
-  Pending: "Seen, and waiting for its turn: the number of backups that run at a time is bounded.",
-  Connecting: "The members of the etcd cluster are being asked how they are.",
-  MemberSelected: "The member to read from is chosen; status.member says which and why.",
+  Pending: "The backup waits for a free slot. The operator runs a limited number of backups at a time.",
+  Connecting: "The operator asks the members of the etcd cluster for their state.",
+  MemberSelected: "The operator has chosen the member to read from; status.member says which one, and why.",
   Streaming:
-    "The snapshot is being read from the member and written to the store; status.progress says how far.",
+    "The operator reads the snapshot from the member and uploads it to the store; status.progress counts the bytes.",
   Verifying:
-    "All bytes are read from the member; they are being stored and proved before the manifest makes them a backup.",
-  Retrying: "An attempt failed for a reason that may pass; status.nextAttemptTime says when the next begins.",
+    "The snapshot has been read completely. The operator completes the upload and verifies it before it writes the manifest.",
+  Retrying:
+    "An attempt failed for a reason that may be temporary; status.nextAttemptTime says when the next one begins.",
   OperatorRestarted:
-    "The operator stopped in the middle of an attempt; nothing of it counts, and the run is taken up again.",
-  Succeeded: "The backup is stored, every digest agreed, and its manifest is written.",
+    "The operator stopped during an attempt. The next operator either finds the completed backup in the store, or discards the attempt and begins another one.",
+  Succeeded: "The backup is stored, all digests match, and the manifest is written.",
   NoUsableMember:
-    "No member may serve the snapshot: unreachable, learner, lagging, corrupt or without a leader.",
+    "The snapshot can be read from no member: each one is unreachable, a learner, too far behind, corrupt or without a leader.",
   MembersDisagree:
-    "The members' HashKV differ: at least one of them holds other data, and none is chosen silently.",
-  SnapshotFailed: "The member's stream broke off, stalled or announced something else than it sent.",
-  UploadFailed: "The store did not take the data or the manifest.",
-  VerificationFailed: "A digest, a total or the page structure disagreed; what was uploaded is not a backup.",
-  StoreNotReady: "The EtcdBackupStore is missing or ReadOnly, or its bucket is not there.",
-  InvalidConfiguration: "A setting, certificate or address cannot be used as it stands.",
-  CredentialsNotFound: "A Secret, or a key in it, is not there.",
+    "The HashKV hashes of the members differ, so at least one member holds different data. The operator does not choose one by itself.",
+  SnapshotFailed:
+    "The snapshot stream of the member ended early, stalled, or sent another number of bytes than it announced.",
+  UploadFailed: "The store did not accept the data object or the manifest.",
+  VerificationFailed:
+    "A digest, a total or the page structure of the database does not match. The upload is not a backup.",
+  StoreNotReady: "The EtcdBackupStore does not exist or is ReadOnly, or its bucket does not exist.",
+  InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
+  CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   Unauthorized: "etcd or the store refuses the credentials, or they lack a permission.",
-  TimedOut: "The run took longer than spec.timeoutSeconds, all attempts together.",
+  TimedOut: "The backup took longer than spec.timeoutSeconds, over all attempts.",
   BackoffLimitExceeded:
-    "Every attempt that spec.backoffLimit allows has failed; the message tells of the last one.",
-  InternalError: "A fault of the operator itself; its log has the details.",
-  Deleting: "The object is being deleted, and the stored backup with it, as spec.deletionPolicy asks.",
+    "All attempts that spec.backoffLimit allows have failed; the message gives the error of the last one.",
+  InternalError: "The operator itself has a fault; its log has the details.",
+  Deleting:
+    "The object is being deleted, and the operator deletes the stored backup first, as spec.deletionPolicy says.",
   DeletionBlocked:
-    "The stored backup could not be deleted yet, so the object stays; the annotation etcdbackup.dev/force-delete lets it go without.",
+    "The operator could not delete the stored backup yet, so the object remains. The annotation etcdbackup.dev/force-delete deletes the object without the stored backup.",
 } as const satisfies Vocabulary;
 
 export const storeConditions = {
-  Ready: "True when the store answers, takes the credentials and can do what spec.accessMode needs.",
+  Ready: "True when the store answers, accepts the credentials, and permits what spec.accessMode needs.",
 } as const satisfies Vocabulary;
 
 export const storeReasons = {
-  Probing: "The store has not been asked yet.",
-  Reachable: "The last probe could list, write and delete.",
-  ReadOnly: "The last probe could list and read; spec.accessMode says that nothing is written.",
-  Unreachable: "No answer from the store, or the connection broke.",
+  Probing: "The operator has not probed the store yet.",
+  Reachable: "The last probe could list, write and delete objects.",
+  ReadOnly:
+    "The last probe could list and read objects. The operator writes nothing, as spec.accessMode says.",
+  Unreachable: "The store did not answer, or the connection broke.",
   Unauthorized: "The store refuses the credentials, or they lack a permission.",
   BucketNotFound: "The bucket does not exist.",
-  PathNotFound: "The path is not there, or is no directory, where the operator runs.",
-  InvalidConfiguration: "A setting, certificate or address cannot be used as it stands.",
-  CredentialsNotFound: "A Secret, or a key in it, is not there.",
-  StoreFailed: "The store answered with an error of its own.",
-  InternalError: "A fault of the operator itself; its log has the details.",
+  PathNotFound: "The path does not exist in the operator's file system, or is not a directory.",
+  InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
+  CredentialsNotFound: "A Secret does not exist, or lacks a key.",
+  StoreFailed: "The store answered with an error.",
+  InternalError: "The operator itself has a fault; its log has the details.",
 } as const satisfies Vocabulary;
 
 export const restoreConditions = {
   Finished:
-    "True when the restore has ended, well or not; False before. Wait for it where either end will do.",
+    "True when the restore has succeeded or failed; False before that. Use it to wait for either result.",
   Succeeded:
-    "True when the new cluster runs and is proved equal to the backup; False when the restore failed for good; Unknown until then.",
-  Ready: "The same as Succeeded, for tools that look at Ready.",
-  Reconciling: "True while the operator has work to do: verifying, restoring, starting, proving.",
-  Stalled: "True when the restore failed for good and a person has to act.",
+    "True when the new cluster runs and is verified against the backup; False when the restore has failed; Unknown before that.",
+  Ready: "Equal to Succeeded, for tools that evaluate Ready.",
+  Reconciling:
+    "True while the operator has work to do: verifying the backup, restoring, starting or verifying the cluster.",
+  Stalled: "True when the restore has failed and a person has to act.",
 } as const satisfies Vocabulary;
 
 export const restoreReasons = {
-  Pending: "Seen, and waiting for its turn or for what it refers to.",
-  Verifying: "The whole backup is being read, and every digest compared, before anything is created.",
-  CreatingVolumes: "The backup is good; a volume is being made for each member.",
+  Pending: "The restore waits for a free slot, or for an object that it refers to.",
+  Verifying: "The operator reads the whole backup and compares every digest before it creates anything.",
+  CreatingVolumes: "The backup is verified. The operator creates a volume for each member.",
   RestoringMembers:
-    "A Job for each member puts the backup into its volume; status.members says how far each is.",
-  StartingCluster: "All volumes hold the data; the members are starting.",
-  Proving: "Every member runs; they are being compared with one another and with the backup.",
-  Retrying: "An attempt failed for a reason that may pass; the message tells which.",
+    "A Job for each member restores the backup into its volume; status.members gives the progress of each.",
+  StartingCluster: "All volumes hold the restored data, and the members are starting.",
+  Proving: "Every member runs. The operator compares the members with one another and with the backup.",
+  Retrying: "An attempt failed for a reason that may be temporary; the message says which.",
   Succeeded:
-    "The new cluster runs: every member healthy, one leader, equal HashKV, as many keys as the backup.",
+    "The new cluster runs: every member is healthy and follows one leader, HashKV is equal, and it has as many keys as the backup.",
   RestoredBefore:
-    "The store says that this very EtcdRestore has ended before: the object came back with a backup of its own API server, and is not run again.",
-  BackupNotFound: "There is no such EtcdBackup or backup, or it has not succeeded.",
-  BackupDamaged: "The backup does not verify; the message says which check failed. Nothing was created.",
+    "The store has a record that this EtcdRestore ended before. The object came back with a restored API server, and is not run again.",
+  BackupNotFound: "The EtcdBackup or the backup does not exist, or the EtcdBackup has not succeeded.",
+  BackupDamaged: "The verification of the backup failed; the message says which check. Nothing was created.",
   TargetExists:
-    "A StatefulSet, Service, PodDisruptionBudget or volume of the new cluster's names exists and is not this restore's. It was not touched.",
-  VersionTooOld: "The etcd of the image is of an earlier minor than the backup's, or cannot bump revisions.",
-  StorageTooSmall: "The volumes asked for are too small for the backup.",
-  MemberFailed: "A member's Job failed; the message ends with its last words.",
-  NotProved: "The members run, and are not equal to one another or to the backup.",
-  StoreNotReady: "The EtcdBackupStore is missing, or its bucket is not there, or cannot be reached.",
-  InvalidConfiguration: "A setting, certificate or address cannot be used as it stands.",
-  CredentialsNotFound: "A Secret, or a key in it, is not there.",
+    "A StatefulSet, Service, PodDisruptionBudget, Job or volume with a name of the new cluster exists and does not belong to this restore. It was not changed.",
+  VersionTooOld:
+    "The etcd of the image is of an earlier minor than the backup's, or cannot raise the revision.",
+  StorageTooSmall: "The volumes are too small for the backup.",
+  MemberFailed: "The Job of a member failed; the message ends with its last line of output.",
+  NotProved: "The members run, but differ from one another or from the backup, or could not be compared.",
+  StoreNotReady: "The EtcdBackupStore or its bucket does not exist, or the operator cannot reach the store.",
+  InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
+  CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   Unauthorized: "The store or etcd refuses the credentials, or they lack a permission.",
-  TimedOut: "The restore took longer than spec.timeoutSeconds, all attempts together.",
-  InternalError: "A fault of the operator itself; its log has the details.",
+  TimedOut: "The restore took longer than spec.timeoutSeconds, over all attempts.",
+  InternalError: "The operator itself has a fault; its log has the details.",
 } as const satisfies Vocabulary;
 
 export type RestoreReason = keyof typeof restoreReasons;

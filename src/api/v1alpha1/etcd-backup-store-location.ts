@@ -2,32 +2,63 @@ import { absolutePath, immutable, matches } from "../schema/cel-rules.ts";
 import { secretReference } from "../schema/name-schemas.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 
-const identity =
-  "cannot be changed, since the backups there would be lost from sight: create another EtcdBackupStore";
+/** A field that says where the backups are stored. */
+const fixedLocation = (name: string) =>
+  immutable(
+    name,
+    "cannot be changed, since the operator would no longer find the backups stored there: create another EtcdBackupStore",
+  );
+
+const serverSideEncryption = {
+  type: "object",
+  description:
+    "Server-side encryption that every upload asks for. Without it the bucket's default encryption applies.",
+  required: ["mode"],
+  "x-kubernetes-validations": [
+    {
+      rule: "!has(self.kmsKeyID) || self.mode == 'KMS'",
+      message: "kmsKeyID needs mode KMS: set mode to KMS, or remove kmsKeyID",
+      fieldPath: ".kmsKeyID",
+    },
+  ],
+  properties: {
+    mode: {
+      type: "string",
+      description: "AES256 encrypts with keys that the store manages (SSE-S3), KMS with a KMS key (SSE-KMS).",
+      enum: ["AES256", "KMS"],
+    },
+    kmsKeyID: {
+      type: "string",
+      description: "ID or ARN of the KMS key. Without it the account's default key is used.",
+      minLength: 1,
+      maxLength: 2048,
+    },
+  },
+} as const satisfies ObjectSchema;
 
 /** `spec.s3` of an EtcdBackupStore. */
 export const s3LocationSchema = {
   type: "object",
-  description: "A bucket on S3 or a store that speaks its protocol.",
+  description: "A bucket of Amazon S3 or of an S3-compatible store.",
   required: ["bucket"],
-  "x-kubernetes-validations": [immutable("bucket", identity), immutable("prefix", identity)],
+  "x-kubernetes-validations": [fixedLocation("bucket"), fixedLocation("prefix")],
   properties: {
     bucket: {
       type: "string",
-      description: "Name of the bucket. It has to exist. Cannot be changed.",
+      description: "Name of the bucket, which has to exist. This field cannot be changed.",
       minLength: 3,
       maxLength: 63,
       "x-kubernetes-validations": [
         matches(
           "^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
-          "must be lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit; a folder in the bucket belongs into prefix",
+          "must be lower-case letters, digits, '-' or '.', beginning and ending with a letter or digit; write a folder of the bucket into prefix",
         ),
       ],
     },
     prefix: {
       type: "string",
       description:
-        "Folder in the bucket that everything lies under. Absent: the bucket's root. Cannot be changed.",
+        "Folder of the bucket that holds all objects, such as backups/etcd. Without it they lie at the bucket's root. This field cannot be changed.",
       minLength: 1,
       maxLength: 512,
       "x-kubernetes-validations": [
@@ -40,16 +71,18 @@ export const s3LocationSchema = {
     },
     region: {
       type: "string",
-      description: "Region of the bucket. Absent: what the operator's environment says, else us-east-1.",
+      description:
+        "Region of the bucket, such as eu-central-1. Without it the operator takes AWS_REGION or AWS_DEFAULT_REGION from its environment, then its AWS configuration, then us-east-1.",
       minLength: 1,
       maxLength: 63,
       "x-kubernetes-validations": [
-        matches("^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be a region's name, such as eu-central-1"),
+        matches("^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be the name of a region, such as eu-central-1"),
       ],
     },
     endpoint: {
       type: "string",
-      description: "URL of a store that is not AWS. Absent: AWS, in the region.",
+      description:
+        "URL of an S3-compatible store, such as https://minio.example.com:9000. Without it requests go to Amazon S3 in the region.",
       maxLength: 512,
       "x-kubernetes-validations": [
         matches(
@@ -61,48 +94,24 @@ export const s3LocationSchema = {
     forcePathStyle: {
       type: "boolean",
       description:
-        "Name the bucket in the path, not in the host. MinIO and most others that are not AWS need it.",
+        "Whether requests name the bucket in the path instead of the host name. MinIO and most other S3-compatible stores need true.",
       default: false,
     },
     caBundleSecretRef: secretReference(
-      "Secret whose key ca.crt holds the authorities to trust for the endpoint, besides those of the operator's image.",
+      "Secret whose key ca.crt holds PEM certificates of authorities to trust for the endpoint, in addition to those of the operator's image.",
     ),
     credentialsSecretRef: secretReference(
-      "Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN where there is one. Absent: what the operator's environment gives, such as workload identity.",
+      "Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN for temporary credentials. Without it the operator uses the credentials of its environment, such as workload identity.",
     ),
-    serverSideEncryption: {
-      type: "object",
-      description: "Encryption that is asked for with every object. Absent: as the bucket is set up.",
-      required: ["mode"],
-      "x-kubernetes-validations": [
-        {
-          rule: "!has(self.kmsKeyID) || self.mode == 'KMS'",
-          message: "kmsKeyID needs mode KMS: set mode to KMS, or remove kmsKeyID",
-          fieldPath: ".kmsKeyID",
-        },
-      ],
-      properties: {
-        mode: {
-          type: "string",
-          description: "AES256 with keys of the store, or KMS.",
-          enum: ["AES256", "KMS"],
-        },
-        kmsKeyID: {
-          type: "string",
-          description: "ID or ARN of the KMS key. Absent: the account's default key.",
-          minLength: 1,
-          maxLength: 2048,
-        },
-      },
-    },
+    serverSideEncryption,
     storageClass: {
       type: "string",
       description:
-        "Storage class of the data objects, such as STANDARD_IA. Archive classes have to be thawed before a restore. Absent: the bucket's default.",
+        "Storage class of the data objects, such as STANDARD_IA. Objects in an archive class have to be retrieved from the archive before a restore. Without it the bucket's default class applies.",
       minLength: 1,
       maxLength: 64,
       "x-kubernetes-validations": [
-        matches("^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be a storage class, such as STANDARD_IA"),
+        matches("^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be the name of a storage class, such as STANDARD_IA"),
       ],
     },
   },
@@ -112,13 +121,13 @@ export const s3LocationSchema = {
 export const fileLocationSchema = {
   type: "object",
   description:
-    "A directory where the operator runs, such as a mounted NFS share. Every replica has to see the same one.",
+    "A directory in the operator's file system, such as a mounted NFS share. Every replica of the operator has to mount the same one.",
   required: ["path"],
-  "x-kubernetes-validations": [immutable("path", identity)],
+  "x-kubernetes-validations": [fixedLocation("path")],
   properties: {
     path: {
       type: "string",
-      description: "Absolute path of the directory. It has to exist. Cannot be changed.",
+      description: "Absolute path of the directory, which has to exist. This field cannot be changed.",
       maxLength: 512,
       "x-kubernetes-validations": [absolutePath],
     },

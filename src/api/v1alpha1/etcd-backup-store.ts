@@ -7,13 +7,14 @@ import { etcdBackupStoreStatusSchema } from "./etcd-backup-store-status.ts";
 
 const spec = {
   type: "object",
-  description: "Where the backups live. What identifies the place cannot be changed; how to get there can.",
+  description:
+    "Where the backups are stored. The fields that identify the location cannot be changed. Those that say how to access it can.",
   "x-kubernetes-validations": [
     exactlyOneOf("s3", "file"),
     {
       rule: "has(self.s3) == has(oldSelf.s3)",
       message:
-        "the kind of store cannot be changed, since its backups would be lost from sight: create another EtcdBackupStore",
+        "cannot be changed from s3 to file or back, since the operator would no longer find the backups stored there: create another EtcdBackupStore",
       reason: "FieldValueForbidden",
     },
   ],
@@ -22,7 +23,8 @@ const spec = {
     file: fileLocationSchema,
     accessMode: {
       type: "string",
-      description: "ReadOnly: nothing is ever written or deleted there, as while recovering from it.",
+      description:
+        "What the operator may do with the store. ReadOnly forbids every write and deletion, for instance while a cluster is being recovered from it.",
       enum: ["ReadWrite", "ReadOnly"],
       default: "ReadWrite",
     },
@@ -35,7 +37,7 @@ export const etcdBackupStoreDefinition = defineResource({
   singular: "etcdbackupstore",
   shortNames: ["ebstore"],
   description:
-    "EtcdBackupStore is a place where backups live: an S3 bucket or a mounted directory. It is the truth about them: objects in the API server can be made again from it.",
+    "EtcdBackupStore is a location that holds backups: an S3 bucket or a mounted directory. The store is the source of truth for its backups: they can be listed, verified and restored without the objects in the API server.",
   spec,
   status: etcdBackupStoreStatusSchema,
   selectableFields: [],
@@ -44,32 +46,32 @@ export const etcdBackupStoreDefinition = defineResource({
       name: "Ready",
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="Ready")].status',
-      description: "Whether the store can be used.",
+      description: "Status of the Ready condition.",
     },
     {
       name: "Reason",
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
-      description: "Why, or why not.",
+      description: "Reason of the Ready condition.",
     },
-    { name: "Location", type: "string", jsonPath: ".status.url", description: "Where it is." },
+    { name: "Location", type: "string", jsonPath: ".status.url", description: "URL of the store." },
     {
       name: "Backups",
       type: "integer",
       jsonPath: ".status.backups",
-      description: "How many backups it holds.",
+      description: "Number of backups in the store.",
     },
     {
       name: "Latest",
       type: "date",
       jsonPath: ".status.latestBackup.completionTime",
-      description: "Time since the newest backup.",
+      description: "Time since the newest backup was completed.",
     },
     {
       name: "Age",
       type: "date",
       jsonPath: ".metadata.creationTimestamp",
-      description: "Time since creation.",
+      description: "Time since the object was created.",
     },
   ],
   conditions: storeConditions,

@@ -6,45 +6,49 @@ import { defineResource, type Resource } from "../schema/resource.ts";
 import { immutable, matches } from "../schema/cel-rules.ts";
 import type { ObjectSchema, Schema } from "../schema/schema.ts";
 
-/** What one backup is made of, free of the rules that hold only once it exists. */
 const properties = {
   clusterName: clusterName(
-    "The cluster's identity in the store: the folder that its backups lie in. One name a cluster, for ever.",
+    "Name of the etcd cluster in the store: the folder that holds its backups. Use one name for each cluster and never reuse it for another.",
   ),
   etcd: etcdConnectionSchema,
   storeRef: reference(
-    "The EtcdBackupStore to write to.",
-    "Name of the EtcdBackupStore, in the same namespace.",
+    "The EtcdBackupStore to store the backup in.",
+    "Name of the EtcdBackupStore in the same namespace.",
   ),
   compression: {
     type: "string",
-    description: "How the data is stored. Zstd halves what Kubernetes typically keeps, and costs no time.",
+    description:
+      "How the snapshot is compressed in the store. Zstd halves the size of a typical Kubernetes cluster's snapshot without slowing the backup down.",
     enum: ["Zstd", "None"],
     default: "Zstd",
   },
   maxRate: {
     type: "string",
     description:
-      "Bytes a second that are read from the member at most, such as 50Mi. Spares a busy member; it keeps the pages of the snapshot for longer instead. No limit unless set.",
+      "The most bytes per second to read from the member: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. A limit takes load off a busy member, which in turn has to hold the snapshot's pages for longer. Without it there is no limit.",
     maxLength: 16,
     "x-kubernetes-validations": [
-      matches("^[1-9][0-9]*(Ki|Mi|Gi)?$", "has to be bytes a second, such as 50Mi (Ki, Mi, Gi or no unit)"),
+      matches(
+        "^[1-9][0-9]*(Ki|Mi|Gi)?$",
+        "must be bytes per second as a whole number with the unit Ki, Mi, Gi or none, such as 50Mi",
+      ),
     ],
   },
   verification: {
     type: "object",
-    description: "Proofs beyond those that every backup has to pass.",
+    description: "Checks in addition to those that every backup has to pass.",
     default: {},
     properties: {
       readBack: {
         type: "boolean",
-        description: "Read everything back from the store and check it again before the backup counts.",
+        description:
+          "Whether to read the whole backup back from the store and verify it before the backup is complete.",
         default: false,
       },
       hashKV: {
         type: "string",
         description:
-          "Compare the members' HashKV. WhenAvailable fails on a difference, not on silence; Required fails on both; Skip does not ask.",
+          "Whether to compare the HashKV of the voting members. WhenAvailable fails the backup when hashes differ. Required also fails the attempt when a member gives none. Skip compares nothing.",
         enum: ["WhenAvailable", "Required", "Skip"],
         default: "WhenAvailable",
       },
@@ -53,14 +57,14 @@ const properties = {
   deletionPolicy: {
     type: "string",
     description:
-      "What becomes of the stored backup when this object is deleted: Retain leaves it, Delete removes it first. May be changed at any time.",
+      "What happens to the stored backup when this object is deleted. Retain keeps it. Delete first deletes it from the store. This field can be changed at any time.",
     enum: ["Retain", "Delete"],
     default: "Retain",
   },
   timeoutSeconds: {
     type: "integer",
     format: "int32",
-    description: "How long the run may take in seconds, all attempts together.",
+    description: "How long the backup may take in seconds, over all attempts.",
     minimum: 10,
     maximum: 86400,
     default: 3600,
@@ -69,7 +73,7 @@ const properties = {
     type: "integer",
     format: "int32",
     description:
-      "How many more attempts follow a failed one. A failure that trying again cannot mend ends the run at once.",
+      "How often a failed attempt is repeated. A failure that another attempt cannot fix fails the backup at once.",
     minimum: 0,
     maximum: 10,
     default: 3,
@@ -80,13 +84,14 @@ const mutable: ReadonlySet<string> = new Set(["deletionPolicy"]);
 
 const spec = {
   type: "object",
-  description: "What to back up, and where to. Fixed once created, but for deletionPolicy.",
+  description:
+    "What to back up and where to store it. Only deletionPolicy can be changed after the object was created.",
   required: ["clusterName", "etcd", "storeRef"],
   properties,
   "x-kubernetes-validations": Object.keys(properties)
     .filter((name) => !mutable.has(name))
     .map((name) =>
-      immutable(name, "cannot be changed: create another EtcdBackup (only deletionPolicy may change)"),
+      immutable(name, "cannot be changed: create another EtcdBackup (only deletionPolicy can be changed)"),
     ),
 } as const satisfies ObjectSchema;
 
@@ -96,7 +101,7 @@ export const etcdBackupDefinition = defineResource({
   singular: "etcdbackup",
   shortNames: ["eb"],
   description:
-    "EtcdBackup is one snapshot of one etcd cluster: the request, and when it has finished, its record. The stored backup outlives it unless deletionPolicy is Delete.",
+    "EtcdBackup requests one backup of one etcd cluster, and records the result. It runs once. Deleting it keeps the stored backup unless deletionPolicy is Delete.",
   spec,
   status: etcdBackupStatusSchema,
   selectableFields: [".spec.clusterName", ".spec.storeRef.name"],
@@ -105,7 +110,7 @@ export const etcdBackupDefinition = defineResource({
       name: "Cluster",
       type: "string",
       jsonPath: ".spec.clusterName",
-      description: "Name of the cluster in the store.",
+      description: "Name of the etcd cluster in the store.",
     },
     {
       name: "Status",
@@ -117,47 +122,47 @@ export const etcdBackupDefinition = defineResource({
       name: "Revision",
       type: "integer",
       jsonPath: ".status.snapshot.revision",
-      description: "Revision of the newest key.",
+      description: "etcd revision of the snapshot.",
     },
     { name: "Size", type: "string", jsonPath: ".status.snapshot.size", description: "Size of the database." },
     {
       name: "Completed",
       type: "date",
       jsonPath: ".status.completionTime",
-      description: "Time since the run ended.",
+      description: "Time since the backup ended.",
     },
     {
       name: "Age",
       type: "date",
       jsonPath: ".metadata.creationTimestamp",
-      description: "Time since creation.",
+      description: "Time since the object was created.",
     },
     {
       name: "Member",
       type: "string",
       jsonPath: ".status.member.name",
-      description: "The member that was read from.",
+      description: "Name of the member that the snapshot was read from.",
       priority: 1,
     },
     {
       name: "Hash",
       type: "string",
       jsonPath: ".status.snapshot.hash",
-      description: "Hash as etcdutl snapshot status shows it.",
+      description: "Hash of the snapshot as `etcdutl snapshot status` shows it.",
       priority: 1,
     },
     {
       name: "Duration",
       type: "string",
       jsonPath: ".status.duration",
-      description: "How long the run took.",
+      description: "How long the backup took.",
       priority: 1,
     },
     {
       name: "URL",
       type: "string",
       jsonPath: ".status.artifact.url",
-      description: "The data object.",
+      description: "URL of the data object.",
       priority: 1,
     },
   ],

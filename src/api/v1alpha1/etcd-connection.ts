@@ -8,7 +8,7 @@ const portNumber = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2
 const port = {
   type: "integer",
   format: "int32",
-  description: "Client port.",
+  description: "Client port of the members.",
   minimum: 1,
   maximum: 65535,
   default: 2379,
@@ -16,7 +16,7 @@ const port = {
 
 const scheme = {
   type: "string",
-  description: "How the members speak on their client port.",
+  description: "Scheme of the members' client URLs.",
   enum: ["https", "http"],
   default: "https",
 } as const satisfies StringSchema;
@@ -33,30 +33,32 @@ function mountedFile<const D extends string>(description: D) {
 const clientTls = {
   type: "object",
   description:
-    "Certificates for https. Absent: no client certificate, and the members' certificates must be signed by an authority that the operator's image trusts.",
+    "Certificates for https. Without them the operator presents no client certificate, and accepts only server certificates of authorities that its image trusts.",
   "x-kubernetes-validations": [exactlyOneOf("secretRef", "files")],
   properties: {
     secretRef: secretReference(
-      "Secret with the keys ca.crt (the authority that signed the members' certificates), tls.crt and tls.key (the client certificate). A change is picked up by the next run.",
+      "Secret with the keys ca.crt (the authority that signed the members' server certificates), tls.crt and tls.key (the client certificate and its key). A changed Secret takes effect with the next attempt.",
     ),
     files: {
       type: "object",
       description:
-        "Files where the operator runs, such as those that the kubeadm preset of the chart mounts.",
+        "Certificate files in the operator's file system, such as those that the chart's kubeadm preset mounts.",
       minProperties: 1,
       "x-kubernetes-validations": [
-        { rule: "has(self.cert) == has(self.key)", message: "set cert and key together, or neither" },
+        { rule: "has(self.cert) == has(self.key)", message: "set both cert and key, or neither" },
       ],
       properties: {
-        ca: mountedFile("PEM file of the authority that signed the members' certificates."),
-        cert: mountedFile("PEM file of the client certificate."),
-        key: mountedFile("PEM file of the client certificate's key."),
+        ca: mountedFile(
+          "Path of the PEM file of the authority that signed the members' server certificates.",
+        ),
+        cert: mountedFile("Path of the PEM file of the client certificate."),
+        key: mountedFile("Path of the PEM file of the client certificate's key."),
       },
     },
     serverName: {
       type: "string",
       description:
-        "The name that the members' certificates must hold. Absent: the host of the endpoint, or NAME.NAMESPACE.svc with a Service.",
+        "DNS name or IP address that the members' server certificates have to contain. Without it that is the endpoint's host, or NAME.NAMESPACE.svc of the Service.",
       minLength: 1,
       maxLength: 253,
       "x-kubernetes-validations": [
@@ -69,19 +71,20 @@ const clientTls = {
 const memberSelection = {
   type: "object",
   description:
-    "Which member the snapshot is read from. It is always exactly one, healthy, voting and up to date.",
+    "How the operator chooses the one member to read the snapshot from. That member answers, votes, has a leader and no CORRUPT alarm; allowWithoutQuorum makes an exception for the leader.",
   default: {},
   properties: {
     prefer: {
       type: "string",
       description:
-        "Follower spares the leader where it can. Leader and Any are preferences too, never a reason to take an unfit member.",
+        "Which of the usable members to prefer. Follower keeps the load off the leader. Any takes the member with the smallest lag. A member that is not usable is never chosen.",
       enum: ["Follower", "Leader", "Any"],
       default: "Follower",
     },
     name: {
       type: "string",
-      description: "Only this member, by its name or its ID in hex; when it is unfit, the backup fails.",
+      description:
+        "Name or hexadecimal ID of the only member to read from. It takes precedence over prefer, maxLag and a difference in HashKV. The attempt fails when this member is not usable.",
       minLength: 1,
       maxLength: 253,
     },
@@ -96,16 +99,17 @@ const memberSelection = {
     allowWithoutQuorum: {
       type: "boolean",
       description:
-        "Take a snapshot even from a cluster that has lost its quorum. It may lack the last writes, and says so.",
+        "Whether to take a snapshot of a cluster that has lost its quorum. The snapshot may lack the newest writes; status.snapshot.withoutQuorum then says so.",
       default: false,
     },
   },
 } as const satisfies ObjectSchema;
 
-/** `spec.etcd`: how to reach the cluster and whom to ask. */
+/** `spec.etcd` of an EtcdBackup. */
 export const etcdConnectionSchema = {
   type: "object",
-  description: "The etcd cluster: where it is, how to speak to it, and which member to read from.",
+  description:
+    "The etcd cluster: the addresses of its members, certificates and user, and which member to read from.",
   "x-kubernetes-validations": [
     exactlyOneOf("endpoints", "service", "podSelector"),
     {
@@ -128,14 +132,14 @@ export const etcdConnectionSchema = {
     endpoints: {
       type: "array",
       description:
-        "Client URLs. One is enough to find the others; more of them find the cluster while members are down.",
+        "Client URLs of members. The operator finds the other members from one that answers; more URLs help while members are down.",
       minItems: 1,
       maxItems: 50,
       "x-kubernetes-list-type": "set",
       "x-kubernetes-validations": [
         {
           rule: "self.all(endpoint, endpoint.startsWith('https://') == self[0].startsWith('https://'))",
-          message: "must all be https, or all http",
+          message: "must all have the scheme https, or all http",
         },
       ],
       items: {
@@ -145,18 +149,19 @@ export const etcdConnectionSchema = {
         "x-kubernetes-validations": [
           matches(
             `^https?://${host}:${portNumber}$`,
-            "must be a client URL with scheme, host and port and nothing else, such as https://10.0.0.11:2379 or https://[fd00::11]:2379",
+            "must be a client URL of scheme, host and port, such as https://10.0.0.11:2379 or https://[fd00::11]:2379",
           ),
         ],
       },
     },
     service: {
       type: "object",
-      description: "A Service in front of the members. Its ready endpoints are asked one by one.",
+      description:
+        "A Service that selects the members. The operator connects to each of its ready endpoints.",
       required: ["name"],
       properties: {
         name: objectName("Name of the Service."),
-        namespace: objectName("Its namespace. Absent: that of this object."),
+        namespace: objectName("Namespace of the Service. Without it that is the namespace of this object."),
         port,
         scheme,
       },
@@ -164,16 +169,16 @@ export const etcdConnectionSchema = {
     podSelector: {
       type: "object",
       description:
-        "The pods that are the members, such as kubeadm's static pods (component: etcd, tier: control-plane in kube-system).",
+        "The Pods that run the members, such as kubeadm's static Pods (component: etcd, tier: control-plane in kube-system).",
       required: ["matchLabels"],
       properties: {
-        namespace: objectName("Namespace of the pods. Absent: that of this object."),
+        namespace: objectName("Namespace of the Pods. Without it that is the namespace of this object."),
         matchLabels: {
           type: "object",
-          description: "Labels that the pods have.",
+          description: "Labels that the Pods have to have.",
           minProperties: 1,
           maxProperties: 20,
-          additionalProperties: { type: "string", description: "The label's value.", maxLength: 63 },
+          additionalProperties: { type: "string", description: "Value of the label.", maxLength: 63 },
         },
         port,
         scheme,
@@ -182,10 +187,13 @@ export const etcdConnectionSchema = {
     tls: clientTls,
     auth: {
       type: "object",
-      description: "etcd's own user. It needs the root role: etcd gives snapshots to nobody else.",
+      description:
+        "The etcd user to authenticate as, where etcd's authentication is enabled. It needs the root role, without which etcd refuses a snapshot.",
       required: ["secretRef"],
       properties: {
-        secretRef: secretReference("Secret of type kubernetes.io/basic-auth: keys username and password."),
+        secretRef: secretReference(
+          "Secret of the type kubernetes.io/basic-auth with the keys username and password.",
+        ),
       },
     },
     memberSelection,

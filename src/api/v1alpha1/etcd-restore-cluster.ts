@@ -7,12 +7,13 @@ import { podTemplateSchema } from "./etcd-restore-pod-template.ts";
 /** `spec.target.cluster` of an EtcdRestore. */
 export const restoreClusterSchema = {
   type: "object",
-  description: "The cluster to make. Its name must be free: nothing that exists is ever changed.",
+  description:
+    "The new etcd cluster. The names of its objects have to be free: the restore never changes existing objects.",
   required: ["name", "image", "storage"],
   properties: {
     name: {
       type: "string",
-      description: "Name of the StatefulSet, and the beginning of every other object's name.",
+      description: "Name of the StatefulSet, and the first part of the names of all other objects.",
       minLength: 1,
       maxLength: 40,
       "x-kubernetes-validations": [
@@ -26,7 +27,7 @@ export const restoreClusterSchema = {
       type: "integer",
       format: "int32",
       description:
-        "How many members: an odd number, since an even one tolerates no more failures and has more of them.",
+        "Number of members. It has to be odd: an even number tolerates no more failures than one member fewer.",
       minimum: 1,
       maximum: 7,
       default: 3,
@@ -35,53 +36,62 @@ export const restoreClusterSchema = {
     image: {
       type: "string",
       description:
-        "Image of etcd, with etcd and etcdutl (3.4: etcdctl) in its PATH. Its tag tells the version, which must not be of an earlier minor than the backup's.",
+        "Container image with etcd and etcdutl in its PATH (for etcd 3.4 etcdctl). The version in its tag must not be of an earlier minor than the backup's.",
       minLength: 1,
       maxLength: 512,
       "x-kubernetes-validations": [
-        matches("^[^\\s@]+(:[^\\s/@]+)?(@sha256:[0-9a-f]{64})?$", "must be the name of an image"),
+        matches(
+          "^[^\\s@]+(:[^\\s/@]+)?(@sha256:[0-9a-f]{64})?$",
+          "must be the name of a container image, such as registry.k8s.io/etcd:3.6.5-0",
+        ),
       ],
     },
     etcdVersion: {
       type: "string",
-      description: "Version of etcd in the image, such as 3.6.16, where its tag does not say.",
+      description:
+        "Version of etcd in the image, such as 3.6.16. It is needed when the image's tag does not give it.",
       maxLength: 32,
-      "x-kubernetes-validations": [matches("^3\\.[0-9]+\\.[0-9]+$", "must be a version, such as 3.6.16")],
+      "x-kubernetes-validations": [
+        matches("^3\\.[0-9]+\\.[0-9]+$", "must be a version of etcd 3, such as 3.6.16"),
+      ],
     },
     imagePullPolicy: {
       type: "string",
-      description: "As in a container.",
+      description: "Image pull policy of all containers, the operator's own image included.",
       enum: ["IfNotPresent", "Always", "Never"],
       default: "IfNotPresent",
     },
     storage: {
       type: "object",
-      description: "A volume for each member.",
+      description: "The volume that each member gets.",
       required: ["size"],
       properties: {
-        size: quantity("Size of each volume: at least twice the database, for the restore itself."),
+        size: quantity(
+          "Size of each volume, such as 8Gi. The restore needs at least twice the size of the database.",
+        ),
         storageClassName: {
           type: "string",
-          description: "Absent: the cluster's default.",
+          description:
+            "Name of the StorageClass. Without it the Kubernetes cluster's default StorageClass is used.",
           maxLength: 253,
         },
       },
     },
     resources: {
       type: "object",
-      description: "Of the etcd containers.",
+      description: "Resources of the etcd containers and of the restore Jobs' containers, as in a container.",
       properties: {
-        requests: quantities("What is set aside."),
-        limits: quantities("What must not be exceeded."),
+        requests: quantities("Resources to reserve, such as cpu and memory."),
+        limits: quantities("Resources that a container must not exceed, such as memory."),
       },
     },
     extraArgs: {
       type: "array",
-      description: "More flags for etcd, such as --quota-backend-bytes=8589934592.",
+      description: "Additional flags for etcd, such as --quota-backend-bytes=8589934592.",
       maxItems: 50,
       items: {
         type: "string",
-        description: "One flag with its value.",
+        description: "One flag, with its value after an equals sign.",
         maxLength: 512,
         "x-kubernetes-validations": [
           matches("^--[a-z0-9][a-z0-9-]*(=.*)?$", "must be one flag, such as --max-txn-ops=256"),
@@ -90,24 +100,26 @@ export const restoreClusterSchema = {
     },
     tls: {
       type: "object",
-      description: "Certificates. Absent: plain http.",
+      description:
+        "Certificates of the members. The client port without client, and the peer port without peer, use http.",
       minProperties: 1,
       properties: {
         client: secretReference(
-          "For clients: Secret with the keys tls.crt, tls.key and ca.crt. The certificate is good for NAME-client.NAMESPACE.svc and 127.0.0.1, and for client use, as etcd itself needs it.",
+          "Secret with the keys tls.crt, tls.key and ca.crt for the client port. The certificate has to contain NAME-client.NAMESPACE.svc and 127.0.0.1, and to allow client authentication, which etcd itself needs.",
         ),
         peer: secretReference(
-          "Between members: Secret with the keys tls.crt, tls.key and ca.crt. The certificate is good for *.NAME-peers.NAMESPACE.svc.",
+          "Secret with the keys tls.crt, tls.key and ca.crt for the peer port. The certificate has to contain *.NAME-peers.NAMESPACE.svc.",
         ),
       },
     },
     auth: {
       type: "object",
-      description: "A user of the backup, where authentication was on: it stays on. Needed for the proof.",
+      description:
+        "An etcd user in the backup. It is needed to verify the new cluster when authentication was enabled at the time of the backup, since the restore keeps it enabled.",
       required: ["secretRef"],
       properties: {
         secretRef: secretReference(
-          "Secret of type kubernetes.io/basic-auth: keys username and password, as they were when the backup was made. It needs the root role.",
+          "Secret of the type kubernetes.io/basic-auth with the keys username and password. The user needs the root role, and the password it had at the time of the backup.",
         ),
       },
     },

@@ -4,7 +4,7 @@ import type { ObjectSchema } from "../schema/schema.ts";
 
 const source = {
   type: "object",
-  description: "The backup that is restored, as its manifest describes it.",
+  description: "The backup that is restored, from its manifest.",
   required: [
     "name",
     "clusterName",
@@ -18,16 +18,16 @@ const source = {
     "liveKeys",
   ],
   properties: {
-    name: textField("Its name in the store. `latest` is decided once, here."),
-    clusterName: textField("Name of the cluster that it is of."),
-    url: textField("The data object."),
-    revision: countField("Revision of its newest key."),
-    hash: textField("Hash as etcdutl's table shows it."),
-    sha256: textField("SHA-256 of the database, 64 hex digits."),
-    totalSizeBytes: countField("Bytes of the database."),
-    size: textField("The same for people, such as 1.2 GB."),
-    etcdVersion: textField("Version of the etcd that made it."),
-    liveKeys: countField("User keys that exist in it."),
+    name: textField("Name of the backup in the store. `latest` is resolved once, when the restore begins."),
+    clusterName: textField("Name in the store of the etcd cluster that was backed up."),
+    url: textField("URL of the data object."),
+    revision: countField("etcd revision of the backup."),
+    hash: textField("Hash as the table of etcdutl shows it: lower-case hexadecimal without leading zeros."),
+    sha256: textField("SHA-256 of the database, 64 hexadecimal digits."),
+    totalSizeBytes: countField("Size of the database in bytes."),
+    size: textField("Size of the database for display, such as 1.2 GB."),
+    etcdVersion: textField("Version of the etcd that made the backup."),
+    liveKeys: countField("Number of keys that exist at the revision."),
   },
 } as const satisfies ObjectSchema;
 
@@ -36,75 +36,79 @@ const member = {
   description: "One member of the new cluster.",
   required: ["name", "volume", "phase", "attempts"],
   properties: {
-    name: textField("Its name in etcd, which is its Pod's."),
-    volume: textField("The PersistentVolumeClaim that its data is in."),
+    name: textField("Name of the member in etcd, which is also the name of its Pod."),
+    volume: textField("Name of the PersistentVolumeClaim that holds its data."),
     phase: {
       type: "string",
       description:
-        "How far it is: Pending, Restoring while its Job runs, Restored when its volume holds the data.",
+        "Progress of the member: Pending before its Job, Restoring while its Job runs, Restored when its volume holds the data.",
       enum: ["Pending", "Restoring", "Restored"],
     },
-    attempts: { type: "integer", format: "int32", minimum: 0, description: "Jobs begun." },
+    attempts: { type: "integer", format: "int32", minimum: 0, description: "Number of Jobs begun." },
   },
 } as const satisfies ObjectSchema;
 
 const verification = {
   type: "object",
-  description: "The proof of the new cluster, asked of every member once all of them ran.",
+  description: "How the new cluster was verified after all members had started.",
   required: ["clusterID", "revision", "hashKV", "members", "keys"],
   properties: {
-    clusterID: textField("etcd's cluster ID, hex. Not the old one's."),
-    revision: countField("The revision at which the members were compared."),
-    hashKV: countField("The hash that all of them agreed on, as `etcdctl endpoint hashkv` prints it."),
+    clusterID: textField(
+      "ID of the new etcd cluster in hexadecimal. It differs from that of the old cluster.",
+    ),
+    revision: countField("Revision at which the members were compared."),
+    hashKV: countField("The hash of all members, as `etcdctl endpoint hashkv` prints it."),
     members: {
       type: "array",
-      description: "Names of the members that agreed.",
-      items: textField("A member's name."),
+      description: "Names of the members, all of which have this hash.",
+      items: textField("Name of a member."),
     },
-    keys: countField("User keys in the new cluster; as many as in the backup."),
+    keys: countField("Number of keys in the new cluster at the revision, equal to that of the backup."),
     alarms: {
       type: "array",
-      description: "Alarms that came with the snapshot and are still raised.",
-      items: textField("Such as NOSPACE."),
+      description: "Alarms of the backup that are still raised in the new cluster.",
+      items: textField("Type of the alarm, such as NOSPACE."),
     },
   },
 } as const satisfies ObjectSchema;
 
 const durations = {
   type: "object",
-  description: "How long each step took, for people: the measured recovery time.",
+  description: "How long the restore and each of its steps took, for display, such as 17.2s.",
   properties: {
-    verify: textField("Reading the whole backup and comparing every digest."),
-    restore: textField("Volumes, download, verification and restore of all members."),
-    start: textField("From the StatefulSet to a leader that every member follows."),
-    prove: textField("Comparing the members with one another and with the backup."),
-    total: textField("From startTime to completionTime."),
+    verify: textField("Time to read the whole backup and to compare every digest."),
+    restore: textField("Time to create the volumes, and to download and restore the backup for all members."),
+    start: textField("Time from the creation of the StatefulSet until every member was ready."),
+    prove: textField("Time to compare the members with one another and with the backup."),
+    total: textField("Time from startTime to completionTime."),
   },
 } as const satisfies ObjectSchema;
 
 export const etcdRestoreStatusSchema = {
   type: "object",
-  description: "What the operator has seen and done. It alone writes here.",
+  description: "What the operator observed and did. Only the operator writes it.",
   default: { observedGeneration: -1 },
   required: ["observedGeneration"],
   properties: {
     observedGeneration,
     conditions: conditionsSchema,
     startTime: timeField("When the restore began."),
-    verifiedTime: timeField("When every digest of the backup had agreed."),
-    restoredTime: timeField("When all volumes held the data."),
-    runningTime: timeField("When every member ran and followed the leader."),
-    completionTime: timeField("When the restore ended, well or not."),
+    verifiedTime: timeField("When the whole backup was verified."),
+    restoredTime: timeField("When all volumes held the restored data."),
+    runningTime: timeField("When every member was ready."),
+    completionTime: timeField("When the restore succeeded or failed."),
     attempts: {
       type: "integer",
       format: "int32",
       minimum: 0,
-      description: "Attempts begun, of the step that is tried.",
+      description: "Number of attempts begun of the current step.",
     },
-    nextAttemptTime: timeField("When the next attempt begins, after one that failed."),
+    nextAttemptTime: timeField("When the next attempt begins after a failed one."),
     source,
-    token: textField("The new cluster's token. No cluster ever had it: a surviving old member cannot join."),
-    members: { type: "array", description: "The members, in order.", items: member },
+    token: textField(
+      "Cluster token of the new cluster. It is unique, so that no member of the old cluster can join.",
+    ),
+    members: { type: "array", description: "The members of the new cluster, in order.", items: member },
     verification,
     durations,
   },

@@ -10,7 +10,7 @@ const properties = {
   source: restoreSourceSchema,
   target: {
     type: "object",
-    description: "What to restore into: always a new cluster.",
+    description: "What to restore into.",
     required: ["cluster"],
     properties: { cluster: restoreClusterSchema },
   },
@@ -18,7 +18,7 @@ const properties = {
     type: "integer",
     format: "int64",
     description:
-      "How far revisions go on beyond the backup's, with everything before marked compacted: clients that saw newer revisions relist instead of going wrong silently. Has to exceed the writes since the backup. 0 for neither, as for etcd before 3.4.27 and 3.5.10.",
+      "By how much to raise the revision above the backup's. All earlier revisions are marked as compacted, so that clients that saw newer revisions list again instead of missing changes. It has to exceed the number of writes since the backup. With 0 revisions continue from the backup's, and none is marked. etcd 3.4 before 3.4.27 and 3.5 before 3.5.10 need 0.",
     minimum: 0,
     maximum: 1_000_000_000_000,
     default: 1_000_000_000,
@@ -26,7 +26,7 @@ const properties = {
   timeoutSeconds: {
     type: "integer",
     format: "int32",
-    description: "How long the restore may take in seconds, all attempts together.",
+    description: "How long the restore may take in seconds, over all attempts.",
     minimum: 60,
     maximum: 86400,
     default: 3600,
@@ -35,7 +35,7 @@ const properties = {
     type: "integer",
     format: "int32",
     description:
-      "How many more Jobs a member may have after one that failed. What trying again cannot mend ends the restore at once.",
+      "How often a failed verification of the backup, and a failed Job of a member, is repeated. A failure that another attempt cannot fix fails the restore at once.",
     minimum: 0,
     maximum: 10,
     default: 3,
@@ -44,13 +44,13 @@ const properties = {
 
 const spec = {
   type: "object",
-  description: "What to restore, and where to. Fixed once created.",
+  description: "What to restore, and into what. It cannot be changed after the object was created.",
   required: ["source", "target"],
   properties,
   "x-kubernetes-validations": Object.keys(properties).map((name) =>
     immutable(
       name,
-      "cannot be changed: delete this EtcdRestore, which touches no volume, and create another",
+      "cannot be changed: delete this EtcdRestore, which deletes no volume, and create another",
     ),
   ),
 } as const satisfies ObjectSchema;
@@ -61,7 +61,7 @@ export const etcdRestoreDefinition = defineResource({
   singular: "etcdrestore",
   shortNames: ["er"],
   description:
-    "EtcdRestore is one recovery of one backup into a new etcd cluster. It runs once. Once it has ended the operator owns nothing of the new cluster: deleting the EtcdRestore deletes no volume and no StatefulSet.",
+    "EtcdRestore restores one backup into a new etcd cluster. It runs once. Deleting it deletes only its Jobs: the StatefulSet, the volumes and all other objects of the new cluster remain.",
   spec,
   status: etcdRestoreStatusSchema,
   selectableFields: [".spec.target.cluster.name"],
@@ -70,7 +70,7 @@ export const etcdRestoreDefinition = defineResource({
       name: "Target",
       type: "string",
       jsonPath: ".spec.target.cluster.name",
-      description: "The new cluster.",
+      description: "Name of the new cluster.",
     },
     {
       name: "Status",
@@ -82,40 +82,40 @@ export const etcdRestoreDefinition = defineResource({
       name: "Revision",
       type: "integer",
       jsonPath: ".status.source.revision",
-      description: "Revision of the backup's newest key.",
+      description: "etcd revision of the backup.",
     },
     { name: "Size", type: "string", jsonPath: ".status.source.size", description: "Size of the database." },
     {
       name: "Duration",
       type: "string",
       jsonPath: ".status.durations.total",
-      description: "How long the recovery took.",
+      description: "How long the restore took.",
     },
     {
       name: "Age",
       type: "date",
       jsonPath: ".metadata.creationTimestamp",
-      description: "Time since creation.",
+      description: "Time since the object was created.",
     },
     {
       name: "Backup",
       type: "string",
       jsonPath: ".status.source.name",
-      description: "The backup.",
+      description: "Name of the backup in the store.",
       priority: 1,
     },
     {
       name: "Members",
       type: "string",
       jsonPath: ".status.verification.members",
-      description: "Members whose data was proved equal.",
+      description: "Names of the members that were verified.",
       priority: 1,
     },
     {
       name: "Message",
       type: "string",
       jsonPath: '.status.conditions[?(@.type=="Succeeded")].message',
-      description: "What is known.",
+      description: "Message of the Succeeded condition.",
       priority: 1,
     },
   ],

@@ -3,7 +3,7 @@ import { etcdBackupStoreDefinition } from "./etcd-backup-store.ts";
 import { etcdRestoreDefinition } from "./etcd-restore.ts";
 import type { ResourceDefinition } from "../schema/resource.ts";
 
-/** Every kind, in the order in which a person meets them. */
+/** All kinds, in the order of the reference page. */
 export const kinds: readonly ResourceDefinition[] = [
   etcdBackupStoreDefinition,
   etcdBackupDefinition,

@@ -77,7 +77,7 @@ const rows: [name: string, spec: Spec, field: string, message: string][] = [
     "a data object in the place of a backup's name",
     withStore({ backup: "20260820T120000Z-k3v9x2.db.zst" }),
     "spec.source.store.backup",
-    "must be latest, or a backup's name",
+    "must be latest, or the name of a backup",
   ],
   ["the cluster's name in capitals", withStore({ clusterName: "Prod" }), "spec.source.store.clusterName", ""],
   [
@@ -97,13 +97,13 @@ const rows: [name: string, spec: Spec, field: string, message: string][] = [
     "an image with a space",
     withCluster({ image: "etcd 3.6" }),
     "spec.target.cluster.image",
-    "must be the name of an image",
+    "must be the name of a container image",
   ],
   [
     "half a digest",
     withCluster({ image: "etcd@sha256:abc" }),
     "spec.target.cluster.image",
-    "must be the name of an image",
+    "must be the name of a container image",
   ],
   [
     "a minor alone for a version",
@@ -161,7 +161,7 @@ const rows: [name: string, spec: Spec, field: string, message: string][] = [
     `${what} with a name in capitals`,
     spec,
     `spec.${field}`,
-    "must be the name of an object",
+    "must be the name of a Kubernetes object",
   ]),
 ];
 export const refusedRestores: Refusal[] = rows.map(([name, spec, field, message]) => ({
@@ -172,7 +172,7 @@ export const refusedRestores: Refusal[] = rows.map(([name, spec, field, message]
   message,
 }));
 
-const fixed = "cannot be changed: delete this EtcdRestore, which touches no volume, and create another";
+const fixed = "cannot be changed: delete this EtcdRestore, which deletes no volume, and create another";
 const changes: [name: string, field: string, to: Spec][] = [
   ["another backup", "spec.source", restore({ source: { backupRef: { name: "other" } } })],
   ["another name for the cluster", "spec.target", withCluster({ name: "other" })],

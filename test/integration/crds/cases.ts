@@ -150,7 +150,7 @@ const stores = (field: string, message: string, specs: Record<string, Spec>): Re
   Object.entries(specs).map(([name, spec]) => ({ name, kind: "EtcdBackupStore", spec, field, message }));
 
 const absolute = "must be an absolute path without '.' and '..'";
-const object = "must be the name of an object";
+const object = "must be the name of a Kubernetes object";
 const https = (what: string) => `tls needs https: ${what}, or remove tls`;
 const tls = { secretRef: { name: "etcd-client" } };
 const pods = { matchLabels: { component: "etcd" } };
@@ -163,7 +163,7 @@ export const refused: Refusal[] = [
     "a cluster name of two segments": backup({ clusterName: "eu/prod" }),
     "a cluster name that ends in a hyphen": backup({ clusterName: "prod-" }),
   }),
-  ...backups("spec.maxRate", "has to be bytes a second, such as 50Mi", {
+  ...backups("spec.maxRate", "must be bytes per second as a whole number", {
     "a rate of nothing": backup({ maxRate: "0" }),
     "a rate in decimal units": backup({ maxRate: "50MB" }),
     "a rate with a fraction": backup({ maxRate: "1.5Gi" }),
@@ -174,7 +174,7 @@ export const refused: Refusal[] = [
     "endpoints and a Service": withEtcd({ service: { name: "etcd" } }),
     "all three ways to etcd": withEtcd({ service: { name: "etcd" }, podSelector: pods }),
   }),
-  ...backups("spec.etcd.endpoints[]", "must be a client URL with scheme, host and port", {
+  ...backups("spec.etcd.endpoints[]", "must be a client URL of scheme, host and port", {
     "an endpoint without a scheme": withEndpoints("10.0.0.11:2379"),
     "an endpoint without a port": withEndpoints("https://10.0.0.11"),
     "an endpoint with a path": withEndpoints("https://10.0.0.11:2379/"),
@@ -189,7 +189,7 @@ export const refused: Refusal[] = [
   ...backups("spec.etcd.endpoints[]", "Duplicate value", {
     "an endpoint twice": withEndpoints("https://a:1", "https://a:1"),
   }),
-  ...backups("spec.etcd.endpoints", "must all be https, or all http", {
+  ...backups("spec.etcd.endpoints", "must all have the scheme https, or all http", {
     "mixed schemes": withEndpoints("https://10.0.0.11:2379", "http://10.0.0.12:2379"),
   }),
   ...backups("spec.etcd.tls", https("use https:// endpoints"), {
@@ -208,7 +208,7 @@ export const refused: Refusal[] = [
   ...backups("spec.etcd.tls.serverName", "must be a DNS name or an IP address", {
     "a server name with a port and scheme": withEtcd({ tls: { ...tls, serverName: "https://etcd:2379" } }),
   }),
-  ...backups("spec.etcd.tls.files", "set cert and key together, or neither", {
+  ...backups("spec.etcd.tls.files", "set both cert and key, or neither", {
     "a certificate without its key": withEtcd({ tls: { files: { ca: "/ca.crt", cert: "/c.crt" } } }),
     "a key without its certificate": withEtcd({ tls: { files: { ca: "/ca.crt", key: "/c.key" } } }),
   }),
@@ -256,7 +256,7 @@ export const refused: Refusal[] = [
     "a prefix that stays": withS3({ prefix: "./a" }),
     "a prefix with a space": withS3({ prefix: "a b" }),
   }),
-  ...stores("spec.s3.region", "must be a region's name", {
+  ...stores("spec.s3.region", "must be the name of a region", {
     "a region by URL": withS3({ region: "https://eu" }),
   }),
   ...stores("spec.s3.endpoint", "must be an http or https URL without user", {
@@ -273,7 +273,7 @@ export const refused: Refusal[] = [
   ...stores("spec.s3.serverSideEncryption.kmsKeyID", "kmsKeyID needs mode KMS", {
     "a KMS key without KMS": withS3({ serverSideEncryption: { mode: "AES256", kmsKeyID: "alias/etcd" } }),
   }),
-  ...stores("spec.s3.storageClass", "must be a storage class", {
+  ...stores("spec.s3.storageClass", "must be the name of a storage class", {
     "a storage class with a space": withS3({ storageClass: "STANDARD IA" }),
   }),
   ...stores("spec.file.path", absolute, {
@@ -285,9 +285,9 @@ export const refused: Refusal[] = [
   }),
 ];
 
-const fixed = "cannot be changed: create another EtcdBackup (only deletionPolicy may change)";
+const fixed = "cannot be changed: create another EtcdBackup (only deletionPolicy can be changed)";
 const moved =
-  "cannot be changed, since the backups there would be lost from sight: create another EtcdBackupStore";
+  "cannot be changed, since the operator would no longer find the backups stored there: create another EtcdBackupStore";
 
 export const refusedChanges: (Change & { field: string; message: string })[] = [
   ...refusals("EtcdBackup", fixed, [
@@ -325,7 +325,7 @@ export const refusedChanges: (Change & { field: string; message: string })[] = [
     ["the prefix removed", "spec.s3.prefix", withS3({ prefix: "a" }), withS3({})],
     ["the directory", "spec.file.path", { file: { path: "/a" } }, { file: { path: "/b" } }],
   ]),
-  ...refusals("EtcdBackupStore", "the kind of store cannot be changed", [
+  ...refusals("EtcdBackupStore", "cannot be changed from s3 to file or back", [
     ["a bucket into a directory", "spec", withS3({}), { file: { path: "/a" } }],
     ["a directory into a bucket", "spec", { file: { path: "/a" } }, withS3({})],
   ]),
