@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { s3Store } from "../harness/etcd-backup.ts";
 import { etcdBackup } from "../harness/etcd-backup.ts";
-import { within } from "./within.ts";
+import { within } from "../support/eventually.ts";
 import type { World } from "./world.ts";
 
 /** Everything that tells what happened, in a directory that stays. Resolves to its path. */
@@ -30,7 +30,7 @@ export async function keepEvidence(world: World, seed: number, did: readonly str
   };
   for (const [name, content] of Object.entries(files)) {
     const text = async () => content();
-    const got = await within(name, 20, text()).catch((error: unknown) => `cannot be told: ${String(error)}`);
+    const got = await within(name, text(), 20).catch((error: unknown) => `cannot be told: ${String(error)}`);
     await writeFile(join(directory, name), got);
   }
   await cp(world.audit.path, join(directory, "audit.log")).catch(() => {});

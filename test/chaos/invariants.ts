@@ -6,8 +6,8 @@ import { runPrefix } from "../../src/core/backup/run-id.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
 import { aftermath } from "../support/aftermath.ts";
+import { within } from "../support/eventually.ts";
 import type { Known } from "./round.ts";
-import { within } from "./within.ts";
 import type { World } from "./world.ts";
 
 interface Listed {
@@ -37,8 +37,8 @@ export async function checkInvariants(
   const backups = await world.backups();
   const listed = await within(
     "list answers",
-    60,
     etcdBackupJson<Listed[]>(["list", "--store", access.url], access.env),
+    60,
   );
   for (const backup of backups) recordedTruly(backup, listed);
   promisesKept(listed, backups, known);
@@ -46,7 +46,7 @@ export async function checkInvariants(
   assert.deepEqual(world.flaps, [], "conditions and attempts never go back");
   const peakMiB = await healthy(world);
   // Everything that is listed passes verify, and what lies beside it is the sweeper's.
-  await within("verify of all that is listed", 300, aftermath(access, options));
+  await within("verify of every listed backup", aftermath(access, options), 300);
   await clearOrphans(world, listed, known);
   return { underWay, peakMiB };
 }

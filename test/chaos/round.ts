@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Random, createRandom } from "../harness/random.ts";
 import { drawFaults } from "./faults.ts";
-import { persistently, within } from "./within.ts";
+import { retry, within } from "../support/eventually.ts";
 import type { World } from "./world.ts";
 
 /** What was asked for, and what has been promised since. */
@@ -53,7 +53,7 @@ export async function playRound(world: World, round: Round): Promise<void> {
     ...faults.map(async (fault) => {
       await delay(fault.afterMs);
       note(fault.name);
-      await within(`the end of: ${fault.name}`, mendSeconds, fault.inflict(world));
+      await within(`the end of: ${fault.name}`, fault.inflict(world), mendSeconds);
       note(`over: ${fault.name}`);
       round.inflicted(fault.name.replace(/^replica-. /, "an operator "));
     }),
@@ -85,19 +85,21 @@ async function create(
     // So that what happens meanwhile happens in the middle of it.
     ...(random.oneIn(2) ? { maxRate: random.pick(["2Mi", "4Mi", "8Mi"]) } : {}),
   };
-  const uid = await persistently(`the API server takes ${name}`, mendSeconds, async () => {
-    await bench.kube.apply(bench.backupObject(name, bucket, spec));
-    return (await bench.kube.backup(name)).metadata.uid;
-  });
+  const uid = await retry(
+    `the API server accepts ${name}`,
+    async () => {
+      await bench.kube.apply(bench.backupObject(name, bucket, spec));
+      return (await bench.kube.backup(name)).metadata.uid;
+    },
+    mendSeconds,
+  );
   known.set(name, { uid, deletionPolicy: spec.deletionPolicy });
   note(`created ${name} (${uid}) ${JSON.stringify(spec)}`);
 }
 
 async function remove({ bench }: World, name: string, note: (text: string) => void): Promise<void> {
   const args = ["delete", "etcdbackup", name, "--wait=false", "--ignore-not-found", "--request-timeout=10s"];
-  await persistently(`the API server takes the deletion of ${name}`, mendSeconds, () =>
-    bench.api.kubectl(args),
-  );
+  await retry(`the API server accepts the deletion of ${name}`, () => bench.api.kubectl(args), mendSeconds);
   note(`deleted ${name}`);
 }
 
@@ -107,9 +109,7 @@ async function changePolicy({ bench }: World, { known, note }: Round, name: stri
   const deletionPolicy = entry.deletionPolicy === "Retain" ? "Delete" : "Retain";
   const patch = JSON.stringify({ spec: { deletionPolicy } });
   const args = ["patch", "etcdbackup", name, "--type=merge", "-p", patch, "--request-timeout=10s"];
-  await persistently(`the API server takes the change of ${name}`, mendSeconds, () =>
-    bench.api.kubectl(args),
-  );
+  await retry(`the API server accepts the change of ${name}`, () => bench.api.kubectl(args), mendSeconds);
   entry.deletionPolicy = deletionPolicy;
   note(`${name} has deletionPolicy ${deletionPolicy} now`);
 }

@@ -4,13 +4,13 @@ import { type Cache, startCache } from "../../src/kube/watch/cache.ts";
 import { type KubeClient, connect } from "../../src/kube/client.ts";
 import { customResource } from "../../src/kube/objects.ts";
 import { tempDir } from "../harness/temp-dir.ts";
-import { type Bench, eventually, startBench } from "../support/operator.ts";
+import { eventually, retry } from "../support/eventually.ts";
+import { type Bench, startBench } from "../support/operator.ts";
 import type { FaultProxy, Seen } from "../support/store-fault-proxy.ts";
 import { type AuditLog, auditLog } from "./audit.ts";
 import { wentBack } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";
 import { type Diary, type Replica, startReplica } from "./replica.ts";
-import { persistently } from "./within.ts";
 
 export interface World extends AsyncDisposable {
   readonly bench: Bench;
@@ -57,10 +57,14 @@ export async function startWorld(bucket: string): Promise<World> {
     storeFault: undefined,
     flaps,
     backups: () =>
-      persistently("the API server lists EtcdBackups", 30, async () => {
-        const kind = customResource(etcdBackupDefinition);
-        return (await client.list(kind, { signal: AbortSignal.timeout(10_000) })).items;
-      }),
+      retry(
+        "the API server lists EtcdBackups",
+        async () => {
+          const kind = customResource(etcdBackupDefinition);
+          return (await client.list(kind, { signal: AbortSignal.timeout(10_000) })).items;
+        },
+        30,
+      ),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   bench.network.fault = (request) => {

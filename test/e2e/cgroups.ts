@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "../support/eventually.ts";
 
 /** The one root of all cgroups that the node's kubelet makes. */
 export const cgroupRoot = "/etcd-backup-e2e";
@@ -17,11 +17,10 @@ export async function makeCgroups(): Promise<void> {
 
 /** Removes what was made below the root. Processes that were killed just now hold it for a moment. */
 export async function clearCgroups(): Promise<void> {
-  for (const hierarchy of await hierarchies())
-    for (let left = 50; !(await removeTree(`${hierarchy}${cgroupRoot}`)); left -= 1) {
-      if (left === 0) throw new Error(`${hierarchy}${cgroupRoot} still holds processes of an earlier run`);
-      await delay(100);
-    }
+  for (const hierarchy of await hierarchies()) {
+    const path = `${hierarchy}${cgroupRoot}`;
+    await eventually(`${path} holds no process of an earlier run`, () => removeTree(path), 5);
+  }
 }
 
 /** False when something is in use. */

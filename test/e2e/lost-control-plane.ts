@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { binary } from "../harness/binaries.ts";
 import { etcdBackup } from "../harness/etcd-backup.ts";
+import { retry } from "../support/eventually.ts";
 import { type Asking, asking, storeObjects } from "./asking.ts";
 import { images } from "./images.ts";
 import { etcdDataDir, etcdPeerUrl } from "./control-plane.ts";
@@ -54,7 +55,7 @@ export function lostControlPlane(started: () => Site): void {
     step("restored");
 
     await startControlPlane();
-    await until(() => site.kubectl(["get", "--raw", "/readyz"]));
+    await retry("the API server is ready", () => site.kubectl(["get", "--raw", "/readyz"]), 120);
     step("API server ready");
     await ask.wait(`node/${nodeName}`, "condition=Ready");
     await ask.wait("deployment/workload", "condition=Available");
@@ -140,31 +141,18 @@ const parts = ["kube-apiserver.yaml", "etcd.yaml"];
 /** As a person would on a kubeadm node: the kubelet stops what has no manifest. */
 async function stopControlPlane(): Promise<void> {
   for (const name of parts) await rename(`${manifests}/${name}`, `${kubernetes}/${name}`);
-  for (const port of [6443, 2379]) await until(() => isClosed(port));
+  for (const port of [6443, 2379]) await retry(`port ${port} is closed`, () => assertClosed(port), 120);
 }
 
 async function startControlPlane(): Promise<void> {
   for (const name of parts.toReversed()) await rename(`${kubernetes}/${name}`, `${manifests}/${name}`);
 }
 
-async function isClosed(port: number): Promise<void> {
+async function assertClosed(port: number): Promise<void> {
   const socket = connect(port, nodeAddress);
   const [outcome] = await Promise.race([once(socket, "connect").then(() => ["open"]), once(socket, "error")]);
   socket.destroy();
   if (outcome === "open") throw new Error(`port ${port} is still open`);
-}
-
-/** Asks each half a second, for two minutes. */
-async function until(act: () => Promise<unknown>): Promise<void> {
-  for (let left = 240; ; left -= 1) {
-    try {
-      await act();
-      return;
-    } catch (error) {
-      if (left === 0) throw error;
-      await delay(500);
-    }
-  }
 }
 
 async function uidOf(site: Site, what: string): Promise<string> {

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
 import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../src/api/v1alpha1/etcd-backup-store.ts";
@@ -9,8 +8,9 @@ import { type EtcdCluster, type EtcdOptions, startEtcd } from "../harness/etcd-c
 import { type RunningProcess, freePorts, startProcess } from "../harness/process.ts";
 import { probe, untilReady } from "../harness/ready.ts";
 import { type S3Server, startS3 } from "../harness/s3-server.ts";
-import { type Fault, type FaultProxy, type Seen, startFaultProxy } from "./store-fault-proxy.ts";
 import { rawClient, unfinishedUploads } from "./s3-store.ts";
+import { within } from "./eventually.ts";
+import { type Fault, type FaultProxy, type Seen, startFaultProxy } from "./store-fault-proxy.ts";
 
 const apiVersion = "etcdbackup.dev/v1alpha1";
 
@@ -154,18 +154,9 @@ export function secret(name: string, stringData: Record<string, string>, namespa
   return { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, stringData };
 }
 
-/** Waits until `look` says yes; the message tells what it waited for. */
-export async function eventually(what: string, look: () => Promise<boolean>, seconds = 30): Promise<void> {
-  const deadline = AbortSignal.timeout(seconds * 1000);
-  while (!(await look())) {
-    if (deadline.aborted) throw new Error(`not within ${seconds} s: ${what}`);
-    await delay(50);
-  }
-}
-
 export interface Hold {
-  /** Resolves when the first of the requests has come. */
-  readonly reached: Promise<Seen>;
+  /** Waits for the first of the requests, for a minute at most. */
+  reached(): Promise<Seen>;
   /** Forwards what is held, or does this to it instead. */
   release(fault?: Fault): void;
 }
@@ -269,7 +260,7 @@ export async function startBench(options: BenchOptions = {}): Promise<Bench> {
         return released.promise;
       };
       return {
-        reached: reached.promise,
+        reached: () => within("the request that the test holds", reached.promise, 60),
         release(fault) {
           network.fault = () => undefined;
           released.resolve(fault);

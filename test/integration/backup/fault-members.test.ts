@@ -7,7 +7,9 @@ import { type EtcdMember, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { writeKeys } from "../../testdata/histories.ts";
 import { aftermath } from "../../support/aftermath.ts";
-import { during, eventually, fill } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { fill } from "../../support/sample-data.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 interface Saved {
@@ -82,17 +84,17 @@ test("a leader that dies while a follower is read takes nothing from the backup"
   assert.ok(follower);
   await using proxy = await startTcpFaultProxy(follower.endpoint);
   await using dir = await tempDir("leader");
-  const held = proxy.holdAfter(4_000_000);
+  proxy.holdAfter(4_000_000);
   await using run = startProcess(etcdBackupPath, [
     "save",
     ...["--store", `file://${dir.path}`, "--cluster-name", "lab", "--member", follower.name],
     ...etcdFlags(cluster, [proxy.endpoint]),
   ]);
-  await during(run, held);
+  await during(run, proxy.held());
   await leader.kill();
   await cluster.leader();
   proxy.release();
-  assert.equal((await run.exited).code, 0, run.output());
+  assert.equal((await exitOf(run)).code, 0, run.output());
   await verified(dir.path, 1);
 });
 

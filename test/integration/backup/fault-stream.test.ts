@@ -8,7 +8,9 @@ import { startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { bytesOf, keyValue, revisionKey, withTrailer, writeBolt } from "../../testdata/bolt-writer.ts";
 import { aftermath } from "../../support/aftermath.ts";
-import { during, eventually, filesBelow, fill } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { filesBelow, fill } from "../../support/sample-data.ts";
 import {
   messagesOf,
   type SnapshotMessage,
@@ -156,11 +158,11 @@ test("the proxy that tells these lies passes on an honest stream", async () => {
 test("a connection that is cut in mid-stream: exit code 1, the member's name, and nothing is stored", async () => {
   await using proxy = await startTcpFaultProxy(member);
   await using dir = await tempDir("cut");
-  const held = proxy.holdAfter(4_000_000);
+  proxy.holdAfter(4_000_000);
   await using run = startProcess(etcdBackupPath, saveInto(dir.path, proxy.endpoint));
-  await during(run, held);
+  await during(run, proxy.held());
   proxy.cut();
-  const { code } = await run.exited;
+  const { code } = await exitOf(run);
   assert.equal(code, 1, run.output());
   assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}`));
   assert.deepEqual(await filesBelow(dir.path), []);
@@ -180,15 +182,15 @@ test("on S3, too: a stream that breaks in the middle or lies at its end leaves n
 
   await t.test("it breaks when the first part is stored", async () => {
     await using proxy = await startTcpFaultProxy(member);
-    const held = proxy.holdAfter(14_000_000);
+    proxy.holdAfter(14_000_000);
     await using run = startProcess(etcdBackupPath, save(proxy.endpoint), { env });
-    await during(run, held);
+    await during(run, proxy.held());
     await during(
       run,
       eventually("a part is stored", async () => (await uploads()).length > 0),
     );
     proxy.cut();
-    assert.equal((await run.exited).code, 1, run.output());
+    assert.equal((await exitOf(run)).code, 1, run.output());
     assert.deepEqual(await uploads(), []);
     assert.deepEqual(await aftermath(store), nothing);
   });

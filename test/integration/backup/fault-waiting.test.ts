@@ -10,7 +10,9 @@ import { type RunningProcess, startProcess, tempDir } from "../../harness/proces
 import { startS3 } from "../../harness/s3-server.ts";
 import { writeKeys } from "../../testdata/histories.ts";
 import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
-import { during, eventually, filesBelow, fill } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { filesBelow, fill } from "../../support/sample-data.ts";
 import { startSnapshotFaultProxy } from "../../support/snapshot-fault-proxy.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
@@ -28,16 +30,16 @@ describe("waiting", { concurrency: true }, () => {
     assert.ok(member);
     await using proxy = await startTcpFaultProxy(member.endpoint);
     await using dir = await tempDir("stopped");
-    const held = proxy.holdAfter(4_000_000);
+    proxy.holdAfter(4_000_000);
     await using run = startProcess(etcdBackupPath, [
       "save",
       ...["--store", `file://${dir.path}`, "--cluster-name", "lab"],
       ...etcdFlags(cluster, [proxy.endpoint]),
     ]);
-    await during(run, held);
+    await during(run, proxy.held());
     member.pause();
     proxy.release();
-    const { code } = await run.exited;
+    const { code } = await exitOf(run);
     member.resume();
     assert.equal(code, 1, run.output());
     assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}: no data for 30 s`));
@@ -103,7 +105,7 @@ describe("waiting", { concurrency: true }, () => {
     const storedBefore = await stored();
     await during(run, delay(40_000));
     s3.resume();
-    const { code } = await run.exited;
+    const { code } = await exitOf(run, 240);
     assert.equal(code, 0, run.output());
     assert.ok((await stored()) > 3 * storedBefore, "most of it was still to come");
     assert.ok((await peak) < memoryBound, `${await peak} kB were resident`);
@@ -122,7 +124,7 @@ describe("waiting", { concurrency: true }, () => {
         ];
         await using slow = startProcess(etcdBackupPath, ["save", ...to]);
         const highest = await watchMemory(slow);
-        assert.equal((await slow.exited).code, 0, slow.output());
+        assert.equal((await exitOf(slow)).code, 0, slow.output());
         assert.ok(highest < memoryBound, `${highest} kB were resident`);
       }),
     ]);

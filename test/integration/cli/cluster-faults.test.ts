@@ -6,7 +6,8 @@ import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup
 import { type EtcdMember, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
 import { restoreAndStart } from "../../support/restored-etcd.ts";
-import { eventually, filesBelow } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { filesBelow } from "../../support/sample-data.ts";
 
 interface Saved {
   name: string;

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
-import { type RunningProcess, startProcess } from "../../harness/process.ts";
+import { startProcess } from "../../harness/process.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
 
 const demo = join(import.meta.dirname, "..", "..", "demo.ts");
 
 test("the demo does the main job, and its status is etcdutl's", async () => {
   await using run = startProcess(process.execPath, [demo]);
-  const { code } = await run.exited;
+  const { code } = await exitOf(run, 400);
   const output = run.output();
   assert.equal(code, 0, output);
   for (const seen of [
@@ -30,24 +31,17 @@ test("the demo does the main job, and its status is etcdutl's", async () => {
 test("Ctrl-C ends the demo and everything that it started", async (t) => {
   if (process.platform !== "linux") return t.skip("the children of a process are read from /proc");
   await using run = startProcess(process.execPath, [demo]);
-  await until(run, /Writing sample data/);
+  const writing = async () => /Writing sample data/.test(run.output());
+  await during(run, eventually("the demo writes sample data", writing, 60));
   const children = (await readFile(`/proc/${run.pid}/task/${run.pid}/children`, "utf8")).trim().split(" ");
   assert.ok(
     children.length >= 6,
     `three etcd members, the API server with its etcd, S3, the operator: ${children.length}`,
   );
   run.signal("SIGINT");
-  const { code } = await run.exited;
+  const { code } = await exitOf(run);
   assert.equal(code, 130, run.output());
   for (const pid of children) {
     assert.throws(() => process.kill(Number(pid), 0), { code: "ESRCH" }, `process ${pid} goes on running`);
   }
 });
-
-async function until(run: RunningProcess, seen: RegExp): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!seen.test(run.output())) {
-    if (Date.now() > deadline) throw new Error(`never saw ${seen} in:\n${run.output()}`);
-    await delay(50);
-  }
-}

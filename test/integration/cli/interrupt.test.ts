@@ -8,7 +8,9 @@ import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { during, eventually, fill, filesBelow } from "../../support/sample-data.ts";
+import { eventually, within } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { filesBelow, fill } from "../../support/sample-data.ts";
 import { type FaultProxy, type Seen, startFaultProxy } from "../../support/store-fault-proxy.ts";
 import { rawClient, unfinishedUploads } from "../../support/s3-store.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
@@ -53,12 +55,15 @@ async function leftIn(bucket: string): Promise<{ objects: string[]; uploads: str
   };
 }
 
-/** Resolves when the first request of this kind arrives at the proxy, which goes on waiting for `then`. */
+/**
+ * Runs `then` before the proxy forwards the first request of an operation. The returned function waits for that
+ * request to arrive.
+ */
 function first(
   proxy: FaultProxy,
   operation: Seen["operation"],
   then: () => void | Promise<void>,
-): Promise<void> {
+): () => Promise<void> {
   const arrived = Promise.withResolvers<void>();
   const others = proxy.fault;
   proxy.fault = async (request) => {
@@ -68,7 +73,7 @@ function first(
     }
     return others(request);
   };
-  return arrived.promise;
+  return () => within(`a request ${operation}`, arrived.promise, 60);
 }
 
 function assertStopped(run: RunningProcess, exit: { code: number | null }, code: number): void {
@@ -87,13 +92,13 @@ for (const [signal, code] of [
     await using _ = proxy;
     await using run = start();
     // Stopped in the middle of a part; it goes on when the program has begun to tidy up.
-    void first(proxy, "Abort", () => s3.resume());
+    first(proxy, "Abort", () => s3.resume());
     const arrived = first(proxy, "Part", () => {
       s3.pause();
       run.signal(signal);
     });
-    await during(run, arrived);
-    const exit = await run.exited;
+    await during(run, arrived());
+    const exit = await exitOf(run);
     s3.resume();
     assertStopped(run, exit, code);
     assert.deepEqual(await leftIn(bucket), { objects: [], uploads: [] });
@@ -113,12 +118,12 @@ test("a second Ctrl-C ends it at once, while the store still hangs", async () =>
     s3.pause();
     run.signal("SIGINT");
   });
-  await during(run, arrived);
-  await during(run, tidying).finally(() => run.running || s3.resume());
+  await during(run, arrived());
+  await during(run, tidying()).finally(() => run.running || s3.resume());
   // Two within 300 ms are one that a wrapper has forwarded.
   await delay(400);
   run.signal("SIGINT");
-  const { code } = await run.exited;
+  const { code } = await exitOf(run);
   s3.resume();
   assert.equal(code, 130, run.output());
   assert.doesNotMatch(run.output(), /stopped by/, "it did not wait for the tidying");
@@ -130,11 +135,9 @@ for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
     const { proxy, url, env, start } = await savingInto(bucket);
     await using _ = proxy;
     await using run = start();
-    await during(
-      run,
-      first(proxy, operation, () => run.signal("SIGINT")),
-    );
-    const exit = await run.exited;
+    const arrived = first(proxy, operation, () => run.signal("SIGINT"));
+    await during(run, arrived());
+    const exit = await exitOf(run);
     const { objects, uploads } = await leftIn(bucket);
     assert.deepEqual(uploads, []);
     if (exit.code === 0) {
@@ -152,15 +155,15 @@ for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
 test("Ctrl-C while etcd hangs in the stream: exit code 130, and no file is left, temporary or not", async () => {
   await using dir = await tempDir("interrupt");
   await using proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
-  const held = proxy.holdAfter(4_000_000);
+  proxy.holdAfter(4_000_000);
   const args = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab"];
   await using run = startProcess(etcdBackupPath, [...args, ...etcdFlags(cluster, [proxy.endpoint])]);
-  await during(run, held);
+  await during(run, proxy.held());
   cluster.members[0]?.pause();
   try {
     await eventually("a temporary file", async () => (await filesBelow(dir.path)).length === 1);
     run.signal("SIGINT");
-    assertStopped(run, await run.exited, 130);
+    assertStopped(run, await exitOf(run), 130);
   } finally {
     cluster.members[0]?.resume();
   }
@@ -180,26 +183,26 @@ test("reading that is interrupted: fetch leaves no file, verify gives no verdict
     [[], []],
     [["snapshot.db"], ["--force"]],
   ] as const) {
-    const held = proxy.holdAfter(4_000_000);
+    proxy.holdAfter(4_000_000);
     await using run = startProcess(etcdBackupPath, ["fetch", "latest", ...flags, ...force, "-o", file], {
       env,
     });
-    await during(run, held);
+    await during(run, proxy.held());
     await eventually("a temporary file", async () =>
       (await filesBelow(dir.path)).some((name) => /^\.snapshot\.db\..*\.part$/.test(name)),
     );
     run.signal("SIGINT");
-    assertStopped(run, await run.exited, 130);
+    assertStopped(run, await exitOf(run), 130);
     assert.deepEqual(await filesBelow(dir.path), before);
     proxy.release();
     await writeFile(file, "older");
   }
   assert.equal(await readFile(file, "utf8"), "older");
 
-  const verified = proxy.holdAfter(4_000_000);
+  proxy.holdAfter(4_000_000);
   await using verifying = startProcess(etcdBackupPath, ["verify", "latest", ...flags], { env });
-  await during(verifying, verified);
+  await during(verifying, proxy.held());
   verifying.signal("SIGINT");
-  assertStopped(verifying, await verifying.exited, 130);
+  assertStopped(verifying, await exitOf(verifying), 130);
   assert.doesNotMatch(verifying.output(), /FAILED|ok/);
 });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStoreStatus } from "../../../src/api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestoreStatus } from "../../../src/api/v1alpha1/etcd-restore.ts";
@@ -9,6 +8,7 @@ import { rulesAt } from "../../../src/api/generate/reference.ts";
 import { kinds } from "../../../src/api/v1alpha1/kinds.ts";
 import type { Schema } from "../../../src/api/schema/schema.ts";
 import { startApiServer } from "../../harness/api-server.ts";
+import { retry } from "../../support/eventually.ts";
 import { bounds, breakOne } from "./bounds.ts";
 import * as backups from "./cases.ts";
 import * as restores from "./cases-restore.ts";
@@ -402,17 +402,9 @@ describe("kubectl", () => {
 
   test("explain tells what a field means", async () => {
     // the API server publishes the schema of a new kind some moments after it serves the kind
-    for (let attempt = 0; ; attempt += 1) {
-      const explained = await server
-        .kubectl(["explain", "etcdbackup.spec.etcd.memberSelection.maxLag"])
-        .catch((error: unknown) => error);
-      if (typeof explained === "string") {
-        assert.match(explained, /How many raft entries a member may be behind/);
-        break;
-      }
-      if (attempt === 100) throw explained;
-      await delay(200);
-    }
+    const explain = () => server.kubectl(["explain", "etcdbackup.spec.etcd.memberSelection.maxLag"]);
+    const explained = await retry("kubectl explains the field", explain, 20);
+    assert.match(explained, /How many raft entries a member may be behind/);
   });
 });
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { connect } from "../../../src/kube/client.ts";
-import { events } from "../../../src/kube/events/writer.ts";
+import { type KubeEvent, events } from "../../../src/kube/events/writer.ts";
 import { createEventRecorder } from "../../../src/kube/events/recorder.ts";
 import { startApiServer } from "../../harness/api-server.ts";
+import { eventually } from "../../support/eventually.ts";
 import { defineWidgets, type Widget, widgets } from "../../support/kube-widgets.ts";
 
 const owned = new AsyncDisposableStack();
@@ -24,6 +25,16 @@ const failed = (regarding: Widget, note: string) =>
 async function eventsOf(widget: Widget) {
   const { items } = await client.list(events, { namespace, ...never });
   return items.filter((event) => event.regarding.uid === widget.metadata.uid);
+}
+
+/** Waits until the first event about the widget meets the condition, and returns it. */
+async function eventOf(widget: Widget, condition: (event: KubeEvent) => boolean = () => true) {
+  let found: KubeEvent | undefined;
+  await eventually(`an event about ${widget.metadata.name}`, async () => {
+    [found] = await eventsOf(widget);
+    return found !== undefined && condition(found);
+  });
+  return found ?? assert.fail();
 }
 
 test("kubectl describe shows what was recorded, and how often", async () => {
@@ -59,10 +70,7 @@ test("the same event again is counted on the one that is there, with its last ti
   let now = Date.parse("2026-01-01T00:00:00Z");
   const record = async (recorder: ReturnType<typeof createEventRecorder>, count: number | undefined) => {
     recorder.record(failed(widget, "503"));
-    for (;;) {
-      const [event] = await eventsOf(widget);
-      if (event !== undefined && event.series?.count === count) return event;
-    }
+    return eventOf(widget, (event) => event.series?.count === count);
   };
   await using recorder = createEventRecorder(client, { now: () => now });
   const first = await record(recorder, undefined);
@@ -79,12 +87,10 @@ test("an event that has expired on the server is written anew", async () => {
   const widget = await create("expired");
   await using recorder = createEventRecorder(client);
   recorder.record(failed(widget, "503"));
-  let [event] = await eventsOf(widget);
-  while (event === undefined) [event] = await eventsOf(widget);
+  const event = await eventOf(widget);
   await client.remove(events, { namespace, name: event.metadata.name }, never);
   recorder.record(failed(widget, "503"));
-  let [again] = await eventsOf(widget);
-  while (again === undefined) [again] = await eventsOf(widget);
+  const again = await eventOf(widget);
   assert.notEqual(again.metadata.name, event.metadata.name);
   assert.equal(again.series?.count, 2);
 });

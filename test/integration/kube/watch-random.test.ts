@@ -7,7 +7,7 @@ import { type ConfigMap, configMaps } from "../../../src/kube/objects.ts";
 import { startApiServer } from "../../harness/api-server.ts";
 import { type Random, createRandom } from "../../harness/random.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
-import { eventually } from "../../support/operator.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const seed = Number(process.env["WATCH_SEED"] ?? Math.floor(Date.now() / 1000));
 const seconds = Number(process.env["WATCH_SECONDS"] ?? 20);

@@ -4,15 +4,16 @@ import { type Server, connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { type ApiServer, startApiServer } from "../../harness/api-server.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
   conditionOf,
-  eventually,
   kubeOf,
   operatorRules,
   startBench,
   startOperator,
 } from "../../support/operator.ts";
+import { exitOf } from "../../support/running-process.ts";
 
 describe("an operator that is started before its custom resources are served", () => {
   let api: ApiServer;
@@ -25,7 +26,7 @@ describe("an operator that is started before its custom resources are served", (
     await using operator = await startOperator(api, { ready: false });
     operator.process.signal("SIGTERM");
     await eventually("it ends", async () => !operator.process.running, 8);
-    assert.deepEqual(await operator.process.exited, { code: 0, signal: null });
+    assert.deepEqual(await exitOf(operator.process), { code: 0, signal: null });
   });
 
   it("is alive and not ready, says what it waits for, and becomes ready with them", async () => {

@@ -4,11 +4,11 @@ import { after, before, describe, it } from "node:test";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
 import { tempDir } from "../../harness/process.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
-  conditionOf,
-  eventually,
   type Operator,
+  conditionOf,
   secret,
   startBench,
   startOperator,

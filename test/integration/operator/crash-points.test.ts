@@ -3,12 +3,12 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { s3Store } from "../../harness/etcd-backup.ts";
 import { aftermath } from "../../support/aftermath.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
-  conditionOf,
-  eventually,
-  fillTwoParts,
   type Operator,
+  conditionOf,
+  fillTwoParts,
   startBench,
   startOperator,
   statusesOf,
@@ -93,7 +93,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
     async (act) => {
       const held = bench.hold(which);
       await act();
-      await held.reached;
+      await held.reached();
       return () => held.release({ do: "reset" });
     };
 
@@ -103,7 +103,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
     async (act) => {
       const held = bench.hold(which, () => void kube.freeze());
       await act();
-      await held.reached;
+      await held.reached();
       held.release();
       await eventually("the store has done it", done);
       return () => {};
@@ -122,9 +122,9 @@ describe("an operator that is killed, and the one that comes after it", () => {
       name: "stream",
       when: "in the stream, before the first part",
       async bring(act) {
-        const held = member.holdAfter(1_000_000);
+        member.holdAfter(1_000_000);
         await act();
-        await held;
+        await member.held();
         return () => member.release();
       },
       left: { listed: 0, data: 0, uploads: 0 },
@@ -140,7 +140,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
           () => bench.s3.pause(),
         );
         await act();
-        await held.reached;
+        await held.reached();
         held.release();
         return () => bench.s3.resume();
       },
@@ -315,7 +315,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
         await kill(point, await begin(point));
         const again = bench.hold((request) => isOf(name, request) && second(request));
         const successor = await succeed();
-        await again.reached;
+        await again.reached();
         await successor.process.kill();
         again.release({ do: "reset" });
 

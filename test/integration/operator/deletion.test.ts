@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { finalizer, forceDelete } from "../../../src/core/backup/decide.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
-  conditionOf,
-  eventually,
-  fillTwoParts,
   type Operator,
+  conditionOf,
+  fillTwoParts,
   startBench,
   startOperator,
 } from "../../support/operator.ts";
@@ -158,7 +158,7 @@ describe("what becomes of the stored backup when its object is deleted", () => {
         () => bench.s3.pause(),
       );
       await bench.kube.apply(bench.backupObject(store, store, { deletionPolicy }));
-      await part.reached;
+      await part.reached();
       const { metadata } = await bench.kube.backup(store);
       await remove(store);
       await aborting(store);
@@ -184,7 +184,7 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await bench.kube.wait("etcdbackupstore/renamed", "condition=Ready");
     const part = bench.hold(({ operation }) => operation === "Part");
     await bench.kube.apply(bench.backupObject("renamed", "renamed"));
-    await part.reached;
+    await part.reached();
     const first = await bench.kube.backup("renamed");
     // When the operator looks again, there is nothing but the new one.
     operator.process.pause();
@@ -207,7 +207,7 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await bench.kube.wait("etcdbackupstore/frozen", "condition=Ready");
     const part = bench.hold(({ operation }) => operation === "Part");
     await bench.kube.apply(bench.backupObject("frozen", "frozen"));
-    await part.reached;
+    await part.reached();
     await bench.kube.apply(bench.storeObject("frozen", { accessMode: "ReadOnly" }));
     await bench.kube.wait("etcdbackup/frozen", "condition=Finished");
     part.release();

@@ -4,14 +4,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { etcdBackup, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
 import type { EtcdMember } from "../../harness/etcd-cluster.ts";
-import {
-  type Bench,
-  conditionOf,
-  eventually,
-  type Operator,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Bench, type Operator, conditionOf, startBench, startOperator } from "../../support/operator.ts";
 
 const marker = "the-value-that-every-member-agreed-on";
 

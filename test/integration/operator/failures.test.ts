@@ -3,11 +3,11 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { freePorts, tempDir } from "../../harness/process.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
-  conditionOf,
-  eventually,
   type Operator,
+  conditionOf,
   secret,
   secretsOf,
   startBench,

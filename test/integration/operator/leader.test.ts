@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { Seen } from "../../support/store-fault-proxy.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
   type Operator,
-  eventually,
   fillTwoParts,
   startBench,
   startOperator,
 } from "../../support/operator.ts";
+import { exitOf } from "../../support/running-process.ts";
 
 /** Seconds. The shortest that a loaded machine keeps up. */
 const leaseSeconds = 5;
@@ -78,10 +79,10 @@ describe("two operators, of which one works", () => {
     await addStore("term");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("term", "term", { backoffLimit: 0 }));
-    await part.reached;
+    await part.reached();
     a.process.signal("SIGTERM");
     part.release();
-    await a.process.exited;
+    await exitOf(a.process);
     assert.match(a.process.output(), /"msg":"no longer leading"/);
     await onlyBackup("term", 1);
     assert.equal(await leads(b), true);
@@ -91,7 +92,7 @@ describe("two operators, of which one works", () => {
     await addStore("frozen");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("frozen", "frozen"));
-    await part.reached;
+    await part.reached();
     a.process.pause();
     part.release();
     await onlyBackup("frozen", 2);
@@ -113,7 +114,7 @@ describe("two operators, of which one works", () => {
     // The answer to the last request before the manifest: all that is left to do is to commit.
     const complete = bench.hold(({ operation }) => operation === "Complete");
     await bench.kube.apply(bench.backupObject("late", "late"));
-    await complete.reached;
+    await complete.reached();
     a.process.pause();
     complete.release();
     await onlyBackup("late", 2);
@@ -147,7 +148,7 @@ describe("two operators, of which one works", () => {
     await addStore("twice");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("twice", "twice"));
-    await manifest.reached;
+    await manifest.reached();
     a.process.pause();
     // Held are the manifests of both now; the first one stays so.
     bench.network.fault = () => undefined;
@@ -163,7 +164,7 @@ describe("two operators, of which one works", () => {
     await addStore("between");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("between", "between", { backoffLimit: 0 }));
-    await manifest.reached;
+    await manifest.reached();
     a.process.pause();
     // The other has looked for it by then, and will see it when it lists what is to be cleared.
     bench.network.fault = async ({ operation }) => {
@@ -185,12 +186,12 @@ describe("two operators, of which one works", () => {
     await addStore("doubt");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("doubt", "doubt", { backoffLimit: 0 }));
-    await manifest.reached;
+    await manifest.reached();
     a.process.signal("SIGTERM");
     manifest.release({ do: "loseAnswer" });
     bench.network.fault = ({ operation }) =>
       operation === "Head" ? { do: "answer", status: 503, code: "SlowDown" } : undefined;
-    await a.process.exited;
+    await exitOf(a.process);
     bench.network.fault = () => undefined;
     await onlyBackup("doubt", 1);
   });
@@ -218,7 +219,7 @@ describe("two operators, of which one works", () => {
     await addStore("apart");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("apart", "apart"));
-    await part.reached;
+    await part.reached();
     bench.api.pause();
     await eventually("it has stopped by itself", async () =>
       /"why":"the lease could not be renewed in time"/.test(a.process.output()),

@@ -3,14 +3,8 @@ import { after, before, describe, it } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
-import {
-  type Bench,
-  conditionOf,
-  eventually,
-  fillTwoParts,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Bench, conditionOf, fillTwoParts, startBench, startOperator } from "../../support/operator.ts";
 
 const plurals = ["etcdbackups", "etcdbackupstores"];
 const kinds = "/apis/etcdbackup.dev/v1alpha1";

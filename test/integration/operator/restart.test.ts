@@ -3,15 +3,16 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { etcdBackup, etcdBackupJson, s3Store } from "../../harness/etcd-backup.ts";
+import { eventually } from "../../support/eventually.ts";
 import {
   type Bench,
-  conditionOf,
-  eventually,
-  fillTwoParts,
   type Operator,
+  conditionOf,
+  fillTwoParts,
   startBench,
   startOperator,
 } from "../../support/operator.ts";
+import { exitOf } from "../../support/running-process.ts";
 import type { Seen } from "../../support/store-fault-proxy.ts";
 
 describe("a backup outlives the operator that began it", () => {
@@ -68,11 +69,11 @@ describe("a backup outlives the operator that began it", () => {
     const operator = await operatorWithStore("stopped");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("stopped", "stopped", { backoffLimit: 0 }));
-    await part.reached;
+    await part.reached();
     operator.process.signal("SIGTERM");
     // Kubernetes waits for 30 s; nothing here has to be waited for.
     await eventually("the operator ends", async () => !operator.process.running, 8);
-    assert.deepEqual(await operator.process.exited, { code: 0, signal: null });
+    assert.deepEqual(await exitOf(operator.process), { code: 0, signal: null });
     part.release();
     assert.deepEqual(await bench.unfinished("stopped"), []);
     assert.deepEqual(await bench.objects("stopped"), []);
@@ -89,7 +90,7 @@ describe("a backup outlives the operator that began it", () => {
     await operatorWithStore("offline", ["--lease-duration", "30"]);
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("offline", "offline"));
-    await part.reached;
+    await part.reached();
     await bench.api.kill();
     part.release();
     const folder = join(bench.s3.rootDir, "offline", "prod");
@@ -107,7 +108,7 @@ describe("a backup outlives the operator that began it", () => {
     const operator = await operatorWithStore("queue", ["--max-concurrent-backups", "1"]);
     const part = bench.hold(isPart, () => bench.s3.pause());
     await bench.kube.apply(bench.backupObject("queue", "queue"));
-    await part.reached;
+    await part.reached();
     await bench.kube.apply(bench.backupObject("queue-2", "queue"));
     await bench.kube.wait(
       "etcdbackup/queue-2",
@@ -126,7 +127,7 @@ describe("a backup outlives the operator that began it", () => {
     await operatorWithStore("hangs");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("hangs", "hangs", { timeoutSeconds: 10 }));
-    await part.reached;
+    await part.reached();
     await bench.kube.waitReason("etcdbackup/hangs", "Succeeded", "TimedOut");
     part.release();
     const { status } = await bench.kube.backup("hangs");
@@ -140,7 +141,7 @@ describe("a backup outlives the operator that began it", () => {
     const operator = await operatorWithStore("vanished");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("vanished", "vanished", { timeoutSeconds: 12 }));
-    await part.reached;
+    await part.reached();
     await operator.process.kill();
     part.release();
     bench.network.fault = ({ url }) =>

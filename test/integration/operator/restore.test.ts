@@ -7,7 +7,8 @@ import type { EtcdRestore } from "../../../src/api/v1alpha1/etcd-restore.ts";
 import { binary } from "../../harness/binaries.ts";
 import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
-import { type Bench, type Operator, eventually, startBench, startOperator } from "../../support/operator.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Bench, type Operator, startBench, startOperator } from "../../support/operator.ts";
 import { type PlayedNode, playNode } from "../../support/restore-node.ts";
 
 const image = "registry.example.com/etcd:v3.6.16";
@@ -206,7 +207,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     // In the middle of reading the backup.
     const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
     await bench.kube.apply(restoreObject("back"));
-    await reading.reached;
+    await reading.reached();
     await again();
     reading.release();
     await reasonIs("back", "RestoringMembers");
@@ -315,7 +316,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     const remove = (name: string) => bench.api.kubectl(["delete", "etcdrestore", name, "--wait"]);
     const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
     await bench.kube.apply(restoreObject("reading"));
-    await reading.reached;
+    await reading.reached();
     await remove("reading");
     reading.release();
 

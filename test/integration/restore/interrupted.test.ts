@@ -8,7 +8,9 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { type Exit, type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { type Plan, bootRestored, pairs, planMembers, treeOf } from "../../support/restore.ts";
-import { during, eventually, fill } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { fill } from "../../support/sample-data.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 let cluster: EtcdCluster;
@@ -117,12 +119,12 @@ describe("a restore that is stopped leaves everything as it was", { timeout: 300
   it("by Ctrl-C while it verifies: exit code 130", async () => {
     await using at = await host();
     const before = await treeOf(at.path);
-    const held = proxy.holdAfter(2_000_000);
+    proxy.holdAfter(2_000_000);
     await using job = startJob(argsFor(at.plan));
-    await during(job, held);
+    await during(job, proxy.held());
     await eventually("it writes", async () => JSON.stringify(await treeOf(at.path)).includes("snapshot.db"));
     ctrlC(job);
-    assertStopped(job, await job.exited, 130, "Ctrl-C");
+    assertStopped(job, await exitOf(job), 130, "Ctrl-C");
     proxy.release();
     assert.deepEqual(await treeOf(at.path), before);
   });
@@ -141,7 +143,7 @@ describe("a restore that is stopped leaves everything as it was", { timeout: 300
       await during(job, slow.arrived());
       if (signal === "SIGINT") ctrlC(job);
       else job.signal("SIGTERM");
-      assertStopped(job, await job.exited, code, by);
+      assertStopped(job, await exitOf(job), code, by);
       await slow.ended();
       assert.deepEqual(await treeOf(at.path), before);
     });
@@ -151,9 +153,9 @@ describe("a restore that is stopped leaves everything as it was", { timeout: 300
 describe("a restore that is killed leaves a directory that looks fresh", { timeout: 300_000 }, () => {
   it("while it verifies", async () => {
     await using at = await host();
-    const held = proxy.holdAfter(2_000_000);
+    proxy.holdAfter(2_000_000);
     await using job = startJob(argsFor(at.plan));
-    await during(job, held);
+    await during(job, proxy.held());
     await job.kill();
     proxy.release();
     await assertNextSucceeds(at.plan);
@@ -181,7 +183,7 @@ describe("a restore that is killed leaves a directory that looks fresh", { timeo
     await using job = startJob(argsFor(at.plan), {
       NODE_OPTIONS: killedAtRename("before"),
     });
-    assert.equal((await job.exited).signal, "SIGKILL", job.output());
+    assert.equal((await exitOf(job)).signal, "SIGKILL", job.output());
     const left = Object.keys(await treeOf(at.path));
     assert.ok(left.some((name) => name.endsWith("/data/member/snap/db")));
     assert.ok(!left.includes("data/r1/member"));
@@ -197,7 +199,7 @@ describe("a restore that is killed leaves a directory that looks fresh", { timeo
     assert.ok(walDir !== undefined);
     const args = argsFor(at.plan).filter((arg) => arg !== "--wal-dir" && arg !== walDir);
     await using job = startJob(args, { NODE_OPTIONS: killedAtRename("after") });
-    assert.equal((await job.exited).signal, "SIGKILL", job.output());
+    assert.equal((await exitOf(job)).signal, "SIGKILL", job.output());
     const next = await etcdBackup(args, env);
     assert.equal(next.code, 3);
     assert.match(next.stderr, /is not empty \(member\); nothing in it was touched/);
@@ -259,7 +261,7 @@ describe("two restores into one directory at once", { timeout: 300_000 }, () => 
     assert.equal(later.code, 0, later.stderr);
     const made = await treeOf(at.path);
     await slow.goOn();
-    assert.equal((await earlier.exited).code, 1, earlier.output());
+    assert.equal((await exitOf(earlier)).code, 1, earlier.output());
     assert.match(
       earlier.output(),
       /^etcd-backup: another restore is using .*; this one was cancelled\n {2}hint: run one restore of a directory at a time$/m,

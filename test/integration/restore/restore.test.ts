@@ -20,7 +20,8 @@ import {
   toolFlags,
   treeOf,
 } from "../../support/restore.ts";
-import { eventually, filesBelow } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { filesBelow } from "../../support/sample-data.ts";
 
 const bump = 1_000_000_000;
 const leaseSeconds = 86_400;

@@ -7,7 +7,7 @@ import { binary } from "../../harness/binaries.ts";
 import { etcdBackupPath } from "../../harness/etcd-backup.ts";
 import { run } from "../../harness/process.ts";
 import type { PageHost } from "./pages.ts";
-import { eventually } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
 
 export interface Answer {
   code?: number;

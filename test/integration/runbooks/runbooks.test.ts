@@ -10,7 +10,7 @@ import { composeServices, startComposeHost } from "./compose.ts";
 import { type Host } from "./host.ts";
 import { startKubeadmNodes } from "./kubelet.ts";
 import { type SystemdHost, startSystemdHosts, systemdExamples } from "./systemd.ts";
-import { eventually } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
 import { type Block, type Page, blocksOf, examplesOf, readPage, runbooks, walk } from "./pages.ts";
 
 const pages = (await readdir(runbooks)).filter((name) => name.endsWith(".md")).toSorted();

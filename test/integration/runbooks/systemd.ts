@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { type Authority, createAuthority } from "../../harness/certificates.ts";
 import { type RunningProcess, freePorts, run, startProcess } from "../../harness/process.ts";
 import { type Answer, type Host, readEnvFile, startHost, untilHealthy } from "./host.ts";
-import { eventually } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
 
 export const systemdExamples = join(import.meta.dirname, "..", "..", "..", "deploy", "examples", "systemd");
 

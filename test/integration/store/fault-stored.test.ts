@@ -11,14 +11,8 @@ import { etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/et
 import { tempDir } from "../../harness/process.ts";
 import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
 import { cutShort, flipByte } from "../../support/damage.ts";
-import {
-  type Bench,
-  conditionOf,
-  eventually,
-  type Operator,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Bench, type Operator, conditionOf, startBench, startOperator } from "../../support/operator.ts";
 import { filesBelow, fill } from "../../support/sample-data.ts";
 import type { Fault, Seen } from "../../support/store-fault-proxy.ts";
 

@@ -12,7 +12,9 @@ import { type RunningProcess, startProcess, tempDir } from "../../harness/proces
 import { startS3 } from "../../harness/s3-server.ts";
 import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
 import { type Bench, startBench, startOperator } from "../../support/operator.ts";
-import { during, eventually, filesBelow, fill } from "../../support/sample-data.ts";
+import { eventually } from "../../support/eventually.ts";
+import { during, exitOf } from "../../support/running-process.ts";
+import { filesBelow, fill } from "../../support/sample-data.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 const signal = AbortSignal.timeout(300_000);
@@ -35,12 +37,12 @@ interface Writer extends AsyncDisposable {
 async function startWriter(etcd: EtcdCluster, { url, env }: StoreAccess): Promise<Writer> {
   await using stack = new AsyncDisposableStack();
   const member = stack.use(await startTcpFaultProxy(etcd.endpoints[0] ?? ""));
-  const held = member.holdAfter(12_000_000);
+  member.holdAfter(12_000_000);
   const args = ["save", "--store", url, "--cluster-name", "prod", "--compression", "none"];
   const save = stack.use(
     startProcess(etcdBackupPath, [...args, ...etcdFlags(etcd, [member.endpoint])], { env }),
   );
-  await during(save, held);
+  await during(save, member.held());
   const started = stack.move();
   return { process: save, goOn: () => member.release(), [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
@@ -85,7 +87,7 @@ for (const kind of ["versitygw", "minio", "file"] as const) {
       assert.deepEqual(await unfinishedOf(access), [youngers]);
 
       for (const writer of [elder, younger]) writer.goOn();
-      const [lost, made] = await Promise.all([elder.process.exited, younger.process.exited]);
+      const [lost, made] = await Promise.all([exitOf(elder.process), exitOf(younger.process)]);
       assert.equal(made.code, 0, younger.process.output());
       assert.equal(lost.code, 1, elder.process.output());
       assert.match(elder.process.output(), /etcd-backup: (storing|completing|writing) .*prod\//);
@@ -145,7 +147,7 @@ describe("an operator beside somebody who writes into the same store", () => {
     );
     assert.deepEqual(await bench.unfinished("aged"), [live]);
     writer.goOn();
-    assert.equal((await writer.process.exited).code, 0, writer.process.output());
+    assert.equal((await exitOf(writer.process)).code, 0, writer.process.output());
   });
 
   it("clears away after its dead predecessor only, for a backup that is made again and for one that is deleted", async () => {
@@ -161,7 +163,7 @@ describe("an operator beside somebody who writes into the same store", () => {
       await using doomed = await startOperator(bench.api, { args });
       const part = bench.hold(isPart);
       await bench.kube.apply(bench.backupObject(name, "shared", { deletionPolicy: "Delete" }));
-      await part.reached;
+      await part.reached();
       await doomed.process.kill();
       part.release({ do: "reset" });
       assert.equal((await bench.unfinished("shared")).length, 2);
@@ -172,7 +174,7 @@ describe("an operator beside somebody who writes into the same store", () => {
       assert.deepEqual(await bench.unfinished("shared"), [live]);
     }
     writer.goOn();
-    assert.equal((await writer.process.exited).code, 0, writer.process.output());
+    assert.equal((await exitOf(writer.process)).code, 0, writer.process.output());
     const { backups, leftovers } = await aftermath(access);
     assert.equal(backups.length, 2);
     assert.deepEqual(leftovers, []);
