@@ -1,4 +1,4 @@
-import type { Fault as StoreFault } from "../support/store-fault-proxy.ts";
+import type { S3Fault } from "../support/s3-fault-proxy.ts";
 import { type Fault, seconds } from "./fault.ts";
 import { type Replica, leaseSeconds } from "./replica.ts";
 import { type World, writerOf } from "./world.ts";
@@ -6,9 +6,9 @@ import { type World, writerOf } from "./world.ts";
 /** Resolves to who puts it, with the request held until `release`; to undefined when none comes in time. */
 async function nextManifest(
   world: World,
-): Promise<{ replica: Replica; release(fault?: StoreFault): void } | undefined> {
+): Promise<{ replica: Replica; release(fault?: S3Fault): void } | undefined> {
   const come = Promise.withResolvers<Replica | undefined>();
-  const released = Promise.withResolvers<StoreFault | undefined>();
+  const released = Promise.withResolvers<S3Fault | undefined>();
   const timer = setTimeout(() => come.resolve(undefined), 8_000);
   world.storeFault = ({ operation, url, headers }) => {
     if (operation !== "Put" || !/\/prod\/[^/]+\.json/.test(url)) return undefined;
@@ -63,7 +63,7 @@ export const onCommits: Fault[] = [
       const manifest = await nextManifest(world);
       manifest?.replica.operator.process.signal("SIGTERM");
       await seconds(random, 0, 3);
-      manifest?.release(...random.pick<[] | [StoreFault]>([[], [{ do: "reset" }], [{ do: "loseAnswer" }]]));
+      manifest?.release(...random.pick<[] | [S3Fault]>([[], [{ do: "reset" }], [{ do: "loseAnswer" }]]));
       await manifest?.replica.operator.process.stop();
       await manifest?.replica.start();
     },

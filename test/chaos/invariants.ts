@@ -5,7 +5,7 @@ import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { runPrefix } from "../../src/core/backup/run-id.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
-import { aftermath } from "../support/aftermath.ts";
+import { checkStore } from "../support/store-check.ts";
 import { within } from "../support/eventually.ts";
 import type { Known } from "./round.ts";
 import type { World } from "./world.ts";
@@ -46,7 +46,7 @@ export async function checkInvariants(
   assert.deepEqual(world.flaps, [], "conditions and attempts never go back");
   const peakMiB = await healthy(world);
   // Everything that is listed passes verify, and what lies beside it is the sweeper's.
-  await within("verify of every listed backup", aftermath(access, options), 300);
+  await within("verify of every listed backup", checkStore(access, options), 300);
   await clearOrphans(world, listed, known);
   return { underWay, peakMiB };
 }

@@ -1,6 +1,6 @@
 import type { ApiServer } from "../harness/api-server.ts";
 import { type BreakingProxy, startBreakingProxy } from "../support/kube-breaking-proxy.ts";
-import { type Operator, startOperator } from "../support/operator.ts";
+import { type Operator, startOperator } from "../support/operator-process.ts";
 import { auditedGroup } from "./audit.ts";
 import type { Sent, Stop } from "./leaders.ts";
 

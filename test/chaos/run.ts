@@ -1,5 +1,5 @@
 import { createRandom } from "../harness/random.ts";
-import { fillTwoParts } from "../support/operator.ts";
+import { fillTwoParts } from "../support/sample-data.ts";
 import { keepEvidence } from "./evidence.ts";
 import { checkInvariants } from "./invariants.ts";
 import { type Known, playRound } from "./round.ts";

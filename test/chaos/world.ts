@@ -5,8 +5,8 @@ import { type KubeClient, connect } from "../../src/kube/client.ts";
 import { customResource } from "../../src/kube/objects.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { eventually, retry } from "../support/eventually.ts";
-import { type Bench, startBench } from "../support/operator.ts";
-import type { FaultProxy, Seen } from "../support/store-fault-proxy.ts";
+import { type Bench, startBench } from "../support/bench.ts";
+import type { S3FaultProxy, S3Request } from "../support/s3-fault-proxy.ts";
 import { type AuditLog, auditLog } from "./audit.ts";
 import { wentBack } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";
@@ -23,7 +23,7 @@ export interface World extends AsyncDisposable {
   /** Manifests that were put and objects that were removed, as they passed on their way to the store. */
   readonly stored: Sent[];
   /** What the store does to requests; undefined: nothing. */
-  storeFault: FaultProxy["fault"] | undefined;
+  storeFault: S3FaultProxy["fault"] | undefined;
   /** What broke a promise while nobody looked: conditions that went back, attempts that shrank. */
   readonly flaps: string[];
   /** What the API server holds now. */
@@ -75,11 +75,11 @@ export async function startWorld(bucket: string): Promise<World> {
 }
 
 /** The application that an operator gives itself in the SDK's User-Agent says which process it is. */
-export function writerOf(headers: Seen["headers"]): string | undefined {
+export function writerOf(headers: S3Request["headers"]): string | undefined {
   return / app\/(\S+)/.exec(headers["user-agent"] ?? "")?.[1];
 }
 
-function note({ operation, url, headers }: Seen, stored: Sent[]): void {
+function note({ operation, url, headers }: S3Request, stored: Sent[]): void {
   const writer = writerOf(headers);
   if (writer === undefined) return;
   const path = new URL(url, "http://store").pathname;

@@ -1,4 +1,4 @@
-import { secret } from "../support/operator.ts";
+import { secret } from "../support/custom-resources.ts";
 import type { Site, SiteStore } from "./site.ts";
 
 /** What scenarios say to a cluster, in one namespace. */

@@ -1,5 +1,5 @@
 import { createAuthority } from "../harness/certificates.ts";
-import { secret } from "../support/operator.ts";
+import { secret } from "../support/custom-resources.ts";
 
 /** What the scenarios need of a cluster that they may break. */
 export interface Kubectl {

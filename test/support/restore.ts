@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { lstat, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type EtcdMinor, binary } from "../harness/binaries.ts";
 import { etcdBackupJson } from "../harness/etcd-backup.ts";
 import { type EtcdCluster, type FilledOptions, startFilled } from "../harness/etcd-cluster.ts";
 import { freePorts } from "../harness/process.ts";
+import { sha256 } from "./files.ts";
 
 /** A member of a cluster that is to be restored: its ports are part of what is restored. */
 export interface RestoredMember {
@@ -95,7 +94,7 @@ export async function pairs(cluster: EtcdCluster, revision?: number): Promise<st
   // As text: leases are 64-bit integers, which JSON.parse would round.
   const found = /"kvs":(\[.*?\])/.exec(answer)?.[1];
   assert.ok(found !== undefined && found.length > 10, `there are pairs in ${answer.slice(0, 200)}`);
-  return found.replaceAll(/"value":"([^"]{100,})"/g, (_, value: string) => `"value":"${digest(value)}"`);
+  return found.replaceAll(/"value":"([^"]{100,})"/g, (_, value: string) => `"value":"${sha256(value)}"`);
 }
 
 /** The newest revision. */
@@ -114,26 +113,4 @@ export async function hashes(cluster: EtcdCluster): Promise<number[]> {
       return Number(/"hash":(\d+)/.exec(answer)?.[1]);
     }),
   );
-}
-
-/** Everything below a directory: kind, mode, owner and content, by path. To see that nothing was touched. */
-export async function treeOf(directory: string): Promise<Record<string, string>> {
-  const tree: Record<string, string> = {};
-  const names = ["", ...(await readdir(directory, { recursive: true }))];
-  for (const name of names.toSorted()) {
-    const path = join(directory, name);
-    const found = await lstat(path);
-    const kind = found.isDirectory() ? "directory" : found.isFile() ? "file" : "other";
-    const content = found.isFile() ? ` ${await sha256(path)}` : "";
-    tree[name] = `${kind} ${(found.mode & 0o7777).toString(8)} ${found.uid}:${found.gid}${content}`;
-  }
-  return tree;
-}
-
-async function sha256(path: string): Promise<string> {
-  return digest(await readFile(path));
-}
-
-function digest(content: string | Buffer): string {
-  return createHash("sha256").update(content).digest("hex");
 }

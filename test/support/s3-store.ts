@@ -1,4 +1,9 @@
-import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  S3Client,
+  paginateListObjectsV2,
+} from "@aws-sdk/client-s3";
 import type { S3Options } from "../../src/store/s3/client.ts";
 import { createS3Store } from "../../src/store/s3/s3-store.ts";
 import type { StoreUnderTest } from "../../src/store/contract/support.fixture.ts";
@@ -6,7 +11,7 @@ import type { S3Server } from "../harness/s3-server.ts";
 
 export const smallestPart = 5 * 1024 * 1024;
 
-/** Options of a store in `bucket` of a server, with the smallest parts that S3 allows. */
+/** Options of a store in a bucket of a server, with the smallest parts that S3 allows. */
 export function optionsFor(server: S3Server, bucket: string): S3Options {
   const { endpoint, region, accessKeyId, secretAccessKey } = server;
   return {
@@ -20,7 +25,7 @@ export function optionsFor(server: S3Server, bucket: string): S3Options {
   };
 }
 
-/** A client beside the store, to see what lies in the bucket. */
+/** A client that bypasses the store, to inspect and change what is in a bucket. */
 export function rawClient(
   server: Pick<S3Server, "endpoint" | "region" | "accessKeyId" | "secretAccessKey">,
 ): S3Client {
@@ -33,7 +38,15 @@ export function rawClient(
   });
 }
 
-/** Keys of unfinished uploads in a bucket. */
+/** Keys of all objects in a bucket that begin with the prefix. */
+export async function objectKeys(client: S3Client, bucket: string, prefix = ""): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix }))
+    keys.push(...Contents.map(({ Key = "" }) => Key));
+  return keys;
+}
+
+/** Keys of unfinished multipart uploads in a bucket. */
 export async function unfinishedUploads(client: S3Client, bucket: string): Promise<string[]> {
   const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
   return (Uploads ?? []).map(({ Key = "" }) => Key);

@@ -14,22 +14,22 @@ import { bytesField, numberField } from "../testdata/bolt-writer.ts";
 
 /** etcdserverpb.SnapshotResponse, without its header. */
 export interface SnapshotMessage {
-  /** Of the database, after this blob. */
+  /** Bytes of the database that come after this blob. */
   remaining: number;
   blob: Buffer;
 }
 
-/** A gRPC proxy in front of one etcd member that says something else than the member. */
+/** A gRPC proxy in front of one etcd member that alters the member's answers. */
 export interface SnapshotFaultProxy extends AsyncDisposable {
   readonly endpoint: string;
-  /** How many calls of HashKV came in. */
+  /** Calls of HashKV that the proxy has received. */
   readonly hashCalls: number;
 }
 
 export interface SnapshotFaults {
-  /** The member's snapshot messages, and what the client gets instead; it may throw. */
+  /** Maps the member's snapshot messages to those that the client gets. An error that it throws ends the stream. */
   snapshot?: (messages: AsyncIterable<SnapshotMessage>) => AsyncIterable<SnapshotMessage>;
-  /** HashKV is taken, and never answered. */
+  /** HashKV calls are received and never answered. */
   hashSilent?: boolean;
 }
 
@@ -38,7 +38,7 @@ const hashKV = "/etcdserverpb.Maintenance/HashKV";
 const snapshot = "/etcdserverpb.Maintenance/Snapshot";
 const memberList = "/etcdserverpb.Cluster/MemberList";
 
-/** Passes on the calls that a backup makes, as bytes; without TLS. */
+/** Forwards the calls that a backup makes, without TLS. */
 export async function startSnapshotFaultProxy(
   target: string,
   faults: SnapshotFaults,
@@ -53,20 +53,20 @@ export async function startSnapshotFaultProxy(
       member.makeUnaryRequest(path, asIs, asIs, call.request, answer);
     };
   const stream = async (call: ServerWritableStream<Buffer, Buffer>) => {
-    const theirs = member.makeServerStreamRequest(snapshot, asIs, asIs, call.request);
-    // A failure reaches whoever iterates; one after that, such as our own cancellation, nobody.
-    theirs.on("error", () => {});
-    const gone = once(call, "cancelled").catch(() => {});
+    const upstream = member.makeServerStreamRequest(snapshot, asIs, asIs, call.request);
+    // The iteration throws a failure of the stream. An error after it, such as our cancellation, is ignored.
+    upstream.on("error", () => {});
+    const cancelled = once(call, "cancelled").catch(() => {});
     try {
-      for await (const bytes of encoded((faults.snapshot ?? ((same) => same))(decoded(theirs)))) {
+      for await (const bytes of encoded((faults.snapshot ?? ((same) => same))(decoded(upstream)))) {
         if (call.cancelled) return;
-        if (!call.write(bytes)) await Promise.race([once(call, "drain"), gone]);
+        if (!call.write(bytes)) await Promise.race([once(call, "drain"), cancelled]);
       }
       call.end();
     } catch (error) {
       call.emit("error", error);
     } finally {
-      theirs.cancel();
+      upstream.cancel();
     }
   };
   const server = new Server();
@@ -93,7 +93,7 @@ export async function startSnapshotFaultProxy(
   };
 }
 
-/** A database as etcd sends it: blobs of 32 KiB, then the trailer. */
+/** The messages by which etcd sends a database: blobs of 32 KiB, then the trailer. */
 export function* messagesOf(database: Buffer, trailer: Buffer): Generator<SnapshotMessage> {
   for (let at = 0; at < database.length; at += 32_768) {
     const blob = database.subarray(at, at + 32_768);
@@ -118,7 +118,7 @@ function definition(path: string, responseStream: boolean) {
 
 async function* encoded(messages: AsyncIterable<SnapshotMessage>): AsyncGenerator<Buffer> {
   for await (const { remaining, blob } of messages) {
-    // An endless stream must leave room for the client's cancellation.
+    // An endless stream would otherwise block the event loop, and with it the client's cancellation.
     await setImmediate();
     yield Buffer.concat([remaining === 0 ? Buffer.alloc(0) : numberField(2, remaining), bytesField(3, blob)]);
   }
@@ -128,7 +128,7 @@ async function* decoded(messages: AsyncIterable<Buffer>): AsyncGenerator<Snapsho
   for await (const message of messages) yield decode(message);
 }
 
-/** Fields 2 and 3; the others are skipped. */
+/** Reads the fields 2 and 3, and skips the others. */
 function decode(message: Buffer): SnapshotMessage {
   const decodedMessage: SnapshotMessage = { remaining: 0, blob: Buffer.alloc(0) };
   let at = 0;

@@ -6,7 +6,7 @@ import { type Authority, createAuthority, type Issued } from "../../harness/cert
 import { etcdBackup } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
-import { filesBelow } from "../../support/sample-data.ts";
+import { filesBelow } from "../../support/files.ts";
 
 const hosts = ["localhost", "127.0.0.1"];
 const yesterday = new Date(Date.now() - 24 * 60 * 60 * 1000);

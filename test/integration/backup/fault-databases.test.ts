@@ -5,8 +5,9 @@ import { test } from "node:test";
 import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
-import { aftermath } from "../../support/aftermath.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
+import { checkStore } from "../../support/store-check.ts";
 
 interface Saved {
   name: string;
@@ -68,7 +69,7 @@ test("whatever is in the database and its alarms, it is saved, proven, and etcdu
       assert.deepEqual({ ...ours, ...theirs }, ours);
     });
   }
-  const { backups, leftovers } = await aftermath({ url, env: {} });
+  const { backups, leftovers } = await checkStore({ url, env: {} });
   assert.equal(backups.length, stages.length);
   assert.deepEqual(leftovers, []);
 });

@@ -6,7 +6,7 @@ import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags } from "../../har
 import { type EtcdMember, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { writeKeys } from "../../testdata/histories.ts";
-import { aftermath } from "../../support/aftermath.ts";
+import { checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
 import { fill } from "../../support/sample-data.ts";
@@ -157,7 +157,7 @@ test("a member that etcd itself found corrupt is not read, not even by name", as
 
 /** As many backups are listed, each of them sound, and nothing else lies there. */
 async function verified(directory: string, expected: number): Promise<void> {
-  const { backups, leftovers } = await aftermath({ url: `file://${directory}`, env: {} });
+  const { backups, leftovers } = await checkStore({ url: `file://${directory}`, env: {} });
   assert.equal(backups.length, expected);
   assert.deepEqual(leftovers, []);
 }

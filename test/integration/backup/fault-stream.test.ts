@@ -7,10 +7,11 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { bytesOf, keyValue, revisionKey, withTrailer, writeBolt } from "../../testdata/bolt-writer.ts";
-import { aftermath } from "../../support/aftermath.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
+import { checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
 import {
   messagesOf,
   type SnapshotMessage,
@@ -192,7 +193,7 @@ test("on S3, too: a stream that breaks in the middle or lies at its end leaves n
     proxy.cut();
     assert.equal((await exitOf(run)).code, 1, run.output());
     assert.deepEqual(await uploads(), []);
-    assert.deepEqual(await aftermath(store), nothing);
+    assert.deepEqual(await checkStore(store), nothing);
   });
 
   await t.test("its trailer is wrong, when every part is stored", async () => {
@@ -205,7 +206,7 @@ test("on S3, too: a stream that breaks in the middle or lies at its end leaves n
     const ran = await etcdBackup(save(proxy.endpoint), env);
     assert.equal(ran.code, 4, ran.stderr);
     assert.deepEqual(await uploads(), []);
-    assert.deepEqual(await aftermath(store), nothing);
+    assert.deepEqual(await checkStore(store), nothing);
   });
 });
 
@@ -247,7 +248,7 @@ function saveInto(directory: string, endpoint: string): string[] {
 
 async function savedAndVerified(directory: string, endpoint: string): Promise<Saved> {
   const saved = await etcdBackupJson<Saved>(saveInto(directory, endpoint));
-  const { backups, leftovers } = await aftermath({ url: `file://${directory}`, env: {} });
+  const { backups, leftovers } = await checkStore({ url: `file://${directory}`, env: {} });
   assert.deepEqual([backups, leftovers], [[saved.name], []]);
   return saved;
 }

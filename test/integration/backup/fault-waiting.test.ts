@@ -9,10 +9,11 @@ import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { writeKeys } from "../../testdata/histories.ts";
-import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
+import { type StoreAccess, checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
 import { startSnapshotFaultProxy } from "../../support/snapshot-fault-proxy.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
@@ -142,7 +143,7 @@ async function bytesBelow(directory: string): Promise<number> {
 
 /** One is listed, and sound, and nothing else lies there. */
 async function oneBackup(store: StoreAccess): Promise<void> {
-  const { backups, leftovers } = await aftermath(store);
+  const { backups, leftovers } = await checkStore(store);
   assert.equal(backups.length, 1);
   assert.deepEqual(leftovers, []);
 }

@@ -9,7 +9,7 @@ import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { UnavailableBinary } from "../../harness/unavailable-binary.ts";
-import { restoreAndStart } from "../../support/restored-etcd.ts";
+import { restoreWithEtcdutl } from "../../support/restore-with-etcdutl.ts";
 
 interface Saved {
   name: string;
@@ -69,7 +69,7 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
       assert.equal(recorded[key], value, `${key} of the manifest`);
     }
 
-    await using restored = await restoreAndStart(minor, file, dir.path);
+    await using restored = await restoreWithEtcdutl(minor, file, dir.path);
     assert.equal(await restored.etcdctl(["--user", "root:pass-word", "get", "/app/", "--prefix"]), keys);
   });
 }

@@ -7,7 +7,7 @@ import { type ApiServer, startApiServer } from "../../harness/api-server.ts";
 import { etcdBackup } from "../../harness/etcd-backup.ts";
 import { chartPath, helm, helmLint, helmOrThrow, helmTemplate } from "../../harness/helm.ts";
 import { run } from "../../harness/process.ts";
-import { operatorRules } from "../../support/operator.ts";
+import { operatorRules } from "../../support/operator-rules.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const release = { name: "etcd-backup-operator", namespace: "kube-system" };

@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
 import { type EtcdMember, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
-import { restoreAndStart } from "../../support/restored-etcd.ts";
+import { restoreWithEtcdutl } from "../../support/restore-with-etcdutl.ts";
 import { eventually } from "../../support/eventually.ts";
-import { filesBelow } from "../../support/sample-data.ts";
+import { filesBelow } from "../../support/files.ts";
 
 interface Saved {
   name: string;
@@ -150,7 +150,7 @@ test("a cluster that has lost its quorum is refused; with leave, its last state 
     const file = join(dir.path, "last.db");
     const fetched = await etcdBackup(["fetch", "latest", ...store, "--cluster-name", "lab", "-o", file]);
     assert.equal(fetched.code, 0, fetched.stderr);
-    await using restored = await restoreAndStart("3.6", file, dir.path);
+    await using restored = await restoreWithEtcdutl("3.6", file, dir.path);
     assert.equal(await restored.etcdctl(["get", "/app/last", "--print-value-only"]), "words\n");
   });
 });

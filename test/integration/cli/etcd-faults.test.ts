@@ -10,7 +10,8 @@ import { etcdBackupPath, etcdFlags } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow, fill, marker } from "../../support/sample-data.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill, marker } from "../../support/sample-data.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 let cluster: EtcdCluster;

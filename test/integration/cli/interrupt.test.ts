@@ -10,8 +10,9 @@ import { type RunningProcess, startProcess, tempDir } from "../../harness/proces
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { eventually, within } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
-import { type FaultProxy, type Seen, startFaultProxy } from "../../support/store-fault-proxy.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
+import { type S3FaultProxy, type S3Request, startS3FaultProxy } from "../../support/s3-fault-proxy.ts";
 import { rawClient, unfinishedUploads } from "../../support/s3-store.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
@@ -32,7 +33,7 @@ after(async () => {
 /** A bucket of its own behind a proxy, and the command line that saves into it. */
 async function savingInto(bucket: string) {
   await s3.createBucket(bucket);
-  const proxy = await startFaultProxy(s3.endpoint);
+  const proxy = await startS3FaultProxy(s3.endpoint);
   const { url, env } = s3Store({ ...s3, endpoint: proxy.endpoint }, bucket);
   const args = [
     "save",
@@ -60,8 +61,8 @@ async function leftIn(bucket: string): Promise<{ objects: string[]; uploads: str
  * request to arrive.
  */
 function first(
-  proxy: FaultProxy,
-  operation: Seen["operation"],
+  proxy: S3FaultProxy,
+  operation: S3Request["operation"],
   then: () => void | Promise<void>,
 ): () => Promise<void> {
   const arrived = Promise.withResolvers<void>();

@@ -15,7 +15,8 @@ import {
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { freePorts, run, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { fill, filesBelow } from "../../support/sample-data.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
 import { rawClient } from "../../support/s3-store.ts";
 
 interface Saved {

@@ -5,14 +5,11 @@ import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { type ApiServer, startApiServer } from "../../harness/api-server.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  conditionOf,
-  kubeOf,
-  operatorRules,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { kubeOf } from "../../support/kube.ts";
+import { startOperator } from "../../support/operator-process.ts";
+import { operatorRules } from "../../support/operator-rules.ts";
 import { exitOf } from "../../support/running-process.ts";
 
 describe("an operator that is started before its custom resources are served", () => {
@@ -43,7 +40,7 @@ describe("an operator that is started before its custom resources are served", (
   });
 
   it("with --watch-namespaces leaves the objects of other namespaces alone", async () => {
-    const kube = kubeOf(api);
+    const kube = kubeOf(api.kubectl);
     await api.kubectl(["create", "namespace", "watched"]);
     const store = (namespace: string) => ({
       apiVersion: "etcdbackup.dev/v1alpha1",

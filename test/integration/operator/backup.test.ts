@@ -5,15 +5,9 @@ import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
 import { tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  conditionOf,
-  secret,
-  startBench,
-  startOperator,
-  statusesOf,
-} from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf, secret, statusesOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
 
 const password = "pass-word-of-etcd-root";
 

@@ -1,19 +1,14 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { s3Store } from "../../harness/etcd-backup.ts";
-import { aftermath } from "../../support/aftermath.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf, statusesOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { fillTwoParts } from "../../support/sample-data.ts";
+import { checkStore } from "../../support/store-check.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  conditionOf,
-  fillTwoParts,
-  startBench,
-  startOperator,
-  statusesOf,
-} from "../../support/operator.ts";
-import type { Seen } from "../../support/store-fault-proxy.ts";
+import type { S3Request } from "../../support/s3-fault-proxy.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 /** What lies in the store right after the kill. */
@@ -78,18 +73,19 @@ describe("an operator that is killed, and the one that comes after it", () => {
     await bench[Symbol.asyncDispose]();
   });
 
-  const isOf = (name: string, { url }: Seen) => url.startsWith(`/${name}`);
-  const isManifestPut = ({ operation, url }: Seen) => operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
+  const isOf = (name: string, { url }: S3Request) => url.startsWith(`/${name}`);
+  const isManifestPut = ({ operation, url }: S3Request) =>
+    operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
   const isDelete =
     (what: RegExp) =>
-    ({ operation, url }: Seen) =>
+    ({ operation, url }: S3Request) =>
       operation === "Delete" && what.test(url);
   const manifest = /\/prod\/[^/]+\.json/;
   const data = /\/prod\/.*\.db/;
 
   /** Holds the first such request before the store sees it; it never does. */
   const heldBefore =
-    (which: (request: Seen) => boolean): CrashPoint["bring"] =>
+    (which: (request: S3Request) => boolean): CrashPoint["bring"] =>
     async (act) => {
       const held = bench.hold(which);
       await act();
@@ -99,7 +95,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
 
   /** Lets such a request through, and from then on nothing to the API server; waits until it is `done`. */
   const unrecorded =
-    (which: (request: Seen) => boolean, done: () => Promise<boolean>): CrashPoint["bring"] =>
+    (which: (request: S3Request) => boolean, done: () => Promise<boolean>): CrashPoint["bring"] =>
     async (act) => {
       const held = bench.hold(which, () => void kube.freeze());
       await act();
@@ -211,7 +207,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
     const letGo = await bring(act);
     await doomed.process.kill();
     letGo();
-    const { backups, leftovers } = await aftermath(s3Store(bench.s3, name));
+    const { backups, leftovers } = await checkStore(s3Store(bench.s3, name));
     const uploads = (await bench.unfinished(name)).length;
     const found = { listed: backups.length, data: leftovers.length - uploads, uploads };
     assert.deepEqual(found, left, "what the kill left");
@@ -219,7 +215,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
 
   /** In the end these backups are listed and pass verify, and nothing lies beside them. */
   async function holdsOnly(name: string, backups: string[]): Promise<void> {
-    assert.deepEqual(await aftermath(s3Store(bench.s3, name)), { backups, leftovers: [] });
+    assert.deepEqual(await checkStore(s3Store(bench.s3, name)), { backups, leftovers: [] });
   }
 
   async function begin({ name, spec = {} }: CrashPoint): Promise<() => Promise<void>> {
@@ -285,7 +281,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
     },
   );
 
-  const secondDeaths: (BackupPoint & { second: (request: Seen) => boolean })[] = [
+  const secondDeaths: (BackupPoint & { second: (request: S3Request) => boolean })[] = [
     {
       name: "clearing",
       when: "clears away what the first had uploaded",

@@ -2,14 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { finalizer, forceDelete } from "../../../src/core/backup/decide.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  conditionOf,
-  fillTwoParts,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { fillTwoParts } from "../../support/sample-data.ts";
 
 describe("what becomes of the stored backup when its object is deleted", () => {
   let bench: Bench;

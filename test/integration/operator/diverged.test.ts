@@ -5,7 +5,9 @@ import { after, before, describe, it } from "node:test";
 import { etcdBackup, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
 import type { EtcdMember } from "../../harness/etcd-cluster.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type Bench, type Operator, conditionOf, startBench, startOperator } from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
 
 const marker = "the-value-that-every-member-agreed-on";
 

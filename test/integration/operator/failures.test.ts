@@ -4,16 +4,9 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { freePorts, tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  conditionOf,
-  secret,
-  secretsOf,
-  startBench,
-  startOperator,
-  statusesOf,
-} from "../../support/operator.ts";
+import { type Bench, secretsOf, startBench } from "../../support/bench.ts";
+import { conditionOf, secret, statusesOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
 
 const password = "pass-word-of-etcd-root";
 const failed = {

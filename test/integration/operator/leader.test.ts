@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import type { Seen } from "../../support/store-fault-proxy.ts";
+import type { S3Request } from "../../support/s3-fault-proxy.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  fillTwoParts,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { fillTwoParts } from "../../support/sample-data.ts";
 import { exitOf } from "../../support/running-process.ts";
 
 /** Seconds. The shortest that a loaded machine keeps up. */
@@ -41,8 +37,9 @@ describe("two operators, of which one works", () => {
   const leads = async (operator: Operator) =>
     /^etcd_backup_operator_leader 1$/m.test((await operator.get("/metrics"))?.body ?? "");
   const worked = (operator: Operator) => operator.process.output().includes('"msg":"decided"');
-  const isPart = ({ operation }: Seen) => operation === "Part";
-  const isManifest = ({ operation, url }: Seen) => operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
+  const isPart = ({ operation }: S3Request) => operation === "Part";
+  const isManifest = ({ operation, url }: S3Request) =>
+    operation === "Put" && /\/prod\/[^/]+\.json/.test(url);
 
   async function addStore(name: string): Promise<void> {
     await bench.addStore(name);

@@ -4,7 +4,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../support/kube-breaking-proxy.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type Bench, conditionOf, fillTwoParts, startBench, startOperator } from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { startOperator } from "../../support/operator-process.ts";
+import { fillTwoParts } from "../../support/sample-data.ts";
 
 const plurals = ["etcdbackups", "etcdbackupstores"];
 const kinds = "/apis/etcdbackup.dev/v1alpha1";

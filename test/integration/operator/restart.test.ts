@@ -4,16 +4,12 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { etcdBackup, etcdBackupJson, s3Store } from "../../harness/etcd-backup.ts";
 import { eventually } from "../../support/eventually.ts";
-import {
-  type Bench,
-  type Operator,
-  conditionOf,
-  fillTwoParts,
-  startBench,
-  startOperator,
-} from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { fillTwoParts } from "../../support/sample-data.ts";
 import { exitOf } from "../../support/running-process.ts";
-import type { Seen } from "../../support/store-fault-proxy.ts";
+import type { S3Request } from "../../support/s3-fault-proxy.ts";
 
 describe("a backup outlives the operator that began it", () => {
   let bench: Bench;
@@ -34,7 +30,7 @@ describe("a backup outlives the operator that began it", () => {
   });
   after(() => bench[Symbol.asyncDispose]());
 
-  const isPart = ({ operation }: Seen) => operation === "Part";
+  const isPart = ({ operation }: S3Request) => operation === "Part";
 
   /** The lease is short, as the successor of an operator that was killed has to wait for its end. */
   const start = async (args: string[] = []) =>

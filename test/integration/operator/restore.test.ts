@@ -8,22 +8,23 @@ import { binary } from "../../harness/binaries.ts";
 import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type Bench, type Operator, startBench, startOperator } from "../../support/operator.ts";
-import { type PlayedNode, playNode } from "../../support/restore-node.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { type FakeNode, fakeNode } from "../../support/fake-node.ts";
 
 const image = "registry.example.com/etcd:v3.6.16";
 const operatorImage = "registry.example.com/etcd-backup:test";
 
 describe("an EtcdRestore", { concurrency: false }, () => {
   let bench: Bench;
-  let node: PlayedNode;
+  let node: FakeNode;
   let operator: Operator;
   let backupName = "";
   const keys = 7;
 
   before(async () => {
     bench = await startBench();
-    node = playNode(bench.api);
+    node = fakeNode(bench.api.kubectl, bench.kube);
     for (let i = 0; i < keys; i += 1) await bench.etcd.etcdctl(["put", `/key/${i}`, `value ${i}`]);
     operator = await start();
     await bench.addStore("store");
@@ -229,7 +230,11 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       ),
     );
     // One that fails is tried again, with its last words in the condition.
-    await node.jobFails("back-0-restore-1", { container: "fetch", exitCode: 1, words: "the store is gone" });
+    await node.jobFails("back-0-restore-1", {
+      container: "fetch",
+      exitCode: 1,
+      message: "the store is gone",
+    });
     await eventually("the condition holds the last words", async () =>
       /member back-0: fetch: the store is gone/.test(succeededOf(await read("back"))?.message ?? ""),
     );
@@ -361,7 +366,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     await node.jobFails("hopeless-0-restore-1", {
       container: "fetch",
       exitCode: 4,
-      words: "it does not verify",
+      message: "it does not verify",
     });
     await bench.kube.wait("etcdrestore/hopeless", "condition=Finished");
     const restore = await read("hopeless");

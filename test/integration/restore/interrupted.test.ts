@@ -7,7 +7,8 @@ import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { type Exit, type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { type Plan, bootRestored, pairs, planMembers, treeOf } from "../../support/restore.ts";
+import { treeOf } from "../../support/files.ts";
+import { type Plan, bootRestored, pairs, planMembers } from "../../support/restore.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
 import { fill } from "../../support/sample-data.ts";

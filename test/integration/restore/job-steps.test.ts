@@ -7,7 +7,8 @@ import { type Ran, etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/e
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { flipByte } from "../../support/damage.ts";
-import { bootRestored, planMembers, restoreTool, treeOf } from "../../support/restore.ts";
+import { treeOf } from "../../support/files.ts";
+import { bootRestored, planMembers, restoreTool } from "../../support/restore.ts";
 
 const id = "7f6d4c9e-1d0c-4a55-9f35-0d0f5b0c1c11";
 

@@ -9,8 +9,8 @@ import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup
 import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { cutShort, flipByte } from "../../support/damage.ts";
-import { treeOf } from "../../support/restore.ts";
-import { fill, filesBelow } from "../../support/sample-data.ts";
+import { filesBelow, treeOf } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
 
 const three = "m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380,m3=http://10.0.0.3:2380";
 

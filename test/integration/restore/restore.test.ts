@@ -8,6 +8,7 @@ import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
+import { filesBelow, treeOf } from "../../support/files.ts";
 import {
   type Plan,
   type RestoreResult,
@@ -18,10 +19,8 @@ import {
   restoreAll,
   revisionOf,
   toolFlags,
-  treeOf,
 } from "../../support/restore.ts";
 import { eventually } from "../../support/eventually.ts";
-import { filesBelow } from "../../support/sample-data.ts";
 
 const bump = 1_000_000_000;
 const leaseSeconds = 86_400;

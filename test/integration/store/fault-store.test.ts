@@ -7,10 +7,16 @@ import { type Ran, etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
+import { filesBelow } from "../../support/files.ts";
+import { fill } from "../../support/sample-data.ts";
+import { type StoreAccess, checkStore } from "../../support/store-check.ts";
 import { cutShort, flipByte } from "../../support/damage.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
-import { type Fault, type FaultProxy, type Seen, startFaultProxy } from "../../support/store-fault-proxy.ts";
+import {
+  type S3Fault,
+  type S3FaultProxy,
+  type S3Request,
+  startS3FaultProxy,
+} from "../../support/s3-fault-proxy.ts";
 
 interface Listed {
   name: string;
@@ -38,7 +44,7 @@ interface Place extends AsyncDisposable {
   direct: StoreAccess;
   /** By way of the proxy. */
   proxied: StoreAccess;
-  proxy: FaultProxy;
+  proxy: S3FaultProxy;
   /** Where the objects lie as files. */
   folder: string;
 }
@@ -51,7 +57,7 @@ async function newPlace({ ownServer = false } = {}): Promise<Place> {
   const s3 = ownServer ? stack.use(await startS3()) : shared;
   const bucket = `place-${++places}`;
   await s3.createBucket(bucket);
-  const proxy = stack.use(await startFaultProxy(s3.endpoint));
+  const proxy = stack.use(await startS3FaultProxy(s3.endpoint));
   const started = stack.move();
   return {
     s3,
@@ -63,9 +69,9 @@ async function newPlace({ ownServer = false } = {}): Promise<Place> {
   };
 }
 
-type Faults = (s3: S3Server) => (request: Seen) => Fault | undefined | Promise<Fault | undefined>;
+type Faults = (s3: S3Server) => (request: S3Request) => S3Fault | undefined | Promise<S3Fault | undefined>;
 
-const slowDown: Fault = { do: "answer", status: 503, code: "SlowDown" };
+const slowDown: S3Fault = { do: "answer", status: 503, code: "SlowDown" };
 
 const stumbles: [string, Faults][] = [
   ["503 to the first request of every kind", () => (request) => (request.count === 1 ? slowDown : undefined)],
@@ -206,7 +212,7 @@ describe("save", { concurrency: 3 }, () => {
       proxy.fault = faults(s3);
       const { code, stderr } = await saveInto(proxied);
       assert.equal(code, 0, stderr);
-      const { backups, leftovers } = await aftermath(direct);
+      const { backups, leftovers } = await checkStore(direct);
       assert.equal(backups.length, 1);
       assert.deepEqual(leftovers, []);
     });
@@ -222,7 +228,7 @@ describe("save", { concurrency: 3 }, () => {
       assert.equal(ran.code, code, ran.stderr);
       assert.match(ran.stderr, says);
       assert.equal(ran.stdout, "");
-      const found = await aftermath(direct, { sweep: true });
+      const found = await checkStore(direct, { sweep: true });
       assert.deepEqual(found.backups, []);
       assert.equal(found.leftovers.length, leftovers, found.leftovers.join());
     });
@@ -242,7 +248,7 @@ describe("save", { concurrency: 3 }, () => {
     const listed = await etcdBackup(["list", "--store", direct.url], direct.env);
     assert.equal(listed.code, 3, "a bucket that is gone is not an empty one");
     await s3.createBucket(basename(folder));
-    assert.deepEqual(await aftermath(direct), { backups: [], leftovers: [] });
+    assert.deepEqual(await checkStore(direct), { backups: [], leftovers: [] });
   });
 
   it("says so when the disk of the server is full, and the disk is as empty as before", async (t) => {
@@ -259,7 +265,7 @@ describe("save", { concurrency: 3 }, () => {
       const { code, stderr } = await saveInto(access);
       assert.equal(code, 1, stderr);
       assert.match(stderr, /storing part \d of lab\/\S+: /);
-      assert.deepEqual(await aftermath(access), { backups: [], leftovers: [] });
+      assert.deepEqual(await checkStore(access), { backups: [], leftovers: [] });
     } finally {
       await run("umount", [dir.path]);
     }
@@ -282,7 +288,7 @@ describe("save", { concurrency: 3 }, () => {
       const ran = await saveInto(proxied, ["--read-back"]);
       assert.equal(ran.code, 4, ran.stderr);
       assert.match(ran.stderr, /reading (back )?lab\/\S+\.db: /);
-      assert.deepEqual(await aftermath(direct), { backups: [], leftovers: [] });
+      assert.deepEqual(await checkStore(direct), { backups: [], leftovers: [] });
     });
   }
 
@@ -299,7 +305,7 @@ describe("save", { concurrency: 3 }, () => {
       assert.equal(listed.length, seconds.length + 3);
       seconds.splice(0, Infinity, ...listed.map(({ name }) => name.slice(0, 16)));
     }
-    const { backups, leftovers } = await aftermath(direct);
+    const { backups, leftovers } = await checkStore(direct);
     assert.equal(new Set(backups).size, backups.length);
     assert.deepEqual(leftovers, []);
   });

@@ -9,12 +9,15 @@ import {
 } from "@aws-sdk/client-s3";
 import { etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
 import { tempDir } from "../../harness/process.ts";
-import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf } from "../../support/custom-resources.ts";
+import { filesBelow } from "../../support/files.ts";
+import { type Operator, startOperator } from "../../support/operator-process.ts";
+import { fill } from "../../support/sample-data.ts";
+import { type StoreAccess, checkStore } from "../../support/store-check.ts";
 import { cutShort, flipByte } from "../../support/damage.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type Bench, type Operator, conditionOf, startBench, startOperator } from "../../support/operator.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
-import type { Fault, Seen } from "../../support/store-fault-proxy.ts";
+import type { S3Fault, S3Request } from "../../support/s3-fault-proxy.ts";
 
 interface Listed {
   name: string;
@@ -151,7 +154,7 @@ describe("what became of a backup after it was stored", () => {
 
 describe("the operator and a store that fails", () => {
   let operator: Operator;
-  const faults = new Map<string, (request: Seen) => Fault | undefined>();
+  const faults = new Map<string, (request: S3Request) => S3Fault | undefined>();
 
   before(async () => {
     // Three parts, when it is not compressed.
@@ -173,10 +176,10 @@ describe("the operator and a store that fails", () => {
     await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
   }
   const remove = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
-  const lies = (name: string, options?: { sweep: boolean }) => aftermath(s3Store(bench.s3, name), options);
+  const lies = (name: string, options?: { sweep: boolean }) => checkStore(s3Store(bench.s3, name), options);
 
   it("says in status and event what went wrong in the middle of an upload, and leaves no backup", async () => {
-    const whileStoring: Record<string, { fault: Fault; reason: string; says: RegExp }> = {
+    const whileStoring: Record<string, { fault: S3Fault; reason: string; says: RegExp }> = {
       busy: {
         fault: { do: "answer", status: 503, code: "SlowDown" },
         reason: "BackoffLimitExceeded",

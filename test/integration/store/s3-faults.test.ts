@@ -10,7 +10,12 @@ import type { S3Options } from "../../../src/store/s3/client.ts";
 import { createS3Store } from "../../../src/store/s3/s3-store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { type Fault, type FaultProxy, type Seen, startFaultProxy } from "../../support/store-fault-proxy.ts";
+import {
+  type S3Fault,
+  type S3FaultProxy,
+  type S3Request,
+  startS3FaultProxy,
+} from "../../support/s3-fault-proxy.ts";
 import { optionsFor, rawClient, smallestPart, unfinishedUploads } from "../../support/s3-store.ts";
 
 const bucket = "faults";
@@ -18,7 +23,7 @@ const signal = AbortSignal.timeout(300_000);
 
 describe("the S3 store behind a network that fails", () => {
   let server: S3Server;
-  let proxy: FaultProxy;
+  let proxy: S3FaultProxy;
   let raw: S3Client;
   let options: S3Options;
   let store: Store;
@@ -27,7 +32,7 @@ describe("the S3 store behind a network that fails", () => {
   before(async () => {
     server = await startS3("versitygw");
     await server.createBucket(bucket);
-    proxy = await startFaultProxy(server.endpoint);
+    proxy = await startS3FaultProxy(server.endpoint);
     raw = rawClient(server);
   });
   beforeEach(() => {
@@ -52,9 +57,9 @@ describe("the S3 store behind a network that fails", () => {
     if ((await direct.head(name, { signal })) === undefined) return "nothing";
     return comparison(Buffer.concat(await Array.fromAsync(direct.get(name, { signal }))), expected);
   }
-  const count = (operation: Seen["operation"]) =>
+  const count = (operation: S3Request["operation"]) =>
     proxy.seen.filter((request) => request.operation === operation).length;
-  const first = (operation: Seen["operation"], fault: Fault, times = 1) => {
+  const first = (operation: S3Request["operation"], fault: S3Fault, times = 1) => {
     proxy.fault = (request) =>
       request.operation === operation && request.count <= times ? fault : undefined;
   };
@@ -74,7 +79,7 @@ describe("the S3 store behind a network that fails", () => {
   }
 
   describe("a put goes on after", () => {
-    const passing: [string, Seen["operation"], Fault, number][] = [
+    const passing: [string, S3Request["operation"], S3Fault, number][] = [
       ["two answers 503 to a part", "Part", { do: "answer", status: 503, code: "SlowDown" }, 2],
       ["a reset before a part", "Part", { do: "reset" }, 1],
       ["a reset in the middle of a part", "Part", { do: "cutRequest", after: 1_000_000 }, 1],

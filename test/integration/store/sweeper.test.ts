@@ -10,11 +10,13 @@ import { etcdBackupPath, etcdFlags, s3Store } from "../../harness/etcd-backup.ts
 import type { EtcdCluster } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
-import { type StoreAccess, aftermath } from "../../support/aftermath.ts";
-import { type Bench, startBench, startOperator } from "../../support/operator.ts";
+import { type Bench, startBench } from "../../support/bench.ts";
+import { filesBelow } from "../../support/files.ts";
+import { startOperator } from "../../support/operator-process.ts";
+import { fill } from "../../support/sample-data.ts";
+import { type StoreAccess, checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow, fill } from "../../support/sample-data.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 const signal = AbortSignal.timeout(300_000);
@@ -54,7 +56,7 @@ async function aMoment(): Promise<Date> {
   return moment;
 }
 
-const unfinishedOf = async (access: StoreAccess) => (await aftermath(access)).leftovers;
+const unfinishedOf = async (access: StoreAccess) => (await checkStore(access)).leftovers;
 const runOf = (name: string | undefined) => /Z-([0-9a-z]+)\.db/.exec(name ?? "")?.[1] ?? assert.fail(name);
 
 for (const kind of ["versitygw", "minio", "file"] as const) {
@@ -91,7 +93,7 @@ for (const kind of ["versitygw", "minio", "file"] as const) {
       assert.equal(made.code, 0, younger.process.output());
       assert.equal(lost.code, 1, elder.process.output());
       assert.match(elder.process.output(), /etcd-backup: (storing|completing|writing) .*prod\//);
-      const { backups, leftovers } = await aftermath(access);
+      const { backups, leftovers } = await checkStore(access);
       assert.deepEqual(
         backups.map((name) => name.endsWith(runOf(youngers))),
         [true],
@@ -175,7 +177,7 @@ describe("an operator beside somebody who writes into the same store", () => {
     }
     writer.goOn();
     assert.equal((await exitOf(writer.process)).code, 0, writer.process.output());
-    const { backups, leftovers } = await aftermath(access);
+    const { backups, leftovers } = await checkStore(access);
     assert.equal(backups.length, 2);
     assert.deepEqual(leftovers, []);
   });

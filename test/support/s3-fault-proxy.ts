@@ -2,50 +2,59 @@ import { once } from "node:events";
 import { type IncomingMessage, type ServerResponse, createServer, request as sendRequest } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { close, listen } from "./listen.ts";
 
-/** A request on its way to the store. */
-export interface Seen {
+/** A request to the S3 server, as the proxy has received it. */
+export interface S3Request {
   operation: "Put" | "Create" | "Part" | "Complete" | "Abort" | "Head" | "Get" | "List" | "Delete" | "Other";
-  /** Undecoded path with its query. */
+  /** Path and query, not decoded. */
   url: string;
   headers: IncomingMessage["headers"];
-  /** Of this operation, from 1. */
+  /** Number of this request among those of its operation, from 1. */
   count: number;
-  /** The client got its answer, or never will. */
+  /** The client has got its answer or never will. */
   ended: boolean;
 }
 
-export type Fault =
+/** What the proxy does to a request or its answer. Without a fault it forwards both. */
+export type S3Fault =
   | { do: "answer"; status: number; code: string; headers?: Record<string, string> }
-  /** The store never sees it. */
+  /** The connection is reset before the server gets the request. */
   | { do: "reset" }
-  /** The store gets the beginning, then the connection breaks. */
+  /** The connection breaks when the server has got this many bytes of the request. */
   | { do: "cutRequest"; after: number }
-  /** The store does it, the client never hears of it. */
+  /** The server executes the request, and the client's connection is reset instead of an answer. */
   | { do: "loseAnswer" }
   | { do: "cutAnswer"; after: number }
   | { do: "flipRequest" }
   | { do: "flipAnswer" }
   | { do: "alterAnswer"; headers: Record<string, string | undefined> };
 
-export interface FaultProxy extends AsyncDisposable {
+export interface S3FaultProxy extends AsyncDisposable {
   readonly endpoint: string;
-  readonly seen: Seen[];
-  /** Asked for each request. */
-  fault: (request: Seen) => Fault | undefined | Promise<Fault | undefined>;
+  /** Every request, in order. A test may empty the list; the numbers of requests then begin anew. */
+  readonly seen: S3Request[];
+  /** Called for each request: the request waits for the result. */
+  fault: (request: S3Request) => S3Fault | undefined | Promise<S3Fault | undefined>;
 }
 
-/** An HTTP proxy in front of an S3 server that breaks what it is told to. */
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
-  const seen: Seen[] = [];
-  const proxy: Pick<FaultProxy, "seen" | "fault"> = { seen, fault: () => undefined };
+/** An HTTP proxy in front of an S3 server that injects faults. */
+export async function startS3FaultProxy(target: string): Promise<S3FaultProxy> {
+  const seen: S3Request[] = [];
+  const proxy: Pick<S3FaultProxy, "seen" | "fault"> = { seen, fault: () => undefined };
   const server = createServer((request, response) => {
     void serve(request, response).catch(() => response.destroy());
   });
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const operation = operationOf(request);
     const count = seen.filter((earlier) => earlier.operation === operation).length + 1;
-    const noted: Seen = { operation, url: request.url ?? "", headers: request.headers, count, ended: false };
+    const noted: S3Request = {
+      operation,
+      url: request.url ?? "",
+      headers: request.headers,
+      count,
+      ended: false,
+    };
     seen.push(noted);
     try {
       await forward(target, request, response, await proxy.fault(noted));
@@ -53,21 +62,17 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       noted.ended = true;
     }
   }
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const port = await listen(server);
   return Object.assign(proxy, {
     endpoint: `http://127.0.0.1:${port}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
-      server.close();
-      await once(server, "close");
+      await close(server);
     },
   });
 }
 
-function operationOf({ method, url = "" }: IncomingMessage): Seen["operation"] {
+function operationOf({ method, url = "" }: IncomingMessage): S3Request["operation"] {
   const query = new URL(url, "http://store").searchParams;
   switch (method) {
     case "PUT":
@@ -89,7 +94,7 @@ async function forward(
   target: string,
   request: IncomingMessage,
   response: ServerResponse,
-  fault: Fault | undefined,
+  fault: S3Fault | undefined,
 ): Promise<void> {
   if (fault?.do === "reset") {
     request.socket.resetAndDestroy();
@@ -97,7 +102,7 @@ async function forward(
   }
   if (fault?.do === "answer") {
     request.resume();
-    const body = `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>as the test wants it</Message></Error>`;
+    const body = `<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>injected by the test</Message></Error>`;
     response.writeHead(fault.status, { "content-type": "application/xml", ...fault.headers });
     response.end(request.method === "HEAD" ? undefined : body);
     return;
@@ -125,8 +130,8 @@ async function forward(
   }
 }
 
-/** Passes bytes on, but for one that is flipped, or until it breaks. */
-function altering(fault: Fault | undefined, side: "Request" | "Answer"): Transform {
+/** Passes bytes on: flips a bit of the first one, or fails after the bytes that the fault lets pass. */
+function altering(fault: S3Fault | undefined, side: "Request" | "Answer"): Transform {
   let passed = 0;
   return new Transform({
     transform(chunk: Buffer, _encoding, callback) {
@@ -137,7 +142,7 @@ function altering(fault: Fault | undefined, side: "Request" | "Answer"): Transfo
         fault.do === `cut${side}` &&
         passed > fault.after
       ) {
-        // What came before is on its way before the connection breaks.
+        // The bytes before the cut are written before the connection breaks.
         this.push(chunk.subarray(0, Math.max(0, chunk.length - (passed - fault.after))));
         setImmediate(() => callback(new Error("cut")));
         return;
