@@ -13,37 +13,37 @@ const yesterday = new Date(Date.now() - 24 * 60 * 60 * 1000);
 
 let cluster: EtcdCluster;
 let scratch: Awaited<ReturnType<typeof tempDir>>;
-/** Signs what the member shows; the member trusts another one, which signed the harness' client certificate. */
+/** Signs the member's server certificates. The member trusts another authority, which signed the client certificate. */
 let authority: Authority;
-let stranger: Authority;
+let otherAuthority: Authority;
 
 before(async () => {
   cluster = await startEtcd({ tls: true });
   await cluster.etcdctl(["put", "a", "1"]);
   scratch = await tempDir("certificates");
   authority = await createAuthority("the members' CA");
-  stranger = await createAuthority("somebody else's CA");
+  otherAuthority = await createAuthority("another CA");
 });
 after(async () => {
   await scratch[Symbol.asyncDispose]();
   await cluster[Symbol.asyncDispose]();
 });
 
-/** etcd reads its certificate anew for every handshake. */
-async function memberShows({ certPem, keyPem }: Issued): Promise<void> {
+/** etcd reads its certificate from disk for every handshake. */
+async function writeServerCertificate({ certPem, keyPem }: Issued): Promise<void> {
   const directory = dirname(cluster.tls?.caFile ?? "");
   await writeFile(join(directory, "server.crt"), certPem);
   await writeFile(join(directory, "server.key"), keyPem);
 }
 
-const sound = () => authority.issue({ commonName: "etcd", hosts });
+const valid = () => authority.issue({ commonName: "etcd", hosts });
 
 interface Case {
-  /** What the member shows; a sound certificate otherwise. */
+  /** The member's certificate; a valid one when not given. */
   server?: () => Promise<Issued>;
-  /** What the client shows; the harness' certificate otherwise. */
+  /** The client's certificate, or undefined for none; the harness' certificate when not given. */
   client?: (() => Promise<Issued> | undefined) | undefined;
-  /** Whom the client trusts; the members' authority otherwise. */
+  /** The authority that the client trusts; the member's when not given. */
   trust?: () => Authority;
   flags?: string[];
   says: RegExp;
@@ -51,7 +51,7 @@ interface Case {
 
 const cases: Record<string, Case> = {
   "a CA that did not sign the member's certificate": {
-    trust: () => stranger,
+    trust: () => otherAuthority,
     says: /TLS failed: the member's certificate is not signed by an authority that is trusted here/,
   },
   "a member whose certificate has expired": {
@@ -71,7 +71,7 @@ const cases: Record<string, Case> = {
     says: /TLS failed: the member asks for a client certificate/,
   },
   "a client certificate of another CA": {
-    client: () => stranger.issue({ commonName: "client" }),
+    client: () => otherAuthority.issue({ commonName: "client" }),
     says: /TLS failed: the member does not accept the client certificate/,
   },
   "a client certificate that has expired": {
@@ -87,11 +87,11 @@ const cases: Record<string, Case> = {
   },
 };
 
-for (const [what, { server = sound, client, trust = () => authority, flags = [], says }] of Object.entries(
+for (const [what, { server = valid, client, trust = () => authority, flags = [], says }] of Object.entries(
   cases,
 )) {
-  test(`${what}: exit code 1, the reason in words, and nothing is stored`, async () => {
-    await memberShows(await server());
+  test(`save with ${what} exits with code 1, gives the reason and stores nothing`, async () => {
+    await writeServerCertificate(await server());
     await using dir = await tempDir("refused");
     const ran = await save(dir.path, { client, trust, flags });
     assert.equal(ran.code, 1, ran.stderr);
@@ -101,12 +101,12 @@ for (const [what, { server = sound, client, trust = () => authority, flags = [],
   });
 }
 
-test("with the right ones it is saved, and a certificate that was renewed is taken without a restart", async () => {
-  await memberShows(await sound());
+test("save with valid certificates succeeds, also after the member's certificate was renewed", async () => {
+  await writeServerCertificate(await valid());
   await using dir = await tempDir("accepted");
   const ran = await save(dir.path, {});
   assert.equal(ran.code, 0, ran.stderr);
-  await memberShows(await sound());
+  await writeServerCertificate(await valid());
   const renewed = await save(dir.path, {});
   assert.equal(renewed.code, 0, renewed.stderr);
 });
@@ -116,7 +116,7 @@ async function save(
   { client, trust = () => authority, flags = [] }: Partial<Pick<Case, "client" | "trust" | "flags">>,
 ) {
   const { certPem, keyPem } = cluster.tls ?? { certPem: "", keyPem: "" };
-  const shown = client === undefined ? { certPem, keyPem } : await client();
+  const clientCertificate = client === undefined ? { certPem, keyPem } : await client();
   const file = async (name: string, content: string): Promise<string> => {
     const path = join(scratch.path, name);
     await writeFile(path, content);
@@ -127,9 +127,12 @@ async function save(
     ...["--store", `file://${directory}`, "--cluster-name", "lab"],
     ...["--endpoints", cluster.endpoints.join(",")],
     ...["--cacert", await file("ca.crt", trust().caPem)],
-    ...(shown === undefined
+    ...(clientCertificate === undefined
       ? []
-      : ["--cert", await file("client.crt", shown.certPem), "--key", await file("client.key", shown.keyPem)]),
+      : [
+          ...["--cert", await file("client.crt", clientCertificate.certPem)],
+          ...["--key", await file("client.key", clientCertificate.keyPem)],
+        ]),
     ...flags,
   ]);
 }

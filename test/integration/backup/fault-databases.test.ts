@@ -2,23 +2,24 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
+import { etcdBackup, etcdBackupJson } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
 import { filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
-import { checkStore } from "../../support/store-check.ts";
+import { saveArgs } from "../../support/save-command.ts";
+import { assertHoldsBackups } from "../../support/store-check.ts";
 
 interface Saved {
   name: string;
   snapshot: { revision: number };
 }
 
-/** What is done to the database, one after the other, with what etcdctl needs from then on. */
+/** Changes of one database, made one after the other. */
 const stages: [string, (cluster: EtcdCluster) => Promise<void>][] = [
   ["nothing was ever written", async () => {}],
   [
-    "values of 1.4 MB, each over hundreds of pages",
+    "values of 1.4 MB, which take hundreds of pages each",
     async ({ etcdctl }) => {
       for (const key of ["a", "b", "c"]) await etcdctl(["put", key], { input: key.repeat(1_400_000) });
       await etcdctl(["put", "b", "small"]);
@@ -27,7 +28,7 @@ const stages: [string, (cluster: EtcdCluster) => Promise<void>][] = [
     },
   ],
   [
-    "leases, with keys and without, and one that has expired",
+    "leases with and without keys, and a revoked lease",
     async ({ etcdctl }) => {
       const grant = async (seconds: number) =>
         /lease ([0-9a-f]+) granted/.exec(await etcdctl(["lease", "grant", String(seconds)]))?.[1] ?? "";
@@ -38,9 +39,12 @@ const stages: [string, (cluster: EtcdCluster) => Promise<void>][] = [
       await etcdctl(["lease", "revoke", revoked]);
     },
   ],
-  ["its space is used up: NOSPACE", async (cluster) => assert.rejects(fill(cluster, 30), /space exceeded/)],
   [
-    "authentication is on",
+    "its quota is used up and the NOSPACE alarm is raised",
+    async (cluster) => assert.rejects(fill(cluster, 30), /space exceeded/),
+  ],
+  [
+    "authentication is enabled",
     async ({ etcdctl }) => {
       await etcdctl(["user", "add", "root:pass"]);
       await etcdctl(["user", "grant-role", "root", "root"]);
@@ -49,7 +53,7 @@ const stages: [string, (cluster: EtcdCluster) => Promise<void>][] = [
   ],
 ];
 
-test("whatever is in the database and its alarms, it is saved, proven, and etcdutl says the same of it", async (t) => {
+test("save stores any database, and etcdutl gives the same status for it", async (t) => {
   await using cluster = await startEtcd({ extraArgs: ["--quota-backend-bytes=20971520"] });
   await using dir = await tempDir("databases");
   const url = `file://${dir.path}/store`;
@@ -60,21 +64,20 @@ test("whatever is in the database and its alarms, it is saved, proven, and etcdu
     await t.test(what, async () => {
       await write(cluster);
       const user = what.startsWith("authentication") ? ["--user", "root"] : [];
-      const save = ["save", ...store, "--cluster-name", "lab", ...etcdFlags(cluster), ...user];
-      const { name } = await etcdBackupJson<Saved>(save, env);
+      const { name } = await etcdBackupJson<Saved>([...saveArgs(cluster, url), ...user], env);
       const file = join(dir.path, `${name}.db`);
       assert.equal((await etcdBackup(["fetch", name, ...store, "-o", file])).code, 0);
-      const theirs: object = JSON.parse(await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]));
-      const ours = await etcdBackupJson<object>(["status", name, ...store]);
-      assert.deepEqual({ ...ours, ...theirs }, ours);
+      const fromEtcdutl: object = JSON.parse(
+        await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]),
+      );
+      const status = await etcdBackupJson<object>(["status", name, ...store]);
+      assert.deepEqual({ ...status, ...fromEtcdutl }, status);
     });
   }
-  const { backups, leftovers } = await checkStore({ url, env: {} });
-  assert.equal(backups.length, stages.length);
-  assert.deepEqual(leftovers, []);
+  await assertHoldsBackups({ url, env: {} }, stages.length);
 });
 
-test("with authentication on, no user, a wrong password and a user without the role root: each is told, nothing is stored", async (t) => {
+test("with authentication enabled, save without valid credentials gives the reason and stores nothing", async (t) => {
   await using cluster = await startEtcd({ auth: { username: "root", password: "pass" } });
   await cluster.etcdctl(["user", "add", "reader:reading"]);
   await cluster.etcdctl(["role", "add", "reads"]);
@@ -96,8 +99,8 @@ test("with authentication on, no user, a wrong password and a user without the r
   for (const [what, user, says] of cases) {
     await t.test(what, async () => {
       await using dir = await tempDir("refused");
-      const save = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab"];
-      const { code, stderr } = await etcdBackup([...save, ...etcdFlags(cluster), ...user]);
+      const save = saveArgs(cluster, `file://${dir.path}`);
+      const { code, stderr } = await etcdBackup([...save, ...user]);
       assert.equal(code, 1, stderr);
       assert.match(stderr, says);
       assert.deepEqual(await filesBelow(dir.path), []);

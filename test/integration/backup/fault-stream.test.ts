@@ -2,16 +2,17 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import { etcdBackup, etcdBackupJson, etcdBackupPath, s3Store } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { bytesOf, keyValue, revisionKey, withTrailer, writeBolt } from "../../testdata/bolt-writer.ts";
 import { filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
-import { checkStore } from "../../support/store-check.ts";
+import { assertHoldsBackups, checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
 import { during, exitOf } from "../../support/running-process.ts";
+import { saveArgs } from "../../support/save-command.ts";
 import {
   messagesOf,
   type SnapshotMessage,
@@ -44,8 +45,8 @@ async function whole(messages: Messages): Promise<{ database: Buffer; trailer: B
 
 const sha256 = (bytes: Buffer): Buffer => createHash("sha256").update(bytes).digest();
 
-/** What the member sends instead; the exit code; what the error says. */
-const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
+/** Name of the fault, what the client gets instead of the messages, the exit code, the error message. */
+const faultyStreams: [string, (messages: Messages) => Messages, number, RegExp][] = [
   [
     "a snapshot without its trailer",
     async function* (messages) {
@@ -56,7 +57,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot at \S+: the SHA-256 trailer is missing/,
   ],
   [
-    "a snapshot with the trailer of another",
+    "a snapshot with the trailer of another snapshot",
     async function* (messages) {
       const { database } = await whole(messages);
       yield* messagesOf(database, sha256(Buffer.from("another")));
@@ -65,7 +66,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot: the SHA-256 trailer is wrong/,
   ],
   [
-    "a snapshot that ends well, but in the middle",
+    "a stream that ends without an error in the middle of the snapshot",
     async function* (messages) {
       let sent = 0;
       for await (const message of messages) {
@@ -77,7 +78,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot at \S+: it ended after 6553600 of \d+ bytes/,
   ],
   [
-    "a snapshot cut short whose totals and trailer are right for what is left",
+    "a truncated snapshot whose totals and trailer match the truncated part",
     async function* (messages) {
       const { database } = await whole(messages);
       const cut = database.subarray(0, 4 * 1024 * 1024);
@@ -87,7 +88,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot: the database is damaged: .*1024 of the \d+ pages/,
   ],
   [
-    "a page that was damaged on the member's disk, before any digest was made",
+    "a page that is damaged on the member's disk, with a trailer of the damaged database",
     async function* (messages) {
       const { database } = await whole(messages);
       const root = Number(database.readBigUInt64LE(32)) * 4096;
@@ -98,7 +99,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot: the database is damaged: page \d+/,
   ],
   [
-    "empty blobs for ever, as etcd does when it cannot read on",
+    "endless empty blobs, which etcd sends when it cannot read its database",
     async function* (messages) {
       let sent = 0;
       let remaining = 0;
@@ -114,7 +115,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
   ],
   ["no message at all", async function* () {}, 1, /snapshot at \S+: the stream ended before its first byte/],
   [
-    "a database of no bytes, with the right trailer",
+    "an empty database with the right trailer",
     async function* () {
       yield { remaining: 0, blob: Buffer.alloc(0) };
       yield* messagesOf(Buffer.alloc(0), sha256(Buffer.alloc(0)));
@@ -123,7 +124,7 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
     /snapshot: the database is damaged/,
   ],
   [
-    "an error in the middle",
+    "an error in the middle of the stream",
     async function* (messages) {
       let sent = 0;
       for await (const message of messages) {
@@ -136,11 +137,11 @@ const lies: [string, (messages: Messages) => Messages, number, RegExp][] = [
   ],
 ];
 
-test("whatever is wrong with a stream, save says it with its exit code and stores nothing", async (t) => {
-  for (const [what, snapshot, code, says] of lies) {
+test("save from a faulty stream gives the reason, exits with its code and stores nothing", async (t) => {
+  for (const [what, snapshot, code, says] of faultyStreams) {
     await t.test(what, async () => {
       await using proxy = await startSnapshotFaultProxy(member, { snapshot });
-      await using dir = await tempDir("lie");
+      await using dir = await tempDir("faulty");
       const ran = await etcdBackup(saveInto(dir.path, proxy.endpoint));
       assert.equal(ran.code, code, ran.stderr);
       assert.match(ran.stderr, says);
@@ -150,13 +151,13 @@ test("whatever is wrong with a stream, save says it with its exit code and store
   }
 });
 
-test("the proxy that tells these lies passes on an honest stream", async () => {
+test("the proxy without a fault passes on the snapshot unchanged", async () => {
   await using proxy = await startSnapshotFaultProxy(member, {});
-  await using dir = await tempDir("honest");
+  await using dir = await tempDir("unchanged");
   await savedAndVerified(dir.path, proxy.endpoint);
 });
 
-test("a connection that is cut in mid-stream: exit code 1, the member's name, and nothing is stored", async () => {
+test("save whose connection breaks in the stream exits with code 1, names the member and stores nothing", async () => {
   await using proxy = await startTcpFaultProxy(member);
   await using dir = await tempDir("cut");
   proxy.holdAfter(4_000_000);
@@ -169,19 +170,19 @@ test("a connection that is cut in mid-stream: exit code 1, the member's name, an
   assert.deepEqual(await filesBelow(dir.path), []);
 });
 
-test("on S3, too: a stream that breaks in the middle or lies at its end leaves no object and no unfinished upload", async (t) => {
+test("save into S3 from a faulty stream leaves no object and no unfinished upload", async (t) => {
   await using s3 = await startS3();
   await s3.createBucket("backups");
   const store = s3Store(s3, "backups");
   const { url, env } = store;
   const nothing = { backups: [], leftovers: [] };
   const save = (endpoint: string) => [
-    ...["save", "--store", url, "--cluster-name", "lab", "--compression", "none"],
-    ...etcdFlags(cluster, [endpoint]),
+    ...saveArgs(cluster, url, { endpoints: [endpoint] }),
+    ...["--compression", "none"],
   ];
   const uploads = () => filesBelow(join(s3.rootDir, "backups"));
 
-  await t.test("it breaks when the first part is stored", async () => {
+  await t.test("a stream that breaks when the first part is stored", async () => {
     await using proxy = await startTcpFaultProxy(member);
     proxy.holdAfter(14_000_000);
     await using run = startProcess(etcdBackupPath, save(proxy.endpoint), { env });
@@ -196,7 +197,7 @@ test("on S3, too: a stream that breaks in the middle or lies at its end leaves n
     assert.deepEqual(await checkStore(store), nothing);
   });
 
-  await t.test("its trailer is wrong, when every part is stored", async () => {
+  await t.test("a stream whose trailer is wrong, when every part is stored", async () => {
     await using proxy = await startSnapshotFaultProxy(member, {
       async *snapshot(messages) {
         const { database } = await whole(messages);
@@ -210,7 +211,7 @@ test("on S3, too: a stream that breaks in the middle or lies at its end leaves n
   });
 });
 
-test("a database of 64 KiB pages, as on some machines of other architectures, is saved and verified", async () => {
+test("save stores a database with pages of 64 KiB, which some architectures have", async () => {
   const file = writeBolt({
     pageSize: 65_536,
     buckets: {
@@ -239,16 +240,11 @@ test("a database of 64 KiB pages, as on some machines of other architectures, is
 });
 
 function saveInto(directory: string, endpoint: string): string[] {
-  return [
-    "save",
-    ...["--store", `file://${directory}`, "--cluster-name", "lab"],
-    ...etcdFlags(cluster, [endpoint]),
-  ];
+  return saveArgs(cluster, `file://${directory}`, { endpoints: [endpoint] });
 }
 
 async function savedAndVerified(directory: string, endpoint: string): Promise<Saved> {
   const saved = await etcdBackupJson<Saved>(saveInto(directory, endpoint));
-  const { backups, leftovers } = await checkStore({ url: `file://${directory}`, env: {} });
-  assert.deepEqual([backups, leftovers], [[saved.name], []]);
+  assert.deepEqual(await assertHoldsBackups({ url: `file://${directory}`, env: {} }, 1), [saved.name]);
   return saved;
 }

@@ -9,7 +9,9 @@ import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { UnavailableBinary } from "../../harness/unavailable-binary.ts";
+import { cutShort, flipByte } from "../../support/damage.ts";
 import { restoreWithEtcdutl } from "../../support/restore-with-etcdutl.ts";
+import { saveArgs } from "../../support/save-command.ts";
 
 interface Saved {
   name: string;
@@ -22,8 +24,10 @@ interface Saved {
 }
 
 for (const minor of ["3.4", "3.5", "3.6"] as const) {
-  test(`a backup of etcd ${minor} becomes a running etcd ${minor} with the same keys`, async (t) => {
-    if ((await unavailable(minor)) !== undefined) return t.skip(await unavailable(minor));
+  test(`etcd ${minor} restored from a fetched backup has the keys of the snapshot`, async (t) => {
+    const reason = await whyUnavailable(minor);
+    if (reason !== undefined) return t.skip(reason);
+    const auth = { username: "root", password: "pass-word" } as const;
     await using s3 = await startS3();
     await s3.createBucket("backups");
     const store = s3Store(s3, "backups", "clusters/eu");
@@ -31,15 +35,15 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
       minor,
       members: 3,
       tls: true,
-      auth: { username: "root", password: "pass-word" },
+      auth,
     });
-    const env = { ...store.env, ETCDCTL_PASSWORD: "pass-word" };
+    const env = { ...store.env, ETCDCTL_PASSWORD: auth.password };
     for (let i = 0; i < 20; i += 1) await cluster.etcdctl(["put", `/app/key-${i}`, `value ${i}`]);
     await cluster.etcdctl(["del", "/app/key-3"]);
     const keys = await cluster.etcdctl(["get", "/app/", "--prefix"]);
 
     const saved = await etcdBackupJson<Saved>(
-      ["save", "--store", store.url, "--cluster-name", "prod", ...etcdFlags(cluster), "--user", "root"],
+      [...saveArgs(cluster, store.url, { clusterName: "prod" }), "--user", "root"],
       env,
     );
     assert.equal(saved.member.isLeader, false);
@@ -57,40 +61,31 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
     const fetched = await etcdBackup(["fetch", saved.name, "--store", store.url, "-o", file], store.env);
     assert.equal(fetched.code, 0, fetched.stderr);
 
-    // etcdutl's own status, and ours of the same file, of the manifest, and in the custom numbers of 3.4 to 3.6.
-    const theirs: unknown = JSON.parse(await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]));
-    const ours = await etcdBackupJson<Record<string, unknown>>(["status", file]);
-    const recorded = await etcdBackupJson<Record<string, unknown>>(
+    // The status of the file and of the manifest equals that of etcdutl of the same minor.
+    const fromEtcdutl: object = JSON.parse(await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]));
+    const ofFile = await etcdBackupJson<Record<string, unknown>>(["status", file]);
+    const ofManifest = await etcdBackupJson<Record<string, unknown>>(
       ["status", saved.name, "--store", store.url],
       store.env,
     );
-    for (const [key, value] of Object.entries(theirs as object)) {
-      assert.equal(ours[key], value, `${key} of the file`);
-      assert.equal(recorded[key], value, `${key} of the manifest`);
+    for (const [key, value] of Object.entries(fromEtcdutl)) {
+      assert.equal(ofFile[key], value, `${key} of the file`);
+      assert.equal(ofManifest[key], value, `${key} of the manifest`);
     }
 
-    await using restored = await restoreWithEtcdutl(minor, file, dir.path);
-    assert.equal(await restored.etcdctl(["--user", "root:pass-word", "get", "/app/", "--prefix"]), keys);
+    await using restored = await restoreWithEtcdutl(minor, file, dir.path, auth);
+    assert.equal(await restored.etcdctl(["get", "/app/", "--prefix"]), keys);
   });
 }
 
-test("the fetched file is what etcdctl snapshot save writes: database, then its SHA-256", async () => {
+test("fetch writes the file that etcdctl snapshot save writes: the database, then its SHA-256", async () => {
   await using cluster = await startEtcd();
   await cluster.etcdctl(["put", "a", "1"]);
   await using dir = await tempDir("fetch");
   const url = `file://${dir.path}/store`;
   await mkdir(join(dir.path, "store"));
-  const saved = await etcdBackupJson<Saved>([
-    "save",
-    "--store",
-    url,
-    "--cluster-name",
-    "lab",
-    ...etcdFlags(cluster),
-    "--compression",
-    "none",
-  ]);
-  const file = join(dir.path, "ours.db");
+  const saved = await etcdBackupJson<Saved>([...saveArgs(cluster, url), "--compression", "none"]);
+  const file = join(dir.path, "fetched.db");
   assert.equal((await etcdBackup(["fetch", `${url}/lab/${saved.name}`, "-o", file])).code, 0);
   const bytes = await readFile(file);
   assert.equal(bytes.length, saved.snapshot.totalSizeBytes + 32);
@@ -99,14 +94,14 @@ test("the fetched file is what etcdctl snapshot save writes: database, then its 
     bytes.subarray(-32).toString("hex"),
   );
   assert.equal(bytes.subarray(-32).toString("hex"), saved.snapshot.sha256);
-  const theirs = join(dir.path, "theirs.db");
-  await cluster.etcdctl(["snapshot", "save", theirs]);
-  // Not its size: between two snapshots etcd may have grown its file by a page.
+  const fromEtcdctl = join(dir.path, "etcdctl.db");
+  await cluster.etcdctl(["snapshot", "save", fromEtcdctl]);
+  // The size is not compared: etcd may have grown its file by a page between the two snapshots.
   const statusOf = async (path: string) => {
     const status = await cluster.etcdutl(["snapshot", "status", path, "-w", "json"]);
     return { ...(JSON.parse(status) as object), totalSize: undefined };
   };
-  assert.deepEqual(await statusOf(file), await statusOf(theirs));
+  assert.deepEqual(await statusOf(file), await statusOf(fromEtcdctl));
 
   const again = await etcdBackup(["fetch", "latest", "--store", url, "-o", file]);
   assert.equal(again.code, 3);
@@ -114,26 +109,17 @@ test("the fetched file is what etcdctl snapshot save writes: database, then its 
   assert.ok(bytes.equals(await readFile(file)));
 });
 
-test("a stored backup that was damaged is listed, refused by verify with exit code 4, and never fetched", async () => {
+test("a damaged backup is listed, fails verify with exit code 4 and is not fetched", async () => {
   await using cluster = await startEtcd();
   await cluster.etcdctl(["put", "a", "x".repeat(100_000)]);
   await using dir = await tempDir("damage");
   const url = `file://${dir.path}/store`;
   await mkdir(join(dir.path, "store"));
-  const saved = await etcdBackupJson<Saved>([
-    "save",
-    "--store",
-    url,
-    "--cluster-name",
-    "lab",
-    ...etcdFlags(cluster),
-  ]);
+  const saved = await etcdBackupJson<Saved>(saveArgs(cluster, url));
   const object = join(dir.path, "store", saved.stored.object);
   const whole = await readFile(object);
 
-  const flipped = Buffer.from(whole);
-  flipped.writeUInt8(flipped.readUInt8(flipped.length >> 1) ^ 1, flipped.length >> 1);
-  await writeFile(object, flipped);
+  await flipByte(object);
   const verified = await etcdBackup(["verify", "latest", "--store", url]);
   assert.equal(verified.code, 4, verified.stdout + verified.stderr);
   assert.match(verified.stdout, /FAILED/);
@@ -141,10 +127,11 @@ test("a stored backup that was damaged is listed, refused by verify with exit co
   assert.equal((await etcdBackup(["fetch", "latest", "--store", url, "-o", file])).code, 4);
   await assert.rejects(readFile(file), { code: "ENOENT" });
 
-  await writeFile(object, whole.subarray(0, -1));
-  const short = await etcdBackup(["verify", saved.name, "--store", url]);
-  assert.equal(short.code, 4);
-  assert.match(short.stderr, /the manifest says/);
+  await writeFile(object, whole);
+  await cutShort(object);
+  const truncated = await etcdBackup(["verify", saved.name, "--store", url]);
+  assert.equal(truncated.code, 4);
+  assert.match(truncated.stderr, /the manifest says/);
   assert.match((await etcdBackup(["list", "--store", url])).stdout, /the manifest says/);
 
   await rm(object);
@@ -152,7 +139,7 @@ test("a stored backup that was damaged is listed, refused by verify with exit co
   assert.equal((await etcdBackup(["verify", "latest", "--store", url])).code, 4);
 });
 
-test("errors say what, where and what to do, with the exit code of their kind", async (t) => {
+test("errors name what failed and where, with the exit code of their kind", async (t) => {
   await using cluster = await startEtcd();
   await using dir = await tempDir("errors");
   const url = `file://${dir.path}`;
@@ -190,7 +177,7 @@ test("errors say what, where and what to do, with the exit code of their kind", 
   }
 });
 
-async function unavailable(minor: EtcdMinor): Promise<string | undefined> {
+async function whyUnavailable(minor: EtcdMinor): Promise<string | undefined> {
   try {
     await binary("etcd", minor);
     return undefined;

@@ -23,7 +23,7 @@ function read(file: string): Promise<SnapshotFileReading> {
   return readSnapshot(createReadStream(file, { highWaterMark: 1 << 20 }), { signal });
 }
 
-/** Saves a snapshot with etcd's own tool and compares our reading with its `snapshot status`. */
+/** Saves a snapshot with etcdctl and compares its reading with `snapshot status` of etcd's own tool. */
 async function compare(cluster: EtcdCluster, directory: string, stage: string): Promise<SnapshotFileReading> {
   const file = join(directory, `${stage}.db`);
   await cluster.etcdctl(["--command-timeout=120s", "snapshot", "save", file]);
@@ -40,7 +40,7 @@ async function compare(cluster: EtcdCluster, directory: string, stage: string): 
 }
 
 for (const minor of ["3.4", "3.5", "3.6"] as const) {
-  test(`etcd ${minor}: status equals etcd's own at every stage of a database's life`, async (t) => {
+  test(`etcd ${minor}: the status equals that of etcd's own tool at every stage of a database`, async (t) => {
     try {
       await binary("etcd", minor);
     } catch (error) {
@@ -85,7 +85,7 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
   });
 }
 
-test("etcd 3.6 with authentication and three members: users, roles and members are read", async () => {
+test("etcd 3.6 with authentication and three members: the status has authEnabled and the members", async () => {
   await using cluster = await startEtcd({ members: 3, auth: { username: "root", password: "secret" } });
   await using scratch = await tempDir("status");
   for (let i = 0; i < 60; i++) await cluster.etcdctl(["role", "add", `role-${i}-${"x".repeat(i)}`]);
@@ -105,7 +105,7 @@ test("etcd 3.6 with authentication and three members: users, roles and members a
   );
 });
 
-test("etcd 3.6 with a million keys: status equals etcdutl's", async () => {
+test("etcd 3.6 with a million keys: the status equals that of etcdutl", async () => {
   await using cluster = await startEtcd();
   await using scratch = await tempDir("status");
   await writeKeys(cluster, { keys: 1_000_000, value: (i) => Buffer.from(`value ${i}`) });
@@ -113,7 +113,7 @@ test("etcd 3.6 with a million keys: status equals etcdutl's", async () => {
   assert.equal(reading.status?.liveKeys, 1_000_000);
 });
 
-describe("damage to a snapshot of real etcd", () => {
+describe("reading a damaged snapshot of etcd", () => {
   const page = 4096;
   let file: Buffer;
   let scratch: Awaited<ReturnType<typeof tempDir>>;
@@ -134,29 +134,28 @@ describe("damage to a snapshot of real etcd", () => {
     return read(path);
   }
 
-  /** The status of the damaged file as etcdutl sees it: it may refuse, panic, or not notice. */
-  async function etcdutlNotices(): Promise<boolean> {
+  /** Whether `etcdutl snapshot status` of the damaged file fails. */
+  async function etcdutlFails(): Promise<boolean> {
     const path = join(scratch.path, "damaged.db");
     const status = await run(await binary("etcdutl"), ["snapshot", "status", path, "-w", "json"]);
     return status.code !== 0;
   }
 
-  /** Follows the first child from the root bucket's page to a page of `type` of the `key` bucket. */
+  /** Number of a page of the `key` bucket: the first branch (1) or leaf (2) on the way down its first children. */
   function findPage(type: 1 | 2): number {
     const root = Number(file.readBigUInt64LE(32)) * page;
     for (let row = root + 16; row < root + 16 + 16 * file.readUInt16LE(root + 10); row += 16) {
       const key = row + file.readUInt32LE(row + 4);
       const size = file.readUInt32LE(row + 8);
       if (file.toString("latin1", key, key + size) !== "key") continue;
-      let found = Number(file.readBigUInt64LE(key + size));
-      while (file.readUInt16LE(found * page + 8) !== type)
-        found = Number(file.readBigUInt64LE(found * page + 24));
-      return found;
+      let id = Number(file.readBigUInt64LE(key + size));
+      while (file.readUInt16LE(id * page + 8) !== type) id = Number(file.readBigUInt64LE(id * page + 24));
+      return id;
     }
     throw new Error("no bucket key");
   }
 
-  test("a flipped bit in a header of each kind of page is a violation of that page and a wrong trailer", async () => {
+  test("a flipped bit in the header of any kind of page is a violation at that page and a wrong trailer", async () => {
     const root = Number(file.readBigUInt64LE(32));
     for (const [kind, target] of [
       ["meta", 0],
@@ -175,40 +174,40 @@ describe("damage to a snapshot of real etcd", () => {
           reading.violations.some((violation) => violation.page === target),
           `${kind} page ${target}, byte ${at}: ${JSON.stringify(reading.violations)}`,
         );
-        if (kind !== "meta") assert.ok(await etcdutlNotices(), "etcdutl sees it too");
+        if (kind !== "meta") assert.ok(await etcdutlFails(), "etcdutl fails too");
       }
     }
   });
 
-  test("zeroed pages in use are named", async () => {
+  test("a zeroed page in use is a violation at that page", async () => {
     for (const target of [findPage(1), findPage(2)]) {
       const reading = await damaged((bytes) => bytes.fill(0, target * page, (target + 1) * page));
       assert.equal(reading.status, undefined);
       assert.equal(reading.violations[0]?.page, target);
-      assert.ok(await etcdutlNotices(), "etcdutl sees it too");
+      assert.ok(await etcdutlFails(), "etcdutl fails too");
     }
   });
 
-  test("a cut file has no trailer and says how many pages are lost", async () => {
+  test("a truncated file has no trailer, and the violation gives the number of pages that are left", async () => {
     const reading = await damaged((bytes) => bytes.subarray(0, 20 * page));
     assert.equal(reading.trailer, "missing");
     assert.match(reading.violations[0]?.message ?? "", /file is truncated: it has 20 of the \d+ pages/);
   });
 
-  test("a missing or wrong trailer is noticed, which etcd's status does not do", async () => {
+  test("a missing or wrong trailer is reported, though etcdutl's status does not check it", async () => {
     const missing = await damaged((bytes) => bytes.subarray(0, -32));
     assert.equal(missing.trailer, "missing");
     assert.deepEqual(missing.violations, []);
     const wrong = await damaged((bytes) => bytes.fill(0, bytes.length - 32));
     assert.equal(wrong.trailer, "wrong");
     assert.deepEqual(wrong.violations, []);
-    assert.equal(await etcdutlNotices(), false);
+    assert.equal(await etcdutlFails(), false);
   });
 
-  test("a damaged first meta: the second is used, as bbolt does, and the damage is named", async () => {
-    const sound = await damaged(() => undefined);
+  test("with a damaged first meta page the second one is used, as bbolt does, and the damage is reported", async () => {
+    const undamaged = await damaged(() => undefined);
     const reading = await damaged((bytes) => bytes.fill(0, 16, 80));
-    assert.deepEqual(reading.status, sound.status);
+    assert.deepEqual(reading.status, undamaged.status);
     assert.equal(reading.violations[0]?.page, 0);
     const status = await run(await binary("etcdutl"), [
       "snapshot",
