@@ -30,15 +30,16 @@ const manifests = (text: string): Manifest[] =>
   parseAllDocuments(text).flatMap((document) =>
     document.contents === null ? [] : [document.toJS() as Manifest],
   );
-const seen = new Map<string, Promise<Manifest[]>>();
+/** Rendered manifests, by the values. */
+const cache = new Map<string, Promise<Manifest[]>>();
 const rendered = (values: object = {}): Promise<Manifest[]> => {
   const key = JSON.stringify(values);
-  const made = seen.get(key) ?? helmTemplate(release, values).then(manifests);
-  seen.set(key, made);
-  return made;
+  const result = cache.get(key) ?? helmTemplate(release, values).then(manifests);
+  cache.set(key, result);
+  return result;
 };
 
-/** Values that a person would set, each of which changes what is rendered. */
+/** Values that users set; each preset changes what is rendered. */
 const presets: Record<string, object> = {
   "nothing set": {},
   "the kubeadm preset": { kubeadm: { enabled: true } },
@@ -79,7 +80,7 @@ function podOf(objects: readonly Manifest[]) {
   return { ...template.spec, container } as Record<string, unknown> & { container: Container };
 }
 
-/** What a role gives, one line for each verb on each resource. */
+/** Rights of a role, one line for each verb on each resource. */
 function granted(rules: readonly Rule[]): string[] {
   return rules
     .flatMap(({ apiGroups, resources, verbs }) =>
@@ -106,12 +107,12 @@ describe("the chart", { concurrency: true }, () => {
           assert.ok(![rule.apiGroups, rule.resources, rule.verbs].flat().includes("*"), metadata.name);
     });
 
-  it("grants what the operator's tests run with, to the letter", async () => {
-    const given = new Set(granted(operatorRoles(await rendered()).flatMap(({ rules = [] }) => rules)));
-    assert.deepEqual([...given].toSorted(), granted(operatorRules));
+  it("grants exactly the rights with which the operator's tests run", async () => {
+    const rights = new Set(granted(operatorRoles(await rendered()).flatMap(({ rules = [] }) => rules)));
+    assert.deepEqual([...rights].toSorted(), granted(operatorRules));
   });
 
-  it("grants no more than it was told to", async () => {
+  it("grants fewer rights where the values narrow them", async () => {
     const rights = async (values: object) =>
       operatorRoles(await rendered(values)).map(({ kind, metadata, rules = [] }) => ({
         where: kind === "ClusterRole" ? "everywhere" : metadata.namespace,
@@ -132,7 +133,7 @@ describe("the chart", { concurrency: true }, () => {
     assert.deepEqual(some.map(({ where }) => where).toSorted(), ["a", "b", "kube-system", "kube-system"]);
   });
 
-  it("leaves restores to whom they are given, and backups to editors", async () => {
+  it("lets editors create backups, and only those with the restore role create restores", async () => {
     const roles = (await rendered()).filter(
       ({ kind, metadata }) => kind === "ClusterRole" && /-(edit|restore)$/.test(metadata.name),
     );
@@ -146,7 +147,7 @@ describe("the chart", { concurrency: true }, () => {
     );
   });
 
-  it("runs one image, in the Pod and in the Jobs of a restore", async () => {
+  it("uses one image for the operator and for the Jobs of a restore", async () => {
     const imageOf = async (image: object) => {
       const { container } = podOf(await rendered({ image }));
       assert.equal(container.env.find(({ name }) => name === "OPERATOR_IMAGE")?.value, container.image);
@@ -159,7 +160,7 @@ describe("the chart", { concurrency: true }, () => {
     assert.equal(await imageOf({ repository: "r.example/o", tag: "7", digest }), `r.example/o@${digest}`);
   });
 
-  it("needs no privilege, but for the kubeadm preset, which says what it takes", async () => {
+  it("needs no privilege, except that the kubeadm preset takes root, the host network and a hostPath", async () => {
     const usual = podOf(await rendered());
     assert.partialDeepStrictEqual(usual, {
       securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
@@ -182,7 +183,7 @@ describe("the chart", { concurrency: true }, () => {
   });
 
   for (const [what, values] of Object.entries(presets))
-    it(`with ${what} starts the operator with flags that it knows`, async () => {
+    it(`with ${what} passes flags that the operator accepts`, async () => {
       const { container } = podOf(await rendered(values));
       const { code, stderr } = await etcdBackup([...container.args, "--kubeconfig=/nowhere"], {
         POD_NAMESPACE: "x",
@@ -191,8 +192,8 @@ describe("the chart", { concurrency: true }, () => {
       assert.match(stderr, /\/nowhere/);
     });
 
-  it("refuses what it does not know or what cannot be meant, and says where", async () => {
-    const rows: [values: object, said: RegExp][] = [
+  it("refuses unknown and invalid values and names them", async () => {
+    const rows: [values: object, message: RegExp][] = [
       [{ replica: 2 }, /replica/],
       [{ image: { repo: "x" } }, /image.*repo/s],
       [{ replicas: -1 }, /replicas/],
@@ -208,15 +209,15 @@ describe("the chart", { concurrency: true }, () => {
       [{ kubeadm: { pkiPath: "pki" } }, /pkiPath/],
       [{ extraEnv: [{ name: "OPERATOR_IMAGE", value: "x" }] }, /OPERATOR_IMAGE is set by the chart/],
     ];
-    for (const [values, said] of rows)
+    for (const [values, message] of rows)
       await assert.rejects(
         rendered(values),
-        (error: Error) => said.test(error.message),
+        (error: Error) => message.test(error.message),
         JSON.stringify(values),
       );
   });
 
-  it("holds the definitions of crds/, kept on uninstall", async () => {
+  it("contains the definitions of crds/ with a resource policy that keeps them on uninstall", async () => {
     const inChart = (await rendered()).filter(({ kind }) => kind === "CustomResourceDefinition");
     const files = (await readdir(join(root, "crds"))).toSorted();
     const originals = await Promise.all(
@@ -231,13 +232,13 @@ describe("the chart", { concurrency: true }, () => {
     assert.ok(!(await rendered({ crds: { enabled: false } })).some(({ kind }) => kind.startsWith("Custom")));
   });
 
-  it("is what deploy/ was made from", async () => {
+  it("is the source of the manifests in deploy/", async () => {
     const { code, stderr } = await run(process.execPath, [join(root, "scripts/deploy.ts"), "--check"]);
     assert.equal(code, 0, stderr);
   });
 });
 
-describe("on a real API server", { concurrency: false }, () => {
+describe("the chart on an API server", { concurrency: false }, () => {
   let api: ApiServer;
   before(async () => {
     api = await startApiServer();
@@ -262,7 +263,7 @@ describe("on a real API server", { concurrency: false }, () => {
       .split("\n")
       .filter((line) => line !== "");
 
-  it("helm installs it, upgrades it to the preset and takes it away, but for the definitions", async () => {
+  it("is installed, upgraded to the kubeadm preset, and uninstalled without the definitions", async () => {
     await helmOrThrow(["install", release.name, chartPath, ...where()]);
     assert.ok((await installed()).includes("deployment.apps/etcd-backup-operator"));
     await api.kubectl([
@@ -274,7 +275,7 @@ describe("on a real API server", { concurrency: false }, () => {
     await helmOrThrow(["upgrade", release.name, chartPath, ...where(), "--set=kubeadm.enabled=true"]);
     assert.ok(
       !(await installed()).includes("service/etcd-backup-operator-metrics"),
-      "nothing reaches a loopback address",
+      "no Service can reach a loopback address",
     );
     await helmOrThrow(["uninstall", release.name, ...where()]);
     assert.deepEqual(await installed(), []);
@@ -282,7 +283,7 @@ describe("on a real API server", { concurrency: false }, () => {
     assert.equal(kept.match(/etcdbackup\.dev/g)?.length, 3);
   });
 
-  it("takes everything that each preset renders", async () => {
+  it("renders manifests that the server accepts with every preset", async () => {
     await api.kubectl(["create", "namespace", "a"]);
     await api.kubectl(["create", "namespace", "b"]);
     for (const [what, values] of Object.entries(presets)) {
@@ -302,7 +303,7 @@ describe("on a real API server", { concurrency: false }, () => {
     }
   });
 
-  it("prints notes whose manifests it takes as they are", async () => {
+  it("prints notes with manifests that the server accepts", async () => {
     for (const values of [[], ["--set=kubeadm.enabled=true"]]) {
       const { code, stdout, stderr } = await helm([
         "install",
@@ -324,7 +325,7 @@ describe("on a real API server", { concurrency: false }, () => {
     }
   });
 
-  it("takes deploy/ and deploy/kubeadm without Helm", async () => {
+  it("is not needed for deploy/ and deploy/kubeadm, which kubectl applies", async () => {
     for (const [path, namespace] of [
       ["deploy", "etcd-backup-operator"],
       ["deploy/kubeadm", "kube-system"],

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import { etcdBackup, etcdBackupJson, s3Store } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
+import { saveArgs } from "../../support/save-command.ts";
 
 interface Saved {
   name: string;
@@ -21,11 +22,10 @@ let first: Saved;
 let newest: Saved;
 let other: Saved;
 
-/** One key more for each backup, so that the revision tells them apart. */
+/** Puts a key before each backup, so that each has a revision of its own. */
 async function save(clusterName: string, store: string, env: Record<string, string> = {}): Promise<Saved> {
   await cluster.etcdctl(["put", "key", "value"]);
-  const flags = ["--store", store, "--cluster-name", clusterName, ...etcdFlags(cluster)];
-  return etcdBackupJson<Saved>(["save", ...flags], env);
+  return etcdBackupJson<Saved>(saveArgs(cluster, store, { clusterName }), env);
 }
 
 async function revisionOf(args: string[], env: Record<string, string> = {}): Promise<number> {
@@ -44,7 +44,7 @@ before(async () => {
   dir = await tempDir("argument");
   url = `file://${dir.path}`;
   first = await save("one", url);
-  // Names are sorted by whole seconds, then by revision.
+  // Both names may have the same second: then the revision sorts them.
   newest = await save("one", url);
   other = await save("two", url);
 });
@@ -53,7 +53,7 @@ after(async () => {
   await cluster[Symbol.asyncDispose]();
 });
 
-test("a name means that backup, and `latest` the newest of the cluster", async () => {
+test("a name selects that backup, and `latest` the newest backup of the cluster", async () => {
   assert.equal(await revisionOf([first.name, "--store", url]), first.snapshot.revision);
   assert.equal(
     await revisionOf(["latest", "--store", url, "--cluster-name", "one"]),
@@ -65,40 +65,40 @@ test("a name means that backup, and `latest` the newest of the cluster", async (
   );
 });
 
-test("a backup's URL needs no store, with .json or without; so does the URL of a cluster's latest", async () => {
+test("a URL of a backup or of a cluster's latest needs no --store", async () => {
   assert.equal(await revisionOf([first.manifestUrl]), first.snapshot.revision);
   assert.equal(await revisionOf([first.manifestUrl.replace(/\.json$/, "")]), first.snapshot.revision);
   assert.equal(await revisionOf([`${url}/one/latest`]), newest.snapshot.revision);
   assert.equal(await revisionOf([`${url}/two/latest`]), other.snapshot.revision);
 });
 
-test("a URL in a listing is one that can be used", async () => {
+test("the URLs of a listing are accepted as arguments", async () => {
   const listed = await etcdBackupJson<{ url: string; revision: number }[]>(["list", "--store", url]);
   assert.equal(listed.length, 3);
   for (const entry of listed) assert.equal(await revisionOf([entry.url]), entry.revision);
 });
 
-test("a file is a file, plain or as it lies in the store", async () => {
+test("a path selects a plain or a compressed snapshot file, even a file named latest", async () => {
   assert.equal(await revisionOf([join(dir.path, first.stored.object)]), first.snapshot.revision);
   const file = join(dir.path, "latest");
   assert.equal((await etcdBackup(["fetch", first.name, "--store", url, "-o", file])).code, 0);
   assert.equal(await revisionOf([file]), first.snapshot.revision);
 });
 
-test("store and cluster may come from the environment", async () => {
+test("the environment can give the store and the cluster", async () => {
   const env = { ETCD_BACKUP_STORE: url, ETCD_BACKUP_CLUSTER_NAME: "two" };
   assert.equal(await revisionOf(["latest"], env), other.snapshot.revision);
   assert.equal(await revisionOf(["latest", "--cluster-name", "one"], env), newest.snapshot.revision);
 });
 
-test("`latest` in a store of two clusters is refused, and both are named", async () => {
+test("`latest` without a cluster is refused in a store of two clusters, and the error names both", async () => {
   for (const verb of [["status"], ["verify"], ["fetch", "-o", join(dir.path, "no.db")]]) {
     const [command = "", ...flags] = verb;
     await fails([command, "latest", "--store", url, ...flags], 2, /one, two/, /--cluster-name/);
   }
 });
 
-test("what is not there, or no backup, is refused with what would help", async () => {
+test("an argument that names no backup is refused with a hint", async () => {
   const [where, missing] = [["--store", url], first.name.replace(/-r\d{20}-/, "-r00000000000000000099-")];
   await fails(["verify", missing, ...where], 3, new RegExp(`no backup ${missing}`), /etcd-backup list/);
   await fails(["verify", first.name, ...where, "--cluster-name", "two"], 3, /no backup/, /cluster two/);
@@ -117,7 +117,7 @@ test("what is not there, or no backup, is refused with what would help", async (
   await fails(["verify", "/nowhere/file.db"], 3, /no such file/);
 });
 
-test("an S3 URL takes the endpoint from its parameters or from the environment", async () => {
+test("an S3 URL gets its endpoint from its parameters or from the environment", async () => {
   await using s3 = await startS3();
   await s3.createBucket("backups");
   const store = s3Store(s3, "backups", "some/folder");
@@ -129,7 +129,7 @@ test("an S3 URL takes the endpoint from its parameters or from the environment",
       await revisionOf([`${location}/one/${name}?${parameters}`], store.env),
       saved.snapshot.revision,
     );
-  // As it was printed, when the endpoint is in the environment.
+  // The URL as save printed it, with the endpoint in the environment.
   const env = { ...store.env, AWS_ENDPOINT_URL: s3.endpoint, AWS_REGION: s3.region };
   assert.equal(await revisionOf([saved.manifestUrl], env), saved.snapshot.revision);
 });

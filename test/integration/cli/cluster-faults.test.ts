@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
-import { type EtcdMember, startEtcd } from "../../harness/etcd-cluster.ts";
+import { etcdBackup, etcdBackupJson } from "../../harness/etcd-backup.ts";
+import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
+import { changeStoredValue } from "../../support/diverged-member.ts";
 import { restoreWithEtcdutl } from "../../support/restore-with-etcdutl.ts";
 import { eventually } from "../../support/eventually.ts";
 import { filesBelow } from "../../support/files.ts";
+import { saveArgs } from "../../support/save-command.ts";
 
 interface Saved {
   name: string;
@@ -16,41 +17,19 @@ interface Saved {
   hashKV?: { membersCompared: string[] };
 }
 
-/** Changes a value where it lies in a stopped member's database: what failing hardware or a bug would do. */
-async function overwrite(member: EtcdMember, from: string, to: string): Promise<void> {
-  const path = join(member.dataDir, "member", "snap", "db");
-  const bytes = await readFile(path);
-  let found = 0;
-  for (let at = bytes.indexOf(from); at >= 0; at = bytes.indexOf(from, at + 1)) {
-    bytes.write(to, at);
-    found += 1;
-  }
-  assert.ok(found > 0, "the value lies in the database file");
-  assert.equal(to.length, from.length);
-  await writeFile(path, bytes);
-}
-
 for (const minor of ["3.5", "3.6"] as const) {
-  test(`a member whose data has diverged is never silently the backup (etcd ${minor})`, async (t) => {
+  test(`save reports a member whose data has diverged (etcd ${minor})`, async (t) => {
     await using cluster = await startEtcd({ members: 3, minor });
     await cluster.etcdctl(["put", "/app/truth", "value-as-it-was-written"]);
     const leader = await cluster.leader();
-    const liar = cluster.members.find((member) => member !== leader);
-    assert.ok(liar);
-    const honest = cluster.members.filter((member) => member !== liar).map(({ name }) => name);
-    // A graceful end writes everything to the database file: nothing is replayed over the change.
-    await liar.process.stop();
-    await overwrite(liar, "value-as-it-was-written", "value-as-it-was-NEVER-X");
-    await liar.start();
+    const diverged = cluster.members.find((member) => member !== leader);
+    assert.ok(diverged);
+    const others = cluster.members.filter((member) => member !== diverged).map(({ name }) => name);
+    await changeStoredValue(diverged, "value-as-it-was-written");
     await using dir = await tempDir("diverged");
-    const save = (...more: string[]) => [
-      "save",
-      ...["--store", `file://${dir.path}`, "--cluster-name", "lab"],
-      ...etcdFlags(cluster),
-      ...more,
-    ];
+    const save = (...flags: string[]) => [...saveArgs(cluster, `file://${dir.path}`), ...flags];
 
-    await t.test("save refuses for good, and names who says what", async () => {
+    await t.test("save fails with exit code 3 and gives the hash of each member", async () => {
       const { code, stdout, stderr } = await etcdBackup(save());
       assert.equal(code, 3, stderr);
       assert.equal(stdout, "");
@@ -58,45 +37,42 @@ for (const minor of ["3.5", "3.6"] as const) {
       const groups = differs.split("; ").map((group) => /^(.*) ([0-9a-f]{8})$/.exec(group)?.slice(1));
       assert.deepEqual(
         groups.map((group) => group?.[0]).toSorted(),
-        [honest.join(" and "), liar.name].toSorted(),
+        [others.join(" and "), diverged.name].toSorted(),
       );
       assert.notEqual(groups[0]?.[1], groups[1]?.[1]);
       assert.match(stderr, /hint: .*--member/);
       assert.deepEqual(await filesBelow(dir.path), []);
     });
 
-    await t.test(
-      "a member that is named is read all the same, with a word about the difference",
-      async () => {
-        const { code, stdout, stderr } = await etcdBackup(save("--member", honest[0] ?? "", "-o", "json"));
-        assert.equal(code, 0, stderr);
-        assert.match(stderr, /HashKV differs.*asked for by name/);
-        const saved: Saved = JSON.parse(stdout);
-        assert.equal(saved.member.name, honest[0]);
-        assert.equal(saved.hashKV, undefined, "no agreement is claimed");
-      },
-    );
+    await t.test("save --member reads the member and warns of the difference", async () => {
+      const { code, stdout, stderr } = await etcdBackup(save("--member", others[0] ?? "", "-o", "json"));
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /HashKV differs.*asked for by name/);
+      const saved: Saved = JSON.parse(stdout);
+      assert.equal(saved.member.name, others[0]);
+      assert.equal(saved.hashKV, undefined, "the manifest records no agreement");
+    });
 
-    await t.test("--hashkv skip does not ask", async () => {
+    await t.test("save --hashkv skip compares nothing", async () => {
       const saved = await etcdBackupJson<Saved>(save("--hashkv", "skip"));
       assert.equal(saved.hashKV, undefined);
     });
   });
 }
 
-test("--hashkv required with a member down fails, may be tried again, and says who is missing", async () => {
+test("save --hashkv required fails with exit code 1 while a member is down and names the member", async () => {
   await using cluster = await startEtcd({ members: 3 });
   await cluster.etcdctl(["put", "a", "1"]);
   const leader = await cluster.leader();
   const lost = cluster.members.find((member) => member !== leader);
   await using dir = await tempDir("required");
-  const flags = ["--store", `file://${dir.path}`, "--cluster-name", "lab", ...etcdFlags(cluster)];
-  const whole = await etcdBackupJson<Saved>(["save", ...flags, "--hashkv", "required"]);
-  assert.equal(whole.hashKV?.membersCompared.length, 3);
+  const save = saveArgs(cluster, `file://${dir.path}`);
+  const complete = await etcdBackupJson<Saved>([...save, "--hashkv", "required"]);
+  assert.equal(complete.hashKV?.membersCompared.length, 3);
   const before = await filesBelow(dir.path);
 
   await lost?.kill();
-  const refused = await etcdBackup(["save", ...flags, "--hashkv", "required"]);
+  const refused = await etcdBackup([...save, "--hashkv", "required"]);
   assert.equal(refused.code, 1, refused.stderr);
   assert.match(
     refused.stderr,
@@ -104,11 +80,11 @@ test("--hashkv required with a member down fails, may be tried again, and says w
   );
   assert.deepEqual(await filesBelow(dir.path), before);
 
-  const available = await etcdBackupJson<Saved>(["save", ...flags]);
+  const available = await etcdBackupJson<Saved>(save);
   assert.equal(available.hashKV?.membersCompared.length, 2);
 });
 
-test("a cluster that has lost its quorum is refused; with leave, its last state is saved and comes back", async (t) => {
+test("save without quorum needs --allow-without-quorum and stores the last state", async (t) => {
   await using cluster = await startEtcd({ members: 3 });
   await cluster.etcdctl(["put", "/app/last", "words"]);
   const [survivor, ...lost] = cluster.members;
@@ -120,21 +96,21 @@ test("a cluster that has lost its quorum is refused; with leave, its last state 
   await Promise.all(lost.map((member) => member.kill()));
   await using dir = await tempDir("quorum");
   const store = ["--store", `file://${dir.path}`];
-  const save = ["save", ...store, "--cluster-name", "lab", ...etcdFlags(cluster), "--command-timeout", "2s"];
+  const save = [...saveArgs(cluster, `file://${dir.path}`), "--command-timeout", "2s"];
 
-  await t.test("save refuses, and says what can be done", async () => {
+  await t.test("save fails and names the flag", async () => {
     let ran = await etcdBackup(save);
-    await eventually("the survivor knows that it has no leader", async () => {
+    await eventually("the survivor reports that it has no leader", async () => {
       ran = await etcdBackup(save);
       return /quorum is lost/.test(ran.stderr);
     });
     assert.equal(ran.code, 1, ran.stderr);
     assert.match(ran.stderr, /--allow-without-quorum/);
     assert.match(ran.stderr, new RegExp(`${lost[0]?.name}: connection refused`));
-    // A save that came before the survivor knew may have succeeded.
+    // An earlier save may have succeeded, since the survivor knew of the loss only after its election timeout.
   });
 
-  await t.test("--allow-without-quorum saves, warns, and the listing shows it", async () => {
+  await t.test("save --allow-without-quorum warns, and the listing shows it", async () => {
     const { code, stdout, stderr } = await etcdBackup([...save, "--allow-without-quorum", "-o", "json"]);
     assert.equal(code, 0, stderr);
     assert.match(stderr, /warning +the cluster has no quorum/);
@@ -146,7 +122,7 @@ test("a cluster that has lost its quorum is refused; with leave, its last state 
     assert.match(row ?? "", /complete, without quorum$/);
   });
 
-  await t.test("the fetched file becomes a cluster with the last write", async () => {
+  await t.test("the fetched file restores a cluster with the last write", async () => {
     const file = join(dir.path, "last.db");
     const fetched = await etcdBackup(["fetch", "latest", ...store, "--cluster-name", "lab", "-o", file]);
     assert.equal(fetched.code, 0, fetched.stderr);

@@ -8,12 +8,12 @@ import { during, exitOf } from "../../support/running-process.ts";
 
 const demo = join(import.meta.dirname, "..", "..", "demo.ts");
 
-test("the demo does the main job, and its status is etcdutl's", async () => {
+test("the demo backs up and restores a cluster", async () => {
   await using run = startProcess(process.execPath, [demo]);
   const { code } = await exitOf(run, 400);
   const output = run.output();
   assert.equal(code, 0, output);
-  for (const seen of [
+  for (const expected of [
     /snapshot: follower, lag 0/,
     /Streaming: .* of .* read/,
     /etcdbackup.etcdbackup.dev\/prod condition met/,
@@ -24,12 +24,13 @@ test("the demo does the main job, and its status is etcdutl's", async () => {
     /RESTORED +r1 /,
     /"Count" : 6250/,
   ]) {
-    assert.match(output, seen);
+    assert.match(output, expected);
   }
 });
 
-test("Ctrl-C ends the demo and everything that it started", async (t) => {
-  if (process.platform !== "linux") return t.skip("the children of a process are read from /proc");
+test("Ctrl-C ends the demo and every process that it started", async (t) => {
+  if (process.platform !== "linux")
+    return t.skip("the test reads the children of a process from /proc, which is Linux only");
   await using run = startProcess(process.execPath, [demo]);
   const writing = async () => /Writing sample data/.test(run.output());
   await during(run, eventually("the demo writes sample data", writing, 60));
@@ -42,6 +43,6 @@ test("Ctrl-C ends the demo and everything that it started", async (t) => {
   const { code } = await exitOf(run);
   assert.equal(code, 130, run.output());
   for (const pid of children) {
-    assert.throws(() => process.kill(Number(pid), 0), { code: "ESRCH" }, `process ${pid} goes on running`);
+    assert.throws(() => process.kill(Number(pid), 0), { code: "ESRCH" }, `process ${pid} still runs`);
   }
 });

@@ -6,38 +6,36 @@ import { transfer } from "../../../src/backup/transfer.ts";
 import { createFileStore } from "../../../src/store/file/file-store.ts";
 import { MaintenanceClient } from "etcd3";
 import { ConnectionPool } from "etcd3/lib/connection-pool.js";
-import { etcdBackupPath, etcdFlags } from "../../harness/etcd-backup.ts";
+import { etcdBackupPath } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
-import { startProcess, tempDir } from "../../harness/process.ts";
+import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { during, exitOf } from "../../support/running-process.ts";
 import { filesBelow } from "../../support/files.ts";
 import { fill, marker } from "../../support/sample-data.ts";
+import { saveArgs } from "../../support/save-command.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 let cluster: EtcdCluster;
-let proxy: TcpFaultProxy;
 
 before(async () => {
   cluster = await startEtcd();
-  // More than the flow-control window and the sockets between hold.
+  // More than the flow-control window and the socket buffers hold.
   await fill(cluster, 40);
 });
 after(async () => cluster[Symbol.asyncDispose]());
 
-async function saving(directory: string) {
-  proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
-  const etcd = etcdFlags(cluster, [proxy.endpoint]);
-  const args = ["save", "--store", `file://${directory}`, "--cluster-name", "lab", ...etcd];
-  return { proxy, start: () => startProcess(etcdBackupPath, args) };
+/** Starts a save from the member behind the proxy. */
+function startSave(proxy: TcpFaultProxy, directory: string): RunningProcess {
+  const args = saveArgs(cluster, `file://${directory}`, { endpoints: [proxy.endpoint] });
+  return startProcess(etcdBackupPath, args);
 }
 
-test("a byte that is altered on the way is found by etcd's own digest: exit code 4, and nothing is stored", async () => {
+test("save of a snapshot with a flipped bit exits with code 4 and stores nothing", async () => {
   await using dir = await tempDir("flipped");
-  const { proxy: between, start } = await saving(dir.path);
-  await using _ = between;
-  between.flip(marker);
-  await using run = start();
-  await during(run, between.flipped());
+  await using proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
+  proxy.flip(marker);
+  await using run = startSave(proxy, dir.path);
+  await during(run, proxy.flipped());
   const { code } = await exitOf(run);
   assert.equal(code, 4, run.output());
   assert.match(run.output(), /etcd-backup: snapshot: the SHA-256 trailer is wrong/);
@@ -45,7 +43,7 @@ test("a byte that is altered on the way is found by etcd's own digest: exit code
   assert.deepEqual(await filesBelow(dir.path), []);
 });
 
-test("a member that hangs in the stream is given up after the stall timeout, and nothing is stored", async () => {
+test("a transfer from a paused member fails after the stall timeout and stores nothing", async () => {
   const [member] = cluster.members;
   assert.ok(member);
   const pool = new ConnectionPool({ hosts: member.endpoint });
@@ -80,18 +78,17 @@ test("a member that hangs in the stream is given up after the stall timeout, and
   assert.deepEqual(await filesBelow(dir.path), []);
 });
 
-test("a member that is killed in the stream: exit code 1, its name, and nothing is stored", async () => {
+test("save from a member that is killed in the stream exits with code 1, names the member and stores nothing", async () => {
   await using dir = await tempDir("killed");
-  const { proxy: between, start } = await saving(dir.path);
-  await using _ = between;
-  between.holdAfter(4_000_000);
-  await using run = start();
-  await during(run, between.held());
+  await using proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
+  proxy.holdAfter(4_000_000);
+  await using run = startSave(proxy, dir.path);
+  await during(run, proxy.held());
   await cluster.members[0]?.kill();
-  between.release();
+  proxy.release();
   const { code } = await exitOf(run);
   assert.equal(code, 1, run.output());
-  assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${between.endpoint}`));
+  assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}`));
   assert.deepEqual(await filesBelow(dir.path), []);
   await cluster.members[0]?.start();
 });

@@ -3,8 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
-import { etcdBackup, etcdBackupJson, etcdBackupPath, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { etcdBackup, etcdBackupJson, etcdBackupPath, s3Store } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
@@ -13,7 +13,8 @@ import { during, exitOf } from "../../support/running-process.ts";
 import { filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
 import { type S3FaultProxy, type S3Request, startS3FaultProxy } from "../../support/s3-fault-proxy.ts";
-import { rawClient, unfinishedUploads } from "../../support/s3-store.ts";
+import { objectKeys, rawClient, unfinishedUploads } from "../../support/s3-store.ts";
+import { saveArgs } from "../../support/save-command.ts";
 import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
 let cluster: EtcdCluster;
@@ -30,28 +31,18 @@ after(async () => {
   await Promise.all([cluster[Symbol.asyncDispose](), s3[Symbol.asyncDispose]()]);
 });
 
-/** A bucket of its own behind a proxy, and the command line that saves into it. */
-async function savingInto(bucket: string) {
+/** A new bucket behind a proxy, and a save into it. */
+async function newBucket(bucket: string) {
   await s3.createBucket(bucket);
   const proxy = await startS3FaultProxy(s3.endpoint);
   const { url, env } = s3Store({ ...s3, endpoint: proxy.endpoint }, bucket);
-  const args = [
-    "save",
-    "--store",
-    url,
-    "--cluster-name",
-    "lab",
-    "--compression",
-    "none",
-    ...etcdFlags(cluster),
-  ];
+  const args = [...saveArgs(cluster, url), "--compression", "none"];
   return { proxy, url, env, start: () => startProcess(etcdBackupPath, args, { env }) };
 }
 
-async function leftIn(bucket: string): Promise<{ objects: string[]; uploads: string[] }> {
-  const { Contents } = await client.send(new ListObjectsV2Command({ Bucket: bucket }));
+async function contentsOf(bucket: string): Promise<{ objects: string[]; uploads: string[] }> {
   return {
-    objects: (Contents ?? []).map(({ Key = "" }) => Key),
+    objects: await objectKeys(client, bucket),
     uploads: await unfinishedUploads(client, bucket),
   };
 }
@@ -66,13 +57,13 @@ function first(
   then: () => void | Promise<void>,
 ): () => Promise<void> {
   const arrived = Promise.withResolvers<void>();
-  const others = proxy.fault;
+  const otherFaults = proxy.fault;
   proxy.fault = async (request) => {
     if (request.operation === operation && request.count === 1) {
       arrived.resolve();
       await then();
     }
-    return others(request);
+    return otherFaults(request);
   };
   return () => within(`a request ${operation}`, arrived.promise, 60);
 }
@@ -87,12 +78,12 @@ for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
-  test(`${signal} while the upload hangs: exit code ${code}, and nothing is left in the bucket`, async () => {
+  test(`${signal} during an upload that hangs exits with code ${code} and leaves nothing in the bucket`, async () => {
     const bucket = `hangs-${code}`;
-    const { proxy, start } = await savingInto(bucket);
+    const { proxy, start } = await newBucket(bucket);
     await using _ = proxy;
     await using run = start();
-    // Stopped in the middle of a part; it goes on when the program has begun to tidy up.
+    // The server is paused in the middle of a part, and resumes when the program aborts the upload.
     first(proxy, "Abort", () => s3.resume());
     const arrived = first(proxy, "Part", () => {
       s3.pause();
@@ -102,7 +93,7 @@ for (const [signal, code] of [
     const exit = await exitOf(run);
     s3.resume();
     assertStopped(run, exit, code);
-    assert.deepEqual(await leftIn(bucket), { objects: [], uploads: [] });
+    assert.deepEqual(await contentsOf(bucket), { objects: [], uploads: [] });
     assert.ok(
       proxy.seen.some(({ operation }) => operation === "Abort"),
       "there was an upload to abort",
@@ -110,39 +101,39 @@ for (const [signal, code] of [
   });
 }
 
-test("a second Ctrl-C ends it at once, while the store still hangs", async () => {
-  const { proxy, start } = await savingInto("impatient");
+test("a second Ctrl-C ends the program at once while the store hangs", async () => {
+  const { proxy, start } = await newBucket("impatient");
   await using _ = proxy;
   await using run = start();
-  const tidying = first(proxy, "Abort", () => run.exited.then(() => {}));
+  const aborting = first(proxy, "Abort", () => run.exited.then(() => {}));
   const arrived = first(proxy, "Part", () => {
     s3.pause();
     run.signal("SIGINT");
   });
   await during(run, arrived());
-  await during(run, tidying()).finally(() => run.running || s3.resume());
-  // Two within 300 ms are one that a wrapper has forwarded.
+  await during(run, aborting()).finally(() => run.running || s3.resume());
+  // Within 300 ms of the first, a second signal counts as the same one, forwarded by a wrapper.
   await delay(400);
   run.signal("SIGINT");
   const { code } = await exitOf(run);
   s3.resume();
   assert.equal(code, 130, run.output());
-  assert.doesNotMatch(run.output(), /stopped by/, "it did not wait for the tidying");
+  assert.doesNotMatch(run.output(), /stopped by/, "the program does not wait for the abort");
 });
 
 for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
-  test(`Ctrl-C as ${operation} is under way: either nothing is there, or the whole backup`, async () => {
+  test(`Ctrl-C during the request ${operation} leaves either nothing or the whole backup`, async () => {
     const bucket = `at-${operation.toLowerCase()}`;
-    const { proxy, url, env, start } = await savingInto(bucket);
+    const { proxy, url, env, start } = await newBucket(bucket);
     await using _ = proxy;
     await using run = start();
     const arrived = first(proxy, operation, () => run.signal("SIGINT"));
     await during(run, arrived());
     const exit = await exitOf(run);
-    const { objects, uploads } = await leftIn(bucket);
+    const { objects, uploads } = await contentsOf(bucket);
     assert.deepEqual(uploads, []);
     if (exit.code === 0) {
-      // The manifest was in the store before the signal could stop it.
+      // The manifest was stored before the program handled the signal.
       assert.equal(objects.length, 2, objects.join());
       const verified = await etcdBackup(["verify", "latest", "--store", url], env);
       assert.equal(verified.code, 0, verified.stderr);
@@ -153,16 +144,16 @@ for (const operation of ["Head", "Create", "Complete", "Put"] as const) {
   });
 }
 
-test("Ctrl-C while etcd hangs in the stream: exit code 130, and no file is left, temporary or not", async () => {
+test("Ctrl-C while etcd hangs in the stream exits with code 130 and leaves no file, temporary or not", async () => {
   await using dir = await tempDir("interrupt");
   await using proxy = await startTcpFaultProxy(cluster.endpoints[0] ?? "");
   proxy.holdAfter(4_000_000);
-  const args = ["save", "--store", `file://${dir.path}`, "--cluster-name", "lab"];
-  await using run = startProcess(etcdBackupPath, [...args, ...etcdFlags(cluster, [proxy.endpoint])]);
+  const args = saveArgs(cluster, `file://${dir.path}`, { endpoints: [proxy.endpoint] });
+  await using run = startProcess(etcdBackupPath, args);
   await during(run, proxy.held());
   cluster.members[0]?.pause();
   try {
-    await eventually("a temporary file", async () => (await filesBelow(dir.path)).length === 1);
+    await eventually("a temporary file is written", async () => (await filesBelow(dir.path)).length === 1);
     run.signal("SIGINT");
     assertStopped(run, await exitOf(run), 130);
   } finally {
@@ -171,12 +162,12 @@ test("Ctrl-C while etcd hangs in the stream: exit code 130, and no file is left,
   assert.deepEqual(await filesBelow(dir.path), []);
 });
 
-test("reading that is interrupted: fetch leaves no file, verify gives no verdict", async () => {
+test("Ctrl-C while a backup is read: fetch leaves no file and verify prints no verdict", async () => {
   await s3.createBucket("reading");
   await using proxy = await startTcpFaultProxy(s3.endpoint);
   const { url, env } = s3Store({ ...s3, endpoint: proxy.endpoint }, "reading");
   const flags = ["--store", url, "--cluster-name", "lab"];
-  await etcdBackupJson(["save", ...flags, ...etcdFlags(cluster)], env);
+  await etcdBackupJson(saveArgs(cluster, url), env);
   await using dir = await tempDir("interrupt");
 
   const file = join(dir.path, "snapshot.db");
@@ -189,7 +180,7 @@ test("reading that is interrupted: fetch leaves no file, verify gives no verdict
       env,
     });
     await during(run, proxy.held());
-    await eventually("a temporary file", async () =>
+    await eventually("a temporary file is written", async () =>
       (await filesBelow(dir.path)).some((name) => /^\.snapshot\.db\..*\.part$/.test(name)),
     );
     run.signal("SIGINT");

@@ -37,7 +37,7 @@ test("members", async (t) => {
   const leader = await cluster.leader();
   const followers = cluster.members.filter((m) => m !== leader).map((m) => m.name);
 
-  await t.test("chooses a follower over TLS with a client certificate and a password", async () => {
+  await t.test("chooses a follower, over TLS with a client certificate and a password", async () => {
     const found = await etcdBackupJson<Members>(["members", ...flags], env);
     assert.equal(found.members.length, 3);
     assert.ok(followers.includes(found.snapshotFrom?.name ?? ""), found.reason);
@@ -52,7 +52,7 @@ test("members", async (t) => {
     assert.deepEqual(found.members.map((m) => m.endpoint).toSorted(), cluster.endpoints.toSorted());
   });
 
-  await t.test("prints a table whose marked row is the member that a snapshot would use", async () => {
+  await t.test("marks the row of the member that a snapshot would use", async () => {
     const { code, stdout } = await etcdBackup(["members", ...flags], env);
     assert.equal(code, 0);
     const [header = "", ...rows] = stdout.trimEnd().split("\n");
@@ -72,22 +72,19 @@ test("members", async (t) => {
     assert.equal(named.reason, "asked for by name");
   });
 
-  await t.test(
-    "one endpoint that refuses the connection is a row with the reason, and the rest is served",
-    async () => {
-      const found = await etcdBackupJson<Members>(
-        ["members", ...etcdFlags(cluster, [...cluster.endpoints, "https://127.0.0.1:1"]), "--user", "root"],
-        env,
-      );
-      assert.match(
-        found.members.find((m) => m.endpoint === "https://127.0.0.1:1")?.error ?? "",
-        /connection refused/,
-      );
-      assert.notEqual(found.snapshotFrom, null);
-    },
-  );
+  await t.test("shows the reason in the row of an endpoint that refuses the connection", async () => {
+    const found = await etcdBackupJson<Members>(
+      ["members", ...etcdFlags(cluster, [...cluster.endpoints, "https://127.0.0.1:1"]), "--user", "root"],
+      env,
+    );
+    assert.match(
+      found.members.find((m) => m.endpoint === "https://127.0.0.1:1")?.error ?? "",
+      /connection refused/,
+    );
+    assert.notEqual(found.snapshotFrom, null);
+  });
 
-  await t.test("a wrong password is refused by every member, named so, and never printed", async () => {
+  await t.test("reports a wrong password at every member and never prints it", async () => {
     const { code, stdout, stderr } = await etcdBackup(["members", ...flags], {
       ETCDCTL_PASSWORD: "wrong-hunter2",
     });
@@ -96,9 +93,9 @@ test("members", async (t) => {
     assert.doesNotMatch(stdout + stderr, /hunter2/);
   });
 
-  await t.test("a certificate of another authority fails as TLS, with the reason", async () => {
+  await t.test("reports a certificate of an unknown authority as a TLS failure", async () => {
     await using dir = await tempDir("other-ca");
-    const other = await createAuthority("somebody else's CA");
+    const other = await createAuthority("another CA");
     const caFile = join(dir.path, "ca.crt");
     await writeFile(caFile, other.caPem);
     const { code, stdout, stderr } = await etcdBackup([
@@ -113,7 +110,7 @@ test("members", async (t) => {
     assert.match(stderr, /no(ne)? of 3 endpoints answers/);
   });
 
-  await t.test("a learner is listed and never chosen", async () => {
+  await t.test("lists a learner and never chooses it", async () => {
     const learner = await cluster.addLearner();
     const found = await etcdBackupJson<Members>(["members", ...flags], env);
     const row = found.members.find((m) => m.name === learner.name);
@@ -124,23 +121,20 @@ test("members", async (t) => {
     await learner.kill();
   });
 
-  await t.test(
-    "a paused member is reported as silent within the command timeout, and another is chosen",
-    async () => {
-      const paused = cluster.members.find((m) => m.name === followers[0]);
-      paused?.pause();
-      try {
-        const found = await etcdBackupJson<Members>(["members", ...flags, "--command-timeout", "1s"], env);
-        assert.match(found.members.find((m) => m.name === paused?.name)?.error ?? "", /no answer in time/);
-        assert.equal(found.snapshotFrom?.name, followers[1]);
-      } finally {
-        paused?.resume();
-      }
-    },
-  );
+  await t.test("reports a paused member after the command timeout and chooses another one", async () => {
+    const paused = cluster.members.find((m) => m.name === followers[0]);
+    paused?.pause();
+    try {
+      const found = await etcdBackupJson<Members>(["members", ...flags, "--command-timeout", "1s"], env);
+      assert.match(found.members.find((m) => m.name === paused?.name)?.error ?? "", /no answer in time/);
+      assert.equal(found.snapshotFrom?.name, followers[1]);
+    } finally {
+      paused?.resume();
+    }
+  });
 });
 
-test("a NOSPACE alarm is shown, and does not stand in the way of a snapshot", async () => {
+test("members shows a NOSPACE alarm, and a snapshot of that member is possible", async () => {
   await using cluster = await startEtcd({ extraArgs: ["--quota-backend-bytes=1048576"] });
   const value = "x".repeat(200_000);
   await assert.rejects(async () => {
@@ -158,7 +152,7 @@ test("members without quorum", async (t) => {
   await Promise.all(lost.map((m) => m.kill()));
   const flags = [...etcdFlags(cluster), "--command-timeout", "2s"];
 
-  await t.test("refuses every member and says how a snapshot can be had all the same", async () => {
+  await t.test("chooses no member and names the reason", async () => {
     let ran: Ran | undefined;
     await eventually("the survivor reports that it has no leader", async () => {
       ran = await etcdBackup(["members", ...flags]);
@@ -169,7 +163,7 @@ test("members without quorum", async (t) => {
     assert.match(ran?.stdout ?? "", /has no leader/);
   });
 
-  await t.test("chooses the surviving member with --allow-without-quorum, and says why", async () => {
+  await t.test("chooses the surviving member with --allow-without-quorum and gives the reason", async () => {
     const found = await etcdBackupJson<Members>(["members", ...flags, "--allow-without-quorum"]);
     assert.equal(found.snapshotFrom?.name, survivor?.name);
     assert.equal(found.withoutQuorum, true);

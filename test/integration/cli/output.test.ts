@@ -19,8 +19,8 @@ let dir: Awaited<ReturnType<typeof tempDir>>;
 let store: string[];
 let name: string;
 
-/** Every verb that has a result, with what it needs. */
-function verbs(): Record<string, string[]> {
+/** The command line of every verb that prints a result. */
+function commandLines(): Record<string, string[]> {
   return {
     members: ["members", ...etcdFlags(cluster)],
     save: ["save", ...store, ...etcdFlags(cluster)],
@@ -64,8 +64,8 @@ const headers: Record<string, RegExp> = {
 };
 
 for (const verb of ["members", "save", "list", "status", "verify"]) {
-  test(`${verb} prints its result, and nothing else, as JSON, as YAML and as a table`, async () => {
-    const args = verbs()[verb] ?? [];
+  test(`${verb} prints its result and nothing else as JSON, YAML and a table`, async () => {
+    const args = commandLines()[verb] ?? [];
     const ran = await Promise.all(
       ["json", "yaml", "table"].map((format) => etcdBackup([...args, "-o", format])),
     );
@@ -81,12 +81,12 @@ for (const verb of ["members", "save", "list", "status", "verify"]) {
     assert.match(table ?? "", headers[verb] ?? /^$/);
     assert.ok(table?.split("\n").every((line) => line === line.trimEnd()));
     for (const { stdout, stderr } of ran)
-      assert.doesNotMatch(stdout + stderr, /\u001b/, "no escapes in a pipe");
+      assert.doesNotMatch(stdout + stderr, /\u001b/, "no escape sequences in a pipe");
   });
 
-  test(`${verb} --quiet leaves stderr empty`, async () => {
-    const args = verbs()[verb] ?? [];
-    // A flag of the program stands before the verb or after it.
+  test(`${verb} --quiet writes nothing to stderr`, async () => {
+    const args = commandLines()[verb] ?? [];
+    // Flags of the program are accepted before and after the verb.
     const { code, stdout, stderr } = await etcdBackup(
       verb === "save" ? ["-q", ...args] : [...args, "--quiet"],
     );
@@ -96,17 +96,17 @@ for (const verb of ["members", "save", "list", "status", "verify"]) {
   });
 }
 
-test("status -o json begins with etcdutl's keys, in its order, with its values", async () => {
+test("status -o json begins with the keys and values of etcdutl in its order", async () => {
   const file = join(dir.path, "status.db");
   assert.equal((await etcdBackup(["fetch", name, ...store, "-o", file])).code, 0);
-  const theirs = await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]);
+  const fromEtcdutl = await cluster.etcdutl(["snapshot", "status", file, "-w", "json"]);
   const { stdout } = await etcdBackup(["status", file, "-o", "json"]);
   const common = Object.entries(JSON.parse(stdout)).slice(0, 5);
-  assert.equal(JSON.stringify(Object.fromEntries(common)), theirs.trim());
+  assert.equal(JSON.stringify(Object.fromEntries(common)), fromEtcdutl.trim());
 });
 
-test("save tells on stderr who is read and how the members compare; errors go there, too", async () => {
-  const { stderr } = await etcdBackup(verbs()["save"] ?? []);
+test("save prints the chosen member and the comparison of members to stderr, and errors go there, too", async () => {
+  const { stderr } = await etcdBackup(commandLines()["save"] ?? []);
   assert.match(stderr, /^member +m0 at http:\/\/127\.0\.0\.1:\d+: the only usable member, leader\n/);
   assert.match(stderr, /^HashKV +equal on m0 at revision \d+$/m);
   const failed = await etcdBackup(["status", join(dir.path, "none.db"), "-q"]);
@@ -115,25 +115,25 @@ test("save tells on stderr who is read and how the members compare; errors go th
   assert.match(failed.stderr, /^etcd-backup: .*there is no such file, .*\n {2}hint: /);
 });
 
-test("fetch prints nothing on stdout; --quiet silences it", async () => {
+test("fetch prints nothing to stdout, and with --quiet nothing to stderr", async () => {
   const file = join(dir.path, "quiet.db");
-  const loud = await etcdBackup(["fetch", name, ...store, "-o", file]);
-  assert.equal(loud.stdout, "");
-  assert.match(loud.stderr, /etcdutl snapshot restore/);
+  const usual = await etcdBackup(["fetch", name, ...store, "-o", file]);
+  assert.equal(usual.stdout, "");
+  assert.match(usual.stderr, /etcdutl snapshot restore/);
   const quiet = await etcdBackup(["fetch", name, ...store, "-o", file, "--force", "--quiet"]);
   assert.deepEqual(quiet, { code: 0, stdout: "", stderr: "" });
 });
 
-test("an error has a stack only with --log-level debug", async () => {
+test("an error has a stack trace only with --log-level debug", async () => {
   const args = ["status", join(dir.path, "none.db")];
   assert.doesNotMatch((await etcdBackup(args)).stderr, /\n +at /);
   assert.match((await etcdBackup(["--log-level", "debug", ...args])).stderr, /\n +at /);
 });
 
-test("readers that go away, as head does, are no error", async () => {
+test("a reader that closes the pipe, as head does, is no error", async () => {
   for (const verb of ["list", "members", "save"]) {
     for (const closed of ["stdout", "stderr"] as const) {
-      const child = spawn(etcdBackupPath, verbs()[verb] ?? [], { env: cleanEnvironment() });
+      const child = spawn(etcdBackupPath, commandLines()[verb] ?? [], { env: cleanEnvironment() });
       child[closed].destroy();
       const other = text(closed === "stdout" ? child.stderr : child.stdout);
       const [code] = await once(child, "close");
@@ -143,7 +143,7 @@ test("readers that go away, as head does, are no error", async () => {
   }
 });
 
-test("a verdict keeps its exit code when nobody reads it", async () => {
+test("verify keeps its exit code when the pipe of its verdict is closed", async () => {
   const file = join(dir.path, "damaged.db");
   assert.equal((await etcdBackup(["fetch", name, ...store, "-o", file])).code, 0);
   const bytes = await readFile(file);
@@ -155,33 +155,33 @@ test("a verdict keeps its exit code when nobody reads it", async () => {
   assert.equal(code, 4);
 });
 
-test("a result that cannot be written is an error that says so", async (t) => {
+test("a result that cannot be written is an error with exit code 1", async (t) => {
   if (
     await access("/dev/full").then(
       () => false,
       () => true,
     )
   )
-    return t.skip("there is no /dev/full here");
+    return t.skip("this system has no /dev/full");
   const { code, stderr } = await run("sh", [
     "-c",
     '"$0" "$@" > /dev/full',
     etcdBackupPath,
-    ...(verbs()["list"] ?? []),
+    ...(commandLines()["list"] ?? []),
   ]);
   assert.equal(code, 1);
   assert.match(stderr, /^etcd-backup: the result could not be written: ENOSPC/);
 });
 
-test("Ctrl-C while a reader is waited for ends it at once", async () => {
+test("Ctrl-C ends the program while it waits for the reader of its output", async () => {
   const copies = await manyBackups();
-  const child = spawn(etcdBackupPath, [...(verbs()["list"] ?? []), "-o", "json"], {
+  const child = spawn(etcdBackupPath, [...(commandLines()["list"] ?? []), "-o", "json"], {
     env: cleanEnvironment(),
   });
   child.stderr.resume();
   const exited = once(child, "exit");
   await once(child.stdout, "readable");
-  // The rest waits for a reader who does not come.
+  // The pipe is full, and nothing reads the rest.
   child.kill("SIGINT");
   const [code] = await exited;
   child.stdout.destroy();
@@ -189,7 +189,7 @@ test("Ctrl-C while a reader is waited for ends it at once", async () => {
   assert.equal(code, 130);
 });
 
-/** As many manifests as make a listing larger than any pipe holds. */
+/** Writes so many manifests that a listing is larger than any pipe buffer. Returns their paths. */
 async function manyBackups(): Promise<string[]> {
   const original = JSON.parse(await readFile(join(dir.path, "lab", `${name}.json`), "utf8"));
   const copies: string[] = [];
@@ -203,9 +203,9 @@ async function manyBackups(): Promise<string[]> {
   return copies;
 }
 
-test("a listing that a pipe cannot hold arrives whole, however slow its reader", async () => {
+test("a listing larger than the pipe buffer arrives complete at a slow reader", async () => {
   const copies = await manyBackups();
-  const child = spawn(etcdBackupPath, [...(verbs()["list"] ?? []), "-o", "json"], {
+  const child = spawn(etcdBackupPath, [...(commandLines()["list"] ?? []), "-o", "json"], {
     env: cleanEnvironment(),
   });
   child.stderr.resume();
@@ -222,9 +222,9 @@ test("a listing that a pipe cannot hold arrives whole, however slow its reader",
 test("on a terminal", async (t) => {
   const reason = await noTerminal();
   if (reason !== undefined) return t.skip(reason);
-  const save = [etcdBackupPath, ...(verbs()["save"] ?? [])];
+  const save = [etcdBackupPath, ...(commandLines()["save"] ?? [])];
 
-  await t.test("progress is one live line that is gone in the end, no wider than the terminal", async () => {
+  await t.test("progress is one line, narrower than the terminal and cleared in the end", async () => {
     for (const columns of [120, 24]) {
       const { code, written } = await onTerminal(save, { columns });
       assert.equal(code, 0, written);
@@ -232,32 +232,32 @@ test("on a terminal", async (t) => {
       assert.ok(drawn.length > 0, JSON.stringify(written));
       for (const line of drawn) assert.ok(line.length < columns, line);
       assert.match(drawn[0] ?? "", /^snapshot +\d+% {2}/);
-      const seen = screen(written);
-      assert.ok(!seen.some((line) => line.startsWith("snapshot")), seen.join("\n"));
+      const lines = screen(written);
+      assert.ok(!lines.some((line) => line.startsWith("snapshot")), lines.join("\n"));
       assert.ok(
-        seen.some((line) => line.startsWith("member ")),
-        seen.join("\n"),
+        lines.some((line) => line.startsWith("member ")),
+        lines.join("\n"),
       );
-      assert.match(seen.join("\n"), /^HASH +REVISION/m);
+      assert.match(lines.join("\n"), /^HASH +REVISION/m);
     }
   });
 
-  await t.test("a terminal that does not know its width gets the whole line", async () => {
+  await t.test("a terminal of unknown width gets the whole progress line", async () => {
     const { written } = await onTerminal(save, { columns: 0 });
     const [, line = ""] = /\r\u001b\[K(snapshot[^\r\n]*)/.exec(written) ?? [];
     assert.match(line, /% {2}.* of .* MB/);
   });
 
-  await t.test("TERM=dumb gets plain lines, NO_COLOR no color", async () => {
+  await t.test("TERM=dumb gets no escape sequences, and NO_COLOR no color", async () => {
     const dumb = await onTerminal(save, { columns: 80, env: { TERM: "dumb" } });
     assert.equal(dumb.code, 0);
     assert.ok(!dumb.written.includes("\u001b"), JSON.stringify(dumb.written));
     const plain = await onTerminal(save, { columns: 80, env: { NO_COLOR: "1" } });
-    // oxlint-disable-next-line no-control-regex -- the escape is what is looked for
+    // oxlint-disable-next-line no-control-regex -- the test looks for escape sequences
     assert.doesNotMatch(plain.written, /\u001b\[[0-9;]*m/);
   });
 
-  await t.test("--quiet draws nothing", async () => {
+  await t.test("--quiet shows no progress", async () => {
     const { written } = await onTerminal([...save, "--quiet"], { columns: 80 });
     assert.ok(!written.includes("\u001b"), JSON.stringify(written));
     assert.match(written, /^HASH/);

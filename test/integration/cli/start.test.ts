@@ -35,7 +35,7 @@ const verbs: Record<string, string[]> = {
   operator: ["--kubeconfig", "--watch-namespaces", "--max-concurrent-backups", "--listen"],
 };
 
-test("--version is the package's; --help names every verb and the flags of all", async () => {
+test("--version prints the package's version, and --help names every verb and global flag", async () => {
   for (const flag of ["--version", "-V"])
     assert.deepEqual(await etcdBackup([flag]), { code: 0, stdout: `${version}\n`, stderr: "" });
   const { code, stdout, stderr } = await etcdBackup(["--help"]);
@@ -44,7 +44,7 @@ test("--version is the package's; --help names every verb and the flags of all",
     assert.ok(stdout.includes(name), name);
 });
 
-test("the help of every verb names its flags, on stdout, and nothing that the environment keeps secret", async () => {
+test("the help of every verb goes to stdout, names its flags and shows no secret of the environment", async () => {
   const env = {
     ETCDCTL_USER: "root:hunter2",
     ETCDCTL_PASSWORD: "hunter2",
@@ -58,7 +58,7 @@ test("the help of every verb names its flags, on stdout, and nothing that the en
   }
 });
 
-test("a command line that means nothing is exit code 2, on stderr, with the way to the help", async () => {
+test("an invalid command line exits with code 2 and refers to the help on stderr", async () => {
   for (const args of [
     [],
     ["backup"],
@@ -73,7 +73,7 @@ test("a command line that means nothing is exit code 2, on stderr, with the way 
   }
 });
 
-test("it starts through links, relative and absolute, from another directory, and through PATH", async () => {
+test("the program starts by relative and absolute links, from another directory and by PATH", async () => {
   await using dir = await tempDir("start with spaces");
   const folder = join(dir.path, "bin");
   await mkdir(folder);
@@ -90,8 +90,8 @@ test("it starts through links, relative and absolute, from another directory, an
   }
 });
 
-/** What the program needs to start, without the Node.js of the checkout. */
-async function copied(directory: string): Promise<string> {
+/** Copies what the program needs to start, without the Node.js of the checkout. Returns the path of the program. */
+async function copyProgram(directory: string): Promise<string> {
   for (const part of ["bin", "src", "package.json"])
     await cp(join(root, part), join(directory, part), { recursive: true });
   const modules = join(directory, "node_modules");
@@ -100,12 +100,12 @@ async function copied(directory: string): Promise<string> {
   return join(directory, "bin", "etcd-backup");
 }
 
-/** A PATH with the few tools that the script needs, and a `node` that says it is of this version. */
+/** A PATH with the tools that the start script needs and a `node` that claims to be of this version; without a version no `node`. */
 async function pathWith(directory: string, nodeVersion: string | undefined): Promise<string> {
   await mkdir(directory);
   for (const tool of ["dirname", "readlink", "env"]) {
-    const [found] = await onPath(tool, process.env["PATH"]);
-    if (found !== undefined) await symlink(found, join(directory, tool));
+    const [path] = await onPath(tool, process.env["PATH"]);
+    if (path !== undefined) await symlink(path, join(directory, tool));
   }
   if (nodeVersion === undefined) return directory;
   const preload = join(directory, "version.cjs");
@@ -122,9 +122,9 @@ async function pathWith(directory: string, nodeVersion: string | undefined): Pro
   return directory;
 }
 
-test("a Node.js that is too old is refused by its version, before anything else goes wrong", async (t) => {
+test("a Node.js that is too old is refused, and the error names the version", async (t) => {
   await using dir = await tempDir("node");
-  const program = await copied(dir.path);
+  const program = await copyProgram(dir.path);
   const started = async (nodeVersion: string | undefined) =>
     run(program, ["--version"], {
       wholeEnv: { PATH: await pathWith(join(dir.path, `path-${nodeVersion}`), nodeVersion) },
@@ -144,16 +144,16 @@ test("a Node.js that is too old is refused by its version, before anything else 
       assert.deepEqual(await started(fine), { code: 0, stdout: `${version}\n`, stderr: "" });
     });
   }
-  await t.test("none at all is said as it is", async () => {
+  await t.test("without Node.js the error says that there is none on PATH", async () => {
     const { code, stderr } = await started(undefined);
     assert.equal(code, 3);
     assert.equal(stderr, "etcd-backup: Node.js 24.12 or newer is needed, and none is on PATH\n");
   });
 });
 
-test("the package installs from its tarball without development dependencies, and works", async (t) => {
+test("the packed package installs without development dependencies and works", async (t) => {
   await using dir = await tempDir("installed");
-  // The person's npm with its cache, without what an npm that runs this test has set for it.
+  // The user's npm and its cache, without the variables that `npm test` has set.
   const own = Object.entries(originalEnvironment()).filter(([name]) => !/^npm_|^NODE_ENV$/i.test(name));
   const env = Object.fromEntries(own);
   const npm = (args: string[], cwd: string) => run("npm", args, { cwd, wholeEnv: env });
@@ -167,13 +167,11 @@ test("the package installs from its tarball without development dependencies, an
 
   const project = join(dir.path, "project");
   await mkdir(project);
-  await writeFile(join(project, "package.json"), '{ "name": "somebody", "private": true }\n');
+  await writeFile(join(project, "package.json"), '{ "name": "project", "private": true }\n');
   const install = ["install", "--omit=dev", "--offline", "--no-audit", "--no-fund", tarball];
   const installed = await npm(install, project);
   if (installed.code !== 0 && /ENOTCACHED/.test(installed.stderr))
-    return t.skip(
-      `npm's cache does not hold every dependency: ${/.*ENOTCACHED.*/.exec(installed.stderr)?.[0]}`,
-    );
+    return t.skip(`the cache of npm lacks a dependency: ${/.*ENOTCACHED.*/.exec(installed.stderr)?.[0]}`);
   assert.equal(installed.code, 0, installed.stderr);
 
   const program = join(project, "node_modules", ".bin", "etcd-backup");
@@ -194,7 +192,7 @@ test("the package installs from its tarball without development dependencies, an
   assert.equal(verified.code, 0, verified.stderr);
   const help = await run(program, ["operator", "--help"], { env: path });
   assert.equal(help.code, 0, help.stderr);
-  // The S3 client and the controllers are loaded on demand: they have to be in the package, too.
+  // The S3 client and the controllers are loaded on demand: this checks that the package contains them.
   const listing = await run(program, ["list", "--store", "s3://bucket?endpoint=http://127.0.0.1:1"], {
     env: { ...path, AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" },
   });

@@ -16,8 +16,10 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { freePorts, run, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { filesBelow } from "../../support/files.ts";
+import { mountTmpfs } from "../../support/tmpfs.ts";
 import { fill } from "../../support/sample-data.ts";
 import { rawClient } from "../../support/s3-store.ts";
+import { saveArgs } from "../../support/save-command.ts";
 
 interface Saved {
   name: string;
@@ -37,16 +39,16 @@ after(async () => {
 });
 
 function saveInto(url: string): string[] {
-  return ["save", "--store", url, "--cluster-name", "lab", ...etcdFlags(cluster)];
+  return saveArgs(cluster, url);
 }
 
-/** A URL with these parameters set to something else, or more of them. */
+/** The URL with these parameters added or replaced. */
 function withParameters(url: string, parameters: Record<string, string>): string {
   const [location = "", query = ""] = url.split("?");
   return `${location}?${new URLSearchParams({ ...Object.fromEntries(new URLSearchParams(query)), ...parameters })}`;
 }
 
-test("a backup in a directory is for its owner's eyes, whatever the umask", async () => {
+test("only the owner can read the files of a backup, whatever the umask", async () => {
   await using dir = await tempDir("modes");
   const script = 'umask 000; exec "$0" "$@"';
   const url = `file://${dir.path}`;
@@ -64,40 +66,34 @@ test("a backup in a directory is for its owner's eyes, whatever the umask", asyn
   assert.equal(((await stat(file)).mode & 0o777).toString(8), "600");
 });
 
-test("a disk that is full", async (t) => {
+test("on a full disk", async (t) => {
   await using dir = await tempDir("full");
-  const mounted = await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", dir.path]).catch(String);
-  if (typeof mounted === "string" || mounted.code !== 0) {
-    return t.skip(
-      `a small tmpfs cannot be mounted: ${typeof mounted === "string" ? mounted : mounted.stderr}`,
-    );
-  }
-  try {
-    await t.test("save says so, may be tried again, and leaves nothing behind", async () => {
-      const { code, stdout, stderr } = await etcdBackup(saveInto(`file://${dir.path}`));
-      assert.equal(code, 1, stderr);
-      assert.match(stderr, /etcd-backup: writing .*no space is left/);
-      assert.equal(stdout, "");
-      assert.deepEqual(await filesBelow(dir.path), []);
-    });
+  const disk = await mountTmpfs(dir.path, "size=1m");
+  if ("reason" in disk) return t.skip(disk.reason);
+  await using _ = disk;
 
-    await t.test("fetch says so, does not blame the backup, and leaves nothing behind", async () => {
-      const { url, env } = s3Store(s3, "backups", "full");
-      await etcdBackupJson(saveInto(url), env);
-      const file = join(dir.path, "fetched.db");
-      const { code, stderr } = await etcdBackup(["fetch", "latest", "--store", url, "-o", file], env);
-      assert.equal(code, 1, stderr);
-      assert.match(stderr, new RegExp(`etcd-backup: writing ${file}: no space is left`));
-      assert.doesNotMatch(stderr, /damaged|another backup/);
-      assert.deepEqual(await filesBelow(dir.path), []);
-    });
-  } finally {
-    await run("umount", [dir.path]);
-  }
+  await t.test("save fails with exit code 1, gives the reason and leaves no file", async () => {
+    const { code, stdout, stderr } = await etcdBackup(saveInto(`file://${dir.path}`));
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /etcd-backup: writing .*no space is left/);
+    assert.equal(stdout, "");
+    assert.deepEqual(await filesBelow(dir.path), []);
+  });
+
+  await t.test("fetch fails with exit code 1, blames the disk and leaves no file", async () => {
+    const { url, env } = s3Store(s3, "backups", "full");
+    await etcdBackupJson(saveInto(url), env);
+    const file = join(dir.path, "fetched.db");
+    const { code, stderr } = await etcdBackup(["fetch", "latest", "--store", url, "-o", file], env);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, new RegExp(`etcd-backup: writing ${file}: no space is left`));
+    assert.doesNotMatch(stderr, /damaged|another backup/);
+    assert.deepEqual(await filesBelow(dir.path), []);
+  });
 });
 
 test("an S3 store over TLS with a private authority", async (t) => {
-  const authority = await createAuthority("somebody's own CA");
+  const authority = await createAuthority("a private CA");
   await using tls = await startS3("versitygw", { tls: authority });
   await tls.createBucket("backups");
   await using dir = await tempDir("ca");
@@ -105,21 +101,21 @@ test("an S3 store over TLS with a private authority", async (t) => {
   await writeFile(bundle, authority.caPem);
   const { url, env } = s3Store(tls, "backups");
 
-  await t.test("is trusted through AWS_CA_BUNDLE", async () => {
+  await t.test("is trusted by AWS_CA_BUNDLE", async () => {
     const trusting = { ...env, AWS_CA_BUNDLE: bundle };
     await etcdBackupJson<Saved>(saveInto(url), trusting);
     const verified = await etcdBackup(["verify", "latest", "--store", url], trusting);
     assert.equal(verified.code, 0, verified.stderr);
   });
 
-  await t.test("is refused for good without it, and the message says what to do", async () => {
+  await t.test("is refused with exit code 3 without it, and the hint names it", async () => {
     const { code, stderr } = await etcdBackup(saveInto(url), env);
     assert.equal(code, 3, stderr);
     assert.match(stderr, /the certificate at https:\/\/127\.0\.0\.1:\d+ cannot be trusted/);
     assert.match(stderr, /hint: .*AWS_CA_BUNDLE/);
   });
 
-  await t.test("a bundle that is not there, or none, is named", async () => {
+  await t.test("needs a bundle that exists and holds a certificate", async () => {
     const gone = await etcdBackup(saveInto(url), { ...env, AWS_CA_BUNDLE: "/nowhere/ca.pem" });
     assert.equal(gone.code, 3, gone.stderr);
     assert.match(gone.stderr, /AWS_CA_BUNDLE: \/nowhere\/ca\.pem cannot be read: ENOENT/);
@@ -131,7 +127,7 @@ test("an S3 store over TLS with a private authority", async (t) => {
   });
 });
 
-test("a storage class of the URL is the object's; the manifest stays readable at once", async () => {
+test("the data object gets the storage class of the URL, and the manifest the bucket's default", async () => {
   await using minio = await startS3("minio");
   await minio.createBucket("classes");
   const { url, env } = s3Store(minio, "classes");
@@ -148,7 +144,7 @@ test("a storage class of the URL is the object's; the manifest stays readable at
   } finally {
     client.destroy();
   }
-  // MinIO without a key server refuses encryption: it was asked for, and is not silently left out.
+  // MinIO without a key server refuses encryption: the request must not be dropped silently.
   for (const sse of ["AES256", "aws:kms"]) {
     const refused = await etcdBackup(saveInto(withParameters(url, { sse })), env);
     assert.notEqual(refused.code, 0, sse);
@@ -157,7 +153,7 @@ test("a storage class of the URL is the object's; the manifest stays readable at
   assert.equal((await etcdBackup(["list", "--store", url], env)).stdout.split("\n").length, 3);
 });
 
-test("a store that cannot be used says why, with the exit code of its kind", async (t) => {
+test("a store that cannot be used gives the reason, with the exit code of its kind", async (t) => {
   const { url, env } = s3Store(s3, "backups");
   const [closed = 0] = await freePorts(1);
   const cases: [string, Record<string, string>, string, number, RegExp][] = [
@@ -169,7 +165,7 @@ test("a store that cannot be used says why, with the exit code of its kind", asy
       /does not accept the credentials/,
     ],
     [
-      // To HEAD, which save begins with, a store answers without a word.
+      // save begins with HEAD, whose answer has no error message.
       "a wrong secret",
       { ...env, AWS_SECRET_ACCESS_KEY: "wrong-hunter2" },
       url,
@@ -184,13 +180,19 @@ test("a store that cannot be used says why, with the exit code of its kind", asy
       /bucket elsewhere does not exist/,
     ],
     [
-      "nobody at the endpoint",
+      "an endpoint without a server",
       env,
       withParameters(url, { endpoint: `http://127.0.0.1:${closed}` }),
       1,
       new RegExp(`connection refused at http://127.0.0.1:${closed}`),
     ],
-    ["https where http is spoken", env, url.replace("http%3A", "https%3A"), 3, /no TLS at https/],
+    [
+      "an https endpoint whose server speaks http",
+      env,
+      url.replace("http%3A", "https%3A"),
+      3,
+      /no TLS at https/,
+    ],
     [
       "a password in the endpoint",
       env,
@@ -205,7 +207,7 @@ test("a store that cannot be used says why, with the exit code of its kind", asy
   for (const [name, environment, store, code, says] of cases) {
     await t.test(name, async () => {
       const list = ["list", "--store", store];
-      // What may be tried again is, for some seconds: once is enough.
+      // A retryable error is retried for some seconds, so one command is enough.
       const retried = /connection refused/.test(says.source);
       for (const args of retried ? [list] : [list, ["--log-level", "debug", ...saveInto(store)]]) {
         const ran = await etcdBackup(args, environment);
@@ -259,7 +261,7 @@ function holdsNoSecret({ stdout, stderr }: Ran, ...secrets: (string | undefined)
   }
 }
 
-test("two saves of one cluster into one store at once are two backups, and both verify", async () => {
+test("three saves into one store at the same time make three backups, and each verifies", async () => {
   await using dir = await tempDir("two");
   const inS3 = s3Store(s3, "backups", "two");
   for (const { url, env } of [inS3, { url: `file://${dir.path}`, env: {} }]) {
