@@ -1,12 +1,12 @@
 import type { Schema } from "../../../src/api/schema/schema.ts";
 
-/** One bound of a schema, and how to step over it by one. */
+/** One bound of a schema, and a value that is one beyond it. */
 export interface Bound {
-  /** Keys from the root; 0 stands for the first item of a list, undefined for any entry of a map. */
+  /** Keys from the root; 0 is the first item of a list, undefined is any entry of a map. */
   path: (string | number | undefined)[];
-  /** The value that is one too far; undefined takes the property away. */
+  /** The value beyond the bound; undefined removes the property. */
   broken: () => unknown;
-  /** Part of the API server's answer. */
+  /** Part of the API server's message. */
   message: string;
 }
 
@@ -73,7 +73,7 @@ function numbered(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `n${index}`);
 }
 
-/** The first of the specs that has what is bounded, copied and broken in that one place; `field` names it as the API server does. */
+/** A copy of the first spec that has the bounded field, with the value beyond the bound. `field` is its name in the API server's messages. */
 export function breakOne(
   specs: readonly Record<string, unknown>[],
   { path, broken }: Bound,

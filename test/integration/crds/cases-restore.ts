@@ -1,10 +1,10 @@
-import type { Change, Kind, Refusal, Spec } from "./cases.ts";
+import type { Acceptance, Change, Kind, Refusal, RefusedChange, Spec } from "./case.ts";
 
 const kind: Kind = "EtcdRestore";
 const cluster = { name: "back", image: "registry.k8s.io/etcd:3.6.5-0", storage: { size: "8Gi" } };
 const fromStore = { storeRef: { name: "main" }, clusterName: "prod" };
 
-/** The least restore, with other settings of the new cluster and of the spec. */
+/** The minimal restore; `changes` replace fields of the spec, `ofCluster` those of the new cluster. */
 export function restore(changes: Spec = {}, ofCluster: Spec = {}): Spec {
   return {
     source: { backupRef: { name: "nightly" } },
@@ -16,11 +16,11 @@ export function restore(changes: Spec = {}, ofCluster: Spec = {}): Spec {
 const withCluster = (changes: Spec): Spec => restore({}, changes);
 const withStore = (changes: Spec): Spec => restore({ source: { store: { ...fromStore, ...changes } } });
 
-/** Together they set every field there is. */
-export const acceptedRestores: { name: string; kind: Kind; spec: Spec }[] = [
-  { name: "the least restore", spec: restore() },
+/** Together they set every field of the kind. */
+export const acceptedRestores: Acceptance[] = [
+  { name: "a minimal restore", spec: restore() },
   {
-    name: "a restore straight from a store, with every setting",
+    name: "a restore from a store, with every setting",
     spec: restore(
       {
         source: { store: { ...fromStore, backup: "20260820T120000Z-r00000000000000004711-k3v9x2" } },
@@ -106,7 +106,7 @@ const rows: [name: string, spec: Spec, field: string, message: string][] = [
     "must be the name of a container image",
   ],
   [
-    "a minor alone for a version",
+    "a version without a patch",
     withCluster({ etcdVersion: "3.6" }),
     "spec.target.cluster.etcdVersion",
     "must be a version",
@@ -148,7 +148,7 @@ const rows: [name: string, spec: Spec, field: string, message: string][] = [
     "spec.target.cluster.resources.limits[memory]",
     "must be a quantity",
   ],
-  ["certificates for nothing", withCluster({ tls: {} }), "spec.target.cluster.tls", "at least 1"],
+  ["empty tls", withCluster({ tls: {} }), "spec.target.cluster.tls", "at least 1"],
   ...(
     [
       ["backupRef", restore({ source: { backupRef: { name: "No" } } }), "source.backupRef.name"],
@@ -181,9 +181,14 @@ const changes: [name: string, field: string, to: Spec][] = [
   ["another timeout", "spec.timeoutSeconds", restore({ timeoutSeconds: 60 })],
   ["more attempts", "spec.backoffLimit", restore({ backoffLimit: 10 })],
 ];
-export const refusedRestoreChanges: (Change & { field: string; message: string })[] = changes.map(
-  ([name, field, to]) => ({ name, kind, from: restore(), to, field, message: fixed }),
-);
+export const refusedRestoreChanges: RefusedChange[] = changes.map(([name, field, to]) => ({
+  name,
+  kind,
+  from: restore(),
+  to,
+  field,
+  message: fixed,
+}));
 
 export const acceptedRestoreChanges: Change[] = [
   {

@@ -3,7 +3,7 @@ import { ApiException, CustomObjectsApi, KubeConfig } from "@kubernetes/client-n
 import { apiVersion, group, type ResourceDefinition, version } from "../../../src/api/schema/resource.ts";
 import { kinds } from "../../../src/api/v1alpha1/kinds.ts";
 
-/** A custom resource as the API server gives it, of any kind. */
+/** A custom resource of any kind, as the API server returns it. */
 export interface CustomObject {
   apiVersion: string;
   kind: string;
@@ -12,7 +12,7 @@ export interface CustomObject {
   status?: { observedGeneration?: number; conditions?: { type: string; status: string }[] };
 }
 
-/** Written as it stands: tests send what is not valid, too. */
+/** Not typed further, since tests send invalid values, too. */
 interface Changes {
   spec?: unknown;
   status?: unknown;
@@ -20,7 +20,7 @@ interface Changes {
 
 export type CustomObjects = ReturnType<typeof openCustomObjects>;
 
-/** Writes and reads of our kinds in the namespace `default`; a refusal is an ApiException. */
+/** Reads and writes our kinds in the namespace `default`. A refusal is an ApiException. */
 export function openCustomObjects(kubeconfigPath: string) {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfigPath);
@@ -32,24 +32,24 @@ export function openCustomObjects(kubeconfigPath: string) {
   return {
     read,
     create,
-    /** The whole of admission and validation; nothing is kept. */
+    /** A dry run with the whole of admission and validation. */
     validate: (kind: string, spec: unknown): Promise<CustomObject> =>
       client.createNamespacedCustomObject({
         ...place(kind),
         body: document(kind, spec, "prod"),
         dryRun: "All",
       }),
-    /** Of `changes`, spec counts. */
+    /** The server ignores the status of `changes`. */
     replace: async (kind: string, name: string, changes: Changes): Promise<CustomObject> => {
       const body = { ...(await read(kind, name)), ...changes };
       return client.replaceNamespacedCustomObject({ ...place(kind), name, body });
     },
-    /** Of `changes`, status counts. */
+    /** The server ignores the spec of `changes`. */
     replaceStatus: async (kind: string, name: string, changes: Changes): Promise<CustomObject> => {
       const body = { ...(await read(kind, name)), ...changes };
       return client.replaceNamespacedCustomObjectStatus({ ...place(kind), name, body });
     },
-    /** Creates an object, tries to change its spec, and removes it again. */
+    /** Creates an object, changes its spec, and deletes it. */
     change: async (kind: string, name: string, from: unknown, to: unknown): Promise<void> => {
       const created = await create(kind, from, name);
       try {
@@ -61,13 +61,13 @@ export function openCustomObjects(kubeconfigPath: string) {
   };
 }
 
-/** One thing that the API server has against an object. */
+/** One reason why the API server refuses an object. */
 export interface Cause {
   field: string;
   message: string;
 }
 
-/** Why a request was refused as invalid, list indexes written `[]`; empty when it was not refused. */
+/** Why a request was refused as invalid, with list indexes as `[]`; empty when it was accepted. */
 export async function causesOf(request: Promise<unknown>): Promise<Cause[]> {
   try {
     await request;
@@ -82,7 +82,7 @@ export async function causesOf(request: Promise<unknown>): Promise<Cause[]> {
   return [];
 }
 
-/** One of the causes names this field, with this text. */
+/** Fails unless one of the causes has this field and a message with this text. */
 export function assertNames(causes: Cause[], field: string, message: string): void {
   const named = causes.some((cause) => cause.field === field && cause.message.includes(message));
   assert.ok(

@@ -1,98 +1,29 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import type { EtcdBackupStatus } from "../../../src/api/v1alpha1/etcd-backup.ts";
-import type { EtcdBackupStoreStatus } from "../../../src/api/v1alpha1/etcd-backup-store.ts";
-import type { EtcdRestoreStatus } from "../../../src/api/v1alpha1/etcd-restore.ts";
-import { rulesAt } from "../../../src/api/generate/reference.ts";
 import { kinds } from "../../../src/api/v1alpha1/kinds.ts";
-import type { Schema } from "../../../src/api/schema/schema.ts";
 import { startApiServer } from "../../harness/api-server.ts";
 import { retry } from "../../support/eventually.ts";
-import { bounds, breakOne } from "./bounds.ts";
-import * as backups from "./cases.ts";
-import * as restores from "./cases-restore.ts";
-import { assertNames, type CustomObject, causesOf, openCustomObjects } from "./client.ts";
-
-const { backup } = backups;
-const { restore } = restores;
-const accepted = [...backups.accepted, ...restores.acceptedRestores];
-const refused = [...backups.refused, ...restores.refusedRestores];
-const acceptedChanges = [...backups.acceptedChanges, ...restores.acceptedRestoreChanges];
-const refusedChanges = [...backups.refusedChanges, ...restores.refusedRestoreChanges];
+import { backup } from "./cases-backup.ts";
+import { restore } from "./cases-restore.ts";
+import { assertNames, causesOf, openCustomObjects } from "./client.ts";
+import { kstatus } from "./kstatus.ts";
+import {
+  conditionRest,
+  conditions,
+  reachableStore,
+  succeededBackup,
+  succeededRestore,
+} from "./sample-statuses.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const server = await startApiServer();
 after(() => server[Symbol.asyncDispose]());
 await server.applyCrds();
-const { create, read, validate, change, replace, replaceStatus } = openCustomObjects(server.kubeconfigPath);
+const { create, read, validate, replace, replaceStatus } = openCustomObjects(server.kubeconfigPath);
 
-const seen = new Set<string>();
-
-describe("creating", () => {
-  for (const { name, kind, spec } of accepted) {
-    test(`${name} is accepted`, async () => {
-      await validate(kind, spec);
-    });
-  }
-  for (const { name, kind, spec, field, message } of refused) {
-    test(`${name} is refused at ${field}`, async () => {
-      const causes = await causesOf(validate(kind, spec));
-      assertNames(causes, field, message);
-      for (const cause of causes) seen.add(`${kind} ${cause.field}: ${cause.message}`);
-    });
-  }
-});
-
-describe("changing", () => {
-  for (const [index, { name, kind, from, to, field, message }] of refusedChanges.entries()) {
-    test(`${kind}: ${name} is refused at ${field}`, async () => {
-      const causes = await causesOf(change(kind, `refused-${index}`, from, to));
-      assertNames(causes, field, message);
-      for (const cause of causes) seen.add(`${kind} ${cause.field}: ${cause.message}`);
-    });
-  }
-  for (const [index, { name, kind, from, to }] of acceptedChanges.entries()) {
-    test(`${kind}: ${name} is accepted`, async () => {
-      await change(kind, `accepted-${index}`, from, to);
-    });
-  }
-});
-
-test("every rule of every kind has refused something above", () => {
-  const unseen = kinds.flatMap(({ kind, spec }) =>
-    allRules("spec", spec)
-      .filter(
-        ({ path, message }) =>
-          ![...seen].some((line) => line.startsWith(`${kind} ${path}: `) && line.includes(message)),
-      )
-      .map(({ path, message }) => `${kind} ${path}: ${message}`),
-  );
-  assert.deepEqual(unseen, []);
-});
-
-describe("one step too far", () => {
-  for (const { kind, spec } of kinds) {
-    const examples = accepted.filter((example) => example.kind === kind).map((example) => example.spec);
-    for (const bound of bounds(spec, ["spec"])) {
-      const broken = breakOne(examples, bound);
-      test(`${kind}: ${broken?.field ?? bound.path.join(".")} ${bound.message}`, async () => {
-        assert.ok(broken, "no accepted example sets this field: add one");
-        assertNames(await causesOf(validate(kind, broken.spec)), broken.field, bound.message);
-      });
-    }
-  }
-});
-
-const conditionRest = {
-  observedGeneration: 1,
-  lastTransitionTime: "2026-08-20T12:00:00Z",
-  reason: "Succeeded",
-  message: "",
-};
-
-describe("a fresh object", () => {
-  test("has every default, and a status that says that nobody has seen it", async () => {
+describe("a new object", () => {
+  test("has every default and observedGeneration -1", async () => {
     await create("EtcdBackup", backup(), "fresh");
     const { spec, status } = await read("EtcdBackup", "fresh");
     assert.deepEqual(spec, {
@@ -110,7 +41,7 @@ describe("a fresh object", () => {
     assert.deepEqual(status, { observedGeneration: -1 });
   });
 
-  test("has the defaults of the objects that it gives", async () => {
+  test("has the defaults of the nested objects that its spec gives", async () => {
     const service = await validate(
       "EtcdBackup",
       backup({ etcd: { service: { name: "etcd" }, memberSelection: { prefer: "Any" } } }),
@@ -138,16 +69,19 @@ describe("a fresh object", () => {
     assert.deepEqual(store.spec, { s3: { bucket: "etcd", forcePathStyle: false }, accessMode: "ReadWrite" });
   });
 
-  test("is InProgress to kstatus, of any kind, until the operator has spoken", async () => {
+  test("of any kind is InProgress in kstatus until the operator writes its status", async () => {
     const fresh = await read("EtcdBackup", "fresh");
     assert.equal(kstatus(fresh), "InProgress");
     const condition = (type: string, status: string) => ({ type, status, ...conditionRest });
-    const told = async (...conditions: object[]) =>
+    const kstatusWith = async (...conditions: object[]) =>
       kstatus(await replaceStatus("EtcdBackup", "fresh", { status: { observedGeneration: 1, conditions } }));
-    assert.equal(await told(condition("Ready", "Unknown"), condition("Reconciling", "True")), "InProgress");
-    assert.equal(await told(condition("Ready", "False"), condition("Stalled", "True")), "Failed");
     assert.equal(
-      await told(
+      await kstatusWith(condition("Ready", "Unknown"), condition("Reconciling", "True")),
+      "InProgress",
+    );
+    assert.equal(await kstatusWith(condition("Ready", "False"), condition("Stalled", "True")), "Failed");
+    assert.equal(
+      await kstatusWith(
         condition("Ready", "True"),
         condition("Reconciling", "False"),
         condition("Stalled", "False"),
@@ -158,7 +92,7 @@ describe("a fresh object", () => {
     assert.equal(
       kstatus(await read("EtcdBackup", "fresh")),
       "InProgress",
-      "a new generation has not been seen",
+      "the new generation is not observed yet",
     );
 
     await create("EtcdBackupStore", { file: { path: "/backups" } }, "fresh");
@@ -175,7 +109,7 @@ describe("status", () => {
   const rows: [name: string, conditions: object[], field: string, message: string][] = [
     ["two conditions of one type", [condition, condition], "status.conditions[]", "Duplicate value"],
     [
-      "a condition with a fourth truth value",
+      "a condition with an unknown status",
       [{ ...condition, status: "Maybe" }],
       "status.conditions[].status",
       "Unsupported value",
@@ -199,7 +133,7 @@ describe("status", () => {
       "should match",
     ],
     [
-      "a condition with a time that is none",
+      "a condition with an invalid time",
       [{ ...condition, lastTransitionTime: "now" }],
       "status.conditions[].lastTransitionTime",
       "date-time",
@@ -221,7 +155,7 @@ describe("status", () => {
     }
   }
 
-  test("and spec are written apart from one another", async () => {
+  test("is written apart from the spec", async () => {
     await create("EtcdBackup", backup(), "apart");
     await replace("EtcdBackup", "apart", { status: { observedGeneration: 7 } });
     assert.deepEqual((await read("EtcdBackup", "apart")).status, { observedGeneration: -1 });
@@ -232,99 +166,28 @@ describe("status", () => {
     const { metadata, spec, status } = await read("EtcdBackup", "apart");
     assert.deepEqual(status, { observedGeneration: 1 });
     assert.partialDeepStrictEqual(spec, { deletionPolicy: "Retain" });
-    assert.equal(metadata.generation, 1, "a status does not make a new generation");
+    assert.equal(metadata.generation, 1, "a status does not change the generation");
   });
 });
 
 describe("kubectl", () => {
-  const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
-  const conditions = (reason: string, succeeded: "True" | "False" | "Unknown") =>
-    [
-      { type: "Finished", status: succeeded === "Unknown" ? "False" : "True" } as const,
-      { type: "Succeeded", status: succeeded } as const,
-    ].map((condition) => ({ ...condition, ...conditionRest, reason }));
-  const done = {
-    observedGeneration: 1,
-    conditions: conditions("Succeeded", "True"),
-    runID: "k3v9x2",
-    attempts: 1,
-    startTime: minutesAgo(6),
-    completionTime: minutesAgo(5),
-    duration: "12.4s",
-    member: {
-      id: "8e9e05c52164694d",
-      name: "etcd-1",
-      endpoint: "https://10.0.0.12:2379",
-      version: "3.6.16",
-      isLeader: false,
-      lag: 0,
-      reason: "follower, least lag",
-    },
-    snapshot: {
-      revision: 4711,
-      hash: "c55fd2a",
-      totalKeys: 900,
-      pairs: 1000,
-      liveKeys: 900,
-      totalSizeBytes: 1288490188,
-      size: "1.2 GiB",
-      sha256: "0".repeat(64),
-      etcdVersion: "3.6.16",
-      clusterID: "cdf818194e3a8c32",
-    },
-    artifact: {
-      name: "20260820T120000Z-r00000000000000004711-k3v9x2",
-      url: "s3://etcd-backups/prod/20260820T120000Z-k3v9x2.db.zst",
-      manifestURL: "s3://etcd-backups/prod/20260820T120000Z-r00000000000000004711-k3v9x2.json",
-      storedBytes: 600000000,
-      compression: "Zstd",
-      crc32c: "01234567",
-      proof: "FullObjectCRC32C",
-    },
-  } satisfies EtcdBackupStatus;
-  const reachable = {
-    observedGeneration: 1,
-    conditions: [{ type: "Ready", status: "True", ...conditionRest, reason: "Reachable" }],
-    url: "s3://etcd-backups",
-    lastProbeTime: minutesAgo(1),
-    capabilities: { conditionalWrites: true, checksums: true, objectLock: false },
-    backups: 28,
-    latestBackup: { name: "b", clusterName: "prod", revision: 4711, completionTime: minutesAgo(5) },
-  } satisfies EtcdBackupStoreStatus;
-  const restored = {
-    observedGeneration: 1,
-    conditions: conditions("Succeeded", "True"),
-    source: {
-      name: "20260820T120000Z-r00000000000000004711-k3v9x2",
-      clusterName: "prod",
-      url: "s3://etcd-backups/prod/20260820T120000Z-k3v9x2.db.zst",
-      revision: 4711,
-      hash: "c55fd2a",
-      sha256: "0".repeat(64),
-      totalSizeBytes: 1288490188,
-      size: "1.2 GiB",
-      etcdVersion: "3.6.16",
-      liveKeys: 900,
-    },
-    durations: { total: "17s" },
-  } satisfies EtcdRestoreStatus;
   const cells = (output: string) =>
     output
       .trimEnd()
       .split("\n")
       .map((line) => line.trim().split(/ {2,}/));
 
-  test("wait returns when the backup has succeeded", async () => {
+  test("wait --for=condition=Succeeded returns when the backup has succeeded", async () => {
     await create("EtcdBackup", backup(), "done");
     const waiting = server.kubectl(["wait", "--for=condition=Succeeded", "etcdbackup/done", "--timeout=60s"]);
     await replaceStatus("EtcdBackup", "done", {
       status: { observedGeneration: 1, conditions: conditions("Streaming", "Unknown") },
     });
-    await replaceStatus("EtcdBackup", "done", { status: done });
+    await replaceStatus("EtcdBackup", "done", { status: succeededBackup });
     assert.match(await waiting, /done condition met/);
   });
 
-  test("wait for Finished returns when the backup has failed, and for Succeeded it does not", async () => {
+  test("wait --for=condition=Finished returns when the backup has failed", async () => {
     await create("EtcdBackup", backup({ clusterName: "stage", storeRef: { name: "other" } }), "failed");
     const waiting = server.kubectl(["wait", "--for=condition=Finished", "eb/failed", "--timeout=60s"]);
     await replaceStatus("EtcdBackup", "failed", {
@@ -345,30 +208,30 @@ describe("kubectl", () => {
   test("get -o wide adds member, hash, duration and URL", async () => {
     const [header, row] = cells(await server.kubectl(["get", "eb", "done", "-o", "wide"]));
     assert.deepEqual(header?.slice(-4), ["MEMBER", "HASH", "DURATION", "URL"]);
-    assert.deepEqual(row?.slice(-4), ["etcd-1", "c55fd2a", "12.4s", done.artifact.url]);
+    assert.deepEqual(row?.slice(-4), ["etcd-1", "c55fd2a", "12.4s", succeededBackup.artifact.url]);
   });
 
   test("get prints the columns of a store", async () => {
     await create("EtcdBackupStore", { s3: { bucket: "etcd-backups" } }, "twin");
-    await replaceStatus("EtcdBackupStore", "twin", { status: reachable });
+    await replaceStatus("EtcdBackupStore", "twin", { status: reachableStore });
     const [header, row] = cells(await server.kubectl(["get", "ebstore", "twin"]));
     assert.deepEqual(header, ["NAME", "READY", "REASON", "LOCATION", "BACKUPS", "LATEST", "AGE"]);
     assert.deepEqual(row?.slice(0, 5), ["twin", "True", "Reachable", "s3://etcd-backups", "28"]);
     assert.match(row?.[5] ?? "", /^5m/);
   });
 
-  test("get prints the columns of a restore, and wide what it was made of", async () => {
+  test("get prints the columns of a restore, with -o wide also its backup", async () => {
     await create("EtcdRestore", restore(), "back");
-    await replaceStatus("EtcdRestore", "back", { status: restored });
+    await replaceStatus("EtcdRestore", "back", { status: succeededRestore });
     const [header, row] = cells(await server.kubectl(["get", "er", "back"]));
     assert.deepEqual(header, ["NAME", "TARGET", "STATUS", "REVISION", "SIZE", "DURATION", "AGE"]);
     assert.deepEqual(row?.slice(0, 6), ["back", "back", "Succeeded", "4711", "1.2 GiB", "17s"]);
-    const [wide, more] = cells(await server.kubectl(["get", "er", "back", "-o", "wide"]));
-    assert.deepEqual(wide?.slice(-3), ["BACKUP", "MEMBERS", "MESSAGE"]);
-    assert.equal(more?.[7], restored.source.name);
+    const [wideHeader, wideRow] = cells(await server.kubectl(["get", "er", "back", "-o", "wide"]));
+    assert.deepEqual(wideHeader?.slice(-3), ["BACKUP", "MEMBERS", "MESSAGE"]);
+    assert.equal(wideRow?.[7], succeededRestore.source.name);
   });
 
-  test("get etcd-backup lists every kind, and get etcdbackup NAME one backup, though a store has the same name", async () => {
+  test("get etcd-backup lists every kind, and get etcdbackup NAME only the backup of that name", async () => {
     await create("EtcdBackup", backup(), "twin");
     const all = await server.kubectl(["get", "etcd-backup", "-o", "name"]);
     assert.match(all, /^etcdbackup\.etcdbackup\.dev\/twin$/m);
@@ -393,37 +256,17 @@ describe("kubectl", () => {
     assert.equal(await server.kubectl(["diff", "--server-side", "--force-conflicts", "-f", crds]), "");
   });
 
-  test("apply takes the samples", async () => {
-    const take = async (directory: string) =>
+  test("apply accepts the samples", async () => {
+    const apply = async (directory: string) =>
       server.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", join(root, directory)]);
-    assert.equal((await take("deploy/samples")).trimEnd().split("\n").length, 4);
-    assert.match(await take("deploy/examples/restore"), /etcdrestore.* created/);
+    assert.equal((await apply("deploy/samples")).trimEnd().split("\n").length, 4);
+    assert.match(await apply("deploy/examples/restore"), /etcdrestore.* created/);
   });
 
-  test("explain tells what a field means", async () => {
-    // the API server publishes the schema of a new kind some moments after it serves the kind
+  test("explain prints the description of a field", async () => {
+    // The API server publishes the schema of a new kind some time after it serves the kind.
     const explain = () => server.kubectl(["explain", "etcdbackup.spec.etcd.memberSelection.maxLag"]);
     const explained = await retry("kubectl explains the field", explain, 20);
     assert.match(explained, /How many raft entries a member may be behind/);
   });
 });
-
-/** What kstatus (cli-utils/pkg/kstatus/status) makes of a custom resource; Flux and `helm --wait` go by it. */
-function kstatus({ metadata, status }: CustomObject): "InProgress" | "Terminating" | "Failed" | "Current" {
-  const is = (type: string, value: string) =>
-    status?.conditions?.some((condition) => condition.type === type && condition.status === value) ?? false;
-  if (metadata.deletionTimestamp !== undefined) return "Terminating";
-  if (status?.observedGeneration !== undefined && status.observedGeneration !== metadata.generation)
-    return "InProgress";
-  if (is("Stalled", "True")) return "Failed";
-  if (is("Reconciling", "True") || is("Ready", "False") || is("Ready", "Unknown")) return "InProgress";
-  return "Current";
-}
-
-function allRules(path: string, schema: Schema): { path: string; message: string }[] {
-  const inner =
-    schema.type === "object" && "properties" in schema
-      ? Object.entries(schema.properties).flatMap(([name, property]) => allRules(`${path}.${name}`, property))
-      : [];
-  return [...rulesAt(path, schema), ...inner];
-}
