@@ -5,6 +5,7 @@ import { after, describe, test } from "node:test";
 import { connect, type KubeClient } from "../../../src/kube/client.ts";
 import { configMaps, type ObjectRef } from "../../../src/kube/objects.ts";
 import { readSecret } from "../../../src/kube/secrets.ts";
+import { within } from "../../support/eventually.ts";
 import { serverTable } from "../../support/server-table.ts";
 import { startApiServer } from "../../harness/api-server.ts";
 import { tempDir } from "../../harness/process.ts";
@@ -48,7 +49,7 @@ describe("an object", () => {
     await assert.rejects(client.create(widgets, widget("twice"), never), { code: "AlreadyExists" });
   });
 
-  test("that the schema refuses is refused in the server's own words", async () => {
+  test("that the schema refuses is an error with the server's message", async () => {
     await assert.rejects(client.create(widgets, widget("large", 11), never), {
       code: "InvalidConfiguration",
       permanent: true,
@@ -56,14 +57,14 @@ describe("an object", () => {
     });
   });
 
-  test("is made or brought to its wanted state by apply", async () => {
+  test("is created or updated by apply", async () => {
     await client.apply(widgets, widget("applied", 1), never);
     const second = await client.apply(widgets, widget("applied", 2), never);
     assert.equal(second.spec.size, 2);
     assert.equal(second.metadata.generation, 2);
   });
 
-  test("is not removed when another has taken its name", async () => {
+  test("is not removed when the object of that name has another UID", async () => {
     await client.create(widgets, widget("other"), never);
     await assert.rejects(
       client.remove(widgets, { namespace, name: "other" }, { uid: "not-its-uid", ...never }),
@@ -78,7 +79,7 @@ describe("an object", () => {
 describe("status", () => {
   const ready = { type: "Ready", status: "True", reason: "Fine" };
 
-  test("is applied as a whole: what is left out is removed, and others' conditions stay", async () => {
+  test("is applied as a whole: fields that are left out are removed, and conditions of other managers stay", async () => {
     const ref = { namespace, name: "status" };
     const { metadata } = await client.create(widgets, widget("status"), never);
     const { uid } = metadata;
@@ -108,7 +109,7 @@ describe("status", () => {
     assert.equal(again.metadata.generation, metadata.generation, "the spec was not touched");
   });
 
-  test("is taken back from whoever else wrote it", async () => {
+  test("overwrites what another manager wrote", async () => {
     const ref = { namespace, name: "taken" };
     await client.create(widgets, widget("taken"), never);
     await server.kubectl([
@@ -118,13 +119,13 @@ describe("status", () => {
       "--subresource=status",
       "--type=merge",
       "-p",
-      '{"status":{"phase":"Theirs"}}',
+      '{"status":{"phase":"ByHand"}}',
     ]);
-    const applied = await client.applyStatus(widgets, ref, { status: { phase: "Ours" } }, never);
-    assert.equal(applied.status.phase, "Ours");
+    const applied = await client.applyStatus(widgets, ref, { status: { phase: "Applied" } }, never);
+    assert.equal(applied.status.phase, "Applied");
   });
 
-  test("of an object that was replaced by another of that name is a conflict", async () => {
+  test("of an object that was replaced by another one of the same name is a conflict", async () => {
     const ref = { namespace, name: "replaced" };
     const { metadata } = await client.create(widgets, widget("replaced"), never);
     await client.remove(widgets, ref, never);
@@ -139,7 +140,7 @@ describe("status", () => {
     assert.equal((await client.get(widgets, ref, never))?.status, undefined);
   });
 
-  test("lands although the object is changed at the same time", async () => {
+  test("is applied although the object is changed at the same time", async () => {
     const ref = { namespace, name: "busy" };
     const { uid } = (await client.create(widgets, widget("busy"), never)).metadata;
     const both = [1, 2, 3].flatMap((n) => [
@@ -150,7 +151,7 @@ describe("status", () => {
     assert.ok((await client.get(widgets, ref, never))?.status.size);
   });
 
-  test("of a missing object is NotFound and makes none", async () => {
+  test("of a missing object is NotFound and creates none", async () => {
     const ref = { namespace, name: "missing" };
     await assert.rejects(client.applyStatus(widgets, ref, { uid: "u", status: { phase: "?" } }, never), {
       code: "NotFound",
@@ -160,7 +161,7 @@ describe("status", () => {
 });
 
 describe("metadata", () => {
-  test("is changed only at the version that was read", async () => {
+  test("is changed only at the resourceVersion that was read", async () => {
     const ref = { namespace, name: "meta" };
     const { metadata } = await client.create(widgets, widget("meta"), never);
     const { resourceVersion } = metadata;
@@ -187,7 +188,7 @@ describe("metadata", () => {
 });
 
 describe("a list", () => {
-  test("of more objects than a page holds is complete, and each of them is there once", async () => {
+  test("of more objects than a page holds is complete and has each object once", async () => {
     const total = 620;
     const names = Array.from({ length: total }, (_, i) => `page-${i}`);
     const items = names.map((name) => ({
@@ -208,7 +209,7 @@ describe("a list", () => {
     assert.equal(proxy.requests.length, 2 + 7);
   });
 
-  test("whose pages expire in the middle is taken in one piece", async () => {
+  test("whose continue token expires is read again in one request", async () => {
     await using proxy = await startBreakingProxy(server.kubeconfigPath);
     await using through = await connect({ kubeconfig: proxy.kubeconfigPath });
     proxy.refuse = (request) => (request.includes("continue=") ? { status: 410 } : undefined);
@@ -218,7 +219,7 @@ describe("a list", () => {
 });
 
 describe("refusals", () => {
-  test("without the right name the verb and the resource", async () => {
+  test("without permission name the verb and the resource", async () => {
     await using guest = await connect({ kubeconfig: await server.userKubeconfig("guest") });
     await assert.rejects(guest.list(widgets, { namespace, ...never }), {
       code: "Unauthorized",
@@ -227,7 +228,7 @@ describe("refusals", () => {
     });
   });
 
-  test("of a kind the server does not know are errors, not absences", async () => {
+  test("of a kind that the server does not know are errors, not an absent object", async () => {
     const unknown = { ...widgets, plural: "gadgets", kind: "Gadget" };
     for (const attempt of [
       () => client.get(unknown, { namespace, name: "x" }, never),
@@ -241,7 +242,7 @@ describe("refusals", () => {
     }
   });
 
-  test("of the credentials end when the kubeconfig is renewed", async () => {
+  test("of expired credentials end when the kubeconfig is renewed", async () => {
     await using directory = await tempDir("kubeconfig");
     const path = join(directory.path, "config");
     const good = JSON.parse(await readFile(server.kubeconfigPath, "utf8"));
@@ -256,7 +257,7 @@ describe("refusals", () => {
   });
 });
 
-/** A client whose requests the test breaks. */
+/** A client behind a proxy that injects faults. */
 async function broken(): Promise<
   { client: KubeClient; proxy: Awaited<ReturnType<typeof startBreakingProxy>> } & AsyncDisposable
 > {
@@ -280,14 +281,14 @@ describe("a failing server", () => {
     });
   }
 
-  test("that answers 500 is not asked again to create: it may have done it", async () => {
+  test("that answers 500 to a create is not asked again, since the object may have been created", async () => {
     await using it = await broken();
     it.proxy.refuse = () => ({ status: 500 });
     await assert.rejects(it.client.create(widgets, widget("once"), never), { code: "Unreachable" });
     assert.equal(it.proxy.requests.length, 1);
   });
 
-  test("that stays away is Unreachable, with its address", async () => {
+  test("that refuses connections is Unreachable, with its address", async () => {
     await using it = await broken();
     const url = it.client.server;
     await it.proxy[Symbol.asyncDispose]();
@@ -297,28 +298,28 @@ describe("a failing server", () => {
     });
   });
 
-  test("that is not the one of the certificate is not talked to", async () => {
+  test("whose certificate is not trusted is Unreachable", async () => {
     await using directory = await tempDir("kubeconfig");
     const path = join(directory.path, "config");
     const config = JSON.parse(await readFile(server.kubeconfigPath, "utf8"));
     delete config.clusters[0].cluster["certificate-authority-data"];
     await writeFile(path, JSON.stringify(config));
-    await using suspicious = await connect({ kubeconfig: path });
-    await assert.rejects(suspicious.readyz(never), { code: "Unreachable", message: /TLS failed/ });
+    await using untrusting = await connect({ kubeconfig: path });
+    await assert.rejects(untrusting.readyz(never), { code: "Unreachable", message: /TLS failed/ });
   });
 
-  test("that does not answer is left when the signal fires", async () => {
+  test("that does not answer is given up when the signal is aborted", async () => {
     await using it = await broken();
     const held = it.proxy.freeze();
     const stopping = new AbortController();
     const asked = it.client.get(configMaps, ref, { signal: stopping.signal });
-    await held;
+    await within("the request reaches the proxy", held, 30);
     stopping.abort();
     await assert.rejects(asked, { name: "AbortError" });
   });
 });
 
-test("a Secret is read decoded; a missing one is named", async () => {
+test("a Secret is read decoded, and the error of a missing one names it", async () => {
   await server.kubectl([
     "create",
     "secret",
@@ -353,12 +354,12 @@ test("the printed table has the columns of the definition", async () => {
   assert.deepEqual(rows, [{ Name: "printed", Size: "7", Phase: "" }]);
 });
 
-test("version and readiness are told", async () => {
+test("the version and the readiness of the server are read", async () => {
   assert.match((await client.serverVersion(never)).gitVersion, /^v1\./);
   await client.readyz(never);
 });
 
-test("one connection serves call after call", async () => {
+test("one connection serves consecutive calls", async () => {
   await using it = await broken();
   for (let n = 0; n < 20; n += 1) await it.client.get(configMaps, ref, never);
   assert.equal(it.proxy.connections, 1);

@@ -37,7 +37,7 @@ async function eventOf(widget: Widget, condition: (event: KubeEvent) => boolean 
   return found ?? assert.fail();
 }
 
-test("kubectl describe shows what was recorded, and how often", async () => {
+test("kubectl describe shows recorded events and their counts", async () => {
   const widget = await create("described");
   {
     await using recorder = createEventRecorder(client);
@@ -65,7 +65,7 @@ test("kubectl describe shows what was recorded, and how often", async () => {
   );
 });
 
-test("the same event again is counted on the one that is there, with its last time", async () => {
+test("a repeated event increases the count of the existing event and updates its last time", async () => {
   const widget = await create("counted");
   let now = Date.parse("2026-01-01T00:00:00Z");
   const record = async (recorder: ReturnType<typeof createEventRecorder>, count: number | undefined) => {
@@ -83,7 +83,7 @@ test("the same event again is counted on the one that is there, with its last ti
   assert.equal(last.series?.lastObservedTime, "2026-01-01T00:02:00.000000Z");
 });
 
-test("an event that has expired on the server is written anew", async () => {
+test("an event that has expired on the server is created anew", async () => {
   const widget = await create("expired");
   await using recorder = createEventRecorder(client);
   recorder.record(failed(widget, "503"));
@@ -95,7 +95,7 @@ test("an event that has expired on the server is written anew", async () => {
   assert.equal(again.series?.count, 2);
 });
 
-test("the longest name and a note of any length fit", async () => {
+test("an event with the longest name and a long note is accepted, with the note cut", async () => {
   const widget = await create("n".repeat(253));
   {
     await using recorder = createEventRecorder(client, { instance: "host.".repeat(40) });
@@ -107,7 +107,7 @@ test("the longest name and a note of any length fit", async () => {
   assert.ok(Buffer.byteLength(event.note) > 1_000);
 });
 
-test("without the right to write events, everything else goes on", async () => {
+test("without permission to write events the recorder logs a warning and goes on", async () => {
   const widget = await create("forbidden");
   await using guest = await connect({ kubeconfig: await server.userKubeconfig("guest") });
   const warned: Record<string, unknown>[] = [];

@@ -12,23 +12,23 @@ import { eventually } from "../../support/eventually.ts";
 const seed = Number(process.env["WATCH_SEED"] ?? Math.floor(Date.now() / 1000));
 const seconds = Number(process.env["WATCH_SECONDS"] ?? 20);
 const namespace = "random";
-/** Of an object that is not there. */
+/** The version of an object that was deleted. */
 const gone = "gone";
 
-/** What each key went through, as versions and `gone`. */
+/** The versions of each key in order, and `gone`. */
 type History = Map<string, string[]>;
 
 function note(history: History, key: string, version: string): void {
   history.set(key, [...(history.get(key) ?? []), version]);
 }
 
-test(`whatever breaks between it and a real server, no change is reordered or made up and no end is missed (seed ${seed})`, async (t) => {
+test(`behind a proxy with random faults, a cache reports no change out of order and ends in the state of the server (seed ${seed})`, async (t) => {
   t.diagnostic(`WATCH_SEED=${seed} repeats the draws; WATCH_SECONDS=${seconds}`);
   const random = createRandom(seed);
   await using server = await startApiServer();
   await server.kubectl(["create", "namespace", namespace]);
   await using proxy = await startBreakingProxy(server.kubeconfigPath);
-  await using straight = await connect({ kubeconfig: server.kubeconfigPath, env: {} });
+  await using direct = await connect({ kubeconfig: server.kubeconfigPath, env: {} });
   await using broken = await connect({ kubeconfig: proxy.kubeconfigPath, env: {} });
 
   const real: History = new Map();
@@ -41,7 +41,7 @@ test(`whatever breaks between it and a real server, no change is reordered or ma
   const running = () => performance.now() < end;
   let faults = 0;
   await Promise.all([
-    change(straight, { random, running, real }),
+    change(direct, { random, running, real }),
     (async () => {
       while (running()) {
         faults += 1;
@@ -52,14 +52,16 @@ test(`whatever breaks between it and a real server, no change is reordered or ma
     })(),
   ]);
 
-  const { items } = await straight.list(configMaps, { namespace, signal: stop.signal });
+  const { items } = await direct.list(configMaps, { namespace, signal: stop.signal });
   const held = () => new Map(cache.list().map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
-  const there = new Map(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
+  const expected = new Map(items.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
   await eventually(
     "the cache holds what the server holds",
     async () => {
       const now = held();
-      return now.size === there.size && [...there].every(([name, version]) => now.get(name) === version);
+      return (
+        now.size === expected.size && [...expected].every(([name, version]) => now.get(name) === version)
+      );
     },
     120,
   );
@@ -71,15 +73,15 @@ test(`whatever breaks between it and a real server, no change is reordered or ma
     const was = versions.at(-1);
     assert.ok(
       last === was || (last === undefined && was === gone),
-      `${key} ended as ${was}, told was ${last}`,
+      `${key} ended as ${was}, the watch reported ${last}`,
     );
   }
-  const told = [...seen.values()].flat().length;
-  t.diagnostic(`${faults} faults, ${[...real.values()].flat().length} changes, ${told} told`);
-  assert.ok(told > 20, "the watch told something");
+  const reported = [...seen.values()].flat().length;
+  t.diagnostic(`${faults} faults, ${[...real.values()].flat().length} changes, ${reported} reported`);
+  assert.ok(reported > 20, "the watch reported changes");
 });
 
-/** Creates, updates and deletes at random, and notes the versions that the server gave. */
+/** Creates, updates and deletes at random, and records the versions that the server returned. */
 async function change(
   client: KubeClient,
   { random, running, real }: { random: Random; running: () => boolean; real: History },
@@ -135,7 +137,7 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
     }
     case 2:
       proxy.tamper = (chunk) => {
-        // No JSON holds a zero byte; another letter might make another object of it, which TLS would not let through.
+        // A zero byte makes the JSON invalid. Another letter might make a different valid object, which TLS would detect.
         if (random.oneIn(3)) chunk[random.below(chunk.length)] = 0;
         return chunk;
       };
@@ -143,7 +145,7 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
       proxy.tamper = undefined;
       return undefined;
     case 3:
-      // Ends in the middle of a line. What came after it must not: two ends put together might make another object.
+      // Cuts a line. The bytes after it must not pass, since two parts put together might make a different valid object.
       proxy.tamper = cutShort(random, proxy);
       await delay(random.below(300));
       proxy.tamper = undefined;
@@ -152,7 +154,7 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
       void proxy.freeze();
       await delay(random.below(1_000));
       proxy.thaw();
-      // What was frozen is dead; a watch would notice that by itself much later.
+      // Frozen connections stay frozen; a watch would notice that only after its timeout.
       proxy.cut();
       return undefined;
     default:
@@ -161,7 +163,7 @@ async function breakSomething(proxy: BreakingProxy, random: Random): Promise<voi
   }
 }
 
-/** Cuts a part of an answer short, and everything after it off. */
+/** Passes on the beginning of one part of an answer and nothing after it, and closes the connection. */
 function cutShort(random: Random, proxy: BreakingProxy): (chunk: Buffer) => Buffer {
   let ended = false;
   return (chunk) => {
@@ -175,14 +177,14 @@ function cutShort(random: Random, proxy: BreakingProxy): (chunk: Buffer) => Buff
   };
 }
 
-/** What is told again unchanged, as after a list, counts once. */
+/** Repeated versions count once: after a list a watch may report an unchanged object again. */
 function assertSubsequence(part: readonly string[], whole: readonly string[], what: string): void {
   let at = 0;
   for (const item of part) {
     const found = whole.indexOf(item, at);
     assert.ok(
       found >= 0,
-      `${what}: ${item} was told out of order or made up; told ${part.join()}; real ${whole.join()}`,
+      `${what}: ${item} was reported out of order or never existed; reported ${part.join()}; real ${whole.join()}`,
     );
     at = found;
   }
