@@ -1,53 +1,48 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type Server, connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { type ApiServer, startApiServer } from "../../harness/api-server.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
-import { conditionOf } from "../../support/custom-resources.ts";
-import { kubeOf } from "../../support/kube.ts";
+import { conditionOf, resourceObject } from "../../support/custom-resources.ts";
+import { kubeOf, patchStatus } from "../../support/kube.ts";
 import { startOperator } from "../../support/operator-process.ts";
 import { operatorRules } from "../../support/operator-rules.ts";
 import { exitOf } from "../../support/running-process.ts";
+import { startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
-describe("an operator that is started before its custom resources are served", () => {
+describe("an operator that starts before its CRDs are installed", () => {
   let api: ApiServer;
   before(async () => {
     api = await startApiServer();
   });
   after(() => api[Symbol.asyncDispose]());
 
-  it("stops on SIGTERM while it waits for them", async () => {
+  it("stops on SIGTERM while it waits for the CRDs", async () => {
     await using operator = await startOperator(api, { ready: false });
     operator.process.signal("SIGTERM");
-    await eventually("it ends", async () => !operator.process.running, 8);
+    await eventually("the operator exits", async () => !operator.process.running, 8);
     assert.deepEqual(await exitOf(operator.process), { code: 0, signal: null });
   });
 
-  it("is alive and not ready, says what it waits for, and becomes ready with them", async () => {
+  it("is live and not ready, names what it waits for, and becomes ready with the CRDs", async () => {
     await using operator = await startOperator(api, { ready: false });
     const waiting = await operator.get("/readyz");
     assert.equal(waiting?.status, 503);
     assert.match(waiting?.body ?? "", /^waiting for custom resources/);
     assert.equal((await operator.get("/healthz"))?.status, 200);
-    await eventually("the log names what is missing", async () =>
+    await eventually("the log names the missing CRDs", async () =>
       /etcdbackupstores/.test(operator.process.output()),
     );
     await api.applyCrds();
-    await eventually("it is ready", async () => (await operator.get("/readyz"))?.status === 200);
+    await eventually("the operator is ready", async () => (await operator.get("/readyz"))?.status === 200);
   });
 
-  it("with --watch-namespaces leaves the objects of other namespaces alone", async () => {
+  it("with --watch-namespaces does not touch objects of other namespaces", async () => {
     const kube = kubeOf(api.kubectl);
     await api.kubectl(["create", "namespace", "watched"]);
-    const store = (namespace: string) => ({
-      apiVersion: "etcdbackup.dev/v1alpha1",
-      kind: "EtcdBackupStore",
-      metadata: { name: "disk", namespace },
-      spec: { file: { path: "/nonexistent" } },
-    });
+    const store = (namespace: string) =>
+      resourceObject("EtcdBackupStore", "disk", { file: { path: "/nonexistent" } }, namespace);
     await kube.apply(store("watched"), store("default"));
     await using operator = await startOperator(api, { args: ["--watch-namespaces", "watched"] });
     await kube.waitReason("etcdbackupstore/disk", "Ready", "InvalidConfiguration", { namespace: "watched" });
@@ -56,9 +51,9 @@ describe("an operator that is started before its custom resources are served", (
   });
 });
 
-describe("the operator as a user with its own rights and no others", () => {
+describe("the operator as a user with exactly the rights of operatorRules", () => {
   let bench: Bench;
-  const outside = address();
+  const address = ownAddress();
 
   before(async () => {
     bench = await startBench({ etcd: { tls: true } });
@@ -80,7 +75,7 @@ describe("the operator as a user with its own rights and no others", () => {
   });
   after(() => bench[Symbol.asyncDispose]());
 
-  it("without the right to read Secrets it says which right is missing, and goes on when it is given", async () => {
+  it("names the missing right to read Secrets and goes on when it is granted", async () => {
     await using operator = await startOperator(bench.api, {
       kubeconfig: await bench.api.userKubeconfig("without-secrets"),
     });
@@ -95,27 +90,27 @@ describe("the operator as a user with its own rights and no others", () => {
     await bench.kube.wait("etcdbackup/blind", "condition=Succeeded");
   });
 
-  it("without the right to the Lease it is not ready and says which right is missing, and works when it is given", async () => {
+  it("is not ready without the right to the Lease, names it, and works when it is granted", async () => {
     await using operator = await startOperator(bench.api, {
       kubeconfig: await bench.api.userKubeconfig("without-lease"),
       ready: false,
     });
-    await eventually("it says why", async () =>
+    await eventually("the log names the missing right", async () =>
       /grant the verb get on leases.coordination.k8s.io/.test(operator.process.output()),
     );
     const ready = await operator.get("/readyz");
     assert.deepEqual([ready?.status, ready?.body], [503, "waiting for the lease\n"]);
     await bench.kube.apply(...grant("without-lease", operatorRules));
-    await eventually("ready", async () => (await operator.get("/readyz"))?.status === 200);
+    await eventually("the operator is ready", async () => (await operator.get("/readyz"))?.status === 200);
   });
 
-  it("makes a backup, writes events, holds and removes by finalizer", async () => {
+  it("makes a backup, writes events, and sets and removes the finalizer", async () => {
     await using operator = await startOperator(bench.api, {
       kubeconfig: await bench.api.userKubeconfig("operator"),
     });
     await bench.kube.apply(bench.backupObject("mine", "store", { deletionPolicy: "Delete" }));
     await bench.kube.wait("etcdbackup/mine", "condition=Succeeded");
-    await eventually("its events", async () =>
+    await eventually("the event SnapshotSucceeded is written", async () =>
       (await bench.kube.events("mine")).some(({ reason }) => reason === "SnapshotSucceeded"),
     );
     await bench.kube.wait("etcdbackupstore/store", "condition=Ready");
@@ -124,27 +119,21 @@ describe("the operator as a user with its own rights and no others", () => {
   });
 
   it(
-    "finds the members by pods and by a Service, with the rights it has",
-    outside === undefined ? { skip: "the API server takes no loopback address, and there is no other" } : {},
+    "finds the members by pods and by a Service",
+    address === undefined
+      ? { skip: "the API server refuses loopback addresses, and this machine has no other" }
+      : {},
     async () => {
-      await using forwarder = await forward(outside ?? "", bench.etcd.endpoints[0] ?? "");
-      await bench.kube.apply(pod("etcd-0"), slice(outside ?? ""));
-      await bench.api.kubectl([
-        "patch",
-        "pod",
-        "etcd-0",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        JSON.stringify({
-          status: { phase: "Running", podIP: outside, podIPs: [{ ip: outside }] },
-        }),
-      ]);
+      assert.ok(address !== undefined);
+      await using proxy = await startTcpFaultProxy(bench.etcd.endpoints[0] ?? "", address);
+      await bench.kube.apply(pod("etcd-0"), endpointSlice(address));
+      const status = { phase: "Running", podIP: address, podIPs: [{ ip: address }] };
+      await patchStatus(bench.api.kubectl, "pod/etcd-0", status);
       await using operator = await startOperator(bench.api, {
         kubeconfig: await bench.api.userKubeconfig("operator"),
       });
       const tls = { secretRef: { name: "etcd-client" }, serverName: "localhost" };
-      const { port } = forwarder;
+      const port = Number(new URL(proxy.endpoint).port);
       await bench.kube.apply(
         bench.backupObject("by-pods", "store", {
           etcd: { endpoints: undefined, podSelector: { matchLabels: { component: "etcd" }, port }, tls },
@@ -160,7 +149,7 @@ describe("the operator as a user with its own rights and no others", () => {
       for (const name of ["by-pods", "by-service"]) {
         await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
         const { status } = await bench.kube.backup(name);
-        assert.equal(status.member?.endpoint, `https://${outside}:${port}`);
+        assert.equal(status.member?.endpoint, `https://${address}:${port}`);
       }
       await bench.kube.wait("etcdbackup/by-no-pods", "condition=Finished");
       assert.match(
@@ -195,7 +184,7 @@ function pod(name: string): object {
   };
 }
 
-function slice(ip: string): object {
+function endpointSlice(ip: string): object {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -206,29 +195,9 @@ function slice(ip: string): object {
 }
 
 /** An IPv4 address of this machine that is not loopback. */
-function address(): string | undefined {
+function ownAddress(): string | undefined {
   return Object.values(networkInterfaces())
     .flat()
     .find((found) => found?.family === "IPv4" && !found.internal && !found.address.startsWith("169.254."))
     ?.address;
-}
-
-/** Listens on `host` and passes connections on to the port of `endpoint` on loopback. */
-async function forward(host: string, endpoint: string): Promise<{ port: number } & AsyncDisposable> {
-  const { port } = new URL(endpoint);
-  const server: Server = createServer((from) => {
-    const to = connect(Number(port), "127.0.0.1");
-    from.on("error", () => to.destroy()).pipe(to);
-    to.on("error", () => from.destroy()).pipe(from);
-  });
-  server.listen(0, host);
-  await once(server, "listening");
-  const bound = server.address();
-  return {
-    port: typeof bound === "object" && bound !== null ? bound.port : 0,
-    async [Symbol.asyncDispose]() {
-      server.close();
-      await once(server, "close");
-    },
-  };
 }

@@ -11,7 +11,7 @@ import { type Operator, startOperator } from "../../support/operator-process.ts"
 
 const password = "pass-word-of-etcd-root";
 
-describe("the operator backs up a cluster of three with TLS and a password", () => {
+describe("the operator backs up a cluster of three members with TLS and a password", () => {
   let bench: Bench;
   let operator: Operator;
 
@@ -29,7 +29,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     await bench[Symbol.asyncDispose]();
   });
 
-  it("says so in every condition, for the generation it saw", async () => {
+  it("sets every condition to the result, for the generation that it observed", async () => {
     const backup = await bench.kube.backup("first");
     assert.deepEqual(statusesOf(backup), {
       Finished: "True",
@@ -46,23 +46,23 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     assert.equal(backup.status.attempts, 1);
   });
 
-  it("records what etcdutl says of the stored snapshot, and which member it is from", async () => {
+  it("records the status that etcdutl gives for the stored snapshot, and the member", async () => {
     const { status } = await bench.kube.backup("first");
     await using dir = await tempDir("fetch");
     const file = join(dir.path, "snapshot.db");
     const { url, env } = s3Store(bench.s3, "main");
     const fetched = await etcdBackup(["fetch", status.artifact?.name ?? "", "--store", url, "-o", file], env);
     assert.equal(fetched.code, 0, fetched.stderr);
-    const theirs = JSON.parse(await bench.etcd.etcdutl(["snapshot", "status", file, "-w", "json"])) as {
+    const fromEtcdutl = JSON.parse(await bench.etcd.etcdutl(["snapshot", "status", file, "-w", "json"])) as {
       hash: number;
       revision: number;
       totalKey: number;
       totalSize: number;
     };
-    assert.equal(status.snapshot?.hash, theirs.hash.toString(16));
-    assert.equal(status.snapshot?.revision, theirs.revision);
-    assert.equal(status.snapshot?.totalKeys, theirs.totalKey);
-    assert.equal(status.snapshot?.totalSizeBytes, theirs.totalSize);
+    assert.equal(status.snapshot?.hash, fromEtcdutl.hash.toString(16));
+    assert.equal(status.snapshot?.revision, fromEtcdutl.revision);
+    assert.equal(status.snapshot?.totalKeys, fromEtcdutl.totalKey);
+    assert.equal(status.snapshot?.totalSizeBytes, fromEtcdutl.totalSize);
     assert.equal(status.snapshot?.liveKeys, 19);
     assert.equal(status.snapshot?.etcdVersion, status.member?.version);
     assert.ok(bench.etcd.endpoints.includes(status.member?.endpoint ?? ""), status.member?.endpoint);
@@ -82,8 +82,8 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     assert.equal(Number(/"hash":(\d+)/.exec(hashes)?.[1]), status.hashKV?.hash);
   });
 
-  it("tells its steps as events, in order", async () => {
-    await eventually("four events", async () => (await bench.kube.events("first")).length >= 4);
+  it("writes an event for each step, in order", async () => {
+    await eventually("there are four events", async () => (await bench.kube.events("first")).length >= 4);
     const events = await bench.kube.events("first");
     assert.deepEqual(
       events.map(({ type, reason }) => `${type} ${reason}`),
@@ -94,13 +94,13 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     assert.ok(events[3]?.note.includes(status.artifact?.name ?? "?"), events[3]?.note);
   });
 
-  it("names the object that asked for it in the manifest, which lies where the status says", async () => {
+  it("names the EtcdBackup in the manifest, which is stored at the URL of the status", async () => {
     const { metadata, status } = await bench.kube.backup("first");
     const [manifest] = await bench.manifests("main");
     assert.equal(manifest, status.artifact?.name);
     const key = `prod/${manifest}.json`;
     assert.ok(status.artifact?.manifestURL.endsWith(`/main/${key}`), status.artifact?.manifestURL);
-    const text = await read(bench, "main", key);
+    const text = await readObject(bench, "main", key);
     const { owner, stored } = JSON.parse(text) as { owner: unknown; stored: { object: string } };
     assert.deepEqual(owner, {
       kind: "EtcdBackup",
@@ -176,7 +176,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     assert.equal((await operator.get("/nothing"))?.status, 404);
   });
 
-  it("stores uncompressed and reads back where that is asked for", async () => {
+  it("stores uncompressed data and reads it back when the spec says so", async () => {
     await bench.kube.apply(
       bench.backupObject("plain", "main", {
         compression: "None",
@@ -192,7 +192,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     const reads = bench.network.seen.filter(
       ({ operation, url }) => operation === "Get" && url.includes(object),
     );
-    assert.ok(reads.length > 0, "the data object was read again");
+    assert.ok(reads.length > 0, "the operator has read the data object");
   });
 
   it("backs up two objects of one cluster at once", async () => {
@@ -203,20 +203,20 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
     assert.equal((await bench.manifests("pair")).length, 2);
   });
 
-  it("waits for a store that is missing, and goes on as soon as it is created", async () => {
+  it("waits for a missing store and goes on as soon as it is created", async () => {
     await bench.kube.apply(bench.backupObject("early", "late-store"));
     await bench.kube.waitReason("etcdbackup/early", "Succeeded", "StoreNotReady");
     const waiting = await bench.kube.backup("early");
     assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /EtcdBackupStore late-store/);
     assert.equal(conditionOf(waiting, "Finished")?.status, "False");
     await bench.addStore("late-store");
-    // Unless the store wakes it, it looks again after 30 s.
+    // Without a wake-up by the new store, the operator would look again only after 30 s.
     await bench.kube.wait("etcdbackup/early", "condition=Succeeded", { seconds: 20 });
     assert.equal((await bench.kube.backup("early")).status.attempts, 1);
   });
 
-  it("shows no secret in its log, its metrics, its objects or the bucket", async () => {
-    // A password that is refused must not be quoted, either.
+  it("writes no secret into its log, its metrics, its objects or the bucket", async () => {
+    // A refused password must not be quoted either.
     await bench.kube.apply(
       secret("wrong-user", { username: "root", password: "wrong-hunter2-password" }),
       bench.backupObject("refused", "main", {
@@ -238,7 +238,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
       ]),
     };
     for (const key of await bench.objects("main"))
-      if (key.endsWith(".json")) places[key] = await read(bench, "main", key);
+      if (key.endsWith(".json")) places[key] = await readObject(bench, "main", key);
     assert.match(places["the log"] ?? "", /"backup":"default\/first"/);
     assert.match(places["the API objects"] ?? "", /SnapshotSucceeded/);
     const { tls } = bench.etcd;
@@ -255,7 +255,7 @@ describe("the operator backs up a cluster of three with TLS and a password", () 
   });
 });
 
-async function read(bench: Bench, bucket: string, key: string): Promise<string> {
+async function readObject(bench: Bench, bucket: string, key: string): Promise<string> {
   const { Body } = await bench.raw.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
   return (await Body?.transformToString()) ?? "";
 }

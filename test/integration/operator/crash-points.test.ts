@@ -11,46 +11,46 @@ import { eventually } from "../../support/eventually.ts";
 import type { S3Request } from "../../support/s3-fault-proxy.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
 
-/** What lies in the store right after the kill. */
-interface Left {
-  /** Backups that are listed; each has to pass verify. */
+/** What the store holds right after the kill. */
+interface StoreAfterKill {
+  /** Listed backups; each has to pass verify. */
   listed: number;
-  /** Data without a manifest. */
+  /** Data objects without a manifest. */
   data: number;
   /** Unfinished uploads. */
   uploads: number;
 }
 
 interface CrashPoint {
-  /** Of the EtcdBackup and its store. */
+  /** Name of the EtcdBackup and its store. */
   name: string;
   when: string;
   spec?: { etcd?: object; [field: string]: unknown };
-  /** Brings the operator there by way of `act` and holds it; resolves to what lets the rest of the world go on. */
-  bring(act: () => Promise<unknown>): Promise<() => void>;
-  left: Left;
+  /** Calls `act` and waits until the operator is at the crash point. Returns what releases the servers after the kill. */
+  reach(act: () => Promise<unknown>): Promise<() => void>;
+  left: StoreAfterKill;
 }
 
 interface BackupPoint extends CrashPoint {
-  /** How many attempts it took in the end. */
+  /** Attempts of the finished backup. */
   attempts: number;
-  /** Taken over as it was stored, without a second one. */
+  /** The next operator records the stored backup instead of making another one. */
   adopted: boolean;
 }
 
-/** One comes after the other, and nobody has to wait for the end of a dead operator's Lease. */
+/** Without a Lease the next operator need not wait for the killed one's Lease to expire. */
 const args = ["--no-leader-elect"];
 
-/** A point that is never reached fails its test alone. */
+/** A crash point that is not reached fails only its own test. */
 const bounded = { timeout: 90_000 };
 
-describe("an operator that is killed, and the one that comes after it", () => {
+describe("after an operator was killed, the next one", () => {
   let bench: Bench;
   let member: TcpFaultProxy;
   let operators: AsyncDisposableStack;
   /** Between the first operator and the API server. */
   let kube: BreakingProxy;
-  let doomed: Operator;
+  let first: Operator;
 
   before(async () => {
     bench = await startBench();
@@ -60,7 +60,7 @@ describe("an operator that is killed, and the one that comes after it", () => {
   beforeEach(async () => {
     operators = new AsyncDisposableStack();
     kube = operators.use(await startBreakingProxy(bench.api.kubeconfigPath));
-    doomed = operators.use(await startOperator(bench.api, { args, kubeconfig: kube.kubeconfigPath }));
+    first = operators.use(await startOperator(bench.api, { args, kubeconfig: kube.kubeconfigPath }));
   });
   afterEach(async () => {
     bench.network.fault = () => undefined;
@@ -83,9 +83,9 @@ describe("an operator that is killed, and the one that comes after it", () => {
   const manifest = /\/prod\/[^/]+\.json/;
   const data = /\/prod\/.*\.db/;
 
-  /** Holds the first such request before the store sees it; it never does. */
+  /** The operator waits for such a request, which the store never receives. */
   const heldBefore =
-    (which: (request: S3Request) => boolean): CrashPoint["bring"] =>
+    (which: (request: S3Request) => boolean): CrashPoint["reach"] =>
     async (act) => {
       const held = bench.hold(which);
       await act();
@@ -93,31 +93,31 @@ describe("an operator that is killed, and the one that comes after it", () => {
       return () => held.release({ do: "reset" });
     };
 
-  /** Lets such a request through, and from then on nothing to the API server; waits until it is `done`. */
+  /** Forwards such a request, cuts the operator off from the API server, and waits until the store is `done`. */
   const unrecorded =
-    (which: (request: S3Request) => boolean, done: () => Promise<boolean>): CrashPoint["bring"] =>
+    (which: (request: S3Request) => boolean, done: () => Promise<boolean>): CrashPoint["reach"] =>
     async (act) => {
       const held = bench.hold(which, () => void kube.freeze());
       await act();
       await held.reached();
       held.release();
-      await eventually("the store has done it", done);
+      await eventually("the store has executed the request", done);
       return () => {};
     };
 
   const backupPoints: BackupPoint[] = [
     {
       name: "begun",
-      when: "attempt 1 stands in the status, and the store has not been asked yet",
-      bring: heldBefore((request) => isOf("begun", request)),
+      when: "attempt 1 is in the status and no request was sent to the store",
+      reach: heldBefore((request) => isOf("begun", request)),
       left: { listed: 0, data: 0, uploads: 0 },
       attempts: 2,
       adopted: false,
     },
     {
       name: "stream",
-      when: "in the stream, before the first part",
-      async bring(act) {
+      when: "the snapshot is streamed and no part is complete",
+      async reach(act) {
         member.holdAfter(1_000_000);
         await act();
         await member.held();
@@ -129,8 +129,8 @@ describe("an operator that is killed, and the one that comes after it", () => {
     },
     {
       name: "part",
-      when: "in a part",
-      async bring(act) {
+      when: "a part is uploaded",
+      async reach(act) {
         const held = bench.hold(
           ({ operation }) => operation === "Part",
           () => bench.s3.pause(),
@@ -146,33 +146,33 @@ describe("an operator that is killed, and the one that comes after it", () => {
     },
     {
       name: "complete",
-      when: "all parts are stored, and the upload is not completed",
-      bring: heldBefore(({ operation }) => operation === "Complete"),
+      when: "all parts are stored and the upload is not completed",
+      reach: heldBefore(({ operation }) => operation === "Complete"),
       left: { listed: 0, data: 0, uploads: 1 },
       attempts: 2,
       adopted: false,
     },
     {
       name: "manifest",
-      when: "the data is stored, and no manifest",
-      bring: heldBefore(isManifestPut),
+      when: "the data is stored and the manifest is not",
+      reach: heldBefore(isManifestPut),
       left: { listed: 0, data: 1, uploads: 0 },
       attempts: 2,
       adopted: false,
     },
     {
       name: "readback",
-      when: "the data is stored and is being read again, without a manifest",
+      when: "the data is read back before the manifest is stored",
       spec: { verification: { readBack: true } },
-      bring: heldBefore(({ operation, url }) => operation === "Get" && data.test(url)),
+      reach: heldBefore(({ operation, url }) => operation === "Get" && data.test(url)),
       left: { listed: 0, data: 1, uploads: 0 },
       attempts: 2,
       adopted: false,
     },
     {
       name: "status",
-      when: "the manifest is stored, and the status does not say so",
-      bring: unrecorded(isManifestPut, async () => (await bench.manifests("status")).length === 1),
+      when: "the manifest is stored and the status does not record it",
+      reach: unrecorded(isManifestPut, async () => (await bench.manifests("status")).length === 1),
       left: { listed: 1, data: 0, uploads: 0 },
       attempts: 1,
       adopted: true,
@@ -182,43 +182,44 @@ describe("an operator that is killed, and the one that comes after it", () => {
   const deletionPoints: CrashPoint[] = [
     {
       name: "whole",
-      when: "nothing is removed yet",
-      bring: heldBefore(isDelete(manifest)),
+      when: "nothing is removed",
+      reach: heldBefore(isDelete(manifest)),
       left: { listed: 1, data: 0, uploads: 0 },
     },
     {
       name: "half",
-      when: "the manifest is removed, and the data is not",
-      bring: heldBefore(isDelete(data)),
+      when: "the manifest is removed and the data is not",
+      reach: heldBefore(isDelete(data)),
       left: { listed: 0, data: 1, uploads: 0 },
     },
     {
       name: "finalizer",
-      when: "both are removed, and the finalizer still stands",
-      bring: unrecorded(isDelete(data), async () => (await bench.objects("finalizer")).length === 0),
+      when: "both are removed and the finalizer is not",
+      reach: unrecorded(isDelete(data), async () => (await bench.objects("finalizer")).length === 0),
       left: { listed: 0, data: 0, uploads: 0 },
     },
   ];
 
-  const succeed = () => startOperator(bench.api, { args }).then((operator) => operators.use(operator));
+  const startNext = () => startOperator(bench.api, { args }).then((operator) => operators.use(operator));
   const reasonsOf = async (name: string) => (await bench.kube.events(name)).map(({ reason }) => reason);
 
-  async function kill({ name, bring, left }: CrashPoint, act: () => Promise<unknown>): Promise<void> {
-    const letGo = await bring(act);
-    await doomed.process.kill();
-    letGo();
+  async function killAt({ name, reach, left }: CrashPoint, act: () => Promise<unknown>): Promise<void> {
+    const release = await reach(act);
+    await first.process.kill();
+    release();
     const { backups, leftovers } = await checkStore(s3Store(bench.s3, name));
     const uploads = (await bench.unfinished(name)).length;
-    const found = { listed: backups.length, data: leftovers.length - uploads, uploads };
-    assert.deepEqual(found, left, "what the kill left");
+    const contents = { listed: backups.length, data: leftovers.length - uploads, uploads };
+    assert.deepEqual(contents, left, "what the store holds after the kill");
   }
 
-  /** In the end these backups are listed and pass verify, and nothing lies beside them. */
-  async function holdsOnly(name: string, backups: string[]): Promise<void> {
+  /** The store lists these backups, which pass verify, and holds nothing else. */
+  async function assertHoldsOnly(name: string, backups: string[]): Promise<void> {
     assert.deepEqual(await checkStore(s3Store(bench.s3, name)), { backups, leftovers: [] });
   }
 
-  async function begin({ name, spec = {} }: CrashPoint): Promise<() => Promise<void>> {
+  /** Adds the store of a crash point. Returns what creates its EtcdBackup. */
+  async function addStore({ name, spec = {} }: CrashPoint): Promise<() => Promise<void>> {
     await bench.addStore(name);
     await bench.kube.wait(`etcdbackupstore/${name}`, "condition=Ready");
     const object = bench.backupObject(name, name, { etcd: { endpoints: [member.endpoint] }, ...spec });
@@ -227,15 +228,15 @@ describe("an operator that is killed, and the one that comes after it", () => {
 
   for (const point of backupPoints) {
     const { name, attempts, adopted } = point;
-    const then = adopted ? "is taken over as it was stored" : "is made in a second attempt";
-    it(`killed when ${point.when}: the backup ${then}`, bounded, async () => {
-      await kill(point, await begin(point));
+    const outcome = adopted ? "records the stored backup" : "makes the backup in a second attempt";
+    it(`${outcome} (killed when ${point.when})`, bounded, async () => {
+      await killAt(point, await addStore(point));
       const interrupted = await bench.kube.backup(name);
       assert.equal(interrupted.status.attempts, 1);
       assert.equal(conditionOf(interrupted, "Finished")?.status, "False");
       const stored = await bench.objects(name);
 
-      await succeed();
+      await startNext();
       await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
       const backup = await bench.kube.backup(name);
       assert.equal(backup.status.attempts, attempts);
@@ -248,44 +249,40 @@ describe("an operator that is killed, and the one that comes after it", () => {
       });
       assert.equal(backup.status.member?.endpoint, member.endpoint);
       assert.notEqual(backup.status.snapshot?.revision, undefined);
-      await holdsOnly(name, [backup.status.artifact?.name ?? "none"]);
+      await assertHoldsOnly(name, [backup.status.artifact?.name ?? "none"]);
       if (adopted) assert.deepEqual(await bench.objects(name), stored);
-      await eventually("the event of its end", async () =>
+      await eventually("the event SnapshotSucceeded is written", async () =>
         (await reasonsOf(name)).includes("SnapshotSucceeded"),
       );
       assert.equal((await reasonsOf(name)).includes("OperatorRestarted"), !adopted, "OperatorRestarted");
     });
   }
 
-  it(
-    "killed in the last attempt that it may make: it fails with a reason, and what it left is cleared away",
-    bounded,
-    async () => {
-      const point: CrashPoint = {
-        name: "last",
-        when: "in its last attempt",
-        spec: { backoffLimit: 0 },
-        bring: heldBefore(({ operation }) => operation === "Complete"),
-        left: { listed: 0, data: 0, uploads: 1 },
-      };
-      await kill(point, await begin(point));
-      await succeed();
-      await bench.kube.wait("etcdbackup/last", "condition=Finished");
-      const backup = await bench.kube.backup("last");
-      assert.equal(backup.status.attempts, 1);
-      const condition = conditionOf(backup, "Succeeded");
-      assert.equal(condition?.status, "False");
-      assert.equal(condition?.reason, "BackoffLimitExceeded");
-      assert.match(condition?.message ?? "", /the operator stopped in the middle of the attempt/);
-      await holdsOnly("last", []);
-    },
-  );
+  it("fails the backup and deletes its upload (killed in the last attempt)", bounded, async () => {
+    const point: CrashPoint = {
+      name: "last",
+      when: "in its last attempt",
+      spec: { backoffLimit: 0 },
+      reach: heldBefore(({ operation }) => operation === "Complete"),
+      left: { listed: 0, data: 0, uploads: 1 },
+    };
+    await killAt(point, await addStore(point));
+    await startNext();
+    await bench.kube.wait("etcdbackup/last", "condition=Finished");
+    const backup = await bench.kube.backup("last");
+    assert.equal(backup.status.attempts, 1);
+    const condition = conditionOf(backup, "Succeeded");
+    assert.equal(condition?.status, "False");
+    assert.equal(condition?.reason, "BackoffLimitExceeded");
+    assert.match(condition?.message ?? "", /the operator stopped in the middle of the attempt/);
+    await assertHoldsOnly("last", []);
+  });
 
-  const secondDeaths: (BackupPoint & { second: (request: S3Request) => boolean })[] = [
+  const secondKills: (BackupPoint & { second: (request: S3Request) => boolean })[] = [
     {
       name: "clearing",
-      when: "clears away what the first had uploaded",
-      bring: heldBefore(({ operation }) => operation === "Complete"),
+      when: "it deletes the upload of the first",
+      reach: heldBefore(({ operation }) => operation === "Complete"),
       second: ({ operation }) => operation === "Abort",
       left: { listed: 0, data: 0, uploads: 1 },
       attempts: 2,
@@ -293,8 +290,8 @@ describe("an operator that is killed, and the one that comes after it", () => {
     },
     {
       name: "adopting",
-      when: "reads the manifest that the first had stored",
-      bring: unrecorded(isManifestPut, async () => (await bench.manifests("adopting")).length === 1),
+      when: "it reads the manifest that the first has stored",
+      reach: unrecorded(isManifestPut, async () => (await bench.manifests("adopting")).length === 1),
       second: ({ operation, url }) => operation === "Get" && manifest.test(url),
       left: { listed: 1, data: 0, uploads: 0 },
       attempts: 1,
@@ -302,45 +299,41 @@ describe("an operator that is killed, and the one that comes after it", () => {
     },
   ];
 
-  for (const point of secondDeaths) {
+  for (const point of secondKills) {
     const { name, when, second, attempts } = point;
-    it(
-      `the one that comes after it is killed, too, when it ${when}: the third ends the backup`,
-      bounded,
-      async () => {
-        await kill(point, await begin(point));
-        const again = bench.hold((request) => isOf(name, request) && second(request));
-        const successor = await succeed();
-        await again.reached();
-        await successor.process.kill();
-        again.release({ do: "reset" });
+    it(`is killed, too, when ${when}: the third one finishes the backup`, bounded, async () => {
+      await killAt(point, await addStore(point));
+      const again = bench.hold((request) => isOf(name, request) && second(request));
+      const secondOperator = await startNext();
+      await again.reached();
+      await secondOperator.process.kill();
+      again.release({ do: "reset" });
 
-        await succeed();
-        await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
-        const { status } = await bench.kube.backup(name);
-        // Only what was begun counts, not how often it was taken up.
-        assert.equal(status.attempts, attempts);
-        await holdsOnly(name, [status.artifact?.name ?? "none"]);
-      },
-    );
+      await startNext();
+      await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
+      const { status } = await bench.kube.backup(name);
+      // An attempt counts once, however many operators have resumed it.
+      assert.equal(status.attempts, attempts);
+      await assertHoldsOnly(name, [status.artifact?.name ?? "none"]);
+    });
   }
 
   for (const point of deletionPoints) {
     const { name } = point;
-    it(`killed while it deletes, when ${point.when}: the deletion is finished`, bounded, async () => {
+    it(`finishes the deletion (killed when ${point.when})`, bounded, async () => {
       const spec = { deletionPolicy: "Delete" };
-      const create = await begin({ ...point, spec });
+      const create = await addStore({ ...point, spec });
       await create();
       await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
-      await kill(point, () => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]));
+      await killAt(point, () => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]));
       const deleting = await bench.kube.backup(name);
       assert.notEqual(deleting.metadata.deletionTimestamp, undefined);
       assert.equal(conditionOf(deleting, "Reconciling")?.reason, "Deleting");
 
-      await succeed();
+      await startNext();
       await bench.kube.wait(`etcdbackup/${name}`, "delete");
-      await holdsOnly(name, []);
-      await eventually("the event of the removal", async () =>
+      await assertHoldsOnly(name, []);
+      await eventually("the event StoredBackupDeleted is written", async () =>
         (await reasonsOf(name)).includes("StoredBackupDeleted"),
       );
       assert.ok(!(await reasonsOf(name)).includes("DeletionBlocked"));

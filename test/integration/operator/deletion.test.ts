@@ -7,7 +7,7 @@ import { conditionOf } from "../../support/custom-resources.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 import { fillTwoParts } from "../../support/sample-data.ts";
 
-describe("what becomes of the stored backup when its object is deleted", () => {
+describe("deleting an EtcdBackup", () => {
   let bench: Bench;
   let operator: Operator;
 
@@ -16,7 +16,7 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await fillTwoParts(bench.etcd);
     operator = await startOperator(bench.api);
     await bench.addStore("kept");
-    // Made long before its test: nothing that is left of its run looks at it again by then.
+    // Made long before its test, so that no timer of its run is left by then.
     await bench.addStore("back");
     await create("waits", "back", { deletionPolicy: "Delete" });
   });
@@ -33,33 +33,34 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     return bench.kube.backup(name);
   };
   const finalizersOf = async (name: string) => (await bench.kube.backup(name)).metadata.finalizers ?? [];
-  const remove = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
-  const gone = (name: string) => bench.kube.wait(`etcdbackup/${name}`, "delete");
-  const ofRun = async (bucket: string, uid: string) =>
+  const deleteBackup = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
+  const isGone = (name: string) => bench.kube.wait(`etcdbackup/${name}`, "delete");
+  /** Keys of the objects of an EtcdBackup's runs. */
+  const objectsOf = async (bucket: string, uid: string) =>
     (await bench.objects(bucket)).filter((key) => key.includes(uid.replaceAll("-", "").slice(0, 12)));
 
-  it("Delete: a finalizer holds the object until manifest and data are gone, and no other backup's are", async () => {
+  it("with policy Delete removes its manifest and data before the finalizer, and nothing of other backups", async () => {
     const other = await create("other", "kept");
     const mine = await create("mine", "kept", { deletionPolicy: "Delete" });
     assert.deepEqual(await finalizersOf("mine"), [finalizer]);
-    assert.equal((await ofRun("kept", mine.metadata.uid)).length, 2);
-    await remove("mine");
-    await gone("mine");
-    assert.deepEqual(await ofRun("kept", mine.metadata.uid), []);
-    assert.equal((await ofRun("kept", other.metadata.uid)).length, 2);
+    assert.equal((await objectsOf("kept", mine.metadata.uid)).length, 2);
+    await deleteBackup("mine");
+    await isGone("mine");
+    assert.deepEqual(await objectsOf("kept", mine.metadata.uid), []);
+    assert.equal((await objectsOf("kept", other.metadata.uid)).length, 2);
   });
 
-  it("Retain: the object goes at once, and everything stays in the bucket", async () => {
+  it("with policy Retain removes the object at once and nothing in the bucket", async () => {
     const { metadata } = await create("retained", "kept");
     assert.deepEqual(await finalizersOf("retained"), []);
     const stored = await bench.objects("kept");
-    await remove("retained");
-    await gone("retained");
+    await deleteBackup("retained");
+    await isGone("retained");
     assert.deepEqual(await bench.objects("kept"), stored);
-    assert.equal((await ofRun("kept", metadata.uid)).length, 2);
+    assert.equal((await objectsOf("kept", metadata.uid)).length, 2);
   });
 
-  it("changing the policy of a finished backup adds and removes the finalizer", async () => {
+  it("follows a change of the policy of a finished backup, which adds or removes the finalizer", async () => {
     const { metadata } = await create("changed", "kept");
     const policy = (value: string) =>
       bench.api.kubectl([
@@ -73,23 +74,23 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     await policy("Delete");
     await bench.kube.wait("etcdbackup/changed", `jsonpath={.metadata.finalizers[0]}=${finalizer}`);
     await policy("Retain");
-    await eventually("the finalizer goes", async () => (await finalizersOf("changed")).length === 0);
+    await eventually("the finalizer is removed", async () => (await finalizersOf("changed")).length === 0);
     await policy("Delete");
     await bench.kube.wait("etcdbackup/changed", `jsonpath={.metadata.finalizers[0]}=${finalizer}`);
     const { metadata: now, status } = await bench.kube.backup("changed");
     assert.equal(now.generation, 4);
     assert.equal(status.conditions?.find(({ type }) => type === "Succeeded")?.status, "True");
     await bench.kube.wait("etcdbackup/changed", "jsonpath={.status.observedGeneration}=4");
-    await remove("changed");
-    await gone("changed");
-    assert.deepEqual(await ofRun("kept", metadata.uid), []);
+    await deleteBackup("changed");
+    await isGone("changed");
+    assert.deepEqual(await objectsOf("kept", metadata.uid), []);
   });
 
-  it("the store is gone: the object stays and says why, until a person lets it go", async () => {
+  it("is blocked when the store is gone, until the object gets the force-delete annotation", async () => {
     await bench.addStore("lost");
     await create("orphan", "lost", { deletionPolicy: "Delete" });
     await bench.api.kubectl(["delete", "etcdbackupstore", "lost"]);
-    await remove("orphan");
+    await deleteBackup("orphan");
     await bench.kube.waitReason("etcdbackup/orphan", "Stalled", "DeletionBlocked");
     const blocked = await bench.kube.backup("orphan");
     assert.equal(conditionOf(blocked, "Stalled")?.status, "True");
@@ -97,10 +98,10 @@ describe("what becomes of the stored backup when its object is deleted", () => {
       conditionOf(blocked, "Stalled")?.message ?? "",
       /EtcdBackupStore lost does not exist.*force-delete/,
     );
-    // What was backed up stays true.
+    // The result of the backup is kept.
     assert.equal(conditionOf(blocked, "Succeeded")?.status, "True");
     assert.deepEqual(blocked.metadata.finalizers, [finalizer]);
-    await eventually("an event about it", async () =>
+    await eventually("the event DeletionBlocked is written", async () =>
       (await bench.kube.events("orphan")).some(
         ({ type, reason, note }) =>
           type === "Warning" &&
@@ -109,24 +110,24 @@ describe("what becomes of the stored backup when its object is deleted", () => {
       ),
     );
     await bench.api.kubectl(["annotate", "etcdbackup", "orphan", `${forceDelete}=yes`]);
-    await gone("orphan");
+    await isGone("orphan");
     assert.equal((await bench.objects("lost")).length, 2);
   });
 
-  it("the store comes back: the deletion that was blocked goes on", async () => {
+  it("continues when the missing store is created again", async () => {
     await bench.api.kubectl(["delete", "etcdbackupstore", "back"]);
-    await remove("waits");
+    await deleteBackup("waits");
     await bench.kube.waitReason("etcdbackup/waits", "Stalled", "DeletionBlocked");
     await bench.kube.apply(bench.storeObject("back"));
-    await gone("waits");
+    await isGone("waits");
     assert.deepEqual(await bench.objects("back"), []);
   });
 
-  it("a ReadOnly store blocks the deletion, and loses nothing", async () => {
+  it("is blocked by a ReadOnly store, from which nothing is removed", async () => {
     await bench.addStore("archive");
     await create("archived", "archive", { deletionPolicy: "Delete" });
     await bench.kube.apply(bench.storeObject("archive", { accessMode: "ReadOnly" }));
-    await remove("archived");
+    await deleteBackup("archived");
     await bench.kube.waitReason("etcdbackup/archived", "Stalled", "DeletionBlocked");
     assert.match(
       conditionOf(await bench.kube.backup("archived"), "Stalled")?.message ?? "",
@@ -134,18 +135,18 @@ describe("what becomes of the stored backup when its object is deleted", () => {
     );
     assert.equal((await bench.objects("archive")).length, 2);
     await bench.kube.apply(bench.storeObject("archive", { accessMode: "ReadWrite" }));
-    await gone("archived");
+    await isGone("archived");
     assert.deepEqual(await bench.objects("archive"), []);
   });
 
-  /** The operator asks for an abort of the upload, which the paused server does not answer. */
-  const aborting = (bucket: string) =>
-    eventually("the operator calls the upload off", async () =>
+  /** The operator has sent the abort of the upload; a paused server does not answer it. */
+  const abortIsSent = (bucket: string) =>
+    eventually("the operator aborts the upload", async () =>
       bench.network.seen.some(({ operation, url }) => operation === "Abort" && url.startsWith(`/${bucket}/`)),
     );
 
   for (const deletionPolicy of ["Retain", "Delete"]) {
-    it(`${deletionPolicy}: deleted while it uploads, the run ends and leaves nothing in the bucket`, async () => {
+    it(`with policy ${deletionPolicy} ends the run during the upload and leaves nothing in the bucket`, async () => {
       const store = `cut-${deletionPolicy.toLowerCase()}`;
       await bench.addStore(store);
       await bench.kube.wait(`etcdbackupstore/${store}`, "condition=Ready");
@@ -156,45 +157,45 @@ describe("what becomes of the stored backup when its object is deleted", () => {
       await bench.kube.apply(bench.backupObject(store, store, { deletionPolicy }));
       await part.reached();
       const { metadata } = await bench.kube.backup(store);
-      await remove(store);
-      await aborting(store);
+      await deleteBackup(store);
+      await abortIsSent(store);
       bench.s3.resume();
       part.release();
-      await gone(store);
+      await isGone(store);
       await eventually(
-        "the unfinished upload goes",
+        "the unfinished upload is aborted",
         async () => (await bench.unfinished(store)).length === 0,
       );
-      await eventually("no run is left", async () =>
+      await eventually("no backup runs", async () =>
         /^etcd_backup_running 0$/m.test((await operator.get("/metrics"))?.body ?? ""),
       );
-      assert.deepEqual(await ofRun(store, metadata.uid), []);
+      assert.deepEqual(await objectsOf(store, metadata.uid), []);
       assert.deepEqual(await bench.unfinished(store), []);
-      // The operator goes on with others.
+      // The operator makes the next backup.
       await create(`after-${store}`, store);
     });
   }
 
-  it("one that takes the name of a deleted backup is made anew, and of the other nothing is left", async () => {
+  it("and creating another of the same name makes a new backup and leaves nothing of the deleted one", async () => {
     await bench.addStore("renamed");
     await bench.kube.wait("etcdbackupstore/renamed", "condition=Ready");
     const part = bench.hold(({ operation }) => operation === "Part");
     await bench.kube.apply(bench.backupObject("renamed", "renamed"));
     await part.reached();
     const first = await bench.kube.backup("renamed");
-    // When the operator looks again, there is nothing but the new one.
+    // The paused operator never sees the state without an object of this name.
     operator.process.pause();
     await bench.api.kubectl(["delete", "etcdbackup", "renamed"]);
     await bench.kube.apply(bench.backupObject("renamed", "renamed"));
     operator.process.resume();
-    await aborting("renamed");
+    await abortIsSent("renamed");
     part.release();
     await bench.kube.wait("etcdbackup/renamed", "condition=Succeeded");
     const { metadata, status } = await bench.kube.backup("renamed");
     assert.notEqual(metadata.uid, first.metadata.uid);
     assert.equal(status.attempts, 1);
     assert.deepEqual(await bench.manifests("renamed"), [status.artifact?.name]);
-    assert.deepEqual(await ofRun("renamed", first.metadata.uid), []);
+    assert.deepEqual(await objectsOf("renamed", first.metadata.uid), []);
     assert.deepEqual(await bench.unfinished("renamed"), []);
   });
 

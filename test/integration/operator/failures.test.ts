@@ -17,8 +17,10 @@ const failed = {
   Stalled: "True",
 };
 
-// Each case has objects and a bucket of its own, and most of its time is waiting: so they run at once.
-describe("the operator says what stands in the way, and goes on when it is gone", { concurrency: 10 }, () => {
+// The cases run at the same time: each has its own objects and bucket and mostly waits.
+describe("the operator reports what prevents a backup and goes on when it is fixed", {
+  concurrency: 10,
+}, () => {
   let bench: Bench;
   let operator: Operator;
   let directory: Awaited<ReturnType<typeof tempDir>>;
@@ -37,9 +39,9 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     await bench[Symbol.asyncDispose]();
   });
 
-  const succeeds = (name: string, namespace = "default") =>
+  const assertSucceeds = (name: string, namespace = "default") =>
     bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded", { namespace });
-  const failsFor = async (name: string, reason: string, namespace = "default") => {
+  const assertFails = async (name: string, reason: string, namespace = "default") => {
     await bench.kube.wait(`etcdbackup/${name}`, "condition=Finished", { namespace });
     const backup = await bench.kube.backup(name, namespace);
     const succeeded = conditionOf(backup, "Succeeded");
@@ -48,7 +50,8 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     assert.notEqual(backup.status.completionTime, undefined);
     return { backup, message: succeeded?.message ?? "" };
   };
-  const warned = async (name: string, reason: string, namespace = "default"): Promise<string> => {
+  /** Waits for a Warning with this reason and returns its note. */
+  const warningOf = async (name: string, reason: string, namespace = "default"): Promise<string> => {
     let note = "";
     await eventually(`event ${reason} about ${name}`, async () => {
       const events = await bench.kube.events(name, namespace);
@@ -58,7 +61,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     return note;
   };
 
-  it("a Secret that is missing is named, and the next attempt after it is created succeeds", async () => {
+  it("a missing Secret: the condition names it, and the next attempt after its creation succeeds", async () => {
     await bench.addStore("late-secret");
     await bench.kube.apply(
       bench.backupObject("late-secret", "late-secret", {
@@ -70,15 +73,15 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     assert.equal(conditionOf(waiting, "Succeeded")?.status, "Unknown");
     assert.equal(conditionOf(waiting, "Reconciling")?.status, "True");
     assert.match(conditionOf(waiting, "Succeeded")?.message ?? "", /Secret default\/not-yet does not exist/);
-    assert.match(await warned("late-secret", "CredentialsNotFound"), /not-yet/);
+    assert.match(await warningOf("late-secret", "CredentialsNotFound"), /not-yet/);
     await bench.kube.apply(secret("not-yet", { username: "root", password }));
-    await succeeds("late-secret");
+    await assertSucceeds("late-secret");
     const { status } = await bench.kube.backup("late-secret");
     assert.equal(status.attempts, 2);
     assert.equal(status.nextAttemptTime, undefined);
   });
 
-  it("the store's Secret that is missing makes store and backup wait, and both go on with it", async () => {
+  it("a missing Secret of the store: store and backup wait for it and go on when it is created", async () => {
     await bench.addStore("late-keys", {
       s3: {
         endpoint: bench.network.endpoint,
@@ -100,13 +103,13 @@ describe("the operator says what stands in the way, and goes on when it is gone"
         AWS_SECRET_ACCESS_KEY: bench.s3.secretAccessKey,
       }),
     );
-    await succeeds("late-keys");
+    await assertSucceeds("late-keys");
     assert.equal((await bench.kube.backup("late-keys")).status.attempts, 2);
     await bench.kube.wait("etcdbackupstore/late-keys", "condition=Ready");
     await bench.kube.wait("etcdbackupstore/late-keys", "jsonpath={.status.backups}=1");
   });
 
-  it("an etcd that does not answer ends the backup after backoffLimit more attempts", async () => {
+  it("an etcd that does not answer: the backup fails after backoffLimit more attempts", async () => {
     const [port = 0] = await freePorts(1);
     const etcd = { endpoints: [`http://127.0.0.1:${port}`] };
     await bench.addStore("no-etcd");
@@ -114,14 +117,14 @@ describe("the operator says what stands in the way, and goes on when it is gone"
       bench.backupObject("once", "no-etcd", { etcd, backoffLimit: 0 }),
       bench.backupObject("twice", "no-etcd", { etcd, backoffLimit: 1 }),
     );
-    const once = await failsFor("once", "BackoffLimitExceeded");
+    const once = await assertFails("once", "BackoffLimitExceeded");
     assert.equal(once.backup.status.attempts, 1);
     assert.match(once.message, new RegExp(`^1 attempt failed.*127\\.0\\.0\\.1:${port}.*connection refused`));
-    assert.match(await warned("once", "NoUsableMember"), /connection refused/);
+    assert.match(await warningOf("once", "NoUsableMember"), /connection refused/);
     await bench.kube.waitReason("etcdbackup/twice", "Succeeded", "Retrying");
     const next = (await bench.kube.backup("twice")).status.nextAttemptTime;
     assert.notEqual(next, undefined);
-    const twice = await failsFor("twice", "BackoffLimitExceeded");
+    const twice = await assertFails("twice", "BackoffLimitExceeded");
     assert.equal(twice.backup.status.attempts, 2);
     assert.match(twice.message, /^2 attempts failed/);
     assert.equal(twice.backup.status.nextAttemptTime, undefined);
@@ -130,7 +133,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     assert.match(body, /^etcd_backup_total\{namespace="default",cluster="prod",result="failed"\} [1-9]/m);
   });
 
-  it("a backup takes no longer than timeoutSeconds, all attempts together", async () => {
+  it("a backup that takes too long: all attempts together end after timeoutSeconds", async () => {
     const [port = 0] = await freePorts(1);
     await bench.addStore("timeout");
     await bench.kube.apply(
@@ -140,19 +143,19 @@ describe("the operator says what stands in the way, and goes on when it is gone"
         backoffLimit: 10,
       }),
     );
-    const { backup, message } = await failsFor("timeout", "TimedOut");
+    const { backup, message } = await assertFails("timeout", "TimedOut");
     assert.match(message, /no time is left .* within 10 s; the last error: .*connection refused/);
     assert.equal(backup.status.attempts, 1);
   });
 
-  it("a ReadOnly store is ready, and nothing is written to it", async () => {
+  it("a ReadOnly store: it is ready, and nothing is written to it", async () => {
     await bench.addStore("read-only", { accessMode: "ReadOnly" });
     await bench.kube.waitReason("etcdbackupstore/read-only", "Ready", "ReadOnly");
     const store = await bench.kube.store("read-only");
     assert.equal(conditionOf(store, "Ready")?.status, "True");
     assert.equal(store.status.backups, 0);
     await bench.kube.apply(bench.backupObject("read-only", "read-only"));
-    const { message } = await failsFor("read-only", "StoreNotReady");
+    const { message } = await assertFails("read-only", "StoreNotReady");
     assert.match(message, /ReadOnly/);
     const writes = bench.network.seen.filter(
       ({ operation, url }) =>
@@ -162,7 +165,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
     assert.deepEqual(await bench.objects("read-only"), []);
   });
 
-  it("files of the operator's host are only for the namespaces that may name them", async () => {
+  it("a store in a directory of the operator's host: only the namespaces of the flag may use it", async () => {
     await bench.api.kubectl(["create", "namespace", "trusted"]);
     await bench.kube.apply(...secretsOf(bench.etcd, bench.s3, { username: "root", password }, "trusted"));
     const path = join(directory.path, "backups");
@@ -173,19 +176,19 @@ describe("the operator says what stands in the way, and goes on when it is gone"
         bench.backupObject("disk", "disk", {}, namespace),
       );
     }
-    await succeeds("disk", "trusted");
+    await assertSucceeds("disk", "trusted");
     assert.equal(
       (await bench.kube.backup("disk", "trusted")).status.artifact?.url.startsWith(`file://${path}/prod/`),
       true,
     );
-    const { message } = await failsFor("disk", "InvalidConfiguration");
+    const { message } = await assertFails("disk", "InvalidConfiguration");
     assert.match(message, /namespace default may not/);
     await bench.kube.waitReason("etcdbackupstore/disk", "Ready", "InvalidConfiguration");
     await bench.kube.wait("etcdbackupstore/disk", "condition=Ready", { namespace: "trusted" });
     assert.equal((await readdir(join(path, "prod"))).length, 2);
   });
 
-  it("certificate files of the operator's host, too", async () => {
+  it("certificate files of the operator's host: only the namespaces of the flag may use them", async () => {
     await bench.addStore("files");
     const [port = 0] = await freePorts(1);
     await bench.kube.apply(
@@ -193,11 +196,11 @@ describe("the operator says what stands in the way, and goes on when it is gone"
         etcd: { endpoints: [`https://127.0.0.1:${port}`], tls: { files: { ca: "/etc/hostname" } } },
       }),
     );
-    const { message } = await failsFor("files", "InvalidConfiguration");
+    const { message } = await assertFails("files", "InvalidConfiguration");
     assert.match(message, /spec\.etcd\.tls\.files.*namespace default may not/);
   });
 
-  it("a store says why it cannot be used, and is ready again when its spec or its server is mended", async () => {
+  it("a store that cannot be used: its condition gives the reason until spec or server are fixed", async () => {
     const { kube, network, s3 } = bench;
     const s3Of = (fields: object) => ({
       s3: {
@@ -228,7 +231,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
       conditionOf(await kube.store("no-bucket"), "Ready")?.message ?? "",
       /bucket not-there-yet does not exist/,
     );
-    assert.match(await warned("unreachable", "Unreachable"), new RegExp(`127\\.0\\.0\\.1:${port}`));
+    assert.match(await warningOf("unreachable", "Unreachable"), new RegExp(`127\\.0\\.0\\.1:${port}`));
     const { body = "" } = (await operator.get("/metrics")) ?? {};
     assert.match(body, /^etcd_backup_store_ready\{namespace="default",store="wrong-keys"\} 0$/m);
 
@@ -241,17 +244,17 @@ describe("the operator says what stands in the way, and goes on when it is gone"
       checksums: true,
       objectLock: false,
     });
-    // Nothing tells of a new bucket: it is found at the next look.
+    // Nothing wakes the operator when a bucket is created: its next probe finds it.
     await s3.createBucket("not-there-yet");
     await kube.wait("etcdbackupstore/no-bucket", "condition=Ready", { seconds: 45 });
     await bench.api.kubectl(["delete", "etcdbackupstore", "no-bucket"]);
-    await eventually("its metric goes with it", async () => {
+    await eventually("the metric of the deleted store is gone", async () => {
       const { body: text = "" } = (await operator.get("/metrics")) ?? {};
       return !text.includes('store="no-bucket"');
     });
   });
 
-  it("a backup in one namespace does not see the store of another", async () => {
+  it("a store of another namespace: the backup waits for one of its own namespace", async () => {
     await bench.api.kubectl(["create", "namespace", "elsewhere"]);
     await bench.addStore("of-elsewhere", {}, "elsewhere");
     await bench.kube.apply(...secretsOf(bench.etcd, bench.s3, { username: "root", password }, "elsewhere"));
@@ -259,7 +262,7 @@ describe("the operator says what stands in the way, and goes on when it is gone"
       bench.backupObject("of-elsewhere", "of-elsewhere"),
       bench.backupObject("of-elsewhere", "of-elsewhere", {}, "elsewhere"),
     );
-    await succeeds("of-elsewhere", "elsewhere");
+    await assertSucceeds("of-elsewhere", "elsewhere");
     await bench.kube.waitReason("etcdbackup/of-elsewhere", "Succeeded", "StoreNotReady");
     assert.equal((await bench.manifests("of-elsewhere")).length, 1);
   });

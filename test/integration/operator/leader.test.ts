@@ -7,10 +7,10 @@ import { type Operator, startOperator } from "../../support/operator-process.ts"
 import { fillTwoParts } from "../../support/sample-data.ts";
 import { exitOf } from "../../support/running-process.ts";
 
-/** Seconds. The shortest that a loaded machine keeps up. */
+/** In seconds. A busy machine cannot renew a shorter lease in time. */
 const leaseSeconds = 5;
 
-describe("two operators, of which one works", () => {
+describe("two operators", () => {
   let bench: Bench;
   let operators: AsyncDisposableStack;
   let a: Operator;
@@ -22,7 +22,7 @@ describe("two operators, of which one works", () => {
   beforeEach(async () => {
     operators = new AsyncDisposableStack();
     a = await start();
-    await eventually("the first one leads", () => leads(a));
+    await eventually("the first operator leads", () => leads(a));
     b = await start();
   });
   afterEach(async () => {
@@ -46,8 +46,8 @@ describe("two operators, of which one works", () => {
     await bench.kube.wait(`etcdbackupstore/${name}`, "condition=Ready");
   }
 
-  /** The backup is made, and the store holds it and nothing else. */
-  async function onlyBackup(name: string, attempts: number): Promise<void> {
+  /** Waits for the backup to succeed. The store then holds it and nothing else. */
+  async function assertOnlyBackup(name: string, attempts: number): Promise<void> {
     await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded", { seconds: 60 });
     const { status } = await bench.kube.backup(name);
     assert.equal(status.attempts, attempts);
@@ -56,23 +56,26 @@ describe("two operators, of which one works", () => {
     assert.deepEqual(await bench.unfinished(name), []);
   }
 
-  it("both are ready, and the one that stands by does nothing", async () => {
+  it("are both ready, and the standby does nothing", async () => {
     await addStore("idle");
     await bench.kube.apply(bench.backupObject("idle", "idle"));
-    await onlyBackup("idle", 1);
+    await assertOnlyBackup("idle", 1);
     assert.equal((await b.get("/readyz"))?.status, 200);
     assert.deepEqual([await leads(a), await leads(b)], [true, false]);
     assert.deepEqual([worked(a), worked(b)], [true, false]);
-    // What it is asked by Prometheus is the same in both.
+    // Both serve the same metrics of the last backup.
     const latest = /^etcd_backup_last_revision\{.*\} \d+$/m;
     const series = async (operator: Operator) =>
       latest.exec((await operator.get("/metrics"))?.body ?? "")?.[0];
-    const told = await series(a);
-    assert.notEqual(told, undefined);
-    await eventually("the other knows of the backup", async () => (await series(b)) === told);
+    const seriesOfLeader = await series(a);
+    assert.notEqual(seriesOfLeader, undefined);
+    await eventually(
+      "the standby has the metrics of the backup",
+      async () => (await series(b)) === seriesOfLeader,
+    );
   });
 
-  it("SIGTERM gives the lease back: the other goes on at once, and no attempt is used up", async () => {
+  it("on SIGTERM release the lease: the other one continues at once, and no attempt is counted", async () => {
     await addStore("term");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("term", "term", { backoffLimit: 0 }));
@@ -81,105 +84,118 @@ describe("two operators, of which one works", () => {
     part.release();
     await exitOf(a.process);
     assert.match(a.process.output(), /"msg":"no longer leading"/);
-    await onlyBackup("term", 1);
+    await assertOnlyBackup("term", 1);
     assert.equal(await leads(b), true);
   });
 
-  it("stopped past its lease in the middle of an upload, it finds its work taken over and touches nothing", async () => {
+  it("paused past its lease during an upload, the leader writes nothing after the standby took over", async () => {
     await addStore("frozen");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("frozen", "frozen"));
     await part.reached();
     a.process.pause();
     part.release();
-    await onlyBackup("frozen", 2);
+    await assertOnlyBackup("frozen", 2);
     assert.equal(await leads(b), true);
     const made = await bench.kube.backup("frozen");
     const objects = await bench.objects("frozen");
 
     a.process.resume();
-    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
-    await eventually("its metrics say so", async () => !(await leads(a)));
+    await eventually("the first operator has stopped leading", async () =>
+      /"msg":"no longer leading"/.test(a.process.output()),
+    );
+    await eventually("its metrics show it", async () => !(await leads(a)));
     assert.deepEqual(await bench.kube.backup("frozen"), made);
     assert.deepEqual(await bench.objects("frozen"), objects);
     assert.deepEqual(await bench.unfinished("frozen"), []);
     assert.equal(await leads(b), true);
   });
 
-  it("stopped right before the manifest, it does not write it any more", async () => {
+  it("paused right before the manifest, the leader does not write it after its lease", async () => {
     await addStore("late");
-    // The answer to the last request before the manifest: all that is left to do is to commit.
+    // The pause begins before the answer to the last request before the manifest.
     const complete = bench.hold(({ operation }) => operation === "Complete");
     await bench.kube.apply(bench.backupObject("late", "late"));
     await complete.reached();
     a.process.pause();
     complete.release();
-    await onlyBackup("late", 2);
+    await assertOnlyBackup("late", 2);
     const before = bench.network.seen.filter(isManifest).length;
     a.process.resume();
-    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
+    await eventually("the first operator has stopped leading", async () =>
+      /"msg":"no longer leading"/.test(a.process.output()),
+    );
     assert.equal(bench.network.seen.filter(isManifest).length, before);
     assert.equal((await bench.manifests("late")).length, 1);
   });
 
-  it("stopped with its manifest on the way, it leaves the backup that the other has recorded meanwhile", async () => {
+  it("paused while its manifest is stored, the leader leaves the backup that the standby has recorded", async () => {
     await addStore("taken");
-    // The store has it, and tells nobody.
+    // The store has the manifest, and the leader never gets the answer.
     bench.network.fault = (request) => {
       if (!isManifest(request)) return undefined;
       a.process.pause();
       return { do: "loseAnswer" };
     };
     await bench.kube.apply(bench.backupObject("taken", "taken"));
-    await onlyBackup("taken", 1);
+    await assertOnlyBackup("taken", 1);
     bench.network.fault = () => undefined;
     const made = await bench.kube.backup("taken");
 
     a.process.resume();
-    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
-    await onlyBackup("taken", 1);
+    await eventually("the first operator has stopped leading", async () =>
+      /"msg":"no longer leading"/.test(a.process.output()),
+    );
+    await assertOnlyBackup("taken", 1);
     assert.deepEqual(await bench.kube.backup("taken"), made);
   });
 
-  it("stopped with its manifest on the way for so long that the other began anew, it takes it back", async () => {
+  it("paused with its manifest under way until the standby has made another backup, the leader removes its own", async () => {
     await addStore("twice");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("twice", "twice"));
     await manifest.reached();
     a.process.pause();
-    // Held are the manifests of both now; the first one stays so.
+    // The hold ends for later requests; the first manifest is still held.
     bench.network.fault = () => undefined;
-    await onlyBackup("twice", 2);
+    await assertOnlyBackup("twice", 2);
     manifest.release();
-    await eventually("the first one has landed", async () => (await bench.manifests("twice")).length === 2);
+    await eventually(
+      "the first manifest is stored",
+      async () => (await bench.manifests("twice")).length === 2,
+    );
     a.process.resume();
-    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
-    await onlyBackup("twice", 2);
+    await eventually("the first operator has stopped leading", async () =>
+      /"msg":"no longer leading"/.test(a.process.output()),
+    );
+    await assertOnlyBackup("twice", 2);
   });
 
-  it("stopped with its manifest on the way, which lands while the other clears away, it has made the backup", async () => {
+  it("paused with its manifest under way, which is stored while the standby cleans up, the leader has made the backup", async () => {
     await addStore("between");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("between", "between", { backoffLimit: 0 }));
     await manifest.reached();
     a.process.pause();
-    // The other has looked for it by then, and will see it when it lists what is to be cleared.
+    // The standby has already looked for the manifest, and finds it when it lists the orphans.
     bench.network.fault = async ({ operation }) => {
       if (operation !== "Other" || (await bench.manifests("between")).length > 0) return undefined;
       manifest.release();
-      await eventually("it has landed", async () => (await bench.manifests("between")).length === 1);
+      await eventually("the manifest is stored", async () => (await bench.manifests("between")).length === 1);
       return undefined;
     };
-    await onlyBackup("between", 1);
+    await assertOnlyBackup("between", 1);
     bench.network.fault = () => undefined;
     const made = await bench.kube.backup("between");
     a.process.resume();
-    await eventually("it stands by", async () => /"msg":"no longer leading"/.test(a.process.output()));
-    await onlyBackup("between", 1);
+    await eventually("the first operator has stopped leading", async () =>
+      /"msg":"no longer leading"/.test(a.process.output()),
+    );
+    await assertOnlyBackup("between", 1);
     assert.deepEqual(await bench.kube.backup("between"), made);
   });
 
-  it("asked to stop while the store does not say whether the manifest landed, it hands no attempt back", async () => {
+  it("on SIGTERM keep the attempt when the store does not answer whether the manifest is stored", async () => {
     await addStore("doubt");
     const manifest = bench.hold(isManifest);
     await bench.kube.apply(bench.backupObject("doubt", "doubt", { backoffLimit: 0 }));
@@ -190,10 +206,10 @@ describe("two operators, of which one works", () => {
       operation === "Head" ? { do: "answer", status: 503, code: "SlowDown" } : undefined;
     await exitOf(a.process);
     bench.network.fault = () => undefined;
-    await onlyBackup("doubt", 1);
+    await assertOnlyBackup("doubt", 1);
   });
 
-  it("a store that falls silent with the manifest on the way is asked until it answers, and holds one backup", async () => {
+  it("ask a store that stops answering at the manifest until it answers, and it holds one backup", async () => {
     await addStore("silent");
     let landed = false;
     bench.network.fault = (request) => {
@@ -202,29 +218,29 @@ describe("two operators, of which one works", () => {
       return landed ? { do: "loseAnswer" } : undefined;
     };
     await bench.kube.apply(bench.backupObject("silent", "silent"));
-    await eventually("it says that it cannot tell", async () => {
+    await eventually("the condition says that the manifest cannot be looked for", async () => {
       const { status } = await bench.kube.backup("silent");
       return (status.conditions ?? []).some(({ message }) =>
         message.includes("it is unknown what the attempt stored"),
       );
     });
     bench.network.fault = () => undefined;
-    await onlyBackup("silent", 1);
+    await assertOnlyBackup("silent", 1);
   });
 
-  it("without the API server the leader stops in time, and afterwards one of them ends the backup", async () => {
+  it("without the API server: the leader stops in time, and later one of them finishes the backup", async () => {
     await addStore("apart");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("apart", "apart"));
     await part.reached();
     bench.api.pause();
-    await eventually("it has stopped by itself", async () =>
+    await eventually("the leader has stopped leading", async () =>
       /"why":"the lease could not be renewed in time"/.test(a.process.output()),
     );
     part.release();
     assert.deepEqual([await leads(a), await leads(b)], [false, false]);
     bench.api.resume();
-    await onlyBackup("apart", 2);
+    await assertOnlyBackup("apart", 2);
     assert.deepEqual([await leads(a), await leads(b)].filter(Boolean).length, 1);
   });
 });

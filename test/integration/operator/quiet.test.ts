@@ -20,7 +20,7 @@ const isList = (request: string, plural: string) =>
 const isWatch = (request: string, plural: string) =>
   request.startsWith(`GET ${kinds}/${plural}?`) && request.includes("watch=");
 
-describe("an operator writes what is new and is quiet otherwise", () => {
+describe("the operator writes to the API server only what is new", () => {
   const owned = new AsyncDisposableStack();
   let bench: Bench;
   let proxy: BreakingProxy;
@@ -34,7 +34,7 @@ describe("an operator writes what is new and is quiet otherwise", () => {
   });
   after(() => owned.disposeAsync());
 
-  /** What was sent as the status of an object, in order. */
+  /** The statuses that were written for an object, in order. */
   function statusesSent(object: string): EtcdBackupStatus[] {
     return proxy.writes.flatMap(({ request, body }) =>
       request.startsWith("PATCH ") && request.includes(`/${object}/status`)
@@ -43,9 +43,9 @@ describe("an operator writes what is new and is quiet otherwise", () => {
     );
   }
 
-  function assertEachIsNew(statuses: readonly EtcdBackupStatus[]): void {
+  function assertNoRepetition(statuses: readonly EtcdBackupStatus[]): void {
     for (const [n, status] of statuses.slice(1).entries())
-      assert.ok(!isDeepStrictEqual(status, statuses[n]), `twice: ${JSON.stringify(status)}`);
+      assert.ok(!isDeepStrictEqual(status, statuses[n]), `written twice: ${JSON.stringify(status)}`);
   }
 
   const reasons = (statuses: readonly EtcdBackupStatus[]) =>
@@ -53,25 +53,25 @@ describe("an operator writes what is new and is quiet otherwise", () => {
       .map(({ conditions = [] }) => conditions.find(({ type }) => type === "Succeeded")?.reason)
       .join(" ");
 
-  /** Resolves when that many requests of a kind have been sent since the call. */
+  /** Waits until this many more of such requests have been sent. */
   async function requested(what: string, which: (request: string) => boolean, times = 1): Promise<void> {
     const from = proxy.requests.length;
     await eventually(what, async () => proxy.requests.slice(from).filter(which).length >= times, 60);
   }
 
-  it("a small backup takes a handful of status writes, each of which says something new", async (t) => {
+  it("a small backup takes at most eight status writes, all different", async (t) => {
     await bench.kube.apply(bench.backupObject("small", "depot"));
     await bench.kube.wait("etcdbackup/small", "condition=Succeeded");
     const statuses = statusesSent("small");
     t.diagnostic(`${statuses.length} status writes: ${reasons(statuses)}`);
     assert.ok(statuses.length >= 3 && statuses.length <= 8, reasons(statuses));
-    assertEachIsNew(statuses);
+    assertNoRepetition(statuses);
     await bench.kube.wait("etcdbackupstore/depot", "jsonpath={.status.backups}=1");
     const ofStore = statusesSent("depot");
-    assert.equal(ofStore.length, 3, "first sight, first probe, and the probe after the backup");
+    assert.equal(ofStore.length, 3, "initialisation, first probe, and the probe after the backup");
   });
 
-  it("a backup that takes its time shows its progress at most every two seconds", async (t) => {
+  it("a slow backup writes its progress at most every two seconds", async (t) => {
     await fillTwoParts(bench.etcd);
     await bench.kube.apply(bench.backupObject("slow", "depot", { maxRate: "4Mi" }));
     await bench.kube.wait("etcdbackup/slow", "condition=Succeeded", { seconds: 60 });
@@ -79,22 +79,22 @@ describe("an operator writes what is new and is quiet otherwise", () => {
     t.diagnostic(`${statuses.length} status writes: ${reasons(statuses)}`);
     const { startTime = "", completionTime = "" } = (await bench.kube.backup("slow")).status;
     const seconds = (Date.parse(completionTime) - Date.parse(startTime)) / 1000;
-    assert.ok(seconds >= 4, `too fast to tell: ${seconds} s`);
+    assert.ok(seconds >= 4, `the backup took only ${seconds} s`);
     const shown = statuses.filter(({ progress }) => progress !== undefined).length;
     assert.ok(shown >= 2 && shown <= seconds / 2 + 3, `${shown} times in ${seconds} s`);
     assert.ok(statuses.length <= shown + 6, reasons(statuses));
-    assertEachIsNew(statuses);
+    assertNoRepetition(statuses);
   });
 
-  it("with nothing to do it writes no status, through watches that break and lists that begin anew", async () => {
+  it("an idle operator writes no status, also after broken watches and new lists", async () => {
     await bench.kube.apply(bench.backupObject("waiting", "nowhere"));
     await bench.kube.waitReason("etcdbackup/waiting", "Succeeded", "StoreNotReady");
     await bench.kube.wait("etcdbackupstore/depot", "jsonpath={.status.backups}=2");
-    await eventually("the last events", async () => {
-      const told = [...(await bench.kube.events("slow")), ...(await bench.kube.events("waiting"))];
-      return ["SnapshotSucceeded", "StoreNotReady"].every((r) => told.some(({ reason }) => reason === r));
+    await eventually("the last events are written", async () => {
+      const events = [...(await bench.kube.events("slow")), ...(await bench.kube.events("waiting"))];
+      return ["SnapshotSucceeded", "StoreNotReady"].every((r) => events.some(({ reason }) => reason === r));
     });
-    // A write wakes the operator once more: what it does then belongs to what went before.
+    // The last write wakes the operator once more: its reaction still belongs to the backup.
     await requested("two renewals", isRenewal, 2);
     const from = proxy.writes.length;
     const renewed = requested("five renewals, two seconds each", isRenewal, 5);
@@ -109,17 +109,17 @@ describe("an operator writes what is new and is quiet otherwise", () => {
       if (plural === undefined || !expired.delete(plural)) return undefined;
       return { status: 410, body: { kind: "Status", code: 410, reason: "Expired", message: "too old" } };
     };
-    const looks = ["etcdbackups/small", "etcdbackups/waiting"].map((object) =>
-      requested(`a look at ${object}`, (r) => r.startsWith("GET ") && r.endsWith(`/${object}`)),
+    const reads = ["etcdbackups/small", "etcdbackups/waiting"].map((object) =>
+      requested(`a read of ${object}`, (r) => r.startsWith("GET ") && r.endsWith(`/${object}`)),
     );
     const listed = plurals.map((plural) => requested(`a list of ${plural}`, (r) => isList(r, plural)));
     proxy.cut();
-    await Promise.all([...listed, ...looks]);
+    await Promise.all([...listed, ...reads]);
     await renewed;
     await requested("two renewals more", isRenewal, 2);
 
     const written = proxy.writes.slice(from).filter(({ request }) => !isRenewal(request));
-    // That it still waits is told as one more of the same event.
+    // The waiting backup increases the count of its event.
     const unexpected = written.filter(({ request }) => !/^(POST|PATCH) \S+\/events\b/.test(request));
     assert.deepEqual(unexpected, []);
     for (const { request, body } of written) assert.match(request + body, /waiting/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { etcdBackup, etcdBackupJson, s3Store } from "../../harness/etcd-backup.ts";
+import { s3Store } from "../../harness/etcd-backup.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
 import { conditionOf } from "../../support/custom-resources.ts";
@@ -10,8 +10,9 @@ import { type Operator, startOperator } from "../../support/operator-process.ts"
 import { fillTwoParts } from "../../support/sample-data.ts";
 import { exitOf } from "../../support/running-process.ts";
 import type { S3Request } from "../../support/s3-fault-proxy.ts";
+import { assertHoldsBackups } from "../../support/store-check.ts";
 
-describe("a backup outlives the operator that began it", () => {
+describe("a backup survives a stop of the operator or a server", () => {
   let bench: Bench;
   let operators: AsyncDisposableStack;
 
@@ -32,11 +33,11 @@ describe("a backup outlives the operator that began it", () => {
 
   const isPart = ({ operation }: S3Request) => operation === "Part";
 
-  /** The lease is short, as the successor of an operator that was killed has to wait for its end. */
+  /** With a short lease, since the successor of a killed operator waits for its end. */
   const start = async (args: string[] = []) =>
     operators.use(await startOperator(bench.api, { args: ["--lease-duration", "5", ...args] }));
 
-  /** An operator with a store of this name, probed: what comes next is the backup's own. */
+  /** Starts an operator and waits until it has probed a new store of this name, so that the next requests are the backup's. */
   async function operatorWithStore(store: string, args: string[] = []): Promise<Operator> {
     const operator = await start(args);
     await bench.addStore(store);
@@ -44,31 +45,23 @@ describe("a backup outlives the operator that began it", () => {
     return operator;
   }
 
-  /** The questions after every fault: one backup, that verifies, and nothing beside it. */
-  async function holdsOneBackup(store: string): Promise<void> {
-    const { url, env } = s3Store(bench.s3, store);
-    const [manifest, ...more] = await bench.manifests(store);
-    assert.deepEqual(more, [], "one backup");
-    assert.equal((await bench.kube.backup(store)).status.artifact?.name, manifest);
+  /** The store holds the backup of the status and nothing else. */
+  async function assertHoldsOneBackup(store: string): Promise<void> {
+    const { status } = await bench.kube.backup(store);
+    assert.deepEqual(await bench.manifests(store), [status.artifact?.name]);
     assert.equal((await bench.objects(store)).length, 2, "data and manifest");
     assert.deepEqual(await bench.unfinished(store), []);
-    const listed = await etcdBackupJson<{ name: string }[]>(["list", "--store", url], env);
-    assert.deepEqual(
-      listed.map(({ name }) => name),
-      [manifest],
-    );
-    const verified = await etcdBackup(["verify", "latest", "--store", url], env);
-    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    assert.deepEqual(await assertHoldsBackups(s3Store(bench.s3, store), 1), [status.artifact?.name]);
   }
 
-  it("SIGTERM in the middle of the upload: it tidies up and exits 0, and the next one makes the backup", async () => {
+  it("SIGTERM during the upload: the operator aborts it and exits with 0, and the next one makes the backup", async () => {
     const operator = await operatorWithStore("stopped");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("stopped", "stopped", { backoffLimit: 0 }));
     await part.reached();
     operator.process.signal("SIGTERM");
-    // Kubernetes waits for 30 s; nothing here has to be waited for.
-    await eventually("the operator ends", async () => !operator.process.running, 8);
+    // Kubernetes would wait for 30 s.
+    await eventually("the operator exits", async () => !operator.process.running, 8);
     assert.deepEqual(await exitOf(operator.process), { code: 0, signal: null });
     part.release();
     assert.deepEqual(await bench.unfinished("stopped"), []);
@@ -77,12 +70,12 @@ describe("a backup outlives the operator that began it", () => {
 
     await start();
     await bench.kube.wait("etcdbackup/stopped", "condition=Succeeded");
-    // Stopping in good order, as every rollout does, uses up no attempt.
+    // A graceful stop, such as a rollout, counts no attempt.
     assert.equal((await bench.kube.backup("stopped")).status.attempts, 1);
-    await holdsOneBackup("stopped");
+    await assertHoldsOneBackup("stopped");
   });
 
-  it("the API server is killed in the middle of the upload: the backup is made, and its end is recorded", async () => {
+  it("the API server is killed during the upload: the backup is made and recorded when it is back", async () => {
     await operatorWithStore("offline", ["--lease-duration", "30"]);
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("offline", "offline"));
@@ -97,10 +90,10 @@ describe("a backup outlives the operator that began it", () => {
     await bench.api.start();
     await bench.kube.wait("etcdbackup/offline", "condition=Succeeded");
     assert.equal((await bench.kube.backup("offline")).status.attempts, 1);
-    await holdsOneBackup("offline");
+    await assertHoldsOneBackup("offline");
   });
 
-  it("with --max-concurrent-backups 1 the second of two says that it waits, and follows the first", async () => {
+  it("with --max-concurrent-backups 1 the second backup waits for the first, and its condition says so", async () => {
     const operator = await operatorWithStore("queue", ["--max-concurrent-backups", "1"]);
     const part = bench.hold(isPart, () => bench.s3.pause());
     await bench.kube.apply(bench.backupObject("queue", "queue"));
@@ -119,7 +112,7 @@ describe("a backup outlives the operator that began it", () => {
     assert.equal((await bench.manifests("queue")).length, 2);
   });
 
-  it("a store that hangs ends the backup when its time is up, and leaves nothing behind", async () => {
+  it("a store that hangs: the backup ends after timeoutSeconds and leaves nothing in the store", async () => {
     await operatorWithStore("hangs");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("hangs", "hangs", { timeoutSeconds: 10 }));
@@ -133,7 +126,7 @@ describe("a backup outlives the operator that began it", () => {
     assert.deepEqual(await bench.objects("hangs"), []);
   });
 
-  it("a store that refuses when the operator comes back does not keep the backup waiting for ever", async () => {
+  it("a store that refuses requests after a restart: the backup still ends after timeoutSeconds", async () => {
     const operator = await operatorWithStore("vanished");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("vanished", "vanished", { timeoutSeconds: 12 }));
@@ -143,7 +136,7 @@ describe("a backup outlives the operator that began it", () => {
     bench.network.fault = ({ url }) =>
       url.startsWith("/vanished") ? { do: "answer", status: 403, code: "AccessDenied" } : undefined;
     await start();
-    // Nobody knows yet whether the first attempt had finished: no second one starts.
+    // No second attempt starts while it is unknown whether the first one has finished.
     await bench.kube.waitReason("etcdbackup/vanished", "Succeeded", "OperatorRestarted");
     assert.equal((await bench.kube.backup("vanished")).status.attempts, 1);
     await bench.kube.waitReason("etcdbackup/vanished", "Succeeded", "TimedOut");

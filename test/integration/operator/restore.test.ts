@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
@@ -9,6 +9,7 @@ import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
+import { conditionOf, resourceObject } from "../../support/custom-resources.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 import { type FakeNode, fakeNode } from "../../support/fake-node.ts";
 
@@ -46,47 +47,32 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     name: string,
     over: { source?: object; cluster?: object; spec?: object } = {},
   ): object {
-    return {
-      apiVersion: "etcdbackup.dev/v1alpha1",
-      kind: "EtcdRestore",
-      metadata: { name, namespace: "default" },
-      spec: {
-        source: over.source ?? { backupRef: { name: "good" } },
-        target: { cluster: { name, image, replicas: 1, storage: { size: "1Gi" }, ...over.cluster } },
-        ...over.spec,
-      },
-    };
+    const cluster = { name, image, replicas: 1, storage: { size: "1Gi" }, ...over.cluster };
+    const source = over.source ?? { backupRef: { name: "good" } };
+    return resourceObject("EtcdRestore", name, { source, target: { cluster }, ...over.spec });
   }
-  const read = async (name: string): Promise<EtcdRestore> =>
-    JSON.parse(await bench.api.kubectl(["get", "etcdrestore", name, "-o", "json"])) as EtcdRestore;
-  const succeededOf = (restore: EtcdRestore) =>
-    restore.status.conditions?.find(({ type }) => type === "Succeeded");
-  const reasonIs = (name: string, reason: string) =>
+  const read = (name: string): Promise<EtcdRestore> => bench.kube.restore(name);
+  const succeededOf = (restore: EtcdRestore) => conditionOf(restore, "Succeeded");
+  const waitForReason = (name: string, reason: string) =>
     bench.kube.waitReason(`etcdrestore/${name}`, "Succeeded", reason, { seconds: 60 });
   const objectsOf = async (name: string): Promise<string[]> => {
     const kinds = "persistentvolumeclaims,jobs,services,statefulsets,poddisruptionbudgets";
-    const list = await bench.api.kubectl([
-      "get",
-      kinds,
-      "-l",
-      `app.kubernetes.io/instance=${name}`,
-      "-o",
-      "name",
-    ]);
+    const selector = `app.kubernetes.io/instance=${name}`;
+    const list = await bench.api.kubectl(["get", kinds, "-l", selector, "-o", "name"]);
     return list
       .split("\n")
       .filter((line) => line !== "")
       .toSorted();
   };
 
-  /** It has ended with this reason, nothing was created, and the message says why. */
-  async function refused(name: string, reason: string, message: RegExp): Promise<void> {
+  /** The restore has failed with this reason and a matching message, and created nothing. */
+  async function assertRefused(name: string, reason: string, message: RegExp): Promise<void> {
     await bench.kube.wait(`etcdrestore/${name}`, "condition=Finished", { seconds: 60 });
     const restore = await read(name);
-    const { status, reason: told, message: text } = succeededOf(restore) ?? {};
-    assert.deepEqual([status, told], ["False", reason], text);
-    assert.match(text ?? "", message);
-    assert.equal(restore.status.conditions?.find(({ type }) => type === "Stalled")?.status, "True");
+    const succeeded = succeededOf(restore);
+    assert.deepEqual([succeeded?.status, succeeded?.reason], ["False", reason], succeeded?.message);
+    assert.match(succeeded?.message ?? "", message);
+    assert.equal(conditionOf(restore, "Stalled")?.status, "True");
     assert.deepEqual(await objectsOf(name), []);
     const events = await bench.kube.events(name);
     assert.ok(
@@ -95,7 +81,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     );
   }
 
-  describe("is refused, and nothing is created,", () => {
+  describe("is refused and creates nothing", () => {
     const source = (backup: string) => ({
       store: { storeRef: { name: "store" }, clusterName: "prod", backup },
     });
@@ -103,13 +89,13 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     it("when the store holds no such backup", async () => {
       const missing = backupName.replace(/.{4}$/, "zzzz");
       await bench.kube.apply(restoreObject("no-backup", { source: source(missing) }));
-      await refused("no-backup", "BackupNotFound", new RegExp(`no backup ${missing}`));
+      await assertRefused("no-backup", "BackupNotFound", new RegExp(`no backup ${missing}`));
     });
 
-    it("when the EtcdBackup never comes", async () => {
+    it("when the EtcdBackup does not exist", async () => {
       const over = { source: { backupRef: { name: "nobody" } }, spec: { backoffLimit: 0 } };
       await bench.kube.apply(restoreObject("no-resource", over));
-      await refused("no-resource", "BackupNotFound", /there is no EtcdBackup nobody in this namespace/);
+      await assertRefused("no-resource", "BackupNotFound", /there is no EtcdBackup nobody in this namespace/);
     });
 
     it("when the stored object is damaged", async () => {
@@ -121,35 +107,34 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       await using dir = await tempDir("flipped");
       const file = join(dir.path, "snapshot.db");
       await etcdBackup(["fetch", "latest", "--store", url, "-o", file], env);
-      const { readFile } = await import("node:fs/promises");
       const bytes = await readFile(file);
       bytes[8_192] = (bytes[8_192] ?? 0) ^ 1;
       await bench.raw.send(new PutObjectCommand({ Bucket: "damaged", Key: key, Body: bytes }));
       await bench.kube.apply(restoreObject("damaged", { source: { backupRef: { name: "flipped" } } }));
-      await refused("damaged", "BackupDamaged", /stored SHA-256: the manifest says/);
+      await assertRefused("damaged", "BackupDamaged", /stored SHA-256: the manifest says/);
     });
 
     it("when the image's etcd is older than the backup's", async () => {
       const cluster = { image: "registry.example.com/etcd:v3.5.35" };
       await bench.kube.apply(restoreObject("old-etcd", { cluster }));
-      await refused(
+      await assertRefused(
         "old-etcd",
         "VersionTooOld",
         /the backup is of etcd 3\.6\.\d+, and .*v3\.5\.35 has etcd 3\.5/,
       );
     });
 
-    it("when nobody can tell the image's version", async () => {
+    it("when the image's tag gives no version", async () => {
       await bench.kube.apply(restoreObject("no-tag", { cluster: { image: "registry.example.com/etcd" } }));
-      await refused("no-tag", "InvalidConfiguration", /contains no etcd version \(set spec\.target/);
+      await assertRefused("no-tag", "InvalidConfiguration", /contains no etcd version \(set spec\.target/);
     });
 
     it("when the volumes are too small", async () => {
       await bench.kube.apply(restoreObject("small", { cluster: { storage: { size: "100Mi" } } }));
-      await refused("small", "StorageTooSmall", /needs 134 MB while it is restored, .* is 100Mi/);
+      await assertRefused("small", "StorageTooSmall", /needs 134 MB while it is restored, .* is 100Mi/);
     });
 
-    it("when a volume of the name is there", async () => {
+    it("when a PersistentVolumeClaim of the name exists", async () => {
       const claim = {
         apiVersion: "v1",
         kind: "PersistentVolumeClaim",
@@ -158,14 +143,14 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       };
       await bench.kube.apply(claim);
       await bench.kube.apply(restoreObject("stale"));
-      await refused(
+      await assertRefused(
         "stale",
         "TargetExists",
         /PersistentVolumeClaim data-stale-0 exists and does not belong to this restore/,
       );
     });
 
-    it("when a StatefulSet of the name is there", async () => {
+    it("when a StatefulSet of the name exists", async () => {
       const labels = { app: "other" };
       const set = {
         apiVersion: "apps/v1",
@@ -179,10 +164,14 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       };
       await bench.kube.apply(set);
       await bench.kube.apply(restoreObject("taken"));
-      await refused("taken", "TargetExists", /StatefulSet taken exists and does not belong to this restore/);
+      await assertRefused(
+        "taken",
+        "TargetExists",
+        /StatefulSet taken exists and does not belong to this restore/,
+      );
     });
 
-    it("when the backup lies in a directory of the operator", async () => {
+    it("when the store is a directory of the operator's host", async () => {
       await using dir = await tempDir("dirstore");
       await mkdir(join(dir.path, "s"));
       await bench.kube.apply(
@@ -191,63 +180,63 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       await bench.kube.wait("etcdbackupstore/dir", "condition=Ready");
       const from = { store: { storeRef: { name: "dir" }, clusterName: "prod" } };
       await bench.kube.apply(restoreObject("from-dir", { source: from }));
-      await refused("from-dir", "InvalidConfiguration", /needs an s3 store/);
+      await assertRefused("from-dir", "InvalidConfiguration", /needs an s3 store/);
     });
   });
 
-  it("goes from the backup to a proved cluster, killed and started again at each step", async () => {
-    // An event is sent when its step is recorded: who is killed in between never tells of it.
-    const told = (reason: string) =>
-      eventually(`there is an event ${reason}`, async () =>
+  it("restores a verified cluster though the operator is killed at each step", async () => {
+    // An event is written after the status: an operator that is killed in between never writes it.
+    const eventIs = (reason: string) =>
+      eventually(`the event ${reason} is written`, async () =>
         (await bench.kube.events("back")).some((event) => event.reason === reason),
       );
-    const again = async () => {
+    const killAndStart = async () => {
       await operator.process.kill();
       operator = await start();
     };
-    // In the middle of reading the backup.
+    // The first kill comes while the operator reads the backup.
     const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
     await bench.kube.apply(restoreObject("back"));
     await reading.reached();
-    await again();
+    await killAndStart();
     reading.release();
-    await reasonIs("back", "RestoringMembers");
-    await told("BackupVerified");
+    await waitForReason("back", "RestoringMembers");
+    await eventIs("BackupVerified");
     const before = await read("back");
     assert.deepEqual(before.status.members, [
       { name: "back-0", volume: "data-back-0", phase: "Restoring", attempts: 1 },
     ]);
-    await again();
-    // A Job that does not start says why.
+    await killAndStart();
+    // A Job that does not start: the condition gives the reason.
     await node.jobHangs("back-0-restore-1", {
       container: "restore",
       reason: "ErrImagePull",
       message: "not found",
     });
-    await eventually("the condition tells of the image", async () =>
+    await eventually("the condition names the image pull error", async () =>
       /back-0-restore-1-pod: restore: ErrImagePull \(not found\)/.test(
         succeededOf(await read("back"))?.message ?? "",
       ),
     );
-    // One that fails is tried again, with its last words in the condition.
+    // A Job that fails is retried, with its termination message in the condition.
     await node.jobFails("back-0-restore-1", {
       container: "fetch",
       exitCode: 1,
       message: "the store is gone",
     });
-    await eventually("the condition holds the last words", async () =>
+    await eventually("the condition has the termination message", async () =>
       /member back-0: fetch: the store is gone/.test(succeededOf(await read("back"))?.message ?? ""),
     );
-    await again();
-    await eventually("there is a second Job", async () =>
+    await killAndStart();
+    await eventually("the second Job is created", async () =>
       (await objectsOf("back")).includes("job.batch/back-0-restore-2"),
     );
-    await again();
+    await killAndStart();
     await node.jobSucceeds("back-0-restore-2");
-    await reasonIs("back", "StartingCluster");
-    await told("MembersRestored");
-    await again();
-    await eventually("the StatefulSet is there", async () =>
+    await waitForReason("back", "StartingCluster");
+    await eventIs("MembersRestored");
+    await killAndStart();
+    await eventually("the StatefulSet is created", async () =>
       (await objectsOf("back")).includes("statefulset.apps/back"),
     );
     assert.deepEqual(await objectsOf("back"), [
@@ -260,7 +249,7 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       "statefulset.apps/back",
     ]);
 
-    // The member itself is real: restored with the same token, at an address of this host.
+    // The member is a real etcd, restored with the same token, at a loopback address.
     await using dir = await tempDir("restored");
     const address = "127.7.0.1";
     const peer = `http://${address}:2380`;
@@ -306,18 +295,18 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       "total",
       "verify",
     ]);
-    for (const reason of ["RestoringMembers", "ClusterStarted", "RestoreSucceeded"]) await told(reason);
+    for (const reason of ["RestoringMembers", "ClusterStarted", "RestoreSucceeded"]) await eventIs(reason);
 
-    // Deleting it deletes nothing of the cluster but what has an owner.
+    // Deleting the EtcdRestore deletes nothing of the cluster.
     const objects = await objectsOf("back");
     const uid = (await read("back")).metadata.uid;
     await bench.api.kubectl(["delete", "etcdrestore", "back"]);
     assert.deepEqual(await objectsOf("back"), objects);
-    // The store remembers it, should an API server come back that does not.
+    // The record in the store protects against an API server that is restored to a state before this restore.
     assert.ok((await bench.objects("store")).includes(`prod/restores/${uid}.json`));
   });
 
-  it("goes no further when it is deleted, at whichever step, and leaves the volumes", async () => {
+  it("stops at whichever step it is deleted and leaves the volumes", async () => {
     const remove = (name: string) => bench.api.kubectl(["delete", "etcdrestore", name, "--wait"]);
     const reading = bench.hold(({ operation, url }) => operation === "Get" && /\.db/.test(url));
     await bench.kube.apply(restoreObject("reading"));
@@ -326,20 +315,20 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     reading.release();
 
     await bench.kube.apply(restoreObject("restoring"));
-    await reasonIs("restoring", "RestoringMembers");
+    await waitForReason("restoring", "RestoringMembers");
     await remove("restoring");
     await node.jobSucceeds("restoring-0-restore-1");
 
     await bench.kube.apply(restoreObject("starting"));
-    await reasonIs("starting", "RestoringMembers");
+    await waitForReason("starting", "RestoringMembers");
     await node.jobSucceeds("starting-0-restore-1");
-    await reasonIs("starting", "StartingCluster");
+    await waitForReason("starting", "StartingCluster");
     await remove("starting");
     await node.membersReady("starting", ["127.7.0.2"]);
 
-    // Whoever comes next has its turn, and by then they would have had theirs.
+    // When the next restore has reached its Jobs, the deleted ones would have gone on by now.
     await bench.kube.apply(restoreObject("next"));
-    await reasonIs("next", "RestoringMembers");
+    await waitForReason("next", "RestoringMembers");
     assert.deepEqual(await objectsOf("reading"), []);
     const restored = (name: string) => [
       `job.batch/${name}-0-restore-1`,
@@ -360,9 +349,9 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       assert.deepEqual([metadata.ownerReferences, metadata.deletionTimestamp], [undefined, undefined]);
   });
 
-  it("ends for good when a container says that trying again cannot help", async () => {
+  it("fails without another attempt when a container's exit code is permanent", async () => {
     await bench.kube.apply(restoreObject("hopeless"));
-    await reasonIs("hopeless", "RestoringMembers");
+    await waitForReason("hopeless", "RestoringMembers");
     await node.jobFails("hopeless-0-restore-1", {
       container: "fetch",
       exitCode: 4,
@@ -374,9 +363,9 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     assert.match(succeededOf(restore)?.message ?? "", /member hopeless-0: fetch: it does not verify/);
   });
 
-  it("is not run again when the store says that it has ended before", async () => {
+  it("is not run again when the store has a record that it has ended", async () => {
     const { metadata } = await (async () => {
-      // Somebody else leads nothing meanwhile: the record has to be there before the operator looks.
+      // No operator runs meanwhile: the record has to exist before the operator sees the object.
       await operator.process.stop();
       await bench.kube.apply(restoreObject("ghost"));
       return read("ghost");
