@@ -1,12 +1,10 @@
-import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type EtcdMinor, binary } from "../harness/binaries.ts";
 import { etcdBackupJson } from "../harness/etcd-backup.ts";
 import { type EtcdCluster, type FilledOptions, startFilled } from "../harness/etcd-cluster.ts";
 import { freePorts } from "../harness/process.ts";
-import { sha256 } from "./files.ts";
 
-/** A member of a cluster that is to be restored: its ports are part of what is restored. */
+/** A member of a cluster that is to be restored. Its ports are part of the restored membership. */
 export interface RestoredMember {
   name: string;
   dataDir: string;
@@ -14,26 +12,26 @@ export interface RestoredMember {
   ports: { client: number; peer: number };
 }
 
-/** Starts restored members by etcd of a minor, as their keepers would; etcdctl and etcdutl come with them. */
+/** Starts etcd on restored data directories. */
 export function bootRestored({
   members,
   ...options
 }: Omit<FilledOptions, "members"> & { members: RestoredMember[] }): Promise<EtcdCluster> {
-  const places = members.map(({ ports, ...member }) => ({
+  const filled = members.map(({ ports, ...member }) => ({
     ...member,
     clientPort: ports.client,
     peerPort: ports.peer,
   }));
-  return startFilled({ ...options, members: places });
+  return startFilled({ ...options, members: filled });
 }
 
 export interface Plan {
   members: RestoredMember[];
-  /** As --initial-cluster takes it. */
+  /** The value of --initial-cluster. */
   initialCluster: string;
 }
 
-/** Members r1, r2, … on free ports, with directories below `directory` that are not there yet. */
+/** Members r1, r2, … on free ports, with directories below `directory` that do not exist yet. */
 export async function planMembers(
   directory: string,
   count: number,
@@ -51,7 +49,7 @@ export async function planMembers(
   return { members, initialCluster: urls.join(",") };
 }
 
-/** `etcd-backup restore -o json`. */
+/** The output of `etcd-backup restore -o json`. */
 export interface RestoreResult {
   backup: string;
   revision: number;
@@ -61,17 +59,17 @@ export interface RestoreResult {
   members: { name: string; dataDir: string; walDir?: string }[];
 }
 
-/** Where a minor has its tool for restoring. */
+/** The path of the tool that restores snapshots of a minor. */
 export function restoreTool(minor: EtcdMinor): Promise<string> {
   return binary(minor === "3.4" ? "etcdctl" : "etcdutl", minor);
 }
 
-/** The flags for a minor: its own tool, and no bump where that has none. */
+/** The flags of `restore` for a minor: its own tool, and no revision bump for 3.4, whose tool has none. */
 export async function toolFlags(minor: EtcdMinor): Promise<string[]> {
   return ["--etcdutl", await restoreTool(minor), ...(minor === "3.4" ? ["--bump-revision", "0"] : [])];
 }
 
-/** Restores every member of a plan made by `planMembers`, on this machine. */
+/** Restores every member of a plan of `planMembers` on this machine, by one command. */
 export function restoreAll(
   directory: string,
   { members, initialCluster }: Plan,
@@ -84,33 +82,5 @@ export function restoreAll(
   return etcdBackupJson<RestoreResult>(
     ["restore", ...args, "--all-members", "--initial-cluster", initialCluster, ...data, ...wal],
     env,
-  );
-}
-
-/** Every pair with its revisions, version and lease, large values by their digests; as of a revision if one is given. */
-export async function pairs(cluster: EtcdCluster, revision?: number): Promise<string> {
-  const at = revision === undefined ? [] : [`--rev=${revision}`];
-  const answer = await cluster.etcdctl(["get", "", "--prefix", "-w", "json", ...at]);
-  // As text: leases are 64-bit integers, which JSON.parse would round.
-  const found = /"kvs":(\[.*?\])/.exec(answer)?.[1];
-  assert.ok(found !== undefined && found.length > 10, `there are pairs in ${answer.slice(0, 200)}`);
-  return found.replaceAll(/"value":"([^"]{100,})"/g, (_, value: string) => `"value":"${sha256(value)}"`);
-}
-
-/** The newest revision. */
-export async function revisionOf(cluster: EtcdCluster): Promise<number> {
-  const answer = await cluster.etcdctl(["get", "no-such-key", "-w", "json"]);
-  return Number(/"revision":(\d+)/.exec(answer)?.[1]);
-}
-
-/** Each member's HashKV at one revision. */
-export async function hashes(cluster: EtcdCluster): Promise<number[]> {
-  const revision = await revisionOf(cluster);
-  return Promise.all(
-    cluster.endpoints.map(async (endpoint) => {
-      const ask = ["endpoint", "hashkv", "-w", "json", `--rev=${revision}`];
-      const answer = await cluster.etcdctl(ask, { endpoints: [endpoint] });
-      return Number(/"hash":(\d+)/.exec(answer)?.[1]);
-    }),
   );
 }

@@ -1,7 +1,7 @@
 import { AlarmAction, AlarmType, Etcd3, Range } from "etcd3";
 import type { EtcdCluster } from "../harness/etcd-cluster.ts";
 
-/** Everything that leaves its own trace in a database: small and large values, transactions, deletions, leases, users. */
+/** Writes everything that etcd stores in its own way: small and large values, transactions, deletions, leases, users. */
 export async function writeMixedHistory(cluster: EtcdCluster): Promise<void> {
   using client = clientOf(cluster);
   await client.etcd.put("alone").value("a");
@@ -23,7 +23,7 @@ export async function writeMixedHistory(cluster: EtcdCluster): Promise<void> {
   await cluster.etcdctl(["user", "grant-role", "somebody", "reader"]);
 }
 
-/** `keys` keys written in transactions of a hundred, by four writers. */
+/** Puts `keys` keys in transactions of a hundred, by four writers. */
 export async function writeKeys(
   cluster: EtcdCluster,
   options: { keys: number; value: (index: number) => Buffer; rounds?: number },
@@ -47,7 +47,7 @@ export async function writeKeys(
   }
 }
 
-/** Overwrites, deletes and writes again, so that pages of all ages lie side by side. */
+/** Overwrites, deletes and puts again, so that the database file has pages of many transactions. */
 export async function churn(cluster: EtcdCluster, keys: number): Promise<void> {
   using client = clientOf(cluster);
   for (let round = 0; round < 4; round++) {
@@ -58,13 +58,7 @@ export async function churn(cluster: EtcdCluster, keys: number): Promise<void> {
   }
 }
 
-export async function currentRevision(cluster: EtcdCluster): Promise<number> {
-  using client = clientOf(cluster);
-  const { header } = await client.etcd.getAll().limit(1).exec();
-  return Number(header.revision);
-}
-
-/** Raises NOSPACE for the cluster's first member, as its quota would. */
+/** Raises the NOSPACE alarm for the cluster's first member. */
 export async function raiseAlarm(cluster: EtcdCluster): Promise<void> {
   using client = clientOf(cluster);
   const { header } = await client.etcd.maintenance.status();

@@ -1,13 +1,14 @@
 /**
- * Makes the snapshots in test/testdata/snapshots with real servers of each minor, and expected.json with what their
- * own `snapshot status` says of them. Run it again only when a case is added: `node test/testdata/make.ts`.
+ * Makes the snapshots in test/testdata/snapshots with servers of each minor, and expected.json with the output of
+ * their own `snapshot status`. Run it again only when a case is added: `node test/testdata/make.ts`.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { constants, zstdCompressSync } from "node:zlib";
 import { type EtcdCluster, startEtcd } from "../harness/etcd-cluster.ts";
 import { tempDir } from "../harness/temp-dir.ts";
-import { churn, currentRevision, raiseAlarm, writeMixedHistory } from "./histories.ts";
+import { churn, raiseAlarm, writeMixedHistory } from "./histories.ts";
+import { revisionOf } from "../support/cluster-state.ts";
 
 const directory = join(import.meta.dirname, "snapshots");
 
@@ -22,7 +23,7 @@ const cases: { name: string; minor: "3.4" | "3.5" | "3.6"; history: (cluster: Et
 
 async function churnAndCompact(cluster: EtcdCluster): Promise<void> {
   await churn(cluster, 300);
-  await cluster.etcdctl(["compact", `${(await currentRevision(cluster)) - 3}`, "--physical"]);
+  await cluster.etcdctl(["compact", `${(await revisionOf(cluster)) - 3}`, "--physical"]);
   await cluster.etcdctl(["put", "after", "compaction"]);
   await raiseAlarm(cluster);
 }

@@ -8,14 +8,9 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/temp-dir.ts";
 import { binary, UnavailableBinary } from "../../harness/binaries.ts";
 import { run } from "../../harness/process.ts";
-import {
-  churn,
-  currentRevision,
-  raiseAlarm,
-  writeKeys,
-  writeMixedHistory,
-} from "../../testdata/histories.ts";
+import { churn, raiseAlarm, writeKeys, writeMixedHistory } from "../../testdata/histories.ts";
 import { statusOf } from "../../testdata/snapshot-files.ts";
+import { revisionOf } from "../../support/cluster-state.ts";
 
 const { signal } = new AbortController();
 
@@ -65,13 +60,13 @@ for (const minor of ["3.4", "3.5", "3.6"] as const) {
 
     await churn(cluster, 3000);
     await stage("churned");
-    const compacted = await currentRevision(cluster);
+    const compacted = await revisionOf(cluster);
     await cluster.etcdctl(["compact", `${compacted}`, "--physical"]);
     const afterCompaction = await stage("compacted");
     assert.equal(afterCompaction.status?.metadata.compactRevision, compacted);
     await churn(cluster, 1000);
     await stage("churned-again");
-    await cluster.etcdctl(["compact", `${await currentRevision(cluster)}`, "--physical"]);
+    await cluster.etcdctl(["compact", `${await revisionOf(cluster)}`, "--physical"]);
     await cluster.etcdctl(["defrag"]);
     const defragmented = await stage("defragmented");
     assert.ok((defragmented.status?.totalSize ?? 0) < (afterCompaction.status?.totalSize ?? 0));

@@ -3,16 +3,17 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { type Ran, etcdBackup, etcdBackupJson, etcdFlags } from "../../harness/etcd-backup.ts";
+import { type Ran, etcdBackup, etcdBackupJson } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { flipByte } from "../../support/damage.ts";
 import { treeOf } from "../../support/files.ts";
 import { bootRestored, planMembers, restoreTool } from "../../support/restore.ts";
+import { saveArgs } from "../../support/save-command.ts";
 
 const id = "7f6d4c9e-1d0c-4a55-9f35-0d0f5b0c1c11";
 
-/** The three containers of a member's Job, as its Pod runs them one after the other. */
+/** The three containers that the Pod of a member's Job runs one after the other. */
 describe("the steps of a member's Job", { concurrency: true }, () => {
   let source: EtcdCluster;
   let store: Awaited<ReturnType<typeof tempDir>>;
@@ -22,10 +23,8 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
     source = await startEtcd();
     await source.etcdctl(["put", "/a", "1"]);
     store = await tempDir("store");
-    const flags = ["--store", `file://${store.path}`, "--cluster-name", "lab"];
-    await etcdBackupJson(["save", ...flags, ...etcdFlags(source)]);
-    const [listed] = await etcdBackupJson<{ name: string }[]>(["list", ...flags]);
-    name = listed?.name ?? "";
+    const save = saveArgs(source, `file://${store.path}`);
+    ({ name } = await etcdBackupJson<{ name: string }>(save));
     const manifest = await readFile(join(store.path, "lab", `${name}.json`), "utf8");
     sha256 = (JSON.parse(manifest) as { snapshot: { sha256: string } }).snapshot.sha256;
   });
@@ -60,51 +59,51 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
     };
     return { member, dataDir: member.dataDir, restore };
   }
-  const ok = ({ code, stderr }: Ran): void => assert.equal(code, 0, stderr);
+  const assertSucceeds = ({ code, stderr }: Ran): void => assert.equal(code, 0, stderr);
 
-  it("fill an empty volume, in which nothing looks like data before the last", async () => {
-    await using place0 = await tempDir("volume");
-    const { member, dataDir, restore } = await plan(place0.path);
-    // A volume is there, and has what a fresh file system has.
+  it("fill an empty volume, which has no member directory before the last step", async () => {
+    await using volume = await tempDir("volume");
+    const { member, dataDir, restore } = await plan(volume.path);
+    // A new file system has a lost+found.
     await mkdir(join(dataDir, "lost+found"), { recursive: true });
-    ok(await fetch(dataDir));
+    assertSucceeds(await fetch(dataDir));
     const snapshot = await readFile(join(dataDir, `.restoring-${id}`, "snapshot.db"));
     const database = snapshot.subarray(0, -32);
     assert.deepEqual(snapshot.subarray(-32), createHash("sha256").update(database).digest());
     await restore();
     assert.deepEqual((await readdir(dataDir)).toSorted(), [`.restoring-${id}`, "lost+found"]);
-    ok(await place(dataDir));
+    assertSucceeds(await place(dataDir));
     assert.deepEqual((await readdir(dataDir)).toSorted(), ["lost+found", "member"]);
     await using restored = await bootRestored({ members: [member] });
     assert.equal(await restored.etcdctl(["get", "/a"]), "/a\n1\n");
   });
 
-  it("may all run once more, at whichever step their Pod was lost, and change nothing that is in place", async () => {
-    await using place0 = await tempDir("volume");
-    const { dataDir, restore } = await plan(place0.path);
-    ok(await fetch(dataDir));
-    ok(await fetch(dataDir));
+  it("may run again after any step and do not change a directory that is in place", async () => {
+    await using volume = await tempDir("volume");
+    const { dataDir, restore } = await plan(volume.path);
+    assertSucceeds(await fetch(dataDir));
+    assertSucceeds(await fetch(dataDir));
     await restore();
-    ok(await fetch(dataDir));
+    assertSucceeds(await fetch(dataDir));
     await restore();
-    ok(await place(dataDir));
+    assertSucceeds(await place(dataDir));
     const placed = await treeOf(dataDir);
-    ok(await place(dataDir));
-    ok(await fetch(dataDir));
+    assertSucceeds(await place(dataDir));
+    assertSucceeds(await fetch(dataDir));
     await restore();
-    ok(await place(dataDir));
+    assertSucceeds(await place(dataDir));
     assert.deepEqual(await treeOf(dataDir), placed);
   });
 
-  it("refuse a volume that another restore has filled, or anybody, and leave it as it is", async () => {
-    await using place0 = await tempDir("volume");
-    const { dataDir, restore } = await plan(place0.path);
-    ok(await fetch(dataDir));
+  it("refuse a volume that holds the data of another restore or foreign data, and do not change it", async () => {
+    await using volume = await tempDir("volume");
+    const { dataDir, restore } = await plan(volume.path);
+    assertSucceeds(await fetch(dataDir));
     await restore();
-    ok(await place(dataDir));
-    const foreign = join(place0.path, "foreign");
+    assertSucceeds(await place(dataDir));
+    const foreign = join(volume.path, "foreign");
     await mkdir(join(foreign, "member"), { recursive: true });
-    await writeFile(join(foreign, "member", "file"), "theirs");
+    await writeFile(join(foreign, "member", "file"), "foreign");
     for (const [path, other] of [
       [dataDir, { id: "another" }],
       [foreign, {}],
@@ -117,9 +116,9 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
     }
   });
 
-  it("refuse a backup that is not the one that was verified, or not any more", async () => {
-    await using place0 = await tempDir("volume");
-    const { dataDir } = await plan(place0.path);
+  it("refuse a backup that is another one than was verified, or was damaged since", async () => {
+    await using volume = await tempDir("volume");
+    const { dataDir } = await plan(volume.path);
     const other = await fetch(dataDir, { sha256: "0".repeat(64) });
     assert.equal(other.code, 4, other.stderr);
     assert.match(other.stderr, /is not the one that was verified before/);
