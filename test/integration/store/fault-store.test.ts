@@ -3,13 +3,13 @@ import { rm, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Ran, etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/etcd-backup.ts";
+import { type Ran, etcdBackup, etcdBackupJson, s3Store } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
-import { run, tempDir } from "../../harness/process.ts";
+import { tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
-import { type StoreAccess, checkStore } from "../../support/store-check.ts";
+import { type StoreAccess, assertHoldsBackups, checkStore } from "../../support/store-check.ts";
 import { cutShort, flipByte } from "../../support/damage.ts";
 import {
   type S3Fault,
@@ -17,6 +17,8 @@ import {
   type S3Request,
   startS3FaultProxy,
 } from "../../support/s3-fault-proxy.ts";
+import { saveArgs } from "../../support/save-command.ts";
+import { mountTmpfs } from "../../support/tmpfs.ts";
 
 interface Listed {
   name: string;
@@ -33,29 +35,28 @@ after(async () => {
   await Promise.all([cluster[Symbol.asyncDispose](), shared[Symbol.asyncDispose]()]);
 });
 
-/** Not compressed, it takes three parts. */
+/** Saves without compression, which takes three parts. */
 function saveInto({ url, env }: StoreAccess, flags: string[] = []): Promise<Ran> {
-  const args = ["save", "--store", url, "--cluster-name", "lab", "--compression", "none"];
-  return etcdBackup([...args, ...flags, ...etcdFlags(cluster)], env);
+  return etcdBackup([...saveArgs(cluster, url), "--compression", "none", ...flags], env);
 }
 
-interface Place extends AsyncDisposable {
+interface Bucket extends AsyncDisposable {
   s3: S3Server;
   direct: StoreAccess;
-  /** By way of the proxy. */
+  /** Through the proxy. */
   proxied: StoreAccess;
   proxy: S3FaultProxy;
-  /** Where the objects lie as files. */
+  /** The server's directory of the bucket: each object is a file. */
   folder: string;
 }
 
-let places = 0;
+let buckets = 0;
 
-/** A new bucket behind a proxy of its own; of a server of its own, where that is to fail. */
-async function newPlace({ ownServer = false } = {}): Promise<Place> {
+/** A new bucket behind a proxy of its own. It is on a server of its own if the test makes the server fail. */
+async function newBucket({ ownServer = false } = {}): Promise<Bucket> {
   await using stack = new AsyncDisposableStack();
   const s3 = ownServer ? stack.use(await startS3()) : shared;
-  const bucket = `place-${++places}`;
+  const bucket = `bucket-${++buckets}`;
   await s3.createBucket(bucket);
   const proxy = stack.use(await startS3FaultProxy(s3.endpoint));
   const started = stack.move();
@@ -73,7 +74,7 @@ type Faults = (s3: S3Server) => (request: S3Request) => S3Fault | undefined | Pr
 
 const slowDown: S3Fault = { do: "answer", status: 503, code: "SlowDown" };
 
-const stumbles: [string, Faults][] = [
+const transientFaults: [string, Faults][] = [
   ["503 to the first request of every kind", () => (request) => (request.count === 1 ? slowDown : undefined)],
   [
     "connections that break in the middle of parts",
@@ -82,60 +83,60 @@ const stumbles: [string, Faults][] = [
         operation === "Part" && count <= 2 ? { do: "cutRequest", after: 1_000_000 } : undefined,
   ],
   [
-    "a byte that changes on its way",
+    "a flipped bit",
     () =>
       ({ operation, count }) =>
         operation === "Part" && count === 1 ? { do: "flipRequest" } : undefined,
   ],
   [
-    "the lost answers to the completion and to the manifest",
+    "lost answers to the completion and to the manifest",
     () =>
       ({ operation, count }) =>
         (operation === "Complete" || operation === "Put") && count === 1 ? { do: "loseAnswer" } : undefined,
   ],
   [
-    "every answer taking its time",
+    "a delay before every request",
     () => async () => {
       await delay(200);
       return undefined;
     },
   ],
   [
-    "a server that stands still in the middle of the upload",
+    "a server that is paused during the upload",
     (s3) =>
       ({ operation, count }) => {
         if (operation !== "Part") return undefined;
         if (count === 1) s3.pause();
-        // The third part is on its way while the others have no answer.
+        // The third part arrives while the others have no answer.
         if (count === 3) s3.resume();
         return undefined;
       },
   ],
   [
-    "a server that is killed in the middle of the upload, and comes back",
+    "a server that is restarted during the upload",
     (s3) => {
-      let back: Promise<void> | undefined;
+      let restarted: Promise<void> | undefined;
       return async ({ operation, count }) => {
-        if (operation === "Part" && count === 2) back = s3.restart();
-        await back;
+        if (operation === "Part" && count === 2) restarted = s3.restart();
+        await restarted;
         return undefined;
       };
     },
   ],
 ];
 
-interface Failing {
+interface PermanentFault {
   what: string;
   faults: Faults;
   code: number;
   says: RegExp;
-  /** What cannot be undone while the store fails. */
+  /** Number of leftovers that save cannot remove while the store fails. */
   leftovers: number;
 }
 
-const failures: Failing[] = [
+const permanentFaults: PermanentFault[] = [
   {
-    what: "503 to parts for ever",
+    what: "endless answers 503 to parts",
     faults:
       () =>
       ({ operation }) =>
@@ -145,7 +146,7 @@ const failures: Failing[] = [
     leftovers: 0,
   },
   {
-    what: "connections that always break in the middle of a part",
+    what: "connections that always break during a part",
     faults:
       () =>
       ({ operation }) =>
@@ -155,12 +156,12 @@ const failures: Failing[] = [
     leftovers: 0,
   },
   {
-    what: "credentials that are withdrawn in the middle of the upload",
+    what: "credentials that are revoked during the upload",
     faults: () => {
-      let withdrawn = false;
+      let revoked = false;
       return ({ operation, count }) => {
-        withdrawn ||= operation === "Part" && count === 2;
-        return withdrawn ? { do: "answer", status: 403, code: "InvalidAccessKeyId" } : undefined;
+        revoked ||= operation === "Part" && count === 2;
+        return revoked ? { do: "answer", status: 403, code: "InvalidAccessKeyId" } : undefined;
       };
     },
     code: 1,
@@ -178,7 +179,7 @@ const failures: Failing[] = [
     leftovers: 0,
   },
   {
-    what: "a store that is gone as soon as the data is stored",
+    what: "a store that resets connections after the data is stored",
     faults: () => {
       let gone = false;
       return ({ operation }) => {
@@ -191,7 +192,7 @@ const failures: Failing[] = [
     leftovers: 1,
   },
   {
-    what: "a server that is killed in the middle of the upload",
+    what: "a server that is killed during the upload",
     faults:
       (s3) =>
       async ({ operation, count }) => {
@@ -205,23 +206,21 @@ const failures: Failing[] = [
 ];
 
 describe("save", { concurrency: 3 }, () => {
-  for (const [what, faults] of stumbles) {
-    it(`survives ${what}`, async () => {
-      await using place = await newPlace({ ownServer: /server/.test(what) });
-      const { direct, proxied, proxy, s3 } = place;
+  for (const [what, faults] of transientFaults) {
+    it(`succeeds after ${what}`, async () => {
+      await using bucket = await newBucket({ ownServer: /server/.test(what) });
+      const { direct, proxied, proxy, s3 } = bucket;
       proxy.fault = faults(s3);
       const { code, stderr } = await saveInto(proxied);
       assert.equal(code, 0, stderr);
-      const { backups, leftovers } = await checkStore(direct);
-      assert.equal(backups.length, 1);
-      assert.deepEqual(leftovers, []);
+      await assertHoldsBackups(direct, 1);
     });
   }
 
-  for (const { what, faults, code, says, leftovers } of failures) {
-    it(`gives up after ${what}, and what it leaves is swept`, async () => {
-      await using place = await newPlace({ ownServer: /server/.test(what) });
-      const { direct, proxied, proxy, s3 } = place;
+  for (const { what, faults, code, says, leftovers } of permanentFaults) {
+    it(`fails after ${what}, and the sweeper deletes what it leaves`, async () => {
+      await using bucket = await newBucket({ ownServer: /server/.test(what) });
+      const { direct, proxied, proxy, s3 } = bucket;
       proxy.fault = faults(s3);
       const ran = await saveInto(proxied);
       if (!s3.process.running) await s3.restart();
@@ -234,9 +233,9 @@ describe("save", { concurrency: 3 }, () => {
     });
   }
 
-  it("gives up, and says so, when its bucket is removed before the upload is complete", async () => {
-    await using place = await newPlace();
-    const { direct, proxied, proxy, folder, s3 } = place;
+  it("fails and names the bucket when it is removed before the completion of the upload", async () => {
+    await using bucket = await newBucket();
+    const { direct, proxied, proxy, folder, s3 } = bucket;
     let removed: Promise<void> | undefined;
     proxy.fault = async ({ operation }) => {
       if (operation === "Complete") await (removed ??= rm(folder, { recursive: true }));
@@ -244,41 +243,35 @@ describe("save", { concurrency: 3 }, () => {
     };
     const ran = await saveInto(proxied);
     assert.equal(ran.code, 3, ran.stderr);
-    assert.match(ran.stderr, /bucket place-\d+ does not exist/);
+    assert.match(ran.stderr, /bucket bucket-\d+ does not exist/);
     const listed = await etcdBackup(["list", "--store", direct.url], direct.env);
-    assert.equal(listed.code, 3, "a bucket that is gone is not an empty one");
+    assert.equal(listed.code, 3, "a missing bucket is an error, not an empty list");
     await s3.createBucket(basename(folder));
     assert.deepEqual(await checkStore(direct), { backups: [], leftovers: [] });
   });
 
-  it("says so when the disk of the server is full, and the disk is as empty as before", async (t) => {
+  it("fails when the disk of the server is full, and leaves nothing", async (t) => {
     await using dir = await tempDir("full");
-    const mounted = await run("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", dir.path]).catch(String);
-    if (typeof mounted === "string" || mounted.code !== 0) {
-      const why = typeof mounted === "string" ? mounted : mounted.stderr;
-      return t.skip(`a small tmpfs cannot be mounted: ${why}`);
-    }
-    try {
-      await using full = await startS3("versitygw", { rootDir: dir.path });
-      await full.createBucket("full");
-      const access = s3Store(full, "full");
-      const { code, stderr } = await saveInto(access);
-      assert.equal(code, 1, stderr);
-      assert.match(stderr, /storing part \d of lab\/\S+: /);
-      assert.deepEqual(await checkStore(access), { backups: [], leftovers: [] });
-    } finally {
-      await run("umount", [dir.path]);
-    }
+    const disk = await mountTmpfs(dir.path, "size=12m");
+    if ("reason" in disk) return t.skip(disk.reason);
+    await using _ = disk;
+    await using full = await startS3("versitygw", { rootDir: dir.path });
+    await full.createBucket("full");
+    const access = s3Store(full, "full");
+    const { code, stderr } = await saveInto(access);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /storing part \d of lab\/\S+: /);
+    assert.deepEqual(await checkStore(access), { backups: [], leftovers: [] });
   });
 
   for (const [what, damage] of [
     ["changed", flipByte],
     ["cut short", cutShort],
-    ["taken away", unlink],
+    ["removed", unlink],
   ] as const) {
-    it(`with --read-back writes no manifest for data that is ${what} before`, async () => {
-      await using place = await newPlace();
-      const { direct, proxied, proxy, folder } = place;
+    it(`with --read-back writes no manifest when the data was ${what} before`, async () => {
+      await using bucket = await newBucket();
+      const { direct, proxied, proxy, folder } = bucket;
       proxy.fault = async ({ operation, count }) => {
         if (operation !== "Get" || count > 1) return undefined;
         const [name = ""] = (await filesBelow(folder)).filter((file) => file.endsWith(".db"));
@@ -292,13 +285,13 @@ describe("save", { concurrency: 3 }, () => {
     });
   }
 
-  it("twice in the same second makes two backups", async () => {
-    await using place = await newPlace();
-    const { direct } = place;
-    // Which second a process begins in is not ours to choose: three at a time, until two of them share one.
+  it("in the same second as another save makes a backup of its own", async () => {
+    await using bucket = await newBucket();
+    const { direct } = bucket;
+    // The test cannot choose the second of a save: it makes three at a time until two are in the same second.
     const seconds: string[] = [];
     while (new Set(seconds).size === seconds.length) {
-      assert.ok(seconds.length < 30, `never in one second: ${seconds.join()}`);
+      assert.ok(seconds.length < 30, `no two saves in one second: ${seconds.join()}`);
       const saved = await Promise.all([1, 2, 3].map(() => saveInto(direct)));
       for (const { code, stderr } of saved) assert.equal(code, 0, stderr);
       const listed = await etcdBackupJson<Listed[]>(["list", "--store", direct.url], direct.env);

@@ -34,16 +34,16 @@ after(() => bench[Symbol.asyncDispose]());
 
 interface Damage {
   what: string;
-  /** `data` and `manifest` are the backup's files, `key` is the manifest's. */
+  /** `data` and `manifest` are the paths of the backup's files, `key` is the manifest's key. */
   damage(of: { data: string; manifest: string; key: string }): Promise<unknown>;
-  /** Its problem in the listing; null when it is listed as good, undefined when it is not listed. */
+  /** The problem in the listing; null when it is listed without a problem, undefined when it is not listed. */
   listed: RegExp | null | undefined;
-  /** Exit code of `verify` and `fetch`, and what `verify` says. */
+  /** Exit code of `verify` and `fetch`, and the message of `verify`. */
   code: number;
   says: RegExp;
 }
 
-/** From the newest backup on. */
+/** One for each backup, beginning with the newest. */
 const damages: Damage[] = [
   {
     what: "a manifest of a later version",
@@ -58,43 +58,43 @@ const damages: Damage[] = [
     says: /format version 2/,
   },
   {
-    what: "a manifest that is gone",
+    what: "a removed manifest",
     damage: ({ manifest }) => unlink(manifest),
     listed: undefined,
     code: 3,
     says: /there is no backup/,
   },
   {
-    what: "a manifest that was changed",
+    what: "a manifest with a flipped bit",
     damage: ({ manifest }) => flipByte(manifest),
     listed: /its bytes have CRC-32C/,
     code: 4,
     says: /its bytes have CRC-32C/,
   },
   {
-    what: "data that is gone",
+    what: "removed data",
     damage: ({ data }) => unlink(data),
     listed: /^object lab\/\S+\.db is missing$/,
     code: 4,
     says: /object lab\/\S+\.db is missing/,
   },
   {
-    what: "data that was cut short",
+    what: "truncated data",
     damage: ({ data }) => cutShort(data),
     listed: /^object is \d+ bytes, the manifest says \d+$/,
     code: 4,
     says: /object is \d+ bytes, the manifest says \d+/,
   },
 ];
-const unseen: Damage = {
-  what: "data that was changed",
+const unlistedDamage: Damage = {
+  what: "data with a flipped bit",
   damage: ({ data }) => flipByte(data),
   listed: null,
   code: 4,
   says: /must not be restored: .*CRC-32C/,
 };
 
-describe("what became of a backup after it was stored", () => {
+describe("a stored backup with", () => {
   let access: StoreAccess;
   let flags: string[];
   /** Newest first. */
@@ -106,7 +106,7 @@ describe("what became of a backup after it was stored", () => {
     access = s3Store(bench.s3, "damaged");
     flags = ["--store", access.url, "--cluster-name", "lab"];
     const save = ["save", ...flags, "--compression", "none", ...etcdFlags(bench.etcd)];
-    // One stays whole.
+    // One backup stays undamaged.
     for (let begun = 0; begun < damages.length + 2; begun += 1) await etcdBackupJson(save, access.env);
     stored = await list();
   });
@@ -120,12 +120,12 @@ describe("what became of a backup after it was stored", () => {
     return name;
   }
 
-  for (const [at, kind] of [...damages, unseen].entries()) {
-    it(`${kind.what} is found, and not restored`, async () => {
+  for (const [at, kind] of [...damages, unlistedDamage].entries()) {
+    it(`${kind.what} fails verify and is not fetched`, async () => {
       const name = await doDamage(kind, at);
-      const seen = (await list()).find((backup) => backup.name === name);
-      if (kind.listed instanceof RegExp) assert.match(seen?.problem ?? "", kind.listed);
-      else assert.deepEqual(seen === undefined ? undefined : (seen.problem ?? null), kind.listed);
+      const listed = (await list()).find((backup) => backup.name === name);
+      if (kind.listed instanceof RegExp) assert.match(listed?.problem ?? "", kind.listed);
+      else assert.deepEqual(listed === undefined ? undefined : (listed.problem ?? null), kind.listed);
 
       await using dir = await tempDir("fetched");
       const [verified, fetched] = await Promise.all([
@@ -139,25 +139,25 @@ describe("what became of a backup after it was stored", () => {
     });
   }
 
-  it("latest is the newest without a problem that shows, and each that it passes over is named", async () => {
+  it("a listed problem is not chosen as latest, and a warning names it", async () => {
     const newest = await etcdBackup(["verify", "latest", ...flags], access.env);
     assert.match(newest.stderr, new RegExp(`latest is lab/${stored[damages.length]?.name}`));
     for (const [at, { listed, what }] of damages.entries()) {
       const warned = newest.stderr.includes(`warning: ${stored[at]?.name} is passed over: `);
       assert.equal(warned, listed !== undefined, what);
     }
-    assert.equal(newest.code, 4, "its data was changed");
-    const whole = await etcdBackup(["verify", stored.at(-1)?.name ?? "", ...flags], access.env);
-    assert.equal(whole.code, 0, whole.stderr);
+    assert.equal(newest.code, 4, "the data of the chosen backup is damaged");
+    const undamaged = await etcdBackup(["verify", stored.at(-1)?.name ?? "", ...flags], access.env);
+    assert.equal(undamaged.code, 0, undamaged.stderr);
   });
 });
 
-describe("the operator and a store that fails", () => {
+describe("the operator with a store that fails", () => {
   let operator: Operator;
   const faults = new Map<string, (request: S3Request) => S3Fault | undefined>();
 
   before(async () => {
-    // Three parts, when it is not compressed.
+    // Three parts without compression.
     await fill(bench.etcd, 18);
     operator = await startOperator(bench.api, {
       args: ["--no-leader-elect", "--max-concurrent-backups", "8"],
@@ -171,15 +171,16 @@ describe("the operator and a store that fails", () => {
       bench.storeObject(name),
       bench.backupObject(name, name, { compression: "None", ...spec }),
     );
-  async function stored(name: string): Promise<void> {
+  async function makeBackup(name: string): Promise<void> {
     await backup(name, { deletionPolicy: "Delete" });
     await bench.kube.wait(`etcdbackup/${name}`, "condition=Succeeded");
   }
   const remove = (name: string) => bench.api.kubectl(["delete", "etcdbackup", name, "--wait=false"]);
-  const lies = (name: string, options?: { sweep: boolean }) => checkStore(s3Store(bench.s3, name), options);
+  const contentsOf = (name: string, options?: { sweep: boolean }) =>
+    checkStore(s3Store(bench.s3, name), options);
 
-  it("says in status and event what went wrong in the middle of an upload, and leaves no backup", async () => {
-    const whileStoring: Record<string, { fault: S3Fault; reason: string; says: RegExp }> = {
+  it("reports a failed upload in status and event and leaves nothing in the store", async () => {
+    const faultsOfParts: Record<string, { fault: S3Fault; reason: string; says: RegExp }> = {
       busy: {
         fault: { do: "answer", status: 503, code: "SlowDown" },
         reason: "BackoffLimitExceeded",
@@ -201,20 +202,20 @@ describe("the operator and a store that fails", () => {
         says: /storing part \d of \S+: bucket vanished does not exist/,
       },
     };
-    for (const [name, { fault }] of Object.entries(whileStoring)) {
+    for (const [name, { fault }] of Object.entries(faultsOfParts)) {
       await bench.s3.createBucket(name);
       faults.set(name, ({ operation }) => (operation === "Part" ? fault : undefined));
       await backup(name, { backoffLimit: 0 });
     }
-    for (const [name, { reason, says }] of Object.entries(whileStoring)) {
+    for (const [name, { reason, says }] of Object.entries(faultsOfParts)) {
       await bench.kube.wait(`etcdbackup/${name}`, "condition=Finished");
       const succeeded = conditionOf(await bench.kube.backup(name), "Succeeded");
       assert.deepEqual([succeeded?.status, succeeded?.reason], ["False", reason], succeeded?.message);
       assert.match(succeeded?.message ?? "", says);
-      await eventually("an event about it", async () =>
+      await eventually("an event has the message", async () =>
         (await bench.kube.events(name)).some(({ type, note }) => type === "Warning" && says.test(note)),
       );
-      assert.deepEqual(await lies(name), { backups: [], leftovers: [] });
+      assert.deepEqual(await contentsOf(name), { backups: [], leftovers: [] });
     }
   });
 
@@ -223,9 +224,9 @@ describe("the operator and a store that fails", () => {
       ({ operation, url }) => operation === "Delete" && url.startsWith(`/${name}/prod/`),
     ).length;
 
-  it("a store that refuses the deletion is named in status and event, and is not asked again and again", async () => {
+  it("reports a refused deletion in status and event and does not repeat it at once", async () => {
     await bench.s3.createBucket("held");
-    await stored("held");
+    await makeBackup("held");
     faults.set("held", ({ operation }) =>
       operation === "Delete" ? { do: "answer", status: 403, code: "AccessDenied" } : undefined,
     );
@@ -233,23 +234,23 @@ describe("the operator and a store that fails", () => {
     await bench.kube.waitReason("etcdbackup/held", "Stalled", "DeletionBlocked");
     const stalled = conditionOf(await bench.kube.backup("held"), "Stalled");
     assert.match(stalled?.message ?? "", /cannot be deleted: removing prod\/\S+\.json: .*force-delete/);
-    await eventually("an event about it", async () =>
+    await eventually("the event DeletionBlocked is written", async () =>
       (await bench.kube.events("held")).some(({ reason }) => reason === "DeletionBlocked"),
     );
-    // Meanwhile the operator makes another backup from beginning to end.
+    // Meanwhile the operator makes another backup.
     await bench.s3.createBucket("meanwhile");
-    await stored("meanwhile");
-    // The statuses that it writes itself wake it, and nothing else does.
+    await makeBackup("meanwhile");
+    // Only its own status writes wake the operator for the blocked object.
     assert.ok(deletes("held") <= 4, `${deletes("held")} requests`);
-    assert.equal((await lies("held")).backups.length, 1);
+    assert.equal((await contentsOf("held")).backups.length, 1);
 
     faults.delete("held");
     await bench.api.kubectl(["annotate", "etcdbackup", "held", "example.com/try-again=now"]);
     await bench.kube.wait("etcdbackup/held", "delete");
-    assert.deepEqual(await lies("held"), { backups: [], leftovers: [] });
+    assert.deepEqual(await contentsOf("held"), { backups: [], leftovers: [] });
   });
 
-  it("in a bucket with object lock what is deleted is not listed any more, and the event says that it is still held", async () => {
+  it("deletes a backup in a bucket with object lock from the listing, and the event says that versions remain", async () => {
     await bench.s3.createBucket("locked", { objectLock: true });
     await bench.raw.send(
       new PutObjectLockConfigurationCommand({
@@ -260,15 +261,15 @@ describe("the operator and a store that fails", () => {
         },
       }),
     );
-    await stored("locked");
+    await makeBackup("locked");
     await remove("locked");
     await bench.kube.wait("etcdbackup/locked", "delete");
-    assert.deepEqual(await lies("locked"), { backups: [], leftovers: [] });
+    assert.deepEqual(await contentsOf("locked"), { backups: [], leftovers: [] });
     const { Versions = [] } = await bench.raw.send(
       new ListObjectVersionsCommand({ Bucket: "locked", Prefix: "prod/" }),
     );
     assert.equal(Versions.length, 2, "data and manifest are locked");
-    await eventually("an event", async () =>
+    await eventually("the event StoredBackupDeleted is written", async () =>
       (await bench.kube.events("locked")).some(
         ({ reason, note }) => reason === "StoredBackupDeleted" && /object lock/.test(note),
       ),

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { inspect } from "node:util";
-import { type ErrorCode, OperatorError } from "../../../src/core/errors.ts";
+import { OperatorError } from "../../../src/core/errors.ts";
 import { openStore } from "../../../src/store/open.ts";
 import { createS3Store } from "../../../src/store/s3/s3-store.ts";
 import type { Store } from "../../../src/store/store.ts";
@@ -13,12 +13,13 @@ import { createAuthority } from "../../harness/certificates.ts";
 import { type S3Kind, type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { tempDir } from "../../harness/temp-dir.ts";
 import { freePorts } from "../../harness/process.ts";
+import { rejection } from "../../support/operator-error.ts";
 import { optionsFor, smallestPart } from "../../support/s3-store.ts";
 
 const signal = AbortSignal.timeout(300_000);
 
 for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
-  describe(`a store on ${kind} that is set up wrongly says what is wrong`, () => {
+  describe(`a store on ${kind}`, () => {
     let server: S3Server;
     before(async () => {
       server = await startS3(kind);
@@ -35,48 +36,48 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
       ["sweep", () => store.sweep("", { signal, before: new Date() })],
     ];
 
-    it("wrong access key", async () => {
-      const credentials = { accessKeyId: "NOBODYKNOWSTHIS", secretAccessKey: "a-very-secret-key" };
+    it("is Unauthorized with a wrong access key, which is in no message", async () => {
+      const credentials = { accessKeyId: "UNKNOWNACCESSKEY", secretAccessKey: "a-very-secret-key" };
       await using store = createS3Store({ ...optionsFor(server, "there"), credentials });
       for (const [name, call] of calls(store)) {
-        const error = await failure(call(), "Unauthorized", name);
+        const error = await rejection(call(), "Unauthorized", name);
         assert.doesNotMatch(
           inspect(error, { depth: 9, showHidden: true }),
-          /a-very-secret-key|NOBODYKNOWSTHIS/,
+          /a-very-secret-key|UNKNOWNACCESSKEY/,
         );
       }
     });
 
-    it("wrong secret key, which is in no message", async () => {
+    it("is Unauthorized with a wrong secret key, which is in no message", async () => {
       const credentials = { accessKeyId: server.accessKeyId, secretAccessKey: "a-very-secret-key" };
       await using store = createS3Store({ ...optionsFor(server, "there"), credentials });
       for (const [name, call] of calls(store)) {
-        const error = await failure(call(), "Unauthorized", name);
+        const error = await rejection(call(), "Unauthorized", name);
         const shown = inspect(error, { depth: 9, showHidden: true });
         assert.doesNotMatch(shown, /a-very-secret-key|AWS4-HMAC|[Aa]uthorization:|Signature=/);
         assert.doesNotMatch(shown, new RegExp(server.accessKeyId));
       }
     });
 
-    it("missing bucket", async () => {
+    it("is NotFound without its bucket", async () => {
       await using store = createS3Store(optionsFor(server, "not-there"));
       for (const [name, call] of calls(store)) {
-        const error = await failure(call(), "NotFound", name);
+        const error = await rejection(call(), "NotFound", name);
         assert.match(error.message, /bucket not-there does not exist at http:\/\/127/, name);
         assert.match(error.hint ?? "", /create the bucket/);
       }
     });
 
-    // MinIO takes any region when it was given none itself.
+    // MinIO accepts any region when it is configured with none.
     if (kind === "versitygw")
-      it("wrong region", async () => {
+      it("is InvalidConfiguration with a wrong region, and the hint has the right one", async () => {
         await using store = createS3Store({ ...optionsFor(server, "there"), region: "mars-north-1" });
-        const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
+        const error = await rejection(store.probe({ signal, write: false }), "InvalidConfiguration");
         assert.match(error.message, /mars-north-1/);
         assert.match(error.hint ?? "", /us-east-1/);
       });
 
-    it("the right things work, by URL and environment", async () => {
+    it("is opened by its URL and the environment", async () => {
       const url = `s3://there/by/url?endpoint=${encodeURIComponent(server.endpoint)}&pathStyle=true`;
       const env = {
         AWS_ACCESS_KEY_ID: server.accessKeyId,
@@ -95,36 +96,36 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
       assert.equal((await locked.probe({ signal, write: false })).objectLock, true);
     });
 
-    it("a server that dies while a part is on its way: Unreachable, after some tries", async () => {
-      const doomed = await startS3(kind);
-      await using _ = doomed;
-      await doomed.createBucket("there");
-      await using store = createS3Store({ ...optionsFor(doomed, "there"), attempts: 2 });
+    it("is Unreachable when the server is killed during a part", async () => {
+      const killed = await startS3(kind);
+      await using _ = killed;
+      await killed.createBucket("there");
+      await using store = createS3Store({ ...optionsFor(killed, "there"), attempts: 2 });
       async function* source() {
         yield randomBytes(smallestPart + 1);
-        await doomed.process.kill();
+        await killed.process.kill();
         yield randomBytes(3 * smallestPart);
       }
-      const error = await failure(store.put("a", source(), { signal }), "Unreachable");
+      const error = await rejection(store.put("a", source(), { signal }), "Unreachable");
       assert.equal(error.permanent, false);
     });
 
-    it("a server that stops answering: Timeout", async () => {
+    it("fails with Timeout when the server is paused", async () => {
       const timeouts = { stallMs: 500, connectMs: 500 };
       await using store = createS3Store({ ...optionsFor(server, "there"), attempts: 2, timeouts });
       server.pause();
       try {
-        await failure(store.head("a", { signal }), "Timeout");
+        await rejection(store.head("a", { signal }), "Timeout");
         const stop = new AbortController();
         const put = store.put("a", [randomBytes(100)], { signal: stop.signal });
         stop.abort();
-        await failure(put, "Aborted");
+        await rejection(put, "Aborted");
       } finally {
         server.resume();
       }
     });
 
-    it("in a bucket with object lock, what was removed is not seen any more", async () => {
+    it("does not return an object that was removed from a bucket with object lock", async () => {
       await server.createBucket("forever", { objectLock: true });
       await using store = createS3Store(optionsFor(server, "forever"));
       await store.put("a", [Buffer.from("x")], { signal });
@@ -135,7 +136,7 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
 }
 
 describe("a store over TLS", () => {
-  it("is trusted by a CA bundle, given or in AWS_CA_BUNDLE, and not without", async () => {
+  it("is trusted by a CA bundle of the options or of AWS_CA_BUNDLE, and not without one", async () => {
     const authority = await createAuthority("store authority");
     await using server = await startS3("versitygw", { tls: authority });
     await server.createBucket("there");
@@ -153,27 +154,27 @@ describe("a store over TLS", () => {
     await using byEnvironment = await openStore(config, { env: { AWS_CA_BUNDLE: bundle } });
     assert.equal((await byEnvironment.head("a", { signal }))?.size, bytes.length);
 
-    await using doubting = createS3Store(options);
-    const error = await failure(doubting.probe({ signal, write: false }), "InvalidConfiguration");
+    await using untrusting = createS3Store(options);
+    const error = await rejection(untrusting.probe({ signal, write: false }), "InvalidConfiguration");
     assert.match(error.message, /certificate at https:\/\/127\.0\.0\.1:\d+ cannot be trusted/);
     assert.match(error.hint ?? "", /caBundleSecretRef.*AWS_CA_BUNDLE/);
 
     const plain = server.endpoint.replace("https:", "http:");
-    await using mixedUp = createS3Store({ ...options, endpoint: plain, attempts: 1 });
-    await assert.rejects(mixedUp.probe({ signal, write: false }), OperatorError);
+    await using plainHttp = createS3Store({ ...options, endpoint: plain, attempts: 1 });
+    await assert.rejects(plainHttp.probe({ signal, write: false }), OperatorError);
   });
 
-  it("says so when the endpoint speaks plain http", async () => {
+  it("gives the hint that the endpoint speaks plain http", async () => {
     await using server = await startS3("versitygw");
     const endpoint = server.endpoint.replace("http:", "https:");
     await using store = createS3Store({ ...optionsFor(server, "there"), endpoint });
-    const error = await failure(store.probe({ signal, write: false }), "InvalidConfiguration");
+    const error = await rejection(store.probe({ signal, write: false }), "InvalidConfiguration");
     assert.match(error.hint ?? "", /plain http/);
   });
 });
 
 describe("a store that cannot be reached", () => {
-  it("is Unreachable, with the endpoint named but no user in it", async () => {
+  it("is Unreachable, and the message has the endpoint without its user", async () => {
     const [port] = await freePorts(1);
     await using store = createS3Store({
       bucket: "there",
@@ -183,7 +184,7 @@ describe("a store that cannot be reached", () => {
       credentials: { accessKeyId: "a", secretAccessKey: "b" },
       attempts: 2,
     });
-    const error = await failure(store.probe({ signal, write: false }), "Unreachable");
+    const error = await rejection(store.probe({ signal, write: false }), "Unreachable");
     assert.match(error.message, new RegExp(`connection refused at http://127\\.0\\.0\\.1:${port}`));
     assert.doesNotMatch(inspect(error, { depth: 9 }), /hidden|someone/);
   });
@@ -197,29 +198,18 @@ describe("a store that cannot be reached", () => {
       credentials: { accessKeyId: "a", secretAccessKey: "b" },
       attempts: 1,
     });
-    await failure(store.probe({ signal, write: false }), "Unreachable");
+    await rejection(store.probe({ signal, write: false }), "Unreachable");
   });
 });
 
 describe("a store without credentials", () => {
-  it("is Unauthorized, and says where to put them", async () => {
+  it("is Unauthorized, and the hint names the variables", async () => {
     await using server = await startS3("versitygw");
     const { credentials: _, ...options } = optionsFor(server, "there");
     process.env["AWS_EC2_METADATA_DISABLED"] = "true";
     await using store = createS3Store(options);
-    const error = await failure(store.probe({ signal, write: false }), "Unauthorized");
+    const error = await rejection(store.probe({ signal, write: false }), "Unauthorized");
     delete process.env["AWS_EC2_METADATA_DISABLED"];
     assert.match(error.hint ?? "", /AWS_ACCESS_KEY_ID/);
   });
 });
-
-async function failure(promise: Promise<unknown>, code: ErrorCode, what = ""): Promise<OperatorError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof OperatorError, inspect(error));
-    assert.equal(error.code, code, `${what} ${error.message}`);
-    return error;
-  }
-  assert.fail(`${what} succeeded, where ${code} was expected`);
-}
