@@ -13,7 +13,7 @@ export interface ComposeService {
   volumes: string[];
 }
 
-/** The services of the example, with what they take over from its anchors. */
+/** The services of the example, with its YAML anchors merged. */
 export async function composeServices(): Promise<Record<string, ComposeService>> {
   const text = await readFile(example, "utf8");
   return (parse(text, { merge: true }) as { services: Record<string, ComposeService> }).services;
@@ -26,8 +26,8 @@ export interface ComposeOptions {
 }
 
 /**
- * A host with the example in /srv/etcd, and its members running: the very commands of the file, as processes of this
- * machine. What a container would have of its own is a port here, and a volume the directory itself.
+ * A host with the example in /srv/etcd and running members: the commands of the file run as processes of this machine.
+ * An address of a container is a port here, and a volume is the directory itself.
  */
 export async function startComposeHost(options: ComposeOptions): Promise<Host> {
   const services = Object.entries(await composeServices());
@@ -37,14 +37,14 @@ export async function startComposeHost(options: ComposeOptions): Promise<Host> {
     [published(service), `127.0.0.1:${ports[2 * i + 1]}`] as const,
   ]);
   const containers = new Map<string, RunningProcess>();
-  const place = join(options.directory, "docker");
-  await mkdir(place, { recursive: true });
-  const root = join(place, "root");
+  const directory = join(options.directory, "docker");
+  await mkdir(directory, { recursive: true });
+  const root = join(directory, "root");
   const launch = (name: string, service: ComposeService): void => {
     const peer = new Map(addresses).get(`${name}:2380`) ?? "";
     const client = new Map(addresses).get(published(service)) ?? "";
     const inside = (arg: string): string =>
-      // Clients of the host know nothing of the advertised URLs, here as there.
+      // Clients on the host do not use the advertised URLs.
       arg.startsWith("--advertise-client-urls=")
         ? arg
         : host.here(arg.replace("0.0.0.0:2380", peer).replace("0.0.0.0:2379", client));
@@ -62,18 +62,21 @@ export async function startComposeHost(options: ComposeOptions): Promise<Host> {
       for (const [name, service] of services)
         if (containers.get(name)?.running !== true) launch(name, service);
     } else if (verb === "compose" && from === "stop") {
-      await Promise.all([...containers.values()].map((one) => one.stop()));
+      await Promise.all([...containers.values()].map((container) => container.stop()));
     } else if (verb === "cp") {
       await copyFile(join(root, from.slice(from.indexOf(":") + 1)), join(root, "srv", "etcd", to));
     } else if (verb !== "create" && verb !== "rm") {
-      return { code: 1, stderr: `docker ${args.join(" ")}: not here\n` };
+      return { code: 1, stderr: `docker ${args.join(" ")}: the stand-in does not know this command\n` };
     }
     return {};
   };
   await using stack = new AsyncDisposableStack();
-  stack.defer(async () => void (await Promise.all([...containers.values()].map((one) => one.kill()))));
-  const own = { name: "docker", directory: place, addresses, standIns: { docker } };
-  const host = stack.use(await startHost({ ...options, ...own }));
+  stack.defer(
+    async () => void (await Promise.all([...containers.values()].map((container) => container.kill()))),
+  );
+  const host = stack.use(
+    await startHost({ ...options, name: "docker", directory, addresses, standIns: { docker } }),
+  );
   await mkdir(join(root, "srv", "etcd"), { recursive: true });
   await copyFile(example, join(root, "srv", "etcd", "compose.yaml"));
   await host.bash("docker compose up --detach");
@@ -82,7 +85,7 @@ export async function startComposeHost(options: ComposeOptions): Promise<Host> {
   return { ...host, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
-/** Where the host reaches it. */
+/** The address at which the host reaches the service. */
 function published(service: ComposeService): string {
   return service.ports[0]?.replace(/:2379$/, "") ?? "";
 }

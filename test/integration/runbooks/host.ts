@@ -15,13 +15,13 @@ export interface Answer {
   stderr?: string;
 }
 
-/** What answers for a program that this machine has not, such as systemctl: given its arguments. */
+/** Runs in place of a program that this machine lacks, such as systemctl. Gets its arguments. */
 export type StandIn = (args: string[]) => Promise<Answer>;
 
 export interface Host extends PageHost, AsyncDisposable {
-  /** Where the host's / is: a page's absolute paths lie below it. */
+  /** The directory that is the host's /. Absolute paths of the page are below it. */
   readonly root: string;
-  /** The path here of a path of the page. */
+  /** The path on this machine of a path of the page. */
   path(onPage: string): string;
 }
 
@@ -29,18 +29,18 @@ export interface HostOptions {
   name: string;
   /** A directory for this host alone. */
   directory: string;
-  /** Addresses of the page and what they are here. */
+  /** Addresses of the page, and those on this machine. */
   addresses: readonly (readonly [string, string])[];
-  /** The page's variables. */
+  /** The example values of the page's variables. */
   examples: ReadonlyMap<string, string>;
-  /** Set for every block, and instead of the examples. */
+  /** Variables of every block, which replace the example values. */
   env: Record<string, string>;
   standIns: Record<string, StandIn>;
 }
 
 /**
- * A host of a runbook: a folder for its file system, a bash whose variables stay from block to block, etcd's real tools
- * and this program in PATH, and stand-ins for what starts and stops processes there.
+ * A host of a runbook: a directory for its file system, a bash that keeps its variables from block to block, etcd's
+ * tools and this program in PATH, and stand-ins for the programs that start and stop processes.
  */
 export async function startHost(options: HostOptions): Promise<Host> {
   const { name, directory, addresses, examples } = options;
@@ -51,15 +51,15 @@ export async function startHost(options: HostOptions): Promise<Host> {
   for (const tool of ["etcd", "etcdctl", "etcdutl"] as const)
     await symlink(await binary(tool), join(bin, tool));
   await symlink(etcdBackupPath, join(bin, "etcd-backup"));
-  // Pages speak of the examples as one does in a checkout.
+  // Pages give the paths of the examples relative to a checkout.
   await symlink(join(import.meta.dirname, "..", "..", "..", "deploy"), join(root, "deploy"));
 
   const path = (onPage: string): string => join(root, onPage);
   const here = (given: string): string => swapped(rooted(root, given), addresses);
   const { ETCD_BACKUP_STORE: store = "", ...others } = options.env;
   const stores = [store.split("?")[0] ?? "", examples.get("ETCD_BACKUP_STORE")?.split("?")[0] ?? ""] as const;
-  const back = [...addresses, [stores[1], stores[0]] as const].map(([onPage, at]) => [at, onPage] as const);
-  const asOnPage = (said: string): string => swapped(said.replaceAll(root, ""), back);
+  const toPage = [...addresses, [stores[1], stores[0]] as const].map(([onPage, at]) => [at, onPage] as const);
+  const asOnPage = (output: string): string => swapped(output.replaceAll(root, ""), toPage);
   const fromPage = [...examples].map(([key, value]) => [key, here(value)] as const);
   const env = { ...Object.fromEntries(fromPage), ETCD_BACKUP_STORE: store, ...others };
   const standIns = await serve(options.standIns, join(directory, "standins"), bin);
@@ -84,13 +84,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
   };
 }
 
-/** As etcdctl there sees it, for 20 s at most. */
+/** Waits until etcdctl on the host reports healthy endpoints. */
 export async function untilHealthy(host: Host): Promise<void> {
   const health = "etcdctl endpoint health --command-timeout=2s";
   await eventually(`${host.name} is healthy`, async () => (await host.bash(health)).code === 0);
 }
 
-/** In one pass; an address is not the beginning of a longer one. */
+/** Replaces all addresses in one pass. An address does not match the beginning of a longer one. */
 function swapped(text: string, pairs: readonly (readonly [string, string])[]): string {
   const known = pairs.filter(([from]) => from !== "");
   const any = known.map(([from]) => from.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join("|");
@@ -100,7 +100,7 @@ function swapped(text: string, pairs: readonly (readonly [string, string])[]): s
     : text.replaceAll(new RegExp(`(?:${any})(?!\\d)`, "g"), (from) => to.get(from) ?? from);
 }
 
-/** Absolute paths of the page's own hosts. Those of the machine, such as /dev/null, stay. */
+/** Puts absolute paths of the host below its directory. Paths of the machine, such as /dev/null, stay. */
 function rooted(root: string, text: string): string {
   return text.replaceAll(/(?<![\w.:/{}-])\/(?:etc|var|srv|usr\/local|root)\b/g, (path) => `${root}${path}`);
 }
@@ -113,11 +113,11 @@ async function serve(
   const server = createServer((request, response) => {
     const answer = async (incoming: IncomingMessage): Promise<Answer> => {
       const [command = "", ...args] = JSON.parse(await text(incoming)) as string[];
-      return (await standIns[command]?.(args)) ?? { code: 127, stderr: `${command}: not here\n` };
+      return (await standIns[command]?.(args)) ?? { code: 127, stderr: `${command}: there is no stand-in\n` };
     };
     answer(request)
       .catch((error: unknown) => ({ code: 1, stderr: `${String(error)}\n` }))
-      .then((told) => response.end(JSON.stringify(told)))
+      .then((result) => response.end(JSON.stringify(result)))
       .catch(() => response.destroy());
   });
   server.listen(socket);
@@ -147,7 +147,7 @@ const asked = request({ socketPath: ${JSON.stringify(socketPath)}, method: "POST
 asked.end(JSON.stringify([${JSON.stringify(command)}, ...process.argv.slice(2)]));
 `;
 
-/** `KEY=value` lines, as systemd's EnvironmentFile has them. */
+/** Reads the `KEY=value` lines of a systemd EnvironmentFile. */
 export async function readEnvFile(path: string): Promise<Record<string, string>> {
   const lines = (await readFile(path, "utf8")).split("\n").filter((line) => /^\w+=/.test(line));
   return Object.fromEntries(

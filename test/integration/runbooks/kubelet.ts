@@ -11,13 +11,13 @@ import { type Answer, type Host, startHost, untilHealthy } from "./host.ts";
 export interface KubeadmOptions {
   directory: string;
   nodes: number;
-  /** A real kube-apiserver as well. */
+  /** Run a kube-apiserver, too. */
   apiServer: boolean;
   examples: ReadonlyMap<string, string>;
   env: Record<string, string>;
 }
 
-/** Stands in a manifest for a program that is not run. */
+/** The command in the manifest of a program that is not run. */
 const notStarted = "not-started";
 const programs = new Map<string, BinaryName>([
   ["etcd", "etcd"],
@@ -25,29 +25,29 @@ const programs = new Map<string, BinaryName>([
 ]);
 
 /**
- * Control-plane nodes cp1, cp2, … with certificates and static pods as kubeadm leaves them, and etcd running. Addresses
- * are ports of 127.0.0.1. In the kubelet's place a loop runs what has a manifest and stops what has none; of the
- * control plane only etcd and, if asked for, kube-apiserver are real.
+ * Control-plane nodes cp1, cp2, … with the certificates and static pods of kubeadm, and a running etcd. Addresses are
+ * ports of 127.0.0.1. Instead of a kubelet, a loop starts what has a manifest and stops what has none. Of the control
+ * plane only etcd and, with `apiServer`, kube-apiserver run.
  */
 export async function startKubeadmNodes(
   options: KubeadmOptions,
 ): Promise<{ nodes: Host[] } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const each = 5;
-  const ports = await freePorts(each * options.nodes);
+  const portsPerNode = 5;
+  const ports = await freePorts(portsPerNode * options.nodes);
   const authorities = {
     etcd: await createAuthority("etcd-ca"),
     kubernetes: await createAuthority("kubernetes"),
   };
   const shared = Array.from({ length: options.nodes }, (_, i) =>
     [2379, 2380, 6443].map(
-      (port, k) => [`10.0.0.${11 + i}:${port}`, `127.0.0.1:${ports[each * i + k]}`] as const,
+      (port, k) => [`10.0.0.${11 + i}:${port}`, `127.0.0.1:${ports[portsPerNode * i + k]}`] as const,
     ),
   ).flat();
   const nodes: Host[] = [];
   for (let i = 0; i < options.nodes; i += 1) {
     const own = [2379, 2381].map(
-      (port, k) => [`127.0.0.1:${port}`, `127.0.0.1:${ports[each * i + 3 + k]}`] as const,
+      (port, k) => [`127.0.0.1:${port}`, `127.0.0.1:${ports[portsPerNode * i + 3 + k]}`] as const,
     );
     const node = stack.use(
       await startNode({ ...options, name: `cp${i + 1}`, addresses: [...shared, ...own] }),
@@ -69,18 +69,18 @@ async function startNode(
     addresses: (readonly [string, string])[];
   },
 ): Promise<Host> {
-  const place = join(options.directory, options.name);
-  const manifests = join(place, "root", "etc", "kubernetes", "manifests");
+  const directory = join(options.directory, options.name);
+  const manifests = join(directory, "root", "etc", "kubernetes", "manifests");
   await mkdir(manifests, { recursive: true });
   await using stack = new AsyncDisposableStack();
   const kubelet = stack.use(startKubelet(manifests));
   const standIns = { crictl: kubelet.crictl };
-  const host = stack.use(await startHost({ ...options, directory: place, standIns }));
+  const host = stack.use(await startHost({ ...options, directory, standIns }));
   const started = stack.move();
   return { ...host, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
-/** Static pods, and nothing else of a kubelet. A container that ends is started again. */
+/** Runs static pods as a kubelet does. A container that exits is started again. */
 function startKubelet(manifests: string): { crictl: (args: string[]) => Promise<Answer> } & AsyncDisposable {
   const containers = new Map<string, RunningProcess | undefined>();
   const stopping = new AbortController();
@@ -93,7 +93,7 @@ function startKubelet(manifests: string): { crictl: (args: string[]) => Promise<
       }
     for (const name of wanted) {
       if (containers.has(name) && containers.get(name)?.running !== false) continue;
-      // Moved away meanwhile, perhaps.
+      // The manifest may have been moved away since the listing.
       const pod = await readFile(join(manifests, `${name}.yaml`), "utf8").catch(() => undefined);
       if (pod !== undefined) containers.set(name, await startContainer(parse(pod) as Pod));
     }
@@ -109,7 +109,7 @@ function startKubelet(manifests: string): { crictl: (args: string[]) => Promise<
   return {
     async crictl(args) {
       const name = new RegExp(args[args.indexOf("--name") + 1] ?? "");
-      return { stdout: [...containers.keys()].filter((one) => name.test(one)).join("\n") };
+      return { stdout: [...containers.keys()].filter((container) => name.test(container)).join("\n") };
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();
@@ -132,7 +132,7 @@ async function startContainer(pod: Pod): Promise<RunningProcess | undefined> {
 
 type Bootstrap = Pick<KubeadmOptions, "nodes" | "apiServer"> & { bootstrap: boolean };
 
-/** The flags of kubeadm. When the cluster is there, each lists the members that were there when it joined. */
+/** Manifests with the flags of kubeadm. After the bootstrap each etcd lists the members that existed when it joined. */
 async function writeManifests(node: Host, index: number, options: Bootstrap): Promise<void> {
   const address = `10.0.0.${11 + index}`;
   const known = options.bootstrap ? options.nodes : index + 1;
@@ -163,7 +163,7 @@ async function writeManifests(node: Host, index: number, options: Bootstrap): Pr
     "--authorization-mode=Node,RBAC",
     "--bind-address=127.0.0.1",
     `--client-ca-file=${pki}/ca.crt`,
-    // A loopback address cannot be the one of the Service kubernetes.
+    // The Service kubernetes cannot have a loopback address.
     "--endpoint-reconciler-type=none",
     `--etcd-cafile=${pki}/etcd/ca.crt`,
     `--etcd-certfile=${pki}/apiserver-etcd-client.crt`,
@@ -189,7 +189,7 @@ async function manifest(node: Host, name: string, flags: string[], program = nam
     metadata: { name, namespace: "kube-system" },
     spec: { containers: [{ name, command: [program, ...flags] }], hostNetwork: true },
   };
-  // Whole or not at all: the kubelet may look at any time.
+  // By a rename, since the kubelet may read the directory at any time.
   const draft = node.path(`/etc/kubernetes/${name}.yaml`);
   await writeFile(draft, node.here(stringify(pod, { lineWidth: 0 })));
   await rename(draft, node.path(`/etc/kubernetes/manifests/${name}.yaml`));

@@ -4,10 +4,10 @@ import { join } from "node:path";
 
 export const runbooks = join(import.meta.dirname, "..", "..", "..", "docs", "runbooks");
 
-/** One fenced block of a page, with what the comment before it says of it. */
+/** One fenced block of a page, with the meaning of the comment before it. */
 export type Block = { line: number; text: string } & (
   | { kind: "run"; on: string; ways: string[] }
-  /** `text` is what the command writes, or else the host's last block; `…` stands for anything within a line. */
+  /** `text` is the output of the command, or of the host's last block when there is none; `…` matches anything within a line. */
   | { kind: "says"; on: string; ways: string[]; asked?: { exit: number; command: string } }
   | { kind: "not run"; reason: string }
 );
@@ -19,12 +19,12 @@ export interface Page {
 }
 
 /**
- * A page's blocks, in order. Before each ```sh and ```text block stands one comment:
+ * Reads a page and its blocks, in order. Each ```sh and ```text block has a comment before it:
  *
- *     <!-- run: on=etcd1,etcd2 way=learner -->    on: names of hosts, or `each`; way: only in that walk through the page
- *     <!-- not run: why the test cannot -->
- *     <!-- says: on=etcd1 exit=3: a command, whose output the block is -->
- *     <!-- says: on=etcd1 -->                       what the block before it said
+ *     <!-- run: on=etcd1,etcd2 way=learner -->    on: names of hosts, or `each`; way: only in that walk
+ *     <!-- not run: the reason -->
+ *     <!-- says: on=etcd1 exit=3: a command -->       the block is the output of the command
+ *     <!-- says: on=etcd1 -->                       the block is the output of the block before it
  */
 export async function readPage(name: string): Promise<Page> {
   const text = await readFile(join(runbooks, name), "utf8");
@@ -75,20 +75,20 @@ export function examplesOf({ text }: Page): Map<string, string> {
   );
 }
 
-/** Where blocks run. */
+/** A host that runs blocks. */
 export interface PageHost {
   readonly name: string;
-  /** Runs bash with what earlier blocks of this host have set. */
+  /** Runs bash with the variables of earlier blocks. */
   bash(script: string): Promise<{ code: number; output: string }>;
-  /** What the example values are here. */
+  /** Replaces the example values by those of this machine. */
   here(text: string): string;
-  /** And back: what a reader with the example values would see. */
+  /** Replaces the values of this machine by the example values. */
   asOnPage(text: string): string;
 }
 
 /**
- * Walks through a page as a reader does: every block in its order on each of its hosts, those of other ways left out.
- * A block has to end well, and a message has to be the one of the page. Gives the lines of the blocks that it ran.
+ * Runs the blocks of a page in order, each on all of its hosts, without those of other ways. A block has to exit with 0,
+ * and its output has to match the page. Returns the line numbers of the blocks that ran.
  */
 export async function walk(
   page: Page,
@@ -96,7 +96,7 @@ export async function walk(
   { way, before }: { way?: string; before?: (block: Block) => Promise<void> } = {},
 ): Promise<Set<number>> {
   const ran = new Set<number>();
-  const said = new Map<PageHost, string>();
+  const outputs = new Map<PageHost, string>();
   for (const block of page.blocks) {
     if (block.kind === "not run") continue;
     if (block.ways.length > 0 && !(way !== undefined && block.ways.includes(way))) continue;
@@ -104,8 +104,8 @@ export async function walk(
     await before?.(block);
     for (const host of hostsOf(block, hosts)) {
       const at = `${page.name}:${block.line} on ${host.name}`;
-      if (block.kind === "run") said.set(host, await output(host, block.text, { exit: 0, at }));
-      else await compare(block, host, { before: said.get(host) ?? "", at });
+      if (block.kind === "run") outputs.set(host, await output(host, block.text, { exit: 0, at }));
+      else await compare(block, host, { before: outputs.get(host) ?? "", at });
     }
   }
   return ran;
@@ -114,7 +114,7 @@ export async function walk(
 function hostsOf({ on, line }: Block & { on: string }, hosts: readonly PageHost[]): readonly PageHost[] {
   if (on === "each") return hosts;
   return on.split(",").map((name) => {
-    const host = hosts.find((one) => one.name === name);
+    const host = hosts.find((candidate) => candidate.name === name);
     assert.ok(host !== undefined, `line ${line}: there is no host ${name}`);
     return host;
   });
@@ -131,12 +131,12 @@ async function compare(
   host: PageHost,
   { before, at }: { before: string; at: string },
 ): Promise<void> {
-  const words = asked === undefined ? before : await output(host, asked.command, { exit: asked.exit, at });
-  const said = host.asOnPage(words).trim();
-  assert.match(said, wildcard(text), `${at}: what the program says is what the page says:\n${said}\n`);
+  const onHost = asked === undefined ? before : await output(host, asked.command, { exit: asked.exit, at });
+  const onPage = host.asOnPage(onHost).trim();
+  assert.match(onPage, wildcard(text), `${at}: the output differs from the page:\n${onPage}\n`);
 }
 
-/** Whole lines of an output, in one piece; `…` is anything within a line. */
+/** Matches consecutive whole lines; `…` matches anything within a line. */
 function wildcard(text: string): RegExp {
   const parts = text.split("…").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`));
   return new RegExp(`^${parts.join(".*")}$`, "m");

@@ -7,14 +7,14 @@ import { s3Store } from "../../harness/etcd-backup.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { composeServices, startComposeHost } from "./compose.ts";
-import { type Host } from "./host.ts";
+import type { Host } from "./host.ts";
 import { startKubeadmNodes } from "./kubelet.ts";
 import { type SystemdHost, startSystemdHosts, systemdExamples } from "./systemd.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Block, type Page, blocksOf, examplesOf, readPage, runbooks, walk } from "./pages.ts";
 
 const pages = (await readdir(runbooks)).filter((name) => name.endsWith(".md")).toSorted();
-/** Lines of blocks that ran, by page. */
+/** Line numbers of the blocks that ran, by page. */
 const ran = new Map<string, Set<number>>(pages.map((name) => [name, new Set()]));
 
 let s3: S3Server;
@@ -29,23 +29,23 @@ after(async () => {
 });
 
 let walks = 0;
-/** A directory and a store for one walk, and what its blocks are given instead of the page's examples. */
-async function given(page: Page) {
+/** A directory and a store for one walk, and the variables of its blocks. */
+async function newWalk(page: Page) {
   walks += 1;
   const bucket = `backups-${walks}`;
-  const place = join(directory.path, bucket);
-  await mkdir(place);
+  const walkDirectory = join(directory.path, bucket);
+  await mkdir(walkDirectory);
   await s3.createBucket(bucket);
   const { url, env } = s3Store(s3, bucket, "clusters");
-  const given: Record<string, string> = {
+  const variables: Record<string, string> = {
     ...env,
     ETCD_BACKUP_STORE: url,
-    KUBECACHEDIR: join(place, "kubectl"),
+    KUBECACHEDIR: join(walkDirectory, "kubectl"),
     OLD_ETCDUTL: await binary("etcdutl", "3.5"),
     OWNER: String(process.getuid?.() ?? 0),
     GROUP: String(process.getgid?.() ?? 0),
   };
-  return { directory: place, examples: examplesOf(page), env: given };
+  return { directory: walkDirectory, examples: examplesOf(page), env: variables };
 }
 
 async function bash(host: Host, script: string): Promise<string> {
@@ -54,7 +54,7 @@ async function bash(host: Host, script: string): Promise<string> {
   return output;
 }
 
-/** Keys, a backup of them, and a key that the backup lacks. Gives the backup's name. */
+/** Puts keys, makes a backup, and puts a key that the backup lacks. Returns the backup's name. */
 async function seed(host: Host, cluster = "prod"): Promise<string> {
   await bash(
     host,
@@ -67,25 +67,25 @@ async function seed(host: Host, cluster = "prod"): Promise<string> {
   return (JSON.parse(saved) as { name: string }).name;
 }
 
-/** What `seed` has put, beyond the jump, and nothing of what came after the backup; so many members. */
-async function restored(host: Host, members: number): Promise<void> {
-  await holdsSeed(host);
+/** The cluster has this many members, the keys of `seed` and no later key, and a revision beyond the bump. */
+async function assertRestored(host: Host, members: number): Promise<void> {
+  await assertHoldsSeed(host);
   const list = (await bash(host, "etcdctl member list")).trim().split("\n");
   assert.equal(list.filter((line) => /, started, .*, false$/.test(line)).length, members, list.join("\n"));
-  assert.equal((await bash(host, "etcdctl get /later")).trim(), "", "what came after the backup");
+  assert.equal((await bash(host, "etcdctl get /later")).trim(), "", "no key from after the backup");
   const revision = /"revision":(\d+)/.exec(await bash(host, "etcdctl get x -w json"))?.[1];
   assert.ok(Number(revision) > 1_000_000_000, `revision ${revision}`);
 }
 
-async function holdsSeed(host: Host): Promise<void> {
-  const kept = [2, 3].map((i) => `/seed/${i}\nvalue ${i}`);
-  const found = await bash(host, "etcdctl get --prefix /seed/");
-  assert.equal(found.trim(), ["/seed/1\noverwritten", ...kept].join("\n"));
+async function assertHoldsSeed(host: Host): Promise<void> {
+  const others = [2, 3].map((i) => `/seed/${i}\nvalue ${i}`);
+  const pairs = await bash(host, "etcdctl get --prefix /seed/");
+  assert.equal(pairs.trim(), ["/seed/1\noverwritten", ...others].join("\n"));
 }
 
 interface Choices {
   way?: string;
-  /** The backup that the reader chooses where the page says so. */
+  /** The name of the backup that the reader has to choose. */
   backup?: () => Promise<string>;
 }
 
@@ -104,7 +104,7 @@ function newest(list: string): string {
 }
 
 async function systemd(page: Page, members = 3): Promise<{ hosts: SystemdHost[] } & AsyncDisposable> {
-  return startSystemdHosts({ ...(await given(page)), members });
+  return startSystemdHosts({ ...(await newWalk(page)), members });
 }
 
 async function loseDisk(host: SystemdHost): Promise<void> {
@@ -112,9 +112,9 @@ async function loseDisk(host: SystemdHost): Promise<void> {
   await rm(host.path("/var/lib/etcd"), { recursive: true });
 }
 
-// Two at a time: most of a walk is waiting for elections, and for servers to stop in good order.
-describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2 }, () => {
-  it("external-systemd.md brings three members back, and its units back them up", async () => {
+// Two at a time, since a walk mostly waits for elections and for servers to stop.
+describe("the steps of", { timeout: 300_000, concurrency: 2 }, () => {
+  it("external-systemd.md restore three members, and its units back them up", async () => {
     const page = await readPage("external-systemd.md");
     await using cluster = await systemd(page);
     const { hosts } = cluster;
@@ -123,11 +123,11 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
     const name = await seed(first);
     for (const host of hosts) await loseDisk(host);
     await follow(page, hosts, { backup: async () => name });
-    await restored(first, 3);
+    await assertRestored(first, 3);
   });
 
   for (const way of ["learner", "plain"])
-    it(`lost-member.md brings one of three back, ${way}`, async () => {
+    it(`lost-member.md replace one of three members (${way})`, async () => {
       const page = await readPage("lost-member.md");
       await using cluster = await systemd(page);
       const { hosts } = cluster;
@@ -136,12 +136,12 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
       await seed(first);
       await loseDisk(third);
       await follow(page, hosts, { way });
-      await holdsSeed(third);
+      await assertHoldsSeed(third);
       const alone = await bash(third, "ETCDCTL_ENDPOINTS=https://10.0.0.13:2379; etcdctl get /later");
-      assert.match(alone, /is not in the backup/, "nothing was restored");
+      assert.match(alone, /is not in the backup/, "the member has the later key, so nothing was restored");
     });
 
-  it("quorum-lost.md, three members: the last backup", async () => {
+  it("quorum-lost.md restore three members from the last backup", async () => {
     const page = await readPage("quorum-lost.md");
     await using cluster = await systemd(page);
     const { hosts } = cluster;
@@ -151,10 +151,10 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
     for (const host of others) await loseDisk(host);
     await untilWithoutLeader(first);
     await follow(page, hosts, { way: "backup", backup: async () => name });
-    await restored(first, 3);
+    await assertRestored(first, 3);
   });
 
-  it("quorum-lost.md, five members: what two survivors know, also what the last backup lacks", async () => {
+  it("quorum-lost.md restore five members from two survivors, with keys that the last backup lacks", async () => {
     const page = await readPage("quorum-lost.md");
     await using cluster = await systemd(page, 5);
     const { hosts } = cluster;
@@ -167,11 +167,11 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
     for (const survivor of survivors) await untilWithoutLeader(survivor);
     const backup = async () => newest(await bash(first, "etcd-backup list -o json"));
     await follow(page, hosts, { way: "survivor", backup });
-    await holdsSeed(first);
+    await assertHoldsSeed(first);
     assert.match(await bash(first, "etcdctl get /later"), /is not in the backup/);
   });
 
-  it("quorum-lost.md, three members: a copy of a survivor's directory, by etcd's own tool", async () => {
+  it("quorum-lost.md restore three members from a copy of a survivor's directory with etcdutl", async () => {
     const page = await readPage("quorum-lost.md");
     await using cluster = await systemd(page);
     const { hosts } = cluster;
@@ -182,21 +182,21 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
     for (const host of others) await loseDisk(host);
     await untilWithoutLeader(first);
     await follow(page, hosts, { way: "copy" });
-    await holdsSeed(first);
+    await assertHoldsSeed(first);
     assert.match(await bash(first, "etcdctl get /later"), /is not in the backup/);
   });
 
-  it("compose.md brings three members back, all at once", async () => {
+  it("compose.md restore three members by one command", async () => {
     const page = await readPage("compose.md");
-    await using host = await startComposeHost(await given(page));
+    await using host = await startComposeHost(await newWalk(page));
     await seed(host, "compose");
     await follow(page, [host]);
-    await restored(host, 3);
+    await assertRestored(host, 3);
   });
 
-  it("kubeadm-single.md brings etcd back, and a real API server goes on with it", async () => {
+  it("kubeadm-single.md restore etcd, and the API server continues with it", async () => {
     const page = await readPage("kubeadm-single.md");
-    await using cluster = await startKubeadmNodes({ ...(await given(page)), nodes: 1, apiServer: true });
+    await using cluster = await startKubeadmNodes({ ...(await newWalk(page)), nodes: 1, apiServer: true });
     const [node] = cluster.nodes;
     assert.ok(node !== undefined);
     await eventually("the API server is ready", async () => {
@@ -206,37 +206,39 @@ describe("a runbook, followed to the letter", { timeout: 300_000, concurrency: 2
     await seed(node);
     await bash(node, "kubectl create namespace later");
     await follow(page, [node]);
-    await restored(node, 1);
+    await assertRestored(node, 1);
     assert.match(await bash(node, "kubectl get namespace earlier"), /Active/);
     const later = await node.bash("kubectl get namespace later");
     assert.match(later.output, /NotFound/);
     await bash(node, "kubectl create namespace afterwards");
   });
 
-  it("kubeadm-stacked.md brings three members back, with manifests as kubeadm wrote them", async () => {
+  it("kubeadm-stacked.md restore three members with the manifests of kubeadm", async () => {
     const page = await readPage("kubeadm-stacked.md");
-    await using cluster = await startKubeadmNodes({ ...(await given(page)), nodes: 3, apiServer: false });
+    await using cluster = await startKubeadmNodes({ ...(await newWalk(page)), nodes: 3, apiServer: false });
     const { nodes } = cluster;
     const [first] = nodes;
     assert.ok(first !== undefined);
     const backup = await seed(first);
     await follow(page, nodes, { backup: async () => backup });
-    await restored(first, 3);
+    await assertRestored(first, 3);
   });
 });
 
-describe("the runbooks' pages and examples", () => {
-  it("every block ran on some walk, or says why it cannot", async (t) => {
+describe("the pages and examples of the runbooks", () => {
+  it("have no block that was neither run nor marked as not run", async (t) => {
     for (const name of pages) {
       const { blocks } = await readPage(name);
       for (const block of blocks)
         if (block.kind === "not run") t.diagnostic(`${name}:${block.line} is not run: ${block.reason}`);
         else assert.ok(ran.get(name)?.has(block.line), `${name}:${block.line} did not run in any walk`);
     }
-    t.diagnostic("systemctl, crictl, docker and scp are stand-ins that start, stop and copy real things");
+    t.diagnostic(
+      "systemctl, crictl, docker and scp are stand-ins that start and stop processes and copy files",
+    );
   });
 
-  it("link only to what is there", async () => {
+  it("link only to existing files and headings", async () => {
     for (const name of pages) {
       const { text } = await readPage(name);
       for (const [, target = "", anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)) {
@@ -249,7 +251,7 @@ describe("the runbooks' pages and examples", () => {
     }
   });
 
-  it("refuse a block that nobody could check", () => {
+  it("must have a comment before each block", () => {
     assert.throws(
       () => blocksOf("page.md", "\n```sh\nrm -rf /\n```\n"),
       /page\.md:2: the sh block has no comment/,
@@ -259,7 +261,7 @@ describe("the runbooks' pages and examples", () => {
     assert.throws(() => blocksOf("page.md", "```\nx\n```\n"), /either sh or text/);
   });
 
-  it("the systemd units are understood by systemd", async (t) => {
+  it("have systemd units that systemd-analyze accepts", async (t) => {
     const names = (await readdir(systemdExamples)).filter((name) => /\.(service|timer)$/.test(name));
     const folder = join(directory.path, "units");
     await mkdir(folder);
@@ -275,12 +277,12 @@ describe("the runbooks' pages and examples", () => {
         return { code: 0, stdout: "", stderr: "" };
       },
     );
-    // It may also have something to say about the machine's own units.
-    const ours = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("etcd"));
-    assert.deepEqual({ code, ours }, { code: 0, ours: [] });
+    // The output may have warnings about units of the machine.
+    const ownUnits = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("etcd"));
+    assert.deepEqual({ code, ownUnits }, { code: 0, ownUnits: [] });
   });
 
-  it("the compose file has three members of one release of 3.6, each with a directory and a port of its own", async () => {
+  it("have a compose file with three members of one 3.6 release, each with its own directory and port", async () => {
     const services = Object.entries(await composeServices());
     assert.deepEqual(
       services.map(([name]) => name),
@@ -304,7 +306,7 @@ describe("the runbooks' pages and examples", () => {
   });
 });
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub derives from headings. */
 function anchorsOf(markdown: string): string[] {
   return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
     heading
@@ -314,13 +316,13 @@ function anchorsOf(markdown: string): string[] {
   );
 }
 
-/** A follower learns what is committed a moment after the client: without this, /later may be what a survivor lacks. */
+/** Waits until the host's member has applied the key /later: a follower applies an entry some time after the commit. */
 async function untilAppliedBy(host: Host): Promise<void> {
   const own = ownEndpoint(host, "get --consistency=s /later");
   await eventually(`${host.name} has applied all`, async () => (await bash(host, own)).includes("is not"));
 }
 
-/** For a second after the loss a survivor still believes in its leader. */
+/** Waits until the host's member has no leader: it notices the loss only after its election timeout. */
 async function untilWithoutLeader(host: Host): Promise<void> {
   const own = ownEndpoint(host, "endpoint status");
   await eventually(`${host.name} has no leader`, async () => (await bash(host, own)).includes("no leader"));

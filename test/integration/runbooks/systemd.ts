@@ -8,7 +8,7 @@ import { eventually } from "../../support/eventually.ts";
 export const systemdExamples = join(import.meta.dirname, "..", "..", "..", "deploy", "examples", "systemd");
 
 export interface SystemdHost extends Host {
-  /** As when the machine is switched off; its disk stays. */
+  /** Kills every process. The disk stays. */
   powerOff(): Promise<void>;
 }
 
@@ -20,8 +20,8 @@ export interface SystemdOptions {
 }
 
 /**
- * Hosts etcd1, etcd2, … with the example unit and environment file, each with its own address, and etcd running. Here
- * the addresses are ports of 127.0.0.1, and `systemctl` is a stand-in that starts what the unit says.
+ * Hosts etcd1, etcd2, … with the example unit and environment file, and a running etcd. The addresses are ports of
+ * 127.0.0.1, and a stand-in for `systemctl` runs the command of the unit.
  */
 export async function startSystemdHosts(
   options: SystemdOptions,
@@ -56,17 +56,16 @@ async function systemdHost({
   addresses: (readonly [string, string])[];
 }): Promise<SystemdHost> {
   const services = new Map<string, RunningProcess>();
-  const place = join(directory, name);
-  await mkdir(place, { recursive: true });
-  const root = join(place, "root");
+  const hostDirectory = join(directory, name);
+  await mkdir(hostDirectory, { recursive: true });
+  const root = join(hostDirectory, "root");
   const powerOff = async (): Promise<void> => {
     await Promise.all([...services.values()].map((service) => service.kill()));
   };
   const host = await startHost({
     ...options,
     name,
-    directory: place,
-
+    directory: hostDirectory,
     standIns: {
       systemctl: (args) => systemctl(args, root, services),
       scp: ([from = "", to = ""]) => copyToHost(from, to, directory),
@@ -82,7 +81,7 @@ async function systemdHost({
   };
 }
 
-/** start, stop and is-active of services that are processes of ours; timers are looked at and not run. */
+/** The verbs of systemctl for services that are processes of the test. Timers are not run. */
 async function systemctl(
   args: string[],
   root: string,
@@ -110,7 +109,7 @@ async function systemctl(
   }
 }
 
-/** `scp FILE root@10.0.0.1N:FILE`, to etcdN. */
+/** `scp FILE root@10.0.0.1N:FILE` copies to etcdN. */
 async function copyToHost(from: string, to: string, directory: string): Promise<Answer> {
   const [, index = "", path = ""] = /^root@10\.0\.0\.1(\d):(.*)$/.exec(to) ?? [];
   const target = join(directory, `etcd${index}`, "root", path);
@@ -133,7 +132,7 @@ async function startService(
     name,
   });
   services.set(name, service);
-  // What Type=notify waits for.
+  // Type=notify waits for this.
   if (wait)
     await eventually(`${name} is ready:\n${service.output()}`, async () => {
       if (!service.running) throw new Error(service.output());
@@ -148,14 +147,14 @@ async function writeFiles(host: Host, index: number, members: number): Promise<v
   await writeFile(join(units, "etcd.service"), await readFile(join(systemdExamples, "etcd.service")));
   const example = await readFile(join(systemdExamples, "etcd.env"), "utf8");
   const all = Array.from({ length: members }, (_, i) => `etcd${i + 1}=https://10.0.0.${11 + i}:2380`);
-  // As the example's first line says.
+  // The first line of the example tells which values to replace.
   const [own = "", shared = ""] = example.split("ETCD_INITIAL_CLUSTER=");
-  const mine = own.replaceAll("etcd1", `etcd${index}`).replaceAll("10.0.0.11", `10.0.0.${10 + index}`);
-  const text = `${mine}ETCD_INITIAL_CLUSTER=${all.join(",")}${shared.slice(shared.indexOf("\n"))}`;
+  const ownSettings = own.replaceAll("etcd1", `etcd${index}`).replaceAll("10.0.0.11", `10.0.0.${10 + index}`);
+  const text = `${ownSettings}ETCD_INITIAL_CLUSTER=${all.join(",")}${shared.slice(shared.indexOf("\n"))}`;
   await writeFile(host.path("/etc/etcd/etcd.env"), host.here(text));
 }
 
-/** The example, filled in as the page says. */
+/** Writes the example with the values of the test. */
 async function writeBackupEnv(host: Host, env: Record<string, string>): Promise<void> {
   const example = await readFile(join(systemdExamples, "backup.env"), "utf8");
   const text = host
