@@ -1,23 +1,23 @@
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Operators are members of this group: what they write is audited, nobody else's requests are. */
+/** The operators are members of this group. The audit log records only the writes of its members. */
 export const auditedGroup = "chaos:operators";
 
-/** One write that the API server has taken. The resource version orders all of them: it is the revision of its etcd. */
+/** One write that the API server has accepted. Its resourceVersion is the revision of etcd, which orders all writes. */
 export interface AuditedWrite {
-  /** The operator process. */
+  /** The user of the operator process. */
   writer: string;
-  /** Milliseconds since the epoch: when the request came, and when it was answered. */
+  /** When the request was received and when it was answered, in milliseconds since the epoch. */
   receivedAt: number;
   doneAt: number;
   resource: string;
   subresource: string;
   name: string;
   resourceVersion: number;
-  /** The object went with its last finalizer: `resourceVersion` is that of its last state, which may be old. */
+  /** The write removed the last finalizer and with it the object. `resourceVersion` is that of the last state, which may be old. */
   removed: boolean;
-  /** Of a Lease. */
+  /** The holder identity of a Lease. */
   holder?: string;
 }
 
@@ -53,9 +53,9 @@ const policy = {
 
 export interface AuditLog {
   readonly path: string;
-  /** For kube-apiserver. */
+  /** Flags of kube-apiserver. */
   readonly args: string[];
-  /** Writes that succeeded, since the last call. A server that is killed may not have noted its very last. */
+  /** Successful writes since the last call. A killed server may not have logged the last ones. */
   read(): Promise<AuditedWrite[]>;
 }
 
@@ -85,7 +85,7 @@ function parseLine(line: string): AuditedWrite[] {
   try {
     event = JSON.parse(line) as AuditEvent;
   } catch {
-    // Half a line of a server that was killed.
+    // An incomplete line of a server that was killed.
     return [];
   }
   const { user, objectRef = {}, responseStatus, responseObject } = event;

@@ -9,5 +9,5 @@ const { values } = parseArgs({
 });
 const seed = Number(values.seed);
 console.log(`seed ${seed}, ${values.seconds} s`);
-const result = await runChaos({ seed, seconds: Number(values.seconds), say: (line) => console.log(line) });
+const result = await runChaos({ seed, seconds: Number(values.seconds), log: (line) => console.log(line) });
 console.log(JSON.stringify({ seed, ...result }));

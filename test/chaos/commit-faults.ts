@@ -1,23 +1,23 @@
 import type { S3Fault } from "../support/s3-fault-proxy.ts";
 import { type Fault, seconds } from "./fault.ts";
 import { type Replica, leaseSeconds } from "./replica.ts";
-import { type World, writerOf } from "./world.ts";
+import { type Testbed, writerOf } from "./testbed.ts";
 
-/** Resolves to who puts it, with the request held until `release`; to undefined when none comes in time. */
+/** Holds the next put of a manifest. Returns its writer and what releases it; undefined when none comes within 8 s. */
 async function nextManifest(
-  world: World,
+  testbed: Testbed,
 ): Promise<{ replica: Replica; release(fault?: S3Fault): void } | undefined> {
-  const come = Promise.withResolvers<Replica | undefined>();
+  const arrived = Promise.withResolvers<Replica | undefined>();
   const released = Promise.withResolvers<S3Fault | undefined>();
-  const timer = setTimeout(() => come.resolve(undefined), 8_000);
-  world.storeFault = ({ operation, url, headers }) => {
+  const timer = setTimeout(() => arrived.resolve(undefined), 8_000);
+  testbed.storeFault = ({ operation, url, headers }) => {
     if (operation !== "Put" || !/\/prod\/[^/]+\.json/.test(url)) return undefined;
-    come.resolve(world.replicas.find(({ instance }) => instance === writerOf(headers)));
+    arrived.resolve(testbed.replicas.find(({ instance }) => instance === writerOf(headers)));
     return released.promise;
   };
-  const replica = await come.promise;
+  const replica = await arrived.promise;
   clearTimeout(timer);
-  world.storeFault = undefined;
+  testbed.storeFault = undefined;
   if (replica === undefined) {
     released.resolve(undefined);
     return undefined;
@@ -25,42 +25,42 @@ async function nextManifest(
   return { replica, release: released.resolve };
 }
 
-/** While a manifest is on its way: the moment at which a backup comes to be, or does not. */
+/** Faults while a manifest is put, which is the commit of a backup. */
 export const onCommits: Fault[] = [
   {
-    name: "a manifest is stored, its answer lost, and the store silent",
+    name: "a manifest is stored, its answer is lost, and the store answers no more",
     on: "commit",
-    async inflict(world, random) {
-      const manifest = await nextManifest(world);
+    async inflict(testbed, random) {
+      const manifest = await nextManifest(testbed);
       if (manifest === undefined) return;
-      world.storeFault = () => ({ do: "answer", status: 503, code: "SlowDown" });
+      testbed.storeFault = () => ({ do: "answer", status: 503, code: "SlowDown" });
       manifest.release({ do: "loseAnswer" });
       if (random.oneIn(2)) {
         await manifest.replica.operator.process.stop();
         await manifest.replica.start();
       }
       await seconds(random, 5, 25);
-      world.storeFault = undefined;
+      testbed.storeFault = undefined;
     },
   },
   {
-    name: "an operator stands still past its lease with a manifest on its way",
+    name: "an operator is paused past its lease while it puts a manifest",
     on: "commit",
-    async inflict(world, random) {
-      const manifest = await nextManifest(world);
+    async inflict(testbed, random) {
+      const manifest = await nextManifest(testbed);
       manifest?.replica.pause();
-      const late = random.oneIn(2);
-      if (!late) manifest?.release();
+      const releaseLate = random.oneIn(2);
+      if (!releaseLate) manifest?.release();
       await seconds(random, leaseSeconds, 2 * leaseSeconds + 2);
       manifest?.replica.resume();
-      if (late) manifest?.release();
+      if (releaseLate) manifest?.release();
     },
   },
   {
-    name: "an operator is asked to stop with a manifest on its way",
+    name: "an operator gets SIGTERM while it puts a manifest",
     on: "commit",
-    async inflict(world, random) {
-      const manifest = await nextManifest(world);
+    async inflict(testbed, random) {
+      const manifest = await nextManifest(testbed);
       manifest?.replica.operator.process.signal("SIGTERM");
       await seconds(random, 0, 3);
       manifest?.release(...random.pick<[] | [S3Fault]>([[], [{ do: "reset" }], [{ do: "loseAnswer" }]]));
@@ -69,10 +69,10 @@ export const onCommits: Fault[] = [
     },
   },
   {
-    name: "an operator is killed with a manifest on its way",
+    name: "an operator is killed while it puts a manifest",
     on: "commit",
-    async inflict(world, random) {
-      const manifest = await nextManifest(world);
+    async inflict(testbed, random) {
+      const manifest = await nextManifest(testbed);
       await manifest?.replica.operator.process.kill();
       manifest?.release();
       await seconds(random, 0, 3);

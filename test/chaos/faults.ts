@@ -3,7 +3,7 @@ import type { Random } from "../harness/random.ts";
 import { type Replica, leaseSeconds } from "./replica.ts";
 import { onCommits } from "./commit-faults.ts";
 import { type Fault, seconds } from "./fault.ts";
-import type { World } from "./world.ts";
+import type { Testbed } from "./testbed.ts";
 import { revisionOf } from "../support/cluster-state.ts";
 
 const onOperators: Fault[] = [
@@ -17,7 +17,7 @@ const onOperators: Fault[] = [
     },
   },
   {
-    name: "is asked to stop",
+    name: "gets SIGTERM",
     on: "operator",
     async inflict(_, random, replica) {
       await replica.operator.process.stop();
@@ -26,7 +26,7 @@ const onOperators: Fault[] = [
     },
   },
   {
-    name: "stands still for less than its lease",
+    name: "is paused for less than its lease",
     on: "operator",
     async inflict(_, random, replica) {
       replica.pause();
@@ -35,7 +35,7 @@ const onOperators: Fault[] = [
     },
   },
   {
-    name: "stands still past its lease",
+    name: "is paused past its lease",
     on: "operator",
     async inflict(_, random, replica) {
       replica.pause();
@@ -44,7 +44,7 @@ const onOperators: Fault[] = [
     },
   },
   {
-    name: "is stopped while it stands still",
+    name: "gets SIGTERM while it is paused",
     on: "operator",
     async inflict(_, random, replica) {
       replica.pause();
@@ -62,7 +62,7 @@ const onOperators: Fault[] = [
       void proxy.freeze();
       await seconds(random, 1, 2 * leaseSeconds);
       proxy.thaw();
-      // Without this its connections stay half-open: it has to find out by itself.
+      // Without the cut the operator itself has to notice that its connections are dead.
       if (random.oneIn(2)) proxy.cut();
     },
   },
@@ -80,7 +80,7 @@ const onOperators: Fault[] = [
 
 const onApi: Fault[] = [
   {
-    name: "the API server stands still",
+    name: "the API server is paused",
     on: "api",
     async inflict({ bench }, random) {
       bench.api.pause();
@@ -111,7 +111,7 @@ const onMembers: Fault[] = [
     },
   },
   {
-    name: "a member stands still",
+    name: "a member is paused",
     on: "members",
     async inflict({ bench }, random) {
       const member = random.pick(bench.etcd.members);
@@ -121,14 +121,14 @@ const onMembers: Fault[] = [
     },
   },
   {
-    name: "two members stand still: no quorum",
+    name: "two members are paused, without quorum",
     on: "members",
     async inflict({ bench }, random) {
-      const spared = random.pick(bench.etcd.members);
-      const still = bench.etcd.members.filter((member) => member !== spared);
-      for (const member of still) member.pause();
+      const running = random.pick(bench.etcd.members);
+      const paused = bench.etcd.members.filter((member) => member !== running);
+      for (const member of paused) member.pause();
       await seconds(random, 1, 8);
-      for (const member of still) member.resume();
+      for (const member of paused) member.resume();
     },
   },
   {
@@ -148,7 +148,7 @@ const onMembers: Fault[] = [
 
 const onStore: Fault[] = [
   {
-    name: "the store stands still",
+    name: "the store is paused",
     on: "store",
     async inflict({ bench }, random) {
       bench.s3.pause();
@@ -157,7 +157,7 @@ const onStore: Fault[] = [
     },
   },
   {
-    name: "the store stands still for long",
+    name: "the store is paused for long",
     on: "store",
     async inflict({ bench }, random) {
       bench.s3.pause();
@@ -175,8 +175,8 @@ const onStore: Fault[] = [
   {
     name: "the store answers with errors and breaks connections",
     on: "store",
-    async inflict(world, random) {
-      world.storeFault = () => {
+    async inflict(testbed, random) {
+      testbed.storeFault = () => {
         if (random.oneIn(4)) return { do: "answer", status: 503, code: "SlowDown" };
         if (random.oneIn(8)) return { do: "reset" };
         if (random.oneIn(8)) return { do: "loseAnswer" };
@@ -184,55 +184,55 @@ const onStore: Fault[] = [
         return undefined;
       };
       await seconds(random, 1, 20);
-      world.storeFault = undefined;
+      testbed.storeFault = undefined;
     },
   },
   {
     name: "the store refuses everything",
     on: "store",
-    async inflict(world, random) {
-      world.storeFault = () => ({ do: "answer", status: 503, code: "ServiceUnavailable" });
+    async inflict(testbed, random) {
+      testbed.storeFault = () => ({ do: "answer", status: 503, code: "ServiceUnavailable" });
       await seconds(random, 1, 25);
-      world.storeFault = undefined;
+      testbed.storeFault = undefined;
     },
   },
   {
-    name: "the store takes what it is sent and never says so",
+    name: "the store executes writes and loses their answers",
     on: "store",
-    async inflict(world, random) {
-      world.storeFault = ({ operation }) =>
+    async inflict(testbed, random) {
+      testbed.storeFault = ({ operation }) =>
         operation === "Put" || operation === "Complete" || operation === "Delete"
           ? { do: "loseAnswer" }
           : { do: "answer", status: 503, code: "SlowDown" };
       await seconds(random, 1, 20);
-      world.storeFault = undefined;
+      testbed.storeFault = undefined;
     },
   },
   {
-    name: "the store holds every request up",
+    name: "the store delays every request",
     on: "store",
-    async inflict(world, random) {
-      world.storeFault = async () => {
+    async inflict(testbed, random) {
+      testbed.storeFault = async () => {
         await delay(random.below(700));
         return undefined;
       };
       await seconds(random, 1, 6);
-      world.storeFault = undefined;
+      testbed.storeFault = undefined;
     },
   },
 ];
 
-/** Where the draw begins: what is broken by more than one fault comes up more often. */
+/** The groups to draw from. Operator faults are drawn twice as often. */
 const kinds = [onOperators, onOperators, onApi, onMembers, onStore, onCommits];
 
-/** One to three faults that do not mend each other's damage, each with numbers of its own to draw from. */
+/** Draws one to three faults that do not repair each other's damage, each with a random generator of its own. */
 export function drawFaults(
   random: Random,
-  replicas: World["replicas"],
+  replicas: Testbed["replicas"],
   fork: () => Random,
-): { name: string; afterMs: number; inflict(world: World): Promise<void> }[] {
+): { name: string; afterMs: number; inflict(testbed: Testbed): Promise<void> }[] {
   const free: Replica[] = random.oneIn(2) ? [...replicas] : replicas.toReversed();
-  const broken = new Set<Fault["on"]>();
+  const affected = new Set<Fault["on"]>();
   const drawn = Array.from({ length: 1 + random.below(3) }, () => ({
     fault: random.pick(random.pick(kinds)),
     afterMs: random.below(5_000),
@@ -240,23 +240,23 @@ export function drawFaults(
   }));
   return drawn.flatMap(({ fault, afterMs, own }) => {
     const { on } = fault;
-    if (broken.has(on)) return [];
+    if (affected.has(on)) return [];
     if (on === "commit") {
-      if (broken.has("store") || free.length < replicas.length) return [];
+      if (affected.has("store") || free.length < replicas.length) return [];
       free.splice(0);
-      broken.add("store");
+      affected.add("store");
     }
-    const [anyone] = replicas;
-    const replica = on === "operator" ? free.shift() : anyone;
+    const [anyReplica] = replicas;
+    const replica = on === "operator" ? free.shift() : anyReplica;
     if (replica === undefined) return [];
-    if (on !== "operator") broken.add(on);
+    if (on !== "operator") affected.add(on);
     const name = on === "operator" ? `${replica.name} ${fault.name}` : fault.name;
     return [
       {
         name,
-        // What waits for a commit has to be there before it.
+        // A commit fault has to wait for the put of a manifest before it happens.
         afterMs: on === "commit" ? 0 : afterMs,
-        inflict: (world: World) => fault.inflict(world, own, replica),
+        inflict: (testbed: Testbed) => fault.inflict(testbed, own, replica),
       },
     ];
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { changed, failed, interrupted, started } from "../../src/core/backup/status.ts";
-import { wentBack } from "./flaps.ts";
+import { flapsBetween } from "./flaps.ts";
 
 const at = (second: number) => new Date(Date.UTC(2026, 7, 20, 12, 0, second));
 const fresh = {
@@ -17,7 +17,7 @@ const waiting = as(changed(fresh, pending, at(1)));
 const running = as(started(waiting, { attempt: 1, runId: "x1" }, at(2)));
 const ended = as(failed(running, { do: "fail", reason: "UploadFailed", message: "m" }, at(3)));
 
-test("the way from waiting to the end, and an attempt handed back, are no flaps", () => {
+test("the progress of a backup and an attempt that is handed back are no flaps", () => {
   const back = as(interrupted(running, { counts: false, now: at(3) }));
   assert.equal(back.status.attempts, 0);
   for (const [before, after] of [
@@ -27,28 +27,34 @@ test("the way from waiting to the end, and an attempt handed back, are no flaps"
     [running, back],
     [ended, ended],
   ] as const)
-    assert.deepEqual(wentBack(before, after), []);
+    assert.deepEqual(flapsBetween(before, after), []);
 });
 
-test("an end that is taken back is told, for each condition that says so", () => {
+test("a final condition that changes is a flap, one for each condition", () => {
   const again = as(changed(ended, pending, at(4)));
-  const types = wentBack(ended, again).map((text) => text.split(" ")[0]);
+  const types = flapsBetween(ended, again).map((text) => text.split(" ")[0]);
   assert.deepEqual(types, ["Finished", "Succeeded", "Ready"]);
 });
 
-test("a condition that is stamped anew without a change is told", () => {
+test("a condition with a new lastTransitionTime and the same status is a flap", () => {
   const conditions = (running.status.conditions ?? []).map((condition) =>
     condition.type === "Stalled" ? { ...condition, lastTransitionTime: "2026-08-20T12:00:09Z" } : condition,
   );
-  const [told = "", ...more] = wentBack(running, as({ ...running.status, conditions }));
-  assert.match(told, /^Stalled stayed False and changed its lastTransitionTime/);
-  assert.deepEqual(more, []);
+  const [flap = "", ...others] = flapsBetween(running, as({ ...running.status, conditions }));
+  assert.match(flap, /^Stalled stayed False and changed its lastTransitionTime/);
+  assert.deepEqual(others, []);
 });
 
-test("attempts that shrink or leap are told, and so is an artifact that changes", () => {
+test("attempts that decrease or increase by two, and an artifact that changes, are flaps", () => {
   const third = as({ ...running.status, attempts: 3 });
-  assert.match(wentBack(third, as({ ...third.status, attempts: 2 })).join(), /^attempts went from 3 to 2/);
-  assert.match(wentBack(third, as({ ...third.status, attempts: 5 })).join(), /^attempts went from 3 to 5/);
+  assert.match(
+    flapsBetween(third, as({ ...third.status, attempts: 2 })).join(),
+    /^attempts went from 3 to 2/,
+  );
+  assert.match(
+    flapsBetween(third, as({ ...third.status, attempts: 5 })).join(),
+    /^attempts went from 3 to 5/,
+  );
   const artifact = (name: string) => as({ ...ended.status, artifact: { name } } as EtcdBackup["status"]);
-  assert.match(wentBack(artifact("one"), artifact("two")).join(), /^artifact went from one to two/);
+  assert.match(flapsBetween(artifact("one"), artifact("two")).join(), /^artifact went from one to two/);
 });

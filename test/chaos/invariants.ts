@@ -7,8 +7,8 @@ import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
 import { checkStore } from "../support/store-check.ts";
 import { within } from "../support/eventually.ts";
-import type { Known } from "./round.ts";
-import type { World } from "./world.ts";
+import type { ExpectedBackup } from "./round.ts";
+import type { Testbed } from "./testbed.ts";
 
 interface Listed {
   name: string;
@@ -16,53 +16,53 @@ interface Listed {
 }
 
 export interface Checked {
-  /** Acts that were under way when the term of who made them ended. */
+  /** Acts that were under way when the writer's term ended. */
   underWay: string[];
-  /** The most memory that an operator which runs now ever took. */
+  /** The peak resident memory of a running operator. */
   peakMiB: number;
 }
 
 const residentLimitMiB = 400;
-/** Backups of resources that are gone; more of them are cleared away, since each costs a `verify`. */
+/** Backups of deleted resources that are kept. More are removed, since each one takes a `verify`. */
 const keptOrphans = 4;
 
-/** What has to hold whenever the world is at rest. Throws AssertionError with what does not. */
+/** Checks the invariants, which hold whenever no backup runs. Throws AssertionError. */
 export async function checkInvariants(
-  world: World,
-  known: Map<string, Known>,
+  testbed: Testbed,
+  expected: Map<string, ExpectedBackup>,
   options: { sweep: boolean },
 ): Promise<Checked> {
-  const { bench, bucket } = world;
+  const { bench, bucket } = testbed;
   const access = s3Store(bench.s3, bucket);
-  const backups = await world.backups();
+  const backups = await testbed.backups();
   const listed = await within(
     "list answers",
     etcdBackupJson<Listed[]>(["list", "--store", access.url], access.env),
     60,
   );
-  for (const backup of backups) recordedTruly(backup, listed);
-  promisesKept(listed, backups, known);
-  const underWay = await oneLeaderAtATime(world);
-  assert.deepEqual(world.flaps, [], "conditions and attempts never go back");
-  const peakMiB = await healthy(world);
-  // Everything that is listed passes verify, and what lies beside it is the sweeper's.
-  await within("verify of every listed backup", checkStore(access, options), 300);
-  await clearOrphans(world, listed, known);
+  for (const backup of backups) assertStatusIsTrue(backup, listed);
+  assertPoliciesHold(listed, backups, expected);
+  const underWay = await assertOneLeader(testbed);
+  assert.deepEqual(testbed.flaps, [], "conditions and attempts never go back");
+  const peakMiB = await assertHealthy(testbed);
+  await within("the check of the store", checkStore(access, options), 300);
+  await removeOrphans(testbed, listed, expected);
   return { underWay, peakMiB };
 }
 
-function recordedTruly({ metadata, status }: EtcdBackup, listed: readonly Listed[]): void {
+/** The status agrees with the manifest, and a failed backup has none. */
+function assertStatusIsTrue({ metadata, status }: EtcdBackup, listed: readonly Listed[]): void {
   const own = listed.filter(({ manifest }) => manifest?.owner?.uid === metadata.uid);
   const succeeded = status.conditions?.find(({ type }) => type === "Succeeded")?.status;
   const names = own.map(({ name }) => name);
   if (succeeded !== "True") {
-    // Its time ran out while the store did not say whether the manifest had landed, and the status says just that.
+    // The backup timed out while the store did not answer whether the manifest is stored, and the message says so.
     const message = status.conditions?.find(({ type }) => type === "Succeeded")?.message ?? "";
     if (message.includes("it is unknown what the attempt stored")) return;
-    assert.deepEqual(names, [], `${metadata.name} has failed, and is listed: ${JSON.stringify(status)}`);
+    assert.deepEqual(names, [], `${metadata.name} has failed and is listed: ${JSON.stringify(status)}`);
     return;
   }
-  assert.equal(own.length, 1, `${metadata.name} has succeeded, and these are listed: ${names.join(", ")}`);
+  assert.equal(own.length, 1, `${metadata.name} has succeeded and these are listed: ${names.join(", ")}`);
   const manifest = own[0]?.manifest;
   assert.deepEqual(
     {
@@ -87,62 +87,63 @@ function recordedTruly({ metadata, status }: EtcdBackup, listed: readonly Listed
   );
 }
 
-/** The status shows it as etcdutl does, without zeros in front. */
+/** The number of a hash: the status has no leading zeros, as in etcdutl. */
 function hash(hex: string | undefined): number {
   return Number.parseInt(hex ?? "", 16);
 }
 
-/** One backup a resource at most; gone with it, or there for ever, as its deletionPolicy was. */
-function promisesKept(
+/** Each resource has at most one backup, which is deleted with the resource or kept, by its deletionPolicy. */
+function assertPoliciesHold(
   listed: readonly Listed[],
   backups: readonly EtcdBackup[],
-  known: Map<string, Known>,
+  expected: Map<string, ExpectedBackup>,
 ): void {
-  const there = new Map(backups.map((backup) => [backup.metadata.uid, backup]));
-  const owners = new Map([...known].map(([name, entry]) => [entry.uid, { name, entry }]));
+  const resources = new Map(backups.map((backup) => [backup.metadata.uid, backup]));
+  const owners = new Map([...expected].map(([name, entry]) => [entry.uid, { name, entry }]));
   const seen = new Map<string, string>();
   for (const { name, manifest } of listed) {
     const uid = manifest?.owner?.uid ?? "";
     assert.equal(seen.get(uid), undefined, `${name} is a second backup of ${manifest?.owner?.name}`);
     seen.set(uid, name);
     const owner = owners.get(uid);
-    assert.ok(owner !== undefined, `${name} belongs to nobody that was ever created`);
-    if (!there.has(uid))
-      assert.equal(owner.entry.deletionPolicy, "Retain", `${name} of ${owner.name} should be gone with it`);
+    assert.ok(owner !== undefined, `${name} belongs to no resource that was ever created`);
+    if (!resources.has(uid))
+      assert.equal(
+        owner.entry.deletionPolicy,
+        "Retain",
+        `${name} of ${owner.name} should have been deleted with it`,
+      );
   }
-  for (const [name, entry] of known) {
-    const backup = there.get(entry.uid);
+  for (const [name, entry] of expected) {
+    const backup = resources.get(entry.uid);
     if (backup?.status.artifact !== undefined) entry.artifact = backup.status.artifact.name;
     if (backup === undefined) entry.gone = true;
     if (entry.artifact !== undefined && (backup !== undefined || entry.deletionPolicy === "Retain"))
-      assert.equal(
-        seen.get(entry.uid),
-        entry.artifact,
-        `the backup of ${name} was there and is not any more`,
-      );
-    if (entry.gone === true && !seen.has(entry.uid)) known.delete(name);
+      assert.equal(seen.get(entry.uid), entry.artifact, `the backup of ${name} is no longer listed`);
+    if (entry.gone === true && !seen.has(entry.uid)) expected.delete(name);
   }
 }
 
-async function oneLeaderAtATime({ audit, leaders, diary, stored }: World): Promise<string[]> {
+async function assertOneLeader({ audit, leaders, diary, stored }: Testbed): Promise<string[]> {
   const { violations, underWay } = leaders.judge({
     writes: await audit.read(),
     sent: diary.sent.splice(0),
     stored: stored.splice(0),
     stops: diary.stops.splice(0),
   });
-  assert.deepEqual(violations, [], "one operator acts at a time");
+  assert.deepEqual(violations, [], "only the holder of the lease acts");
   return underWay;
 }
 
-async function healthy({ replicas, bench }: World): Promise<number> {
+/** The operators run, with bounded memory and no internal error or secret in their logs. Returns the peak memory in MiB. */
+async function assertHealthy({ replicas, bench }: Testbed): Promise<number> {
   let peak = 0;
   for (const replica of replicas) {
     const { process } = replica.operator;
     assert.ok(process.running, `${replica.instance} runs`);
     const status = await readFile(`/proc/${process.pid}/status`, "utf8");
     const mebibytes = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-    assert.ok(mebibytes < residentLimitMiB, `${replica.instance} took ${mebibytes} MiB`);
+    assert.ok(mebibytes < residentLimitMiB, `${replica.instance} used ${mebibytes} MiB`);
     peak = Math.max(peak, mebibytes);
     const lines = replica.logs().split("\n");
     for (const bad of [
@@ -155,7 +156,7 @@ async function healthy({ replicas, bench }: World): Promise<number> {
       assert.equal(
         lines.find((line) => bad.test(line)),
         undefined,
-        `${replica.name} logged what it must not: ${String(bad)}`,
+        `${replica.name} logged ${String(bad)}`,
       );
     }
     assert.ok(!replica.logs().includes(bench.s3.secretAccessKey), `${replica.name} logged a secret`);
@@ -164,18 +165,19 @@ async function healthy({ replicas, bench }: World): Promise<number> {
   return peak;
 }
 
-async function clearOrphans(
-  world: World,
+/** Removes all but a few backups of deleted resources from the store. */
+async function removeOrphans(
+  testbed: Testbed,
   listed: readonly Listed[],
-  known: Map<string, Known>,
+  expected: Map<string, ExpectedBackup>,
 ): Promise<void> {
-  const { bench, bucket } = world;
-  const orphans = [...known].filter(([, { gone }]) => gone === true);
+  const { bench, bucket } = testbed;
+  const orphans = [...expected].filter(([, { gone }]) => gone === true);
   for (const [name, { uid }] of orphans.slice(0, Math.max(0, orphans.length - keptOrphans))) {
     const prefix = runPrefix(uid);
     const keys = (await bench.objects(bucket)).filter((key) => key.includes(prefix));
     for (const Key of keys) await bench.raw.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
-    known.delete(name);
+    expected.delete(name);
   }
-  assert.ok(listed.length < 1_000, "the listing of versitygw is one page");
+  assert.ok(listed.length < 1_000, "the listing fits one page");
 }

@@ -1,6 +1,6 @@
 import type { AuditedWrite } from "./audit.ts";
 
-/** Times are milliseconds since the epoch; every process and server is on one machine. */
+/** A request of an operator. Times are milliseconds since the epoch; all processes are on one machine. */
 export interface Sent {
   at: number;
   writer: string;
@@ -8,13 +8,13 @@ export interface Sent {
   request: string;
 }
 
-/** A process stood still. */
+/** The end of a pause of an operator process. */
 export interface Stop {
   writer: string;
   until: number;
 }
 
-/** From when on somebody holds the Lease; "" for nobody. */
+/** The beginning of a term: who holds the Lease from then on; "" for none. */
 export interface Term {
   at: number;
   resourceVersion: number;
@@ -22,23 +22,23 @@ export interface Term {
 }
 
 export interface Judged {
-  /** Acts of somebody who did not hold the Lease and had no excuse. */
+  /** Acts of an operator that did not hold the Lease and had not begun the act in its term. */
   violations: string[];
-  /** Acts that were under way when the term ended: sent before, or the one thing that a stopped process was about to do. */
+  /** Acts that were under way when the term ended: sent before, or the next act of a paused process. */
   underWay: string[];
 }
 
-/** A stopped process does at most what it had decided to do right before, and does it at once. */
+/** After a pause a process may complete the one act that it had decided on, within this time. */
 const afterStopMs = 1_000;
 
 /**
- * Two at work at a time? Writes in the API server are judged by their order in its etcd, acts on the store and
- * removals by the clock. Holds across rounds, since a term is longer than one.
+ * Finds acts of operators that do not hold the Lease. Writes to the API server are ordered by the revision of its etcd,
+ * acts on the store and removals by the clock. The terms are kept between calls, since a term may be longer than a round.
  */
 export class Leaders {
   readonly terms: Term[] = [];
 
-  /** All of them since the last call, in any order. */
+  /** Judges everything since the last call, in any order. */
   judge(seen: {
     writes: readonly AuditedWrite[];
     sent: readonly Sent[];
@@ -46,7 +46,7 @@ export class Leaders {
     stops: readonly Stop[];
   }): Judged {
     const writes = seen.writes.toSorted((a, b) => a.resourceVersion - b.resourceVersion);
-    for (const write of writes) if (write.holder !== undefined) this.#lease(write, write.holder);
+    for (const write of writes) if (write.holder !== undefined) this.#noteHolder(write, write.holder);
     const judged: Judged = { violations: [], underWay: [] };
     const unused = { sent: [...seen.sent], stops: [...seen.stops] };
     for (const write of writes.filter(({ holder }) => holder === undefined)) {
@@ -60,20 +60,20 @@ export class Leaders {
           writer === write.writer && at <= (term?.at ?? 0) && request.includes(`/${write.name}`),
       );
       if (early >= 0) unused.sent.splice(early, 1);
-      const told = tell(what, { writer: write.writer, at: write.receivedAt }, term);
-      if (early >= 0 || excused(unused.stops, write.writer, write.receivedAt)) judged.underWay.push(told);
-      else judged.violations.push(told);
+      const text = describeAct(what, { writer: write.writer, at: write.receivedAt }, term);
+      if (early >= 0 || excused(unused.stops, write.writer, write.receivedAt)) judged.underWay.push(text);
+      else judged.violations.push(text);
     }
     for (const act of seen.stored.toSorted((a, b) => a.at - b.at)) {
       const term = this.#termAt((t) => t.at <= act.at);
       if (holdsIn(term, act.writer)) continue;
-      const told = tell(act.request, act, term);
-      (excused(unused.stops, act.writer, act.at) ? judged.underWay : judged.violations).push(told);
+      const text = describeAct(act.request, act, term);
+      (excused(unused.stops, act.writer, act.at) ? judged.underWay : judged.violations).push(text);
     }
     return judged;
   }
 
-  #lease({ doneAt, resourceVersion }: AuditedWrite, identity: string): void {
+  #noteHolder({ doneAt, resourceVersion }: AuditedWrite, identity: string): void {
     const holder = identity.replace(/_.*/, "");
     if (this.terms.at(-1)?.holder !== holder) this.terms.push({ at: doneAt, resourceVersion, holder });
   }
@@ -83,11 +83,12 @@ export class Leaders {
   }
 }
 
-/** Before the first term that was seen, nothing is known. */
+/** True before the first known term. */
 function holdsIn(term: Term | undefined, writer: string): boolean {
   return term === undefined || term.holder === writer;
 }
 
+/** The act comes right after a pause of the writer. Each pause excuses one act. */
 function excused(stops: Stop[], writer: string, at: number): boolean {
   const index = stops.findIndex(
     (stop) => stop.writer === writer && stop.until <= at && at <= stop.until + afterStopMs,
@@ -96,7 +97,11 @@ function excused(stops: Stop[], writer: string, at: number): boolean {
   return index >= 0;
 }
 
-function tell(what: string, { writer, at }: { writer: string; at: number }, term: Term | undefined): string {
+function describeAct(
+  what: string,
+  { writer, at }: { writer: string; at: number },
+  term: Term | undefined,
+): string {
   const since = new Date(term?.at ?? 0).toISOString();
   const holder = term?.holder === "" ? "nobody" : term?.holder;
   return `${writer}: ${what} at ${new Date(at).toISOString()}, while ${holder} held the lease since ${since}`;

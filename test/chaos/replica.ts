@@ -4,26 +4,26 @@ import { type Operator, startOperator } from "../support/operator-process.ts";
 import { auditedGroup } from "./audit.ts";
 import type { Sent, Stop } from "./leaders.ts";
 
-/** Seconds. Short, so that a round sees several terms; long enough for a machine that is busy with ten servers. */
+/** In seconds: short, so that a round has several terms, and long enough for a machine that runs ten servers. */
 export const leaseSeconds = 6;
 
-/** One of the two operators: one process after the other, each with a name, a user and a network of its own. */
+/** One of the two operators: consecutive processes, each with its own name, user and proxy. */
 export interface Replica extends AsyncDisposable {
   readonly name: string;
-  /** Of the process now: its user in the API server, its holder in the Lease, its application in the store. */
+  /** Name of the running process: its user in the API server, holder of the Lease and application in the store. */
   readonly instance: string;
   readonly operator: Operator;
   readonly proxy: BreakingProxy;
-  /** What its processes logged since the last call of `forget`. */
+  /** Logs of its processes since the last call of `forget`. */
   logs(): string;
   forget(): void;
-  /** After the last one has ended. */
+  /** Ends the process and starts the next one. */
   start(): Promise<void>;
   pause(): void;
   resume(): void;
 }
 
-/** What both have sent to the API server, and how they stood still. */
+/** Requests of both operators to the API server, and the ends of their pauses. */
 export interface Diary {
   sent: Sent[];
   stops: Stop[];
@@ -59,7 +59,8 @@ export async function startReplica(api: ApiServer, name: string, diary: Diary): 
     await current.proxy[Symbol.asyncDispose]();
   };
   let current = await launch();
-  const headed = ({ instance, operator }: typeof current) => `--- ${instance}\n${operator.process.output()}`;
+  const withHeading = ({ instance, operator }: typeof current) =>
+    `--- ${instance}\n${operator.process.output()}`;
   return {
     name,
     get instance() {
@@ -71,11 +72,11 @@ export async function startReplica(api: ApiServer, name: string, diary: Diary): 
     get proxy() {
       return current.proxy;
     },
-    logs: () => [...past, headed(current)].join("\n"),
+    logs: () => [...past, withHeading(current)].join("\n"),
     forget: () => void past.splice(0),
     async start() {
       await end();
-      past.push(headed(current));
+      past.push(withHeading(current));
       current = await launch();
     },
     pause: () => current.operator.process.pause(),

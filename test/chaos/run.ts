@@ -2,39 +2,39 @@ import { createRandom } from "../harness/random.ts";
 import { fillTwoParts } from "../support/sample-data.ts";
 import { keepEvidence } from "./evidence.ts";
 import { checkInvariants } from "./invariants.ts";
-import { type Known, playRound } from "./round.ts";
-import { type World, atRest, startWorld } from "./world.ts";
+import { type ExpectedBackup, playRound } from "./round.ts";
+import { type Testbed, waitForRest, startTestbed } from "./testbed.ts";
 
 export interface ChaosResult {
   rounds: number;
   succeeded: number;
   failed: number;
-  /** How often each fault was inflicted. */
+  /** How often each fault was injected. */
   faults: Record<string, number>;
-  /** Changes of the Lease's holder. */
+  /** Number of changes of the Lease's holder. */
   terms: number;
-  /** Acts that were on their way when the term of who made them ended. */
+  /** Number of acts that were under way when the writer's term ended. */
   underWay: number;
   peakMiB: number;
 }
 
-/** For a round that has seen the worst: the longest timeoutSeconds after the last fault, and a deletion that waits for its next look. */
+/** The longest timeoutSeconds after the last fault, plus a deletion that waits for its next attempt. */
 const restSeconds = 180;
 
 /**
- * Rounds of faults until the time is up. Throws when an invariant is broken, with seed, round, what was done, and the
- * directory with the logs. The seed repeats what is drawn; when it hits depends on the machine.
+ * Runs rounds of faults until the time is up. Throws when an invariant is broken, with the seed, the round, the actions
+ * and the directory with the logs. The same seed draws the same actions; their timing depends on the machine.
  */
 export async function runChaos(options: {
   seed: number;
   seconds: number;
-  say: (line: string) => void;
+  log: (line: string) => void;
 }): Promise<ChaosResult> {
-  const { seed, seconds, say } = options;
+  const { seed, seconds, log } = options;
   const random = createRandom(seed);
-  await using world = await startWorld("chaos");
-  await fillTwoParts(world.bench.etcd);
-  const known = new Map<string, Known>();
+  await using testbed = await startTestbed("chaos");
+  await fillTwoParts(testbed.bench.etcd);
+  const expected = new Map<string, ExpectedBackup>();
   const result: ChaosResult = {
     rounds: 0,
     succeeded: 0,
@@ -48,41 +48,41 @@ export async function runChaos(options: {
   while (performance.now() < end) {
     result.rounds += 1;
     const number = result.rounds;
-    const did: string[] = [];
+    const actions: string[] = [];
     const note = (text: string) => {
-      did.push(`${new Date().toISOString()} ${text}`);
-      say(`round ${number}: ${text}`);
+      actions.push(`${new Date().toISOString()} ${text}`);
+      log(`round ${number}: ${text}`);
     };
     const inflicted = (fault: string) => {
       result.faults[fault] = (result.faults[fault] ?? 0) + 1;
     };
     try {
-      await playRound(world, { number, random, known, note, inflicted });
-      await atRest(world, restSeconds);
-      const ended = await count(world, `r${number}-`);
-      const { underWay, peakMiB } = await checkInvariants(world, known, { sweep: random.oneIn(3) });
+      await playRound(testbed, { number, random, expected, note, inflicted });
+      await waitForRest(testbed, restSeconds);
+      const ended = await countEnded(testbed, `r${number}-`);
+      const { underWay, peakMiB } = await checkInvariants(testbed, expected, { sweep: random.oneIn(3) });
       for (const act of underWay) note(`under way at the end of its term: ${act}`);
       result.succeeded += ended.succeeded;
       result.failed += ended.failed;
       result.underWay += underWay.length;
       result.peakMiB = Math.max(result.peakMiB, peakMiB);
-      result.terms = world.leaders.terms.filter(({ holder }) => holder !== "").length;
+      result.terms = testbed.leaders.terms.filter(({ holder }) => holder !== "").length;
       note(`${ended.succeeded} succeeded, ${ended.failed} failed; all invariants hold`);
     } catch (error) {
-      const directory = await keepEvidence(world, seed, [...did, String(error)]);
-      const story = did.map((line) => `  ${line}`).join("\n");
+      const directory = await keepEvidence(testbed, seed, [...actions, String(error)]);
+      const story = actions.map((line) => `  ${line}`).join("\n");
       throw new Error(`seed ${seed}, round ${number}, logs in ${directory}\n${story}\n${String(error)}`, {
         cause: error,
       });
     }
-    // The proxy counts through all of them with each request.
-    world.bench.network.seen.length = 0;
+    // The proxy searches this list with each request.
+    testbed.bench.network.seen.length = 0;
   }
   return result;
 }
 
-async function count(world: World, prefix: string): Promise<{ succeeded: number; failed: number }> {
-  const ended = (await world.backups()).filter(({ metadata }) => metadata.name.startsWith(prefix));
+async function countEnded(testbed: Testbed, prefix: string): Promise<{ succeeded: number; failed: number }> {
+  const ended = (await testbed.backups()).filter(({ metadata }) => metadata.name.startsWith(prefix));
   const good = ended.filter(({ status }) =>
     status.conditions?.some(({ type, status: is }) => type === "Succeeded" && is === "True"),
   );

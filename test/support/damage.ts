@@ -1,6 +1,6 @@
 import { readFile, truncate, writeFile } from "node:fs/promises";
 
-/** Changes one bit in the middle of a file. */
+/** Flips one bit in the middle of a file. */
 export async function flipByte(file: string): Promise<void> {
   const bytes = await readFile(file);
   const middle = bytes.length >> 1;
@@ -8,7 +8,7 @@ export async function flipByte(file: string): Promise<void> {
   await writeFile(file, bytes);
 }
 
-/** Takes the last byte of a file away. */
+/** Removes the last byte of a file. */
 export async function cutShort(file: string): Promise<void> {
   await truncate(file, (await readFile(file)).length - 1);
 }

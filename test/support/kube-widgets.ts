@@ -70,7 +70,7 @@ const definition = {
   },
 };
 
-/** Teaches the server a kind with a status subresource. */
+/** Creates the CRD of a kind with a status subresource, and waits until the server serves it. */
 export async function defineWidgets(server: ApiServer): Promise<void> {
   await server.kubectl(["apply", "-f", "-"], { input: JSON.stringify(definition) });
   await server.kubectl([

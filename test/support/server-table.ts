@@ -2,9 +2,9 @@ import type { KubeClient } from "../../src/kube/client.ts";
 import type { CollectionOptions } from "../../src/kube/list.ts";
 import { type KubeObject, pathOf, type ResourceKind, resourceName } from "../../src/kube/objects.ts";
 
-/** A table as the API server prints it for `kubectl get`. */
+/** The table that the API server returns for `kubectl get`. */
 export interface ServerTable {
-  /** Priority 0 is always shown, others with `-o wide` only. */
+  /** Priority 0 is always shown, the others only with `-o wide`. */
   columns: { name: string; type: string; priority: number; description: string }[];
   /** One a row, by column name. */
   rows: Record<string, string>[];
@@ -15,7 +15,7 @@ interface TableAnswer {
   rows: { cells: unknown[] }[] | null;
 }
 
-/** All objects of a kind, printed by the server: what its additional printer columns show. */
+/** The table of all objects of a kind, with its additional printer columns. */
 export async function serverTable(
   client: Pick<KubeClient, "request">,
   kind: ResourceKind<KubeObject>,

@@ -1,6 +1,6 @@
 import { run } from "../harness/process.ts";
 
-/** Runs its arguments on a terminal of so many columns, passes on what appears there, and ends as they end. */
+/** Runs a command on a pseudo-terminal with a number of columns, copies its output to stdout and exits with its code. */
 const script = `
 import fcntl, os, pty, struct, sys, termios
 pid, fd = pty.fork()
@@ -18,11 +18,11 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
-/** Why there is no terminal to be had; undefined when there is one. */
+/** The reason why a pseudo-terminal cannot be made; undefined when it can. */
 export async function noTerminal(): Promise<string | undefined> {
   const probe = await run("python3", ["-c", "import pty, fcntl, termios; pty.fork"]).catch(String);
   if (typeof probe !== "string" && probe.code === 0) return undefined;
-  return `python3 makes the terminal, and it is not there: ${typeof probe === "string" ? probe : probe.stderr}`;
+  return `the pseudo-terminal needs python3: ${typeof probe === "string" ? probe : probe.stderr}`;
 }
 
 /** Everything that a command writes to a terminal, escape sequences included. */
@@ -36,7 +36,7 @@ export async function onTerminal(
   return { code, written: stdout };
 }
 
-/** What is to be seen in the end: a line that was cleared and drawn again shows its last state. */
+/** The lines on the screen in the end: a line that was cleared and drawn again has its last state. */
 export function screen(written: string): string[] {
   return written
     .split("\n")

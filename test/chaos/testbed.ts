@@ -8,29 +8,29 @@ import { eventually, retry } from "../support/eventually.ts";
 import { type Bench, startBench } from "../support/bench.ts";
 import type { S3FaultProxy, S3Request } from "../support/s3-fault-proxy.ts";
 import { type AuditLog, auditLog } from "./audit.ts";
-import { wentBack } from "./flaps.ts";
+import { flapsBetween } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";
 import { type Diary, type Replica, startReplica } from "./replica.ts";
 
-export interface World extends AsyncDisposable {
+export interface Testbed extends AsyncDisposable {
   readonly bench: Bench;
   readonly replicas: readonly [Replica, Replica];
-  /** Also the name of the EtcdBackupStore. */
+  /** The name of the bucket and of the EtcdBackupStore. */
   readonly bucket: string;
   readonly audit: AuditLog;
   readonly leaders: Leaders;
   readonly diary: Diary;
-  /** Manifests that were put and objects that were removed, as they passed on their way to the store. */
+  /** Puts of manifests and removals of objects, when the proxy received them. */
   readonly stored: Sent[];
-  /** What the store does to requests; undefined: nothing. */
+  /** The fault of requests to the store; undefined for none. */
   storeFault: S3FaultProxy["fault"] | undefined;
-  /** What broke a promise while nobody looked: conditions that went back, attempts that shrank. */
+  /** Changes of EtcdBackups that must never happen, since the last check. */
   readonly flaps: string[];
-  /** What the API server holds now. */
+  /** The EtcdBackups of the API server. */
   backups(): Promise<EtcdBackup[]>;
 }
 
-export async function startWorld(bucket: string): Promise<World> {
+export async function startTestbed(bucket: string): Promise<Testbed> {
   await using stack = new AsyncDisposableStack();
   const audit = await auditLog(stack.use(await tempDir("chaos-audit")).path);
   const bench = stack.use(await startBench({ etcd: { members: 3 }, api: { extraArgs: audit.args } }));
@@ -46,7 +46,7 @@ export async function startWorld(bucket: string): Promise<World> {
   stack.defer(() => stop.abort());
   const flaps = watchBackups(client, stop.signal, stack);
   const owned = stack.move();
-  const world: World = {
+  const testbed: Testbed = {
     bench,
     replicas,
     bucket,
@@ -68,23 +68,23 @@ export async function startWorld(bucket: string): Promise<World> {
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   bench.network.fault = (request) => {
-    note(request, world.stored);
-    return world.storeFault?.(request);
+    recordAct(request, testbed.stored);
+    return testbed.storeFault?.(request);
   };
-  return world;
+  return testbed;
 }
 
-/** The application that an operator gives itself in the SDK's User-Agent says which process it is. */
+/** The operator process that has sent a request: the application name in the User-Agent of the SDK. */
 export function writerOf(headers: S3Request["headers"]): string | undefined {
   return / app\/(\S+)/.exec(headers["user-agent"] ?? "")?.[1];
 }
 
-function note({ operation, url, headers }: S3Request, stored: Sent[]): void {
+function recordAct({ operation, url, headers }: S3Request, stored: Sent[]): void {
   const writer = writerOf(headers);
   if (writer === undefined) return;
   const path = new URL(url, "http://store").pathname;
   const isAct = (operation === "Put" && path.endsWith(".json")) || operation === "Delete";
-  // Probes come and go with the watch of the store.
+  // Probes of the store are no acts of a leader.
   if (isAct && !path.includes("/.probe-"))
     stored.push({ at: Date.now(), writer, request: `${operation} of ${path}` });
 }
@@ -99,28 +99,31 @@ function watchBackups(client: KubeClient, signal: AbortSignal, stack: AsyncDispo
     if (backup === undefined) last.delete(key);
     else last.set(key, backup);
     if (backup === undefined || before?.metadata.uid !== backup.metadata.uid) return;
-    flaps.push(...wentBack(before, backup).map((text) => `${key}: ${text}`));
+    flaps.push(...flapsBetween(before, backup).map((text) => `${key}: ${text}`));
   });
   return flaps;
 }
 
-/** Everything that was created has ended or is gone. */
-export async function atRest(world: World, seconds: number): Promise<void> {
+/** Waits until every EtcdBackup has finished or is deleted. */
+export async function waitForRest(testbed: Testbed, seconds: number): Promise<void> {
   let open: string[] = [];
-  const look = async () => {
-    open = (await world.backups())
-      .filter((backup) => !rests(backup))
+  const isAtRest = async () => {
+    open = (await testbed.backups())
+      .filter((backup) => !isDone(backup))
       .map(({ metadata, status }) => `${JSON.stringify(metadata)} ${JSON.stringify(status)}`);
     return open.length === 0;
   };
-  await eventually("every EtcdBackup has ended or is gone", look, seconds).catch((error: unknown) => {
-    throw new Error(`${String(error)}; open:\n${open.join("\n")}`);
-  });
+  await eventually("every EtcdBackup has finished or is deleted", isAtRest, seconds).catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)}; open:\n${open.join("\n")}`);
+    },
+  );
 }
 
-function rests({ metadata, spec, status }: EtcdBackup): boolean {
+/** Finished, with the finalizer that its deletionPolicy needs. */
+function isDone({ metadata, spec, status }: EtcdBackup): boolean {
   const finished = status.conditions?.find(({ type }) => type === "Finished")?.status === "True";
-  const held = metadata.finalizers?.includes(finalizer) === true;
-  const holdable = spec.deletionPolicy === "Delete" && (held || status.artifact !== undefined);
-  return metadata.deletionTimestamp === undefined && finished && held === holdable;
+  const hasFinalizer = metadata.finalizers?.includes(finalizer) === true;
+  const needsFinalizer = spec.deletionPolicy === "Delete" && (hasFinalizer || status.artifact !== undefined);
+  return metadata.deletionTimestamp === undefined && finished && hasFinalizer === needsFinalizer;
 }
