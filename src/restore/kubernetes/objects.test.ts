@@ -67,15 +67,15 @@ const all = (made: RestoreBlueprint): RestoreObject[] => [
   statefulSet(made),
 ];
 
-describe("what a restore creates", () => {
-  it("is labelled as its own, in its namespace", () => {
+describe("the objects of a restore", () => {
+  it("have the restore's label and namespace", () => {
     for (const { metadata } of all(blueprint())) {
       assert.equal(metadata.namespace, "ns");
       assert.equal(metadata.labels["etcdbackup.dev/restore"], restoreUid);
     }
   });
 
-  it("belongs to nobody but the Jobs: deleting the EtcdRestore leaves volumes and cluster", () => {
+  it("have no owner except the Jobs, so deleting the EtcdRestore keeps the volumes and the cluster", () => {
     const owned = all(blueprint()).filter(({ metadata }) => metadata.ownerReferences !== undefined);
     assert.deepEqual(
       owned.map(({ metadata }) => [metadata.name, metadata.ownerReferences?.[0]?.uid]),
@@ -87,7 +87,7 @@ describe("what a restore creates", () => {
     });
   });
 
-  it("has the members find the volumes that the Jobs filled", () => {
+  it("have claims whose names match in the Jobs and in the StatefulSet", () => {
     const made = blueprint();
     const [claim] = statefulSet(made).spec["volumeClaimTemplates"] as { metadata: { name: string } }[];
     const podName = `${statefulSet(made).metadata.name}-1`;
@@ -96,14 +96,14 @@ describe("what a restore creates", () => {
     assert.partialDeepStrictEqual(job, { persistentVolumeClaim: { claimName: `data-${podName}` } });
   });
 
-  it("has members that agree on who they are, in the Job's restore and in etcd's flags", () => {
+  it("have the same names and peer URLs in the Job's restore and in etcd's flags", () => {
     for (const tls of [undefined, { peer: { name: "peer" }, client: { name: "client" } }]) {
       const made = blueprint(restoreOf({ cluster: tls === undefined ? {} : { tls } }));
       const [etcd] = podOf(statefulSet(made)).spec.containers;
       const flag = (name: string) =>
         etcd?.command?.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
-      const told = parseInitialCluster(flag("initial-cluster") ?? "");
-      for (const [index, { name, peerUrls }] of told.entries()) {
+      const initialCluster = parseInitialCluster(flag("initial-cluster") ?? "");
+      for (const [index, { name, peerUrls }] of initialCluster.entries()) {
         const restore = podOf(memberJob(made, index, 1)).spec.initContainers?.[1]?.command ?? [];
         assert.deepEqual(restore.slice(0, 3), ["etcdutl", "snapshot", "restore"]);
         for (const word of [
@@ -116,14 +116,14 @@ describe("what a restore creates", () => {
           assert.ok(restore.includes(word), `${word} is not in ${restore.join(" ")}`);
         assert.equal(flag("initial-advertise-peer-urls")?.replace("$(POD_NAME)", name), peerUrls[0]);
       }
-      assert.equal(told.length, 3);
+      assert.equal(initialCluster.length, 3);
       assert.equal(flag("initial-cluster-token"), "fresh");
       assert.equal(flag("data-dir"), "/var/lib/etcd/data");
       assert.equal(flag("initial-cluster-state"), "existing");
     }
   });
 
-  it("has Services that find the members, and not their Jobs", () => {
+  it("have Services that select the members' Pods, and not those of the Jobs", () => {
     const made = blueprint();
     const matches = (selector: unknown, { metadata }: PodTemplate) =>
       Object.entries(selector as Record<string, string>).every(
@@ -139,14 +139,14 @@ describe("what a restore creates", () => {
     assert.equal(podOf(statefulSet(own)).metadata.labels["team"], "a");
   });
 
-  it("lets as many be drained as the quorum can spare", () => {
+  it("allow a drain of as many members as the quorum can lose", () => {
     const least = [1, 3, 5, 7].map(
       (replicas) => disruptionBudget(blueprint(restoreOf({ cluster: { replicas } }))).spec["minAvailable"],
     );
     assert.deepEqual(least, [1, 2, 3, 4]);
   });
 
-  it("names credentials and never holds them, in flags least of all", () => {
+  it("refer to credentials by Secret, and contain none in flags", () => {
     const fetch = podOf(memberJob(blueprint(), 0, 1)).spec.initContainers?.[0];
     assert.deepEqual(
       fetch?.env?.map((entry) => Object.keys(entry).toSorted()),
@@ -161,7 +161,7 @@ describe("what a restore creates", () => {
     assert.ok(fetch?.volumeMounts.some(({ name }) => name === "store-ca"));
   });
 
-  it("runs Pods that need no right and no privilege, where the members will run", () => {
+  it("have Pods without privileges or a token, with the scheduling of the members", () => {
     const nodeSelector = { disk: "ssd" };
     const made = blueprint(restoreOf({ cluster: { podTemplate: { nodeSelector } } }));
     for (const { spec } of [podOf(memberJob(made, 0, 1)), podOf(statefulSet(made))]) {
@@ -182,7 +182,7 @@ describe("what a restore creates", () => {
     }
   });
 
-  it("restores with the tool of the image's etcd", () => {
+  it("restore with the tool of the image's etcd", () => {
     const toolOf = (image: string) =>
       podOf(memberJob(blueprint(restoreOf({ cluster: { image } })), 0, 1)).spec.initContainers?.[1]
         ?.command?.[0];
@@ -193,7 +193,7 @@ describe("what a restore creates", () => {
     ]);
   });
 
-  it("does not come from a directory of the operator, which no Job can see", () => {
+  it("cannot be made for a file store, which no Job can read", () => {
     const inFile = {
       ...store,
       spec: { file: { path: "/backups" }, accessMode: "ReadOnly" },
@@ -203,25 +203,25 @@ describe("what a restore creates", () => {
   });
 });
 
-describe("the version of etcd in an image", () => {
+describe("targetVersion", () => {
   const versionOf = (image: string, etcdVersion?: string) =>
     targetVersion(restoreOf({ cluster: { image, ...(etcdVersion === undefined ? {} : { etcdVersion }) } }));
 
-  it("is what was said, or what the tag says", () => {
+  it("is spec.target.cluster.etcdVersion, or the version in the image's tag", () => {
     assert.equal(versionOf("registry:5000/etcd:v3.5.35"), "3.5.35");
     assert.equal(versionOf("registry.k8s.io/etcd:3.6.5-0"), "3.6.5");
     assert.equal(versionOf(`etcd:v3.6.16@sha256:${"0".repeat(64)}`), "3.6.16");
     assert.equal(versionOf("etcd:latest", "3.6.16"), "3.6.16");
   });
 
-  it("is asked for where nobody can tell", () => {
+  it("throws for an image whose tag contains no version", () => {
     for (const image of ["etcd", "etcd:latest", "registry:5000/etcd", `etcd@sha256:${"0".repeat(64)}`])
       assert.throws(() => versionOf(image), /contains no etcd version/, image);
   });
 });
 
-describe("how the operator reaches the new cluster", () => {
-  it("is by its Pods, over TLS with the clients' own Secret and the Service's name", () => {
+describe("connectionTo", () => {
+  it("selects the members' Pods, over TLS with the client Secret and the Service's name", () => {
     const restore = restoreOf({ cluster: { tls: { client: { name: "client" } } } });
     const matchLabels = podOf(statefulSet(blueprint(restore))).metadata.labels;
     assert.partialDeepStrictEqual(connectionTo(restore), {
