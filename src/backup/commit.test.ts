@@ -7,7 +7,7 @@ import { encodeManifest } from "./manifest/manifest.ts";
 import { memoryStore } from "../store/memory/memory-store.fixture.ts";
 import type { SaveStep } from "./progress.ts";
 
-/** The data lies in the store, the manifest is about to be written. */
+/** A store that holds the data object, before the manifest is written. */
 function prepare(over: Partial<CommitOptions> = {}) {
   const store = memoryStore();
   const { object, data } = addBackup(store);
@@ -31,7 +31,7 @@ const reset = new OperatorError("Unreachable", "the connection broke");
 
 async function rejects(promise: Promise<void>, code: ErrorCode, message: RegExp): Promise<OperatorError> {
   const error: unknown = await promise.then(
-    () => assert.fail("it was committed"),
+    () => assert.fail("the backup was committed"),
     (thrown: unknown) => thrown,
   );
   assert.ok(error instanceof OperatorError, String(error));
@@ -40,7 +40,7 @@ async function rejects(promise: Promise<void>, code: ErrorCode, message: RegExp)
   return error;
 }
 
-test("the manifest is written as JSON in the bucket's own class: it is read with every listing", async () => {
+test("the manifest is stored as JSON in the bucket's default class, since every listing reads it", async () => {
   const { store, object, manifest, run } = prepare();
   const asked: unknown[] = [];
   store.beforePut = (name, { contentType, storageClass }) =>
@@ -48,10 +48,10 @@ test("the manifest is written as JSON in the bucket's own class: it is read with
   await run();
   assert.deepEqual(asked, [[object, "application/json", "Default"]]);
   assert.deepEqual(store.objects.get(object), encodeManifest(manifest));
-  assert.deepEqual(store.calls, [], "a commit that goes well asks for nothing else");
+  assert.deepEqual(store.calls, [], "a successful commit makes no other call");
 });
 
-test("a manifest that is refused takes the data with it, and the refusal is told", async () => {
+test("a refused manifest throws the refusal, and the data is deleted", async () => {
   const { store, run } = prepare();
   store.beforePut = () => {
     throw new OperatorError("Unauthorized", "no PutObject for you");
@@ -60,7 +60,7 @@ test("a manifest that is refused takes the data with it, and the refusal is told
   assert.deepEqual([...store.objects.keys()], []);
 });
 
-test("a manifest whose answer was lost is there all the same: the backup counts, and keeps its data", async () => {
+test("a manifest that was stored although its answer was lost makes the backup, and the data stays", async () => {
   const { store, object, data, run } = prepare();
   const { put } = store;
   store.put = async (name, source, options) => {
@@ -71,7 +71,7 @@ test("a manifest whose answer was lost is there all the same: the backup counts,
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
 });
 
-test("stopped while the manifest landed, the backup counts: somebody may have seen it", async () => {
+test("a manifest that was stored during an abort makes the backup, since others may have read it", async () => {
   const { store, object, data, run } = prepare();
   const { put } = store;
   store.put = async (name, source, options) => {
@@ -82,7 +82,7 @@ test("stopped while the manifest landed, the backup counts: somebody may have se
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
 });
 
-test("a manifest that landed is taken back only where the data that it names is gone", async () => {
+test("a stored manifest is taken back only when its data no longer exists", async () => {
   const { store, data, run } = prepare();
   let takeBack: ((signal: AbortSignal) => Promise<boolean>) | undefined;
   store.beforePut = (_, options) => void ({ takeBack } = options);
@@ -93,7 +93,7 @@ test("a manifest that landed is taken back only where the data that it names is 
   assert.equal(await takeBack?.(signal), true);
 });
 
-test("another manifest under this name is not ours: the failure is told, and no data goes that it may name", async () => {
+test("a foreign manifest of the same name fails the commit, and the data that it may name stays", async () => {
   const { store, object, data, manifest, run } = prepare();
   store.objects.set(object, Buffer.alloc(encodeManifest(manifest).length));
   const error = await rejects(run(), "AlreadyExists", /exists/);
@@ -101,7 +101,7 @@ test("another manifest under this name is not ours: the failure is told, and no 
   assert.ok(store.objects.has(data));
 });
 
-test("when the store does not say whether the manifest landed, everything stays and the first failure is told", async () => {
+test("when the store does not say whether it holds the manifest, the data stays and the put error is thrown", async () => {
   const { store, data, run } = prepare();
   store.beforePut = () => {
     throw reset;
@@ -114,7 +114,7 @@ test("when the store does not say whether the manifest landed, everything stays 
   assert.ok(store.objects.has(data));
 });
 
-test("data that cannot be tidied up does not hide why the manifest failed", async () => {
+test("a failed deletion of the data does not replace the commit error", async () => {
   const { store, run } = prepare();
   store.beforePut = () => {
     throw reset;
@@ -126,14 +126,14 @@ test("data that cannot be tidied up does not hide why the manifest failed", asyn
   assert.equal(error.outcomeUnknown, false);
 });
 
-test("stopped before the manifest, it writes none and tidies up though its signal has fired", async () => {
+test("an abort before the manifest writes none, and the data is deleted", async () => {
   const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
   const { store, run } = prepare({ signal: AbortSignal.abort(reason) });
   await rejects(run(), "Aborted", /stopped by Ctrl-C/);
   assert.deepEqual([store.puts, [...store.objects.keys()]], [[], []]);
 });
 
-test("data that does not read back as it was sent is never recorded, and may be tried again", async () => {
+test("data that reads back altered gets no manifest, and the error is not permanent", async () => {
   const { store, steps, run } = prepare({ readBack: true });
   const error = await rejects(
     run(),
@@ -145,7 +145,7 @@ test("data that does not read back as it was sent is never recorded, and may be 
   assert.deepEqual(steps.at(-1), { step: "ReadingBack", readBytes: 4, totalBytes: 4 });
 });
 
-test("data that has vanished before it was read back may be sent again", async () => {
+test("data that no longer exists when it is read back gives an error that is not permanent", async () => {
   const { store, data, run } = prepare({ readBack: true });
   store.objects.delete(data);
   const error = await rejects(
@@ -156,7 +156,7 @@ test("data that has vanished before it was read back may be sent again", async (
   assert.deepEqual([error.permanent, store.puts], [false, []]);
 });
 
-test("a store that breaks off while it is read back fails the commit, with its own reason", async () => {
+test("a store that fails during reading back fails the commit with its own error", async () => {
   const { store, run } = prepare({ readBack: true });
   store.beforeCall = (call) => {
     if (call === "get") throw reset;

@@ -19,7 +19,7 @@ interface Asked {
 
 type Answer = (name: string, revision: number, observed: number) => { hash: number; compactRevision: number };
 
-/** A cluster whose members answer as `answer` says, after `observed` looks at it; `later` is what those looks see. */
+/** A cluster whose members answer HashKV by `answer`. `later`: the members that further calls of `observe` return. */
 function prepare(
   members: MemberFacts[],
   answer: Answer,
@@ -48,7 +48,7 @@ function prepare(
           async hashKV(endpoint, revision, { timeoutMs }) {
             const name = new URL(endpoint).hostname;
             asked.push({ name, revision, timeoutMs });
-            assert.equal((asking += 1), 1, "each scan stalls a member's writes: one member at a time");
+            assert.equal((asking += 1), 1, "one member at a time is scanned, since a scan stalls its writes");
             await Promise.resolve();
             asking -= 1;
             return answer(name, revision, observed);
@@ -61,7 +61,7 @@ function prepare(
         ...options,
       },
     );
-  return { asked, steps, run, looks: () => observed };
+  return { asked, steps, run, observations: () => observed };
 }
 
 const same: Answer = () => ({ hash: 7, compactRevision: 3 });
@@ -70,7 +70,7 @@ const compacted = new OperatorError("SnapshotFailed", "required revision has bee
 
 async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<OperatorError> {
   const error: unknown = await promise.then(
-    () => assert.fail("it was taken for agreement"),
+    () => assert.fail("the comparison did not reject"),
     (thrown: unknown) => thrown,
   );
   assert.ok(error instanceof OperatorError, String(error));
@@ -79,14 +79,14 @@ async function rejects(promise: Promise<unknown>, code: string, message: RegExp)
   return error;
 }
 
-test("members that agree are recorded with revision, hash and compaction", async () => {
+test("agreement is returned with its revision, hash and compact revision", async () => {
   const { run, steps } = prepare(three(), same);
   const membersCompared = ["a", "b", "c"];
   assert.deepEqual(await run(), { revision: 50, hash: 7, compactRevision: 3, membersCompared });
   assert.deepEqual(steps, [{ step: "HashesAgree", members: membersCompared, hash: 7, revision: 50 }]);
 });
 
-test("all are asked at one revision that each of them has, with time enough for their size", async () => {
+test("all members are asked at one revision that each has applied, with a timeout by database size", async () => {
   const members = [
     member("a", { revision: 60 }),
     member("b"),
@@ -101,7 +101,7 @@ test("all are asked at one revision that each of them has, with time enough for 
   ]);
 });
 
-test("a member far behind is asked, and does not drag the revision below the others' compaction", async () => {
+test("a member beyond maxLag is asked, but does not lower the compared revision", async () => {
   const { run, asked } = prepare(
     [member("a"), member("b"), member("c", { revision: 5, lag: 1001 })],
     (name) => {
@@ -117,13 +117,13 @@ test("a member far behind is asked, and does not drag the revision below the oth
   );
 });
 
-test("never asks for a newer revision than the chosen member has, even when that is the one far behind", async () => {
+test("the compared revision is never newer than the chosen member's, even when that one is beyond maxLag", async () => {
   const members = [member("a", { revision: 60 }), member("b", { revision: 5, lag: 5000 })];
   const { run } = prepare(members, same, { selection: { ...defaultSelection, name: "b" } });
   assert.equal((await run())?.revision, 5);
 });
 
-test("a learner cannot say, and is not missed, even where all are required", async () => {
+test("a learner is not asked and not missing, even when all members are required", async () => {
   const { run, asked } = prepare([...three(), member("l", { isLearner: true })], same, {
     hashKV: "Required",
   });
@@ -131,24 +131,24 @@ test("a learner cannot say, and is not missed, even where all are required", asy
   assert.ok(!asked.some(({ name }) => name === "l"));
 });
 
-test("Skip asks nobody and says nothing", async () => {
+test("Skip asks no member and reports no step", async () => {
   const { run, asked, steps } = prepare(three(), same, { hashKV: "Skip" });
   assert.equal(await run(), undefined);
   assert.deepEqual([asked, steps], [[], []]);
 });
 
-test("the only member of a cluster agrees with itself: its hash is worth recording", async () => {
+test("the only member of a cluster agrees, and its hash is returned", async () => {
   const { run } = prepare([member("a")], same, { chosen: "a", hashKV: "Required" });
   assert.deepEqual((await run())?.membersCompared, ["a"]);
 });
 
-test("a member that has no name goes by its endpoint", async () => {
+test("a member without a name is listed by its endpoint", async () => {
   const { run } = prepare([member("a"), member("b"), { ...member("c"), name: "" }], same);
   assert.deepEqual((await run())?.membersCompared, ["a", "b", "https://c:2379"]);
 });
 
 for (const hashKV of ["WhenAvailable", "Required"] as const) {
-  test(`members that differ are refused for good and named with their hashes (${hashKV})`, async () => {
+  test(`a difference is a permanent error that lists the members by hash (${hashKV})`, async () => {
     const { run, steps, asked } = prepare(
       three(),
       (name) => ({ hash: name === "c" ? 255 : 7, compactRevision: 3 }),
@@ -158,15 +158,15 @@ for (const hashKV of ["WhenAvailable", "Required"] as const) {
     assert.equal(error.permanent, true);
     assert.match(error.hint ?? "", /name it/);
     assert.deepEqual(steps, []);
-    assert.equal(asked.length, 3, "a difference is not asked away");
+    assert.equal(asked.length, 3, "a difference is not compared again");
   });
 }
 
-test("members that differ do not stop a person who has named the one that holds the truth; it is told", async () => {
+test("a difference is only reported when the member is selected by name", async () => {
   const { run, steps } = prepare(three(), (name) => ({ hash: name === "c" ? 255 : 7, compactRevision: 3 }), {
     selection: { ...defaultSelection, name: "b" },
   });
-  assert.equal(await run(), undefined, "a hash that the members do not share is no proof");
+  assert.equal(await run(), undefined, "a hash that the members do not share is not returned");
   const groups = [
     { hash: 7, members: ["a", "b"] },
     { hash: 255, members: ["c"] },
@@ -174,7 +174,7 @@ test("members that differ do not stop a person who has named the one that holds 
   assert.deepEqual(steps, [{ step: "HashesDisagree", groups, member: "b" }]);
 });
 
-test("a revision that is compacted away meanwhile gives way to one that the members have by then", async () => {
+test("a revision that was compacted meanwhile is replaced by a newer one", async () => {
   const later = [
     [member("a", { revision: 72 }), member("b", { revision: 71 }), member("c", { revision: 70 })],
   ];
@@ -193,7 +193,7 @@ test("a revision that is compacted away meanwhile gives way to one that the memb
   );
 });
 
-test("the newer revision is one that the chosen member has, or had when it was last heard of", async () => {
+test("the newer revision is one that the chosen member has, or had in its last answer", async () => {
   for (const [b, revision] of [
     [member("b", { revision: 55, lag: 5000 }), 55],
     [member("b", { revision: 0, error: "no answer" }), 50],
@@ -207,7 +207,7 @@ test("the newer revision is one that the chosen member has, or had when it was l
   }
 });
 
-test("hashes of different compactions prove nothing, and are tried three times", async () => {
+test("hashes at different compact revisions are inconclusive after three comparisons", async () => {
   const { run, steps, asked } = prepare(three(), (name) => ({
     hash: 7,
     compactRevision: name === "a" ? 1 : 2,
@@ -219,7 +219,7 @@ test("hashes of different compactions prove nothing, and are tried three times",
   ]);
 });
 
-test("where all are required, no proof is a failure that may pass", async () => {
+test("an inconclusive comparison is a temporary error when all members are required", async () => {
   const { run } = prepare(three(), (name) => ({ hash: 7, compactRevision: name === "a" ? 1 : 2 }), {
     hashKV: "Required",
   });
@@ -230,7 +230,7 @@ test("where all are required, no proof is a failure that may pass", async () => 
 
 const oneDown = () => [member("a"), member("b"), member("c", { error: "connection refused" })];
 
-test("a member that does not answer leaves the agreement of the others, when that is enough", async () => {
+test("the other members are compared when one does not answer", async () => {
   const { run, asked } = prepare(oneDown(), same);
   assert.deepEqual((await run())?.membersCompared, ["a", "b"]);
   assert.deepEqual(
@@ -239,7 +239,7 @@ test("a member that does not answer leaves the agreement of the others, when tha
   );
 });
 
-test("a member that was silent for its whole time is not waited for a second time, and is still missed", async () => {
+test("a member that timed out is not asked again, and still counts as missing", async () => {
   const answer: Answer = (name, _revision, observed) => {
     if (name === "a") throw new OperatorError("Timeout", "no answer in time");
     if (observed === 0) throw compacted;
@@ -259,12 +259,12 @@ test("a member that was silent for its whole time is not waited for a second tim
   );
 });
 
-test("a member that does not answer is missed where all are required, and is named with its reason", async () => {
+test("a member that does not answer is an error with its reason when all are required", async () => {
   const { run } = prepare(oneDown(), same, { hashKV: "Required" });
   await rejects(run(), "NoUsableMember", /HashKV of all members is required.*: c: connection refused$/);
 });
 
-test("a member that fails to say is missed as one that does not answer", async () => {
+test("a member without a hash is missing like one that does not answer", async () => {
   const failing: Answer = (name) => {
     if (name === "c") throw new OperatorError("Timeout", "no answer in time");
     return same(name, 0, 0);
@@ -277,17 +277,17 @@ test("a member that fails to say is missed as one that does not answer", async (
   );
 });
 
-test("without quorum those that are left are all that can be required", async () => {
+test("without quorum only the remaining members are required", async () => {
   const { run } = prepare(oneDown(), same, { hashKV: "Required", withoutQuorum: true });
   assert.deepEqual((await run())?.membersCompared, ["a", "b"]);
 });
 
-test("the last member standing has nobody to agree with, and is not asked in vain", async () => {
+test("a single remaining member of several is inconclusive, and is not asked", async () => {
   const members = [member("a", { error: "gone" }), member("b"), member("c", { error: "gone" })];
-  const { run, asked, steps, looks } = prepare(members, same);
+  const { run, asked, steps, observations } = prepare(members, same);
   assert.equal(await run(), undefined);
   assert.deepEqual(steps, [{ step: "HashesUnknown", reason: "b is the only member that can be asked" }]);
-  assert.deepEqual([asked, looks()], [[], 0]);
+  assert.deepEqual([asked, observations()], [[], 0]);
   await rejects(
     prepare(members, same, { hashKV: "Required" }).run(),
     "NoUsableMember",
@@ -295,7 +295,7 @@ test("the last member standing has nobody to agree with, and is not asked in vai
   );
 });
 
-test("the member that etcd calls corrupt is not compared, and does not keep the others from being backed up", async () => {
+test("a member with the CORRUPT alarm is not compared, and the others are", async () => {
   const corrupt = { alarms: [{ memberId: "id-c", alarm: "CORRUPT" }] };
   const members = [member("a", corrupt), member("b", corrupt), member("c", corrupt)];
   const bench = prepare(members, (name) => ({ hash: name === "c" ? 2 : 1, compactRevision: 10 }));
@@ -306,14 +306,14 @@ test("the member that etcd calls corrupt is not compared, and does not keep the 
   );
 });
 
-test("a corruption whose member etcd does not know is a difference like any other", async () => {
+test("a CORRUPT alarm that names no member leaves every member in the comparison", async () => {
   const corrupt = { alarms: [{ memberId: "0", alarm: "CORRUPT" }] };
   const members = [member("a", corrupt), member("b", corrupt), member("c", corrupt)];
   const bench = prepare(members, (name) => ({ hash: name === "c" ? 2 : 1, compactRevision: 10 }));
   await assert.rejects(bench.run(), { code: "MembersDisagree" });
 });
 
-test("stopped in the middle it stops, and does not take that for a member's silence", async () => {
+test("an abort throws its reason, and is not counted as a missing answer", async () => {
   const stop = new AbortController();
   const { run, asked } = prepare(
     three(),

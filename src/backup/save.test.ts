@@ -18,7 +18,7 @@ function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
 }
 
 interface Watched extends SnapshotCluster {
-  /** Endpoints that snapshots were read from, and how many of the streams were given back. */
+  /** Endpoints that snapshots were read from, and the number of streams that were disposed. */
   opened: string[];
   closed: number;
 }
@@ -88,12 +88,12 @@ async function rejects(run: Run, code: ErrorCode, message: RegExp): Promise<void
     return true;
   });
   assert.deepEqual([...run.store.objects.keys()], [], "nothing stays in the store");
-  assert.equal(run.cluster.closed, run.cluster.opened.length, "every stream is given back");
+  assert.equal(run.cluster.closed, run.cluster.opened.length, "every stream is disposed");
 }
 
 const three = () => [member("m0"), member("m1"), member("m2")];
 
-test("the manifest is written last, and says what was read, from whom and why", async () => {
+test("the manifest is written last, and describes the snapshot, the member and the choice", async () => {
   const run = prepare(clusterOf(three()));
   const manifest = await run.save();
   const data = "prod/20260820T120001Z-0123456789ab.db.zst";
@@ -115,14 +115,14 @@ test("the manifest is written last, and says what was read, from whom and why", 
   assert.equal(run.cluster.closed, 1);
 });
 
-test("the steps come in order: who, whether the members agree, how far", async () => {
+test("the steps are reported in order: member, comparison, progress", async () => {
   const run = prepare(clusterOf(three()), { readBack: true });
   await run.save();
   const kinds = run.steps.map(({ step }) => step).filter((step, index, all) => step !== all[index - 1]);
   assert.deepEqual(kinds, ["MemberSelected", "HashesAgree", "Streaming", "ReadingBack"]);
 });
 
-test("without a usable member no stream is opened, and the error names every member with its reason", async () => {
+test("without a usable member no stream is opened, and the error lists every member with its reason", async () => {
   const members = [
     member("m0", { error: "connection refused" }),
     member("m1", { isLearner: true }),
@@ -133,21 +133,21 @@ test("without a usable member no stream is opened, and the error names every mem
   assert.deepEqual(run.cluster.opened, []);
 });
 
-test("members that disagree are named, and no stream is opened", async () => {
+test("when HashKV differs no stream is opened, and the error lists the members by hash", async () => {
   const run = prepare(clusterOf(three(), { hashes: { "https://m2:2379": 2 } }));
   await rejects(run, "MembersDisagree", /m0 and m1 00000001; m2 00000002/);
   assert.deepEqual(run.cluster.opened, []);
 });
 
-test("a stream that lies leaves nothing behind", async () => {
+test("a stream with altered bytes leaves no object", async () => {
   const bytes = Buffer.from(file);
   bytes.writeUInt8(bytes.readUInt8(9000) ^ 1, 9000);
   const run = prepare(clusterOf(three(), { bytes }));
   await rejects(run, "VerificationFailed", /trailer is wrong/);
-  assert.equal(run.store.puts.length, 1, "no manifest was tried");
+  assert.equal(run.store.puts.length, 1, "no manifest was put");
 });
 
-test("a manifest that cannot be written takes its data object with it", async () => {
+test("the data object is deleted when the manifest cannot be written", async () => {
   const run = prepare(clusterOf(three()));
   run.store.beforePut = (name) => {
     if (name.endsWith(".json")) throw new OperatorError("Unauthorized", "the store refused it");
@@ -155,7 +155,7 @@ test("a manifest that cannot be written takes its data object with it", async ()
   await rejects(run, "Unauthorized", /refused/);
 });
 
-test("a data object that reads back altered is never recorded", async () => {
+test("no manifest is written when the data reads back altered", async () => {
   const run = prepare(clusterOf(three()), { readBack: true });
   const { get } = run.store;
   run.store.get = async function* (name, options) {
@@ -168,7 +168,7 @@ test("a data object that reads back altered is never recorded", async () => {
   await rejects(run, "VerificationFailed", /reading back .*stored SHA-256/);
 });
 
-test("Ctrl-C after the last byte and before the manifest leaves nothing behind", async () => {
+test("Ctrl-C between the last byte and the manifest leaves no object", async () => {
   const abort = new AbortController();
   const run = prepare(clusterOf(three()), { signal: abort.signal });
   run.store.beforePut = (name) => {
@@ -177,7 +177,7 @@ test("Ctrl-C after the last byte and before the manifest leaves nothing behind",
   await rejects(run, "Aborted", /stopped by Ctrl-C/);
 });
 
-test("a snapshot without quorum says so in its manifest", async () => {
+test("the manifest of a snapshot without quorum says so", async () => {
   const members = [
     member("m0", { error: "no answer" }),
     member("m1", { leader: "0", raftAppliedIndex: 90 }),

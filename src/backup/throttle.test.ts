@@ -4,7 +4,7 @@ import { throttled } from "./throttle.ts";
 
 const mebibyte = 2 ** 20;
 
-/** Chunks of 1 MiB at 1 MiB a second, on a clock that moves when the test says so. */
+/** Chunks of 1 MiB at 1 MiB a second, on a clock that the test moves. */
 function prepare(t: TestContext, chunks: number) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const stop = new AbortController();
@@ -37,7 +37,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([promise, Promise.resolve("pending")])) === "pending";
 }
 
-test("the first chunk comes at once, the next when the rate allows it", async (t) => {
+test("the first chunk is read at once, and the next when the rate allows it", async (t) => {
   const bench = prepare(t, 3);
   await bench.next();
   const second = bench.next();
@@ -47,18 +47,18 @@ test("the first chunk comes at once, the next when the rate allows it", async (t
   assert.equal(await isPending(second), false);
 });
 
-test("a slow store's time counts, and is not made up for by a burst", async (t) => {
+test("the time of a slow store counts, and no burst follows it", async (t) => {
   const bench = prepare(t, 4);
   await bench.next();
   await bench.pass(60_000);
-  assert.equal(await isPending(bench.next()), false, "it has waited long enough");
+  assert.equal(await isPending(bench.next()), false, "the wait is over");
   const third = bench.next();
-  assert.equal(await isPending(third), true, "nothing is saved up");
+  assert.equal(await isPending(third), true, "unused rate is not saved up");
   await bench.pass(1_000);
   assert.equal(await isPending(third), false);
 });
 
-test("stopping ends the wait", async (t) => {
+test("an abort ends the wait", async (t) => {
   const bench = prepare(t, 2);
   await bench.next();
   const second = bench.next();
@@ -67,7 +67,7 @@ test("stopping ends the wait", async (t) => {
   await assert.rejects(second, { name: "AbortError" });
 });
 
-test("without a rate the source is what it was", () => {
+test("without a rate the source is returned unchanged", () => {
   const source = { totalBytes: 1, chunks: (async function* () {})() };
   assert.equal(throttled(source, { maxRate: undefined, signal: new AbortController().signal }), source);
 });

@@ -15,9 +15,9 @@ const { signal } = new AbortController();
 const mebibyte = 1024 * 1024;
 
 interface WatchedSource extends SnapshotSource {
-  /** Chunks that were asked for. */
+  /** Number of chunks that were read. */
   pulled: number;
-  /** Its generator ran to an end, whichever. */
+  /** Whether the generator has ended, for any reason. */
   ended: boolean;
 }
 
@@ -57,7 +57,7 @@ function flipped(bytes: Uint8Array, at: number): Buffer {
 }
 
 for (const compression of ["Zstd", "None"] as const) {
-  test(`what arrives in the store is the snapshot, byte for byte, with etcdutl's status (${compression})`, async () => {
+  test(`the stored object is the snapshot byte for byte, with etcdutl's status (${compression})`, async () => {
     for (const [name, expected] of expectedStatuses()) {
       const file = snapshotFile(name);
       const store = memoryStore();
@@ -74,7 +74,7 @@ for (const compression of ["Zstd", "None"] as const) {
   });
 }
 
-test("progress counts database bytes up to the announced total, and never beyond", async () => {
+test("progress counts the bytes of the database up to the announced total", async () => {
   const file = snapshotFile("churned-3.6");
   const seen: [number, number][] = [];
   await transfer({
@@ -91,7 +91,7 @@ test("progress counts database bytes up to the announced total, and never beyond
 
 const file = snapshotFile("mixed-3.6");
 const database = databaseOf("mixed-3.6");
-const lies: [what: string, source: () => SnapshotSource, says: RegExp][] = [
+const damaged: [what: string, source: () => SnapshotSource, message: RegExp][] = [
   ["a flipped bit in the database", () => sourceOf(flipped(file, 20_000)), /SHA-256 trailer is wrong/],
   [
     "a flipped bit in the trailer",
@@ -99,39 +99,39 @@ const lies: [what: string, source: () => SnapshotSource, says: RegExp][] = [
     /SHA-256 trailer is wrong/,
   ],
   [
-    "a stream without trailer",
+    "a stream without a trailer",
     () => sourceOf(database, { announced: database.length }),
     /SHA-256 trailer is missing/,
   ],
   ["a stream that ends early", () => sourceOf(file.subarray(0, 30_000)), /SHA-256 trailer is missing/],
   [
-    "a stream that ends early, on a page",
+    "a stream that ends early, at the end of a page",
     () => sourceOf(file.subarray(0, 32_768), { announced: database.length }),
     /SHA-256 trailer is missing/,
   ],
   ["an empty stream", () => sourceOf(Buffer.alloc(0), { announced: 0 }), /SHA-256 trailer is missing/],
   [
-    "fewer bytes than announced, under a right digest",
+    "a stream of fewer bytes than announced, with a valid trailer",
     () => sourceOf(file, { announced: database.length + 4096 }),
     new RegExp(`announced ${database.length + 4096} bytes and sent ${database.length}$`),
   ],
   [
-    "more bytes than announced, under a right digest",
+    "a stream of more bytes than announced, with a valid trailer",
     () => sourceOf(file, { announced: database.length - 4096 }),
     new RegExp(`announced ${database.length - 4096} bytes and sent ${database.length}$`),
   ],
   [
-    "a damaged page under a right digest",
+    "a damaged page with a valid trailer",
     () => sourceOf(withTrailer(zeroed(database, 4 * 4096, 4096))),
     /the database is damaged: .*page \d+/,
   ],
   [
-    "keys out of order, which can be read all the same, under a right digest",
+    "a readable database with keys out of order, with a valid trailer",
     () => sourceOf(withTrailer(disordered(database))),
     /the database is damaged: page \d+/,
   ],
   [
-    "something that is no database, under a right digest",
+    "random bytes with a valid trailer",
     () => sourceOf(withTrailer(randomBytes(16_384))),
     /the database is damaged/,
   ],
@@ -143,7 +143,7 @@ function zeroed(bytes: Uint8Array, at: number, length: number): Buffer {
   return copy;
 }
 
-/** The first one-byte change that leaves a database with a status, and with something wrong. */
+/** The first change of one byte that leaves a readable database with a violation. */
 function disordered(bytes: Uint8Array): Buffer {
   for (let at = 0; at < bytes.length; at += 1) {
     const copy = Buffer.from(bytes);
@@ -151,18 +151,18 @@ function disordered(bytes: Uint8Array): Buffer {
     const { status, violationCount } = readWhole(copy);
     if (status !== undefined && violationCount > 0) return copy;
   }
-  throw new Error("no such change");
+  throw new Error("no change of one byte gives such a database");
 }
 
-for (const [what, source, says] of lies) {
+for (const [what, source, message] of damaged) {
   for (const compression of ["Zstd", "None"] as const) {
-    test(`${what} never becomes an object, and the error names the check (${compression})`, async () => {
+    test(`${what} becomes no object, and the error names the check (${compression})`, async () => {
       const store = memoryStore();
       await assert.rejects(run(source(), store, compression), (error) => {
         assert.ok(error instanceof OperatorError, String(error));
         assert.equal(error.code, "VerificationFailed");
-        assert.match(error.message, says);
-        assert.equal(error.permanent, false, "another member, or another try, may be sound");
+        assert.match(error.message, message);
+        assert.equal(error.permanent, false, "another member or another attempt may succeed");
         return true;
       });
       assert.equal(store.objects.size, 0);
@@ -170,7 +170,7 @@ for (const [what, source, says] of lies) {
   }
 }
 
-test("what the source throws is what the caller gets, and no object appears", async () => {
+test("an error of the source reaches the caller unchanged, and no object appears", async () => {
   const broken = new OperatorError("SnapshotFailed", "the member went away");
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield file.subarray(0, 8192);
@@ -184,7 +184,7 @@ test("what the source throws is what the caller gets, and no object appears", as
   }
 });
 
-test("a store that refuses at once stops the source", async () => {
+test("a store that refuses the put stops the source", async () => {
   const refused = new OperatorError("Unauthorized", "not yours");
   for (const compression of ["Zstd", "None"] as const) {
     const store = memoryStore();
@@ -193,12 +193,12 @@ test("a store that refuses at once stops the source", async () => {
     };
     const source = sourceOf(randomBytes(64 * mebibyte), { chunk: mebibyte });
     await assert.rejects(run(source, store, compression), (error) => error === refused);
-    await untilTrue(() => source.ended || source.pulled === 0, "the source goes on");
-    assert.ok(source.pulled < 16, `${source.pulled} MiB were read for nothing`);
+    await untilTrue(() => source.ended || source.pulled === 0, "the source still runs");
+    assert.ok(source.pulled < 16, `${source.pulled} MiB were read before the source stopped`);
   }
 });
 
-test("a store that fails in the middle stops the source", async () => {
+test("a store that fails during the put stops the source", async () => {
   const full = new OperatorError("StoreFailed", "no space is left");
   for (const compression of ["Zstd", "None"] as const) {
     const store = memoryStore();
@@ -209,13 +209,13 @@ test("a store that fails in the middle stops the source", async () => {
     };
     const source = sourceOf(randomBytes(64 * mebibyte), { chunk: mebibyte });
     await assert.rejects(run(source, store, compression), (error) => error === full);
-    await untilTrue(() => source.ended, "the source goes on");
+    await untilTrue(() => source.ended, "the source still runs");
     assert.ok(source.pulled < 24, `${source.pulled} of 64 MiB were read`);
     assert.equal(store.objects.size, 0);
   }
 });
 
-test("an abort in the middle is thrown as its reason, stops the source and leaves no object", async () => {
+test("an abort during the transfer throws its reason, stops the source and leaves no object", async () => {
   const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
   for (const compression of ["Zstd", "None"] as const) {
     const store = memoryStore();
@@ -232,15 +232,15 @@ test("an abort in the middle is thrown as its reason, stops the source and leave
       },
     });
     await assert.rejects(ending, (error) => error === reason);
-    await untilTrue(() => source.ended, "the source goes on");
+    await untilTrue(() => source.ended, "the source still runs");
     assert.equal(store.objects.size, 0);
   }
 });
 
-test("a slow store holds the source back: memory is bounded by the stages' buffers", async () => {
+test("a slow store slows the source, so memory is bounded by the buffers of the stages", async () => {
   for (const compression of ["Zstd", "None"] as const) {
     const store = memoryStore();
-    // Random bytes do not shrink, so that what was pulled and what was stored can be compared.
+    // Random bytes do not compress, so the bytes read and the bytes stored are comparable.
     const bytes = withTrailer(randomBytes(64 * mebibyte));
     const source = sourceOf(bytes, { chunk: mebibyte });
     let stored = 0;
@@ -249,7 +249,7 @@ test("a slow store holds the source back: memory is bounded by the stages' buffe
     store.put = (name, chunks, options) => put(name, slowly(chunks), options);
     async function* slowly(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
       for await (const chunk of chunks) {
-        // Long enough for every stage before it to fill up.
+        // Every earlier stage fills up meanwhile.
         for (let turns = 0; turns < 50; turns += 1) await turn();
         ahead = Math.max(ahead, source.pulled * mebibyte - stored);
         stored += chunk.length;
@@ -257,12 +257,12 @@ test("a slow store holds the source back: memory is bounded by the stages' buffe
       }
     }
     await assert.rejects(run(source, store, compression), /damaged/);
-    assert.ok(stored > 40 * mebibyte, "the store saw most of the stream");
+    assert.ok(stored > 40 * mebibyte, "the store received most of the stream");
     assert.ok(ahead < 16 * mebibyte, `${ahead / mebibyte} MiB were read ahead (${compression})`);
   }
 });
 
-/** Turns the event loop until something has come about. */
+/** Turns the event loop until the condition holds. */
 async function untilTrue(condition: () => boolean, message: string): Promise<void> {
   for (let turns = 0; turns < 10_000 && !condition(); turns += 1) await turn();
   assert.ok(condition(), message);

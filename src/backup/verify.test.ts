@@ -33,7 +33,7 @@ async function failures(store: MemoryStore, manifest: Manifest): Promise<string[
 }
 
 for (const compression of ["Zstd", "None"] as const) {
-  test(`a sound object passes every check, and gives back the snapshot byte for byte (${compression})`, async () => {
+  test(`a sound object passes every check, and yields the snapshot byte for byte (${compression})`, async () => {
     const { store, manifest, object } = await backup(compression);
     const written: Buffer[] = [];
     const seen: [number, number][] = [];
@@ -68,7 +68,7 @@ for (const compression of ["Zstd", "None"] as const) {
     assert.equal(describeFailures(checks), undefined);
   });
 
-  test(`whatever byte of the stored object is altered, a check fails (${compression})`, async () => {
+  test(`an altered byte anywhere in the stored object fails a check (${compression})`, async () => {
     const { store, manifest, object } = await backup(compression);
     const step = Math.ceil(object.length / 40);
     for (let at = 0; at < object.length; at += step) {
@@ -78,7 +78,7 @@ for (const compression of ["Zstd", "None"] as const) {
     }
   });
 
-  test(`an object cut at either end fails (${compression})`, async () => {
+  test(`an object that is truncated at either end fails a check (${compression})`, async () => {
     const { store, manifest, object } = await backup(compression);
     for (const cut of [
       object.subarray(0, -1),
@@ -92,7 +92,7 @@ for (const compression of ["Zstd", "None"] as const) {
   });
 }
 
-test("another sound snapshot in the object's place is told by digests, status and sizes, not by its trailer", async () => {
+test("another sound snapshot in its place fails the digests and the status, but not the trailer", async () => {
   const { store, manifest } = await backup("Zstd");
   store.objects.set(manifest.stored.object, zstdCompressSync(snapshotFile("mixed-3.6")));
   const failed = await failures(store, manifest);
@@ -101,7 +101,7 @@ test("another sound snapshot in the object's place is told by digests, status an
   assert.ok(!failed.includes("SHA-256 trailer"));
 });
 
-test("the same plain bytes packed another way are told by the stored digests alone", async () => {
+test("the same snapshot with another compression fails only the checks of the stored bytes", async () => {
   const { store, manifest, object } = await backup("Zstd");
   const other = zstdCompressSync(file);
   assert.notEqual(other.length, object.length);
@@ -109,7 +109,7 @@ test("the same plain bytes packed another way are told by the stored digests alo
   assert.deepEqual(await failures(store, manifest), ["stored size", "stored SHA-256", "stored CRC-32C"]);
 });
 
-test("damage that ends the unpacking long before the object ends is a failed check, not an error", async () => {
+test("damage that ends the decompression early is a failed check, not an error", async () => {
   const { store, manifest } = await backup("Zstd");
   const packed = zstdCompressSync(randomBytes(4 * 1024 * 1024));
   for (const bytes of [randomBytes(4 * 1024 * 1024), damaged(packed), packed.subarray(0, 1024 * 1024)]) {
@@ -126,7 +126,7 @@ function damaged(packed: Buffer): Buffer {
   return copy;
 }
 
-test("each fact of the manifest is compared", async () => {
+test("each field of the manifest is compared", async () => {
   const { store, manifest } = await backup("Zstd");
   const { snapshot, stored } = manifest;
   const lies: [string, Manifest][] = [
@@ -143,7 +143,7 @@ test("each fact of the manifest is compared", async () => {
   for (const [check, lie] of lies) assert.deepEqual(await failures(store, lie), [check]);
 });
 
-test("a store that cannot be read is an error, not a failed check", async () => {
+test("an error of the store is thrown, and is not a failed check", async () => {
   const { store, manifest } = await backup("Zstd");
   const away = new OperatorError("Unreachable", "connection refused");
   const { get } = store;
@@ -158,7 +158,7 @@ test("a store that cannot be read is an error, not a failed check", async () => 
   await assert.rejects(verifyStored(store, manifest, { signal }), (error) => error === away);
 });
 
-test("a full disk behind `write` is an error, not damage of the backup", async () => {
+test("an error of `write` is thrown, and is not a failed check", async () => {
   const { store, manifest } = await backup("Zstd");
   const full = new OperatorError("StoreFailed", "no space is left");
   const reading = verifyStored(store, manifest, {
@@ -170,7 +170,7 @@ test("a full disk behind `write` is an error, not damage of the backup", async (
   await assert.rejects(reading, (error) => error === full);
 });
 
-test("an abort is thrown as its reason", async () => {
+test("an abort throws its reason", async () => {
   const { store, manifest } = await backup("None");
   const abort = new AbortController();
   const reason = new OperatorError("Aborted", "stopped by Ctrl-C");

@@ -8,7 +8,7 @@ import { type MemoryStore, memoryStore } from "../../store/memory/memory-store.f
 
 const { signal } = new AbortController();
 
-/** A store with a whole backup for each. */
+/** A store that holds these backups, all complete. */
 function storeOf(...backups: BackupIdentity[]): MemoryStore {
   const store = memoryStore();
   for (const backup of backups) addBackup(store, backup);
@@ -30,7 +30,7 @@ const readsOf = (store: MemoryStore) => store.calls.filter((call) => call.starts
 
 async function rejects(promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<OperatorError> {
   const error: unknown = await promise.then(
-    () => assert.fail("it was found"),
+    () => assert.fail("a backup was found"),
     (thrown: unknown) => thrown,
   );
   assert.ok(error instanceof OperatorError, String(error));
@@ -39,8 +39,8 @@ async function rejects(promise: Promise<unknown>, code: ErrorCode, message: RegE
   return error;
 }
 
-describe("a listing", () => {
-  it("has the newest backup first, whatever cluster it is of", async () => {
+describe("listBackups", () => {
+  it("lists the newest backup first, across clusters", async () => {
     const store = storeOf(day(2), day(3, { clusterName: "a" }), day(1, { clusterName: "z" }));
     const entries = await listBackups(store, { signal });
     assert.deepEqual(
@@ -63,7 +63,7 @@ describe("a listing", () => {
     );
   });
 
-  it("of one cluster holds no other's, not even of one whose name begins alike", async () => {
+  it("lists only the given cluster, and not one with the same prefix in its name", async () => {
     const store = storeOf(day(1), day(2, { clusterName: "prod-2" }), day(3, { clusterName: "test" }));
     const entries = await listBackups(store, { clusterName: "prod", signal });
     assert.deepEqual(
@@ -72,11 +72,11 @@ describe("a listing", () => {
     );
   });
 
-  it("of an empty store is empty", async () => {
+  it("lists nothing in an empty store", async () => {
     assert.deepEqual(await listBackups(memoryStore(), { signal }), []);
   });
 
-  it("leaves out what is no backup: data without a manifest, and what others keep there", async () => {
+  it("leaves out data without a manifest, and objects with other names", async () => {
     const store = storeOf(day(1));
     const { data, object } = addBackup(store, day(2));
     store.objects.delete(object);
@@ -102,25 +102,25 @@ describe("a listing", () => {
     "read" | "unread",
   ][] = [
     [
-      "data that is missing",
+      "missing data",
       (s, { data }) => void s.objects.delete(data),
       /^object prod\/.*\.db\.zst is missing$/,
       "read",
     ],
     [
-      "data that is short",
+      "truncated data",
       (s, { data }) => void s.objects.set(data, Buffer.from("dat")),
       /^object is 3 bytes, the manifest says 4$/,
       "read",
     ],
     [
-      "a manifest that is none",
+      "a manifest that is not JSON",
       (s, { object }) => void s.objects.set(object, Buffer.from("<html>")),
       /it is not JSON/,
       "read",
     ],
     [
-      "a manifest that is cut",
+      "a truncated manifest",
       (s, { object }) => void s.objects.set(object, s.objects.get(object)?.subarray(0, 500) ?? assert.fail()),
       /it is not JSON/,
       "read",
@@ -132,21 +132,21 @@ describe("a listing", () => {
       "read",
     ],
     [
-      "the manifest of another",
+      "the manifest of another backup",
       (s, { object }) =>
         void s.objects.set(object, s.objects.get(`prod/${dayName(1)}.json`) ?? assert.fail()),
       /copied or renamed/,
       "read",
     ],
     [
-      "a manifest that is too long to be one",
+      "a manifest that is too large",
       (s, { object }) => void s.objects.set(object, Buffer.alloc(maxManifestSize + 1)),
       /its manifest has 65537 bytes, more than 65536/,
       "unread",
     ],
   ];
   for (const [what, damage, problem, read] of problems) {
-    it(`shows a backup with ${what}, with its problem, and the others beside it`, async () => {
+    it(`lists a backup with ${what} with its problem, and the other backups`, async () => {
       const store = storeOf(day(1));
       const names = addBackup(store, day(2));
       damage(store, names);
@@ -158,7 +158,7 @@ describe("a listing", () => {
     });
   }
 
-  it("leaves out a backup that is removed while it is listed", async () => {
+  it("leaves out a backup that is deleted during the listing", async () => {
     const store = storeOf(day(1), day(2));
     store.beforeCall = (call, name) => {
       if (call === "get" && name.includes(dayName(2))) store.objects.delete(name);
@@ -170,7 +170,7 @@ describe("a listing", () => {
   });
 
   for (const call of ["list", "get"] as const) {
-    it(`that cannot be finished fails, and is never taken for a short one (${call})`, async () => {
+    it(`throws when a ${call} fails, and returns no partial list`, async () => {
       const store = storeOf(day(1), day(2));
       store.beforeCall = (asked, name) => {
         if (asked === call && (call === "list" || name.includes("run1")))
@@ -180,7 +180,7 @@ describe("a listing", () => {
     });
   }
 
-  it("is in order whichever manifest comes first, and asks for no more than eight at a time", async () => {
+  it("keeps the order whichever manifest arrives first, and reads eight at a time at most", async () => {
     const days = Array.from({ length: 20 }, (_, n) => n + 1);
     const store = storeOf(...days.map((n) => day(n)));
     let waiting: (() => void)[] = [];
@@ -205,17 +205,17 @@ describe("a listing", () => {
     assert.ok(most > 1 && most <= 8, `${most} at a time`);
   });
 
-  it("stops when it is told to", async () => {
+  it("rejects with the reason of its signal", async () => {
     const reason = new OperatorError("Aborted", "stopped by Ctrl-C");
     await rejects(listBackups(storeOf(day(1)), { signal: AbortSignal.abort(reason) }), "Aborted", /Ctrl-C/);
   });
 });
 
-describe("the backup that is asked for", () => {
+describe("findBackup", () => {
   const find = (store: MemoryStore, name: string, clusterName?: string) =>
     findBackup(store, { name, signal, ...(clusterName === undefined ? {} : { clusterName }) });
 
-  it("by `latest` is the newest, and no other manifest is read", async () => {
+  it("finds the newest by `latest`, and reads no other manifest", async () => {
     const store = storeOf(day(1), day(3), day(2));
     const found = await find(store, "latest");
     assert.equal(found.name, dayName(3));
@@ -224,7 +224,7 @@ describe("the backup that is asked for", () => {
     assert.deepEqual(readsOf(store), [`get prod/${dayName(3)}.json`]);
   });
 
-  it("by `latest` is the newest that is whole, and those it steps over are told with their problems", async () => {
+  it("finds the newest complete backup by `latest`, and returns the skipped ones with their problems", async () => {
     const store = storeOf(day(1), day(2));
     store.objects.delete(addBackup(store, day(3)).data);
     store.objects.set(addBackup(store, day(4)).object, Buffer.from("?"));
@@ -238,18 +238,18 @@ describe("the backup that is asked for", () => {
     assert.equal(readsOf(store).length, 3);
   });
 
-  it("by its name is that one, however old, and no other manifest is read", async () => {
+  it("finds a backup by its name, however old, and reads no other manifest", async () => {
     const store = storeOf(day(1), day(2), day(3));
     assert.equal((await find(store, dayName(1))).manifest.name, dayName(1));
     assert.deepEqual(readsOf(store), [`get prod/${dayName(1)}.json`]);
   });
 
-  it("may be called as its data object is", async () => {
+  it("finds a backup by the name of its data object", async () => {
     const store = storeOf(day(1), day(2));
     assert.equal((await find(store, "20260801T120000Z-run1")).name, dayName(1));
   });
 
-  it("is none for a part of its name", async () => {
+  it("finds nothing by a part of a name", async () => {
     for (const part of [dayName(1).slice(0, -1), "run1", "20260801T120000Z", "", "latest "])
       await rejects(find(storeOf(day(1)), part), "NotFound", /there is no backup .*in memory:\/\/store/);
   });
@@ -258,7 +258,7 @@ describe("the backup that is asked for", () => {
     ["a name", dayName(1), 1],
     ["latest", "latest", 2],
   ] as const) {
-    it(`has to be told by its cluster where two have one (${what})`, async () => {
+    it(`needs the cluster when two clusters have a match (${what})`, async () => {
       const store = storeOf(day(1), day(inTest, { clusterName: "test" }));
       const error = await rejects(
         find(store, name),
@@ -271,7 +271,7 @@ describe("the backup that is asked for", () => {
     });
   }
 
-  it("is not there in an empty store, nor in another cluster, and the message says where was looked", async () => {
+  it("throws NotFound in an empty store or another cluster, with the place that was searched", async () => {
     await rejects(find(memoryStore(), "latest"), "NotFound", /^there is no backup in memory:\/\/store$/);
     await rejects(
       find(storeOf(day(1)), "latest", "test"),
@@ -286,7 +286,7 @@ describe("the backup that is asked for", () => {
     assert.match(error.hint ?? "", /etcd-backup list/);
   });
 
-  it("fails verification when it has a problem, and says which", async () => {
+  it("throws VerificationFailed for a backup with a problem, and names the problem", async () => {
     const store = storeOf(day(1));
     store.objects.delete(addBackup(store, day(2)).data);
     await rejects(
@@ -296,7 +296,7 @@ describe("the backup that is asked for", () => {
     );
   });
 
-  it("by `latest` fails verification when none is whole, and tells of the newest", async () => {
+  it("throws VerificationFailed by `latest` when no backup is complete, with the newest one's problem", async () => {
     const store = memoryStore();
     store.objects.delete(addBackup(store, day(1)).data);
     store.objects.set(addBackup(store, day(2)).object, Buffer.from("?"));
@@ -307,7 +307,7 @@ describe("the backup that is asked for", () => {
     );
   });
 
-  it("is not there when it is removed after it was listed", async () => {
+  it("throws NotFound for a backup that is deleted after the listing", async () => {
     const store = storeOf(day(1));
     store.beforeCall = (call, name) => {
       if (call === "get") store.objects.delete(name);
@@ -315,7 +315,7 @@ describe("the backup that is asked for", () => {
     await rejects(find(store, dayName(1)), "NotFound", /there is no backup/);
   });
 
-  it("is not looked for any further when the store does not answer", async () => {
+  it("stops searching when the store does not answer", async () => {
     const store = storeOf(day(1), day(2));
     store.beforeCall = (call, name) => {
       if (call === "get" && name.includes("run2")) throw new OperatorError("Unreachable", "reset");
@@ -324,22 +324,22 @@ describe("the backup that is asked for", () => {
   });
 });
 
-describe("a summary", () => {
-  it("counts every backup and names the newest that is whole, from one manifest", async () => {
+describe("summarize", () => {
+  it("counts every backup and finds the newest complete one, from one manifest", async () => {
     const store = storeOf(day(1), day(2), day(3, { clusterName: "lab" }));
     const { count, newest } = await summarize(store, { signal });
     assert.deepEqual([count, newest?.name, newest?.clusterName], [3, dayName(3), "lab"]);
     assert.equal(readsOf(store).length, 1);
   });
 
-  it("counts a damaged backup, and does not call it the newest", async () => {
+  it("counts a damaged backup, but does not return it as the newest", async () => {
     const store = storeOf(day(1));
     store.objects.delete(addBackup(store, day(2)).data);
     const { count, newest } = await summarize(store, { signal });
     assert.deepEqual([count, newest?.name], [2, dayName(1)]);
   });
 
-  it("of a store without backups has none", async () => {
+  it("counts 0 in an empty store", async () => {
     assert.deepEqual(await summarize(memoryStore(), { signal }), { count: 0, newest: undefined });
   });
 });

@@ -10,7 +10,7 @@ import { findBackupsOfRun, removeRun, sweepAbandoned, sweepRun } from "./orphans
 const { signal } = new AbortController();
 const uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 const runPrefix = "0f1e2d3c4b5ax";
-const mine = { clusterName: "prod", runPrefix, signal };
+const query = { clusterName: "prod", runPrefix, signal };
 const otherUid = "99999999-9999-6978-8796-a5b4c3d2e1f0";
 
 const attempt = (n: number, over: BackupIdentity = {}): BackupIdentity => ({
@@ -21,7 +21,7 @@ const attempt = (n: number, over: BackupIdentity = {}): BackupIdentity => ({
   ...over,
 });
 
-/** Data that no manifest names. */
+/** Adds data without a manifest. */
 function addOrphan(store: MemoryStore, identity: BackupIdentity, at = new Date(0)): string {
   const { object, data } = addBackup(store, identity, at);
   store.objects.delete(object);
@@ -31,7 +31,7 @@ function addOrphan(store: MemoryStore, identity: BackupIdentity, at = new Date(0
 const removed = (store: MemoryStore) =>
   store.calls.flatMap((call) => (call.startsWith("remove ") ? [call.slice("remove ".length)] : []));
 
-/** Gives everything before the name at which it breaks off. */
+/** Makes listings throw at this name. */
 function breakOffAt(store: MemoryStore, name: string): void {
   const { list } = store;
   store.list = async function* (prefix, options) {
@@ -42,53 +42,53 @@ function breakOffAt(store: MemoryStore, name: string): void {
   };
 }
 
-describe("the backups of one resource", () => {
-  it("are those of all its attempts, newest first", async () => {
+describe("findBackupsOfRun", () => {
+  it("finds the backups of all attempts, newest first", async () => {
     const store = memoryStore();
     for (const n of [2, 1, 3]) addBackup(store, attempt(n));
-    const found = await findBackupsOfRun(store, { ...mine, uid });
+    const found = await findBackupsOfRun(store, { ...query, uid });
     assert.deepEqual(
       found.map(({ run }) => run.id),
       [3, 2, 1].map((n) => `${runPrefix}${n}`),
     );
   });
 
-  it("are not those of others, and others' manifests are not read", async () => {
+  it("finds none of other resources, and does not read their manifests", async () => {
     const store = memoryStore();
     addBackup(store, attempt(1, { runId: "99999999999x1", ownerUid: otherUid }));
     addBackup(store, attempt(2, { clusterName: "prod-2" }));
-    assert.deepEqual(await findBackupsOfRun(store, { ...mine, uid }), []);
+    assert.deepEqual(await findBackupsOfRun(store, { ...query, uid }), []);
     assert.deepEqual(store.calls, ["list prod/"]);
   });
 
-  it("are not those of a resource whose UID begins alike, nor those that nobody owns", async () => {
+  it("finds none of a resource whose UID has the same prefix, and none without an owner", async () => {
     const store = memoryStore();
     addBackup(store, attempt(1, { ownerUid: `${uid.slice(0, -1)}1` }));
     const { ownerUid: _, ...unowned } = attempt(2);
     addBackup(store, unowned);
-    assert.deepEqual(await findBackupsOfRun(store, { ...mine, uid }), []);
+    assert.deepEqual(await findBackupsOfRun(store, { ...query, uid }), []);
   });
 
-  it("are whole: a damaged one is none, and does not hide another", async () => {
+  it("leaves out a damaged backup, and finds the others", async () => {
     const store = memoryStore();
     addBackup(store, attempt(1));
     store.objects.delete(addBackup(store, attempt(2)).data);
-    const found = await findBackupsOfRun(store, { ...mine, uid });
+    const found = await findBackupsOfRun(store, { ...query, uid });
     assert.deepEqual(
       found.map(({ run }) => run.id),
       [`${runPrefix}1`],
     );
   });
 
-  it("are not said to be none when the listing breaks off", async () => {
+  it("throws when the listing breaks off", async () => {
     const store = memoryStore();
     breakOffAt(store, addBackup(store, attempt(1)).object);
-    await assert.rejects(findBackupsOfRun(store, { ...mine, uid }), { code: "Unreachable" });
+    await assert.rejects(findBackupsOfRun(store, { ...query, uid }), { code: "Unreachable" });
   });
 });
 
-describe("removing what was stored for one resource", () => {
-  it("takes every attempt's objects, the manifests before any data, and nothing of others", async () => {
+describe("removeRun", () => {
+  it("deletes the objects of every attempt, manifests first, and no others", async () => {
     const store = memoryStore();
     const one = addBackup(store, attempt(1));
     const two = addBackup(store, attempt(2));
@@ -100,12 +100,12 @@ describe("removing what was stored for one resource", () => {
       },
     );
     store.objects.set(`prod/${runPrefix}1.txt`, Buffer.from("a person's"));
-    await removeRun(store, mine);
+    await removeRun(store, query);
     assert.deepEqual(removed(store), [one.object, two.object, one.data, two.data, orphan]);
     assert.deepEqual([...store.objects.keys()].toSorted(), [...others, `prod/${runPrefix}1.txt`].toSorted());
   });
 
-  it("that fails half way leaves no half of a backup in a listing, and comes to its end the next time", async () => {
+  it("leaves no listed backup without data when it fails halfway, and finishes the next time", async () => {
     const store = memoryStore();
     addBackup(store, attempt(1));
     addBackup(store, attempt(2));
@@ -115,21 +115,21 @@ describe("removing what was stored for one resource", () => {
         if (call === "remove" && left-- === 0) throw new OperatorError("Unreachable", "reset");
       };
       const before = store.objects.size;
-      await assert.rejects(removeRun(store, mine), { code: "Unreachable" });
+      await assert.rejects(removeRun(store, query), { code: "Unreachable" });
       assert.equal(store.objects.size, before - broken);
       assert.ok((await listBackups(store, { signal })).every(({ problem }) => problem === undefined));
     }
     store.beforeCall = () => {};
-    await removeRun(store, mine);
-    await removeRun(store, mine);
+    await removeRun(store, query);
+    await removeRun(store, query);
     assert.equal(store.objects.size, 0);
   });
 
-  it("removes nothing on a listing that breaks off", async () => {
+  it("deletes nothing when the listing breaks off", async () => {
     const store = memoryStore();
     addBackup(store, attempt(1));
     breakOffAt(store, addBackup(store, attempt(2)).object);
-    await assert.rejects(removeRun(store, mine), { code: "Unreachable" });
+    await assert.rejects(removeRun(store, query), { code: "Unreachable" });
     assert.equal(store.objects.size, 4);
   });
 });
@@ -137,8 +137,8 @@ describe("removing what was stored for one resource", () => {
 const long = new Date("2026-08-20T12:00:00Z");
 const recent = new Date("2026-08-20T13:00:00Z");
 
-describe("clearing away what attempts of one resource left behind", () => {
-  it("takes its half-done uploads and its data without a manifest, and counts them", async () => {
+describe("sweepRun", () => {
+  it("deletes the unfinished uploads and the data without a manifest of one resource, and counts them", async () => {
     const store = memoryStore();
     const kept = addBackup(store, attempt(1));
     addOrphan(store, attempt(2));
@@ -148,7 +148,7 @@ describe("clearing away what attempts of one resource left behind", () => {
     upload(`prod/20260820T120000Z-${runPrefix}3.db.zst`);
     upload("prod/20260820T120000Z-99999999999x1.db");
     upload(`prod-2/20260820T120000Z-${runPrefix}3.db`);
-    assert.equal(await sweepRun(store, { ...mine, before: recent }), 2);
+    assert.equal(await sweepRun(store, { ...query, before: recent }), 2);
     assert.deepEqual(
       [...store.objects.keys()].toSorted(),
       [kept.object, kept.data, other, elsewhere].toSorted(),
@@ -159,17 +159,17 @@ describe("clearing away what attempts of one resource left behind", () => {
     );
   });
 
-  it("leaves what is not older than that", async () => {
+  it("keeps objects that are not older than `before`", async () => {
     const store = memoryStore();
     addOrphan(store, attempt(1), recent);
     store.unfinished.push({ name: `prod/20260820T120000Z-${runPrefix}3.db`, begun: recent });
-    assert.equal(await sweepRun(store, { ...mine, before: recent }), 0);
+    assert.equal(await sweepRun(store, { ...query, before: recent }), 0);
     assert.deepEqual([store.objects.size, store.unfinished.length], [1, 1]);
   });
 });
 
-describe("clearing away what anybody's runs left behind", () => {
-  it("takes old uploads and data without a manifest, of every cluster, and counts them", async () => {
+describe("sweepAbandoned", () => {
+  it("deletes old uploads and data without a manifest of every cluster, and counts them", async () => {
     const store = memoryStore();
     const kept = addBackup(store, attempt(1), long);
     addOrphan(store, attempt(2), long);
@@ -187,7 +187,7 @@ describe("clearing away what anybody's runs left behind", () => {
     );
   });
 
-  it("lets be what is not named as ours, however old", async () => {
+  it("keeps objects with other names, however old", async () => {
     const store = memoryStore();
     const names = [
       "notes.db",
@@ -203,7 +203,7 @@ describe("clearing away what anybody's runs left behind", () => {
     assert.equal(store.unfinished.length, 1);
   });
 
-  it("takes what a probe that was killed left behind, once it is old", async () => {
+  it("deletes the object of a killed probe once it is old", async () => {
     const store = memoryStore();
     const old = ".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
     const others = [
@@ -221,7 +221,7 @@ describe("clearing away what anybody's runs left behind", () => {
     assert.deepEqual(store.unfinished, []);
   });
 
-  it("a damaged manifest keeps its data: a person may want both", async () => {
+  it("keeps a damaged manifest and its data, for a person to inspect", async () => {
     const store = memoryStore();
     const { object } = addBackup(store, attempt(1), long);
     store.objects.set(object, Buffer.from("?"));
@@ -229,14 +229,14 @@ describe("clearing away what anybody's runs left behind", () => {
     assert.equal(store.objects.size, 2);
   });
 
-  it("removes nothing on a listing that breaks off before the manifest", async () => {
+  it("deletes nothing when the listing breaks off before the manifest", async () => {
     const store = memoryStore();
     breakOffAt(store, addBackup(store, attempt(1), long).object);
     await assert.rejects(sweepAbandoned(store, { before: recent, signal }), { code: "Unreachable" });
     assert.equal(store.objects.size, 2);
   });
 
-  it("never touches a backup, a stranger's object or what is young, and leaves no old orphan, whatever there is", async () => {
+  it("deletes exactly the old orphans, whatever else the store holds", async () => {
     const thing = fc.record({
       clusterName: fc.constantFrom("prod", "prod-2", "lab"),
       minute: fc.nat(3),

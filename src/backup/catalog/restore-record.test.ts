@@ -19,28 +19,28 @@ const record: RestoreRecord = {
 };
 
 describe("the record of a restore that has ended", () => {
-  it("is read as it was written, and is no backup", async () => {
+  it("is read as it was written, and is not listed as a backup", async () => {
     const store = memoryStore();
     await writeRestoreRecord(store, "prod", record, signal);
     assert.deepEqual(await readRestoreRecord(store, at), record);
     assert.deepEqual(await listBackups(store, { signal }), []);
   });
 
-  it("is not there for another restore, or of another cluster", async () => {
+  it("is undefined for another restore or another cluster", async () => {
     const store = memoryStore();
     await writeRestoreRecord(store, "prod", record, signal);
     assert.equal(await readRestoreRecord(store, { ...at, uid: "other" }), undefined);
     assert.equal(await readRestoreRecord(store, { ...at, clusterName: "stage" }), undefined);
   });
 
-  it("is written once: after a lost answer that is as good", async () => {
+  it("is written once, and a second write succeeds and changes nothing", async () => {
     const store = memoryStore();
     await writeRestoreRecord(store, "prod", record, signal);
     await writeRestoreRecord(store, "prod", { ...record, completedAt: "later" }, signal);
     assert.deepEqual(await readRestoreRecord(store, at), record);
   });
 
-  it("is never taken for missing because it cannot be read", async () => {
+  it("throws when it cannot be read, and is not reported as missing", async () => {
     const store = memoryStore();
     for (const content of ["", "{", "{}", '{"formatVersion":2,"completedAt":"x"}', "x".repeat(70_000)]) {
       store.objects.set(`prod/restores/${at.uid}.json`, Buffer.from(content));

@@ -18,14 +18,14 @@ function refuses(bytes: Uint8Array, message: RegExp, name = objectName): Operato
   } catch (error) {
     thrown = error;
   }
-  assert.ok(thrown instanceof OperatorError, `not refused, or by ${String(thrown)}`);
+  assert.ok(thrown instanceof OperatorError, `it was not refused, or threw ${String(thrown)}`);
   assert.equal(thrown.code, "VerificationFailed");
   assert.ok(thrown.message.startsWith(`manifest ${name}: `), thrown.message);
   assert.match(thrown.message, message);
   return thrown;
 }
 
-/** The manifest with what stands at `path` replaced, or taken out. */
+/** The manifest with the field at `path` set to `value`; without it when `value` is undefined. */
 function withField(path: string, value: unknown): Buffer {
   const document: Record<string, unknown> = structuredClone(manifest);
   const parts = path.split(".");
@@ -90,7 +90,7 @@ describe("a manifest", () => {
     );
   });
 
-  it("has one form: the order in which its fields were set is not to be seen in its bytes", () => {
+  it("has the same bytes for any order of its fields", () => {
     const reversed = (value: unknown): unknown => {
       if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
       return Object.fromEntries(
@@ -106,7 +106,7 @@ describe("a manifest", () => {
     );
   });
 
-  it("is one line of JSON with sorted keys and nothing for what is not known", () => {
+  it("is one line of JSON with sorted keys and without undefined fields", () => {
     const encoded = encodeManifest({ ...manifestOf(), hashKV: undefined } as unknown as Manifest).toString();
     assert.match(
       encoded,
@@ -116,11 +116,11 @@ describe("a manifest", () => {
     assert.doesNotMatch(encoded, /hashKV|owner|undefined|null/);
   });
 
-  it("may hold what a later release adds without another version", () => {
+  it("may hold additional fields of a later release", () => {
     assert.equal(parseManifest(withField("snapshot.later", { of: "use" }), objectName).name, manifest.name);
   });
 
-  it("is far smaller than the limit of what is read as one", () => {
+  it("is far smaller than the size limit", () => {
     assert.ok(encodeManifest(manifest).length < maxManifestSize / 10);
   });
 
@@ -130,7 +130,7 @@ describe("a manifest", () => {
       return [here, ...required(Reflect.get(schema.properties ?? {}, key) ?? {}, `${here}.`)];
     });
   for (const path of required(manifestSchema, "")) {
-    it(`is none without ${path}`, () => {
+    it(`is refused without ${path}`, () => {
       const [field = ""] = path.split(".").slice(-1);
       assert.match(refuses(withField(path, undefined), /./).message, new RegExp(`\\b${field}\\b`));
     });
@@ -138,12 +138,12 @@ describe("a manifest", () => {
 
   const wrong: [string, string, unknown, RegExp][] = [
     ["a hash in upper case", "snapshot.hash", "00C36CDB", /hash/],
-    ["a digest that is cut", "stored.sha256", "ab", /sha256/],
-    ["a size below zero", "stored.bytes", -1, /bytes/],
-    ["a size that is no whole number", "stored.bytes", 1.5, /bytes/],
-    ["a compression nobody knows", "stored.compression", "Brotli", /compression/],
+    ["a truncated digest", "stored.sha256", "ab", /sha256/],
+    ["a negative size", "stored.bytes", -1, /bytes/],
+    ["a fractional size", "stored.bytes", 1.5, /bytes/],
+    ["an unknown compression", "stored.compression", "Brotli", /compression/],
     ["a time with an offset", "run.completedAt", "2026-08-20T12:00:00+02:00", /completedAt/],
-    ["a version in words", "formatVersion", "1", /formatVersion/],
+    ["a version as text", "formatVersion", "1", /formatVersion/],
     [
       "a compaction before the first",
       "hashKV",
@@ -157,25 +157,30 @@ describe("a manifest", () => {
       /copied or renamed/,
     ],
     ["another cluster's name", "cluster.name", "test", /name the object test\/.*copied or renamed/],
-    ["another revision than its name", "snapshot.revision", 43, /revision in its name differs/],
+    ["another revision than in its name", "snapshot.revision", 43, /revision in its name differs/],
     [
       "data of another cluster",
       "stored.object",
       "test/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
       /outside the cluster's folder/,
     ],
-    ["data of a cluster whose name only begins alike", "stored.object", "production/x.db", /outside/],
-    ["data above its folder", "stored.object", "prod/../other/x.db", /outside the cluster's folder/],
+    ["data of a cluster whose name has the same prefix", "stored.object", "production/x.db", /outside/],
+    [
+      "data above the cluster's folder",
+      "stored.object",
+      "prod/../other/x.db",
+      /outside the cluster's folder/,
+    ],
   ];
   for (const [what, path, value, message] of wrong) {
     it(`is refused with ${what}`, () => void refuses(withField(path, value), message));
   }
 
-  it("is refused where its name is none that a backup can have, though the object is called so", () => {
+  it("is refused with a name that is no backup name, even if its object has that name", () => {
     refuses(withField("name", "latest"), /name latest is not a backup's name/, "prod/latest.json");
   });
 
-  it("of a later version is refused by that version, whatever else has changed, and says what to do", () => {
+  it("is refused by its format version when a later release wrote it, with a hint", () => {
     const later = Buffer.from(JSON.stringify({ formatVersion: 2, everything: "else" }));
     const error = refuses(later, /format version 2 is not supported, only 1/);
     assert.match(error.hint ?? "", /release of etcd-backup that wrote it, or a newer one/);
@@ -183,25 +188,25 @@ describe("a manifest", () => {
 
   for (const [what, bytes] of [
     ["nothing", Buffer.alloc(0)],
-    ["half of it", Buffer.from(text.slice(0, text.length >> 1))],
-    ["a text with a byte that is none", Buffer.from(text.replace("etcd-1", "\u00ff"), "latin1")],
+    ["half a manifest", Buffer.from(text.slice(0, text.length >> 1))],
+    ["a text with an invalid byte", Buffer.from(text.replace("etcd-1", "\u00ff"), "latin1")],
     ["an error page", Buffer.from("<html><body>503</body></html>")],
   ] as const) {
-    it(`is not ${what}`, () => void refuses(bytes, /it is not JSON/));
+    it(`is refused as JSON: ${what}`, () => void refuses(bytes, /it is not JSON/));
   }
 
   for (const json of ["null", "[]", "1", '"manifest"', "{}", '{"__proto__":{"formatVersion":1}}']) {
-    it(`is not ${json}`, () => void refuses(Buffer.from(json), /./));
+    it(`is refused: ${json}`, () => void refuses(Buffer.from(json), /./));
   }
 
-  it("is not read at all when it is longer than one can be", () => {
+  it("is refused without being parsed when it exceeds the size limit", () => {
     const padded = Buffer.concat([Buffer.from(text), Buffer.alloc(maxManifestSize, " ")]);
     refuses(padded, /bytes, more than the limit of 65536/);
     const whole = padded.subarray(0, maxManifestSize);
     assert.equal(parseManifest(whole, objectName).name, manifest.name);
   });
 
-  it("that was altered anywhere is refused as such, or is still one that agrees with itself", () => {
+  it("is refused or still consistent after any alteration of its bytes", () => {
     const change = fc.oneof(
       fc.record({ how: fc.constant("set" as const), at: fc.nat(text.length - 1), byte: fc.nat(255) }),
       fc.record({ how: fc.constant("cut" as const), at: fc.nat(text.length - 1), byte: fc.nat(40) }),
@@ -222,7 +227,7 @@ describe("a manifest", () => {
     );
   });
 
-  it("made of any JSON in its fields' places is refused, or agrees with itself", () => {
+  it("is refused or still consistent with any JSON value in a field", () => {
     const paths = required(manifestSchema, "");
     const json = fc.oneof(
       fc.jsonValue({ maxDepth: 2 }),
