@@ -32,12 +32,12 @@ export function endpointsOf(flags: EtcdFlags): string[] {
     .split(",")
     .map((e) => e.trim())
     .filter((e) => e !== "");
-  const hint = "give --endpoints https://10.0.0.11:2379,… or ETCDCTL_ENDPOINTS";
+  const hint = "add --endpoints https://10.0.0.11:2379,… or set ETCDCTL_ENDPOINTS";
   if (given.length === 0) throw usage("no etcd endpoint was given", hint);
   const scheme = flags.cacert === undefined && flags.cert === undefined ? "http" : "https";
   return given.map((endpoint) => {
     if (endpoint.includes("@"))
-      throw usage("an endpoint may not hold a user or password", "use --user and ETCDCTL_PASSWORD");
+      throw usage("an endpoint holds a user or password", "use --user and ETCDCTL_PASSWORD instead");
     const url = URL.parse(endpoint.includes("://") ? endpoint : `${scheme}://${endpoint}`);
     if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === "")
       throw usage(`${endpoint} is not an etcd client URL`, hint);
@@ -51,7 +51,8 @@ export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
     pem(flags.cert, "--cert"),
     pem(flags.key, "--key"),
   ]);
-  if ((cert === undefined) !== (key === undefined)) throw usage("--cert and --key belong together");
+  if ((cert === undefined) !== (key === undefined))
+    throw usage("--cert and --key must be given together", "add the one that is missing");
   const tls = {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
@@ -80,7 +81,8 @@ function credentials(flags: EtcdFlags): { username: string; password: string } |
   const colon = flags.user.indexOf(":");
   const username = colon < 0 ? flags.user : flags.user.slice(0, colon);
   const password = colon < 0 ? flags.password : flags.user.slice(colon + 1);
-  if (password === undefined) throw usage(`user ${username} has no password`, "set ETCDCTL_PASSWORD");
+  if (password === undefined)
+    throw usage(`no password was given for user ${username}`, "set ETCDCTL_PASSWORD");
   return { username, password };
 }
 
@@ -90,7 +92,7 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 export function milliseconds(text: string, flag: string): number {
   const total = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : sumOfParts(text);
   if (total > 0) return total;
-  throw usage(`${flag} ${text} is not a duration above zero`, "use 500ms, 5s or 1m");
+  throw usage(`${flag} ${text} is not a duration above zero`, "write it as 500ms, 5s or 1m30s");
 }
 
 function sumOfParts(text: string): number {

@@ -42,7 +42,7 @@ function listen(
       if (first !== undefined || isDone) {
         // Wrappers forward what the terminal has sent to everybody already: that is one Ctrl-C, not two.
         if (!isDone && performance.now() - at < 300) return;
-        host.stderr.write("etcd-backup: stopped at once; an unfinished upload may remain in the store\n");
+        host.stderr.write("etcd-backup: stopped at once; the store may hold an unfinished upload\n");
         host.exit(name === "SIGINT" ? 130 : 143);
       }
       first = name;

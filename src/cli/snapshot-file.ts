@@ -36,7 +36,7 @@ export async function readSnapshotFile(
       throw new OperatorError("Internal", `${path} cannot be read: ${error.message}`, { cause: error });
     }
     if (compressed)
-      throw new OperatorError("VerificationFailed", `${path}: zstd data is damaged or cut off`, {
+      throw new OperatorError("VerificationFailed", `${path}: the zstd data is damaged or truncated`, {
         cause: error,
       });
     throw error;

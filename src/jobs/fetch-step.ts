@@ -24,7 +24,10 @@ export async function fetchSnapshot(
   const state = await targetState(step);
   const { manifest } = await findBackup(store, { name: backup, clusterName, signal });
   if (manifest.snapshot.sha256 !== step.sha256)
-    throw new OperatorError("VerificationFailed", `backup ${backup} is not the one that was verified before`);
+    throw new OperatorError(
+      "VerificationFailed",
+      `the SHA-256 of backup ${backup} differs from that of the backup that the operator verified`,
+    );
   await beginWork({ dataDir }, id, state);
   await using file = await open(workLayout({ dataDir }, id).snapshot, "wx", 0o600);
   await download(store, manifest, file, { signal, onProgress });

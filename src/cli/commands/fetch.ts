@@ -22,11 +22,11 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
   const { signal } = context;
   const backup = parseBackupArgument(text, flags);
   if (backup.kind === "file")
-    throw usage(`${text} is not a backup in a store`, "give its name with --store, or its URL");
+    throw usage(`${text} is not a backup in a store`, "give the name of a backup with --store, or its URL");
   if (flags.output === "-")
     throw usage(
-      "fetch writes to a file, not to standard output",
-      "give -o FILE: it appears only when all of it is verified",
+      "fetch cannot write to standard output",
+      "give -o FILE, which fetch creates only after the whole backup is verified",
     );
   if (flags.force !== true && (await exists(flags.output))) {
     throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {

@@ -20,7 +20,7 @@ export async function members(
   );
   if (choice.chosen !== undefined) return;
   throw new OperatorError("NoUsableMember", choice.reason, {
-    hint: "the last column says why for each member",
+    hint: "read the reason for each member under WHY",
   });
 }
 

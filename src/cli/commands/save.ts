@@ -37,8 +37,8 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
 export async function save(flags: SaveFlags, context: Context): Promise<void> {
   if (flags.clusterName === undefined || flags.clusterName === "") {
     throw usage(
-      "the cluster has no name",
-      "add --cluster-name NAME: backups of one cluster are kept together under it",
+      "no cluster name was given",
+      "add --cluster-name NAME: the store keeps the backups of a cluster under its name",
     );
   }
   const clusterName = checkClusterName(flags.clusterName);

@@ -121,7 +121,7 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
     const { dataDir } = await plan(volume.path);
     const other = await fetch(dataDir, { sha256: "0".repeat(64) });
     assert.equal(other.code, 4, other.stderr);
-    assert.match(other.stderr, /is not the one that was verified before/);
+    assert.match(other.stderr, /differs from that of the backup that the operator verified/);
 
     await using damaged = await tempDir("store");
     await mkdir(join(damaged.path, "lab"));
