@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 import { run } from "./cli/run.ts";
 
-// A TLS handshake with a member that is paused cannot be called off, and would keep the process alive for as long.
+// Node cannot cancel a TLS handshake with a paused member, and an open handshake would keep the process alive.
 process.exit(await run(process.argv.slice(2), process));

@@ -1,6 +1,6 @@
 import type { OperatorError } from "../core/errors.ts";
 
-/** What a command may touch of the process it runs in. */
+/** The parts of the process that a command may use. */
 export interface Context {
   stdout: Output;
   stderr: Output;
@@ -16,7 +16,7 @@ export interface Output {
   readonly columns?: number;
 }
 
-/** Flags that every verb takes. */
+/** Flags of every verb. */
 export interface GlobalFlags {
   quiet?: boolean;
   logLevel: LogLevel;
@@ -25,7 +25,7 @@ export interface GlobalFlags {
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** 0 done, 1 failed and may be tried again, 2 usage, 3 failed for good, 4 verification failed, 130 stopped by Ctrl-C. */
+/** 1: another attempt may succeed. 2: usage. 3: permanent. 4: verification failed. 130: stopped by Ctrl-C. */
 export function exitCode(error: OperatorError): number {
   switch (error.code) {
     case "Usage":

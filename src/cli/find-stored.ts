@@ -3,14 +3,15 @@ import type { Store } from "../store/store.ts";
 import type { BackupArgument } from "./backup-argument.ts";
 import type { Context } from "./context.ts";
 
-/** The backup that was asked for. What `latest` came to mean is said on stderr, and which newer ones it stepped over. */
+/** Finds the backup in its store. Prints on stderr which one `latest` is, and each newer one that has a problem. */
 export async function findStored(
   store: Store,
-  backup: BackupArgument & { kind: "stored" },
+  { name, clusterName }: BackupArgument & { kind: "stored" },
   { signal, stderr }: Context,
 ): Promise<CompleteBackup> {
-  const { passedOver, ...found } = await findBackup(store, { ...backup, signal });
-  for (const { name, problem } of passedOver) stderr.write(`warning: ${name} is passed over: ${problem}\n`);
-  if (backup.name === "latest") stderr.write(`latest is ${found.clusterName}/${found.name}\n`);
-  return found;
+  const scope = clusterName === undefined ? { signal } : { clusterName, signal };
+  const { passedOver, ...backup } = await findBackup(store, { name, ...scope });
+  for (const newer of passedOver) stderr.write(`warning: ${newer.name} is passed over: ${newer.problem}\n`);
+  if (name === "latest") stderr.write(`latest is ${backup.clusterName}/${backup.name}\n`);
+  return backup;
 }

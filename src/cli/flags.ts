@@ -4,7 +4,7 @@ import type { EtcdAccess } from "../etcd/endpoint.ts";
 import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
 import { usage } from "./usage.ts";
 
-/** etcdctl's flags as commander gives them. */
+/** The flags of etcdctl, and those that choose the member. */
 export interface EtcdFlags {
   endpoints?: string;
   cacert?: string;
@@ -27,15 +27,18 @@ export interface StoreFlags {
 
 export type OutputFormat = "table" | "json" | "yaml";
 
+/** The entries of a list that commas separate. */
+export function listOf(text: string | undefined): string[] {
+  return (text ?? "").split(",").flatMap((entry) => entry.trim() || []);
+}
+
+/** The client URLs, `scheme://host:port`. The scheme is https by default where a certificate is given. Throws Usage. */
 export function endpointsOf(flags: EtcdFlags): string[] {
-  const given = (flags.endpoints ?? "")
-    .split(",")
-    .map((e) => e.trim())
-    .filter((e) => e !== "");
+  const endpoints = listOf(flags.endpoints);
   const hint = "add --endpoints https://10.0.0.11:2379,… or set ETCDCTL_ENDPOINTS";
-  if (given.length === 0) throw usage("no etcd endpoint was given", hint);
+  if (endpoints.length === 0) throw usage("no etcd endpoint was given", hint);
   const scheme = flags.cacert === undefined && flags.cert === undefined ? "http" : "https";
-  return given.map((endpoint) => {
+  return endpoints.map((endpoint) => {
     if (endpoint.includes("@"))
       throw usage("an endpoint holds a user or password", "use --user and ETCDCTL_PASSWORD instead");
     const url = URL.parse(endpoint.includes("://") ? endpoint : `${scheme}://${endpoint}`);
@@ -45,11 +48,12 @@ export function endpointsOf(flags: EtcdFlags): string[] {
   });
 }
 
+/** Reads the certificate files and the password. Throws Usage. */
 export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
   const [ca, cert, key] = await Promise.all([
-    pem(flags.cacert, "--cacert"),
-    pem(flags.cert, "--cert"),
-    pem(flags.key, "--key"),
+    readPem(flags.cacert, "--cacert"),
+    readPem(flags.cert, "--cert"),
+    readPem(flags.key, "--key"),
   ]);
   if ((cert === undefined) !== (key === undefined))
     throw usage("--cert and --key must be given together", "add the one that is missing");
@@ -67,7 +71,7 @@ export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
   };
 }
 
-async function pem(file: string | undefined, flag: string): Promise<Buffer | undefined> {
+async function readPem(file: string | undefined, flag: string): Promise<Buffer | undefined> {
   if (file === undefined || file === "") return undefined;
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw usage(`${flag} ${file} cannot be read: ${error.code ?? error.message}`);
@@ -86,10 +90,10 @@ function credentials(flags: EtcdFlags): { username: string; password: string } |
   return { username, password };
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const millisecondsOf: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Go's duration as etcdctl takes it, such as 500ms, 5s, 1m30s; a bare number is seconds. */
-export function milliseconds(text: string, flag: string): number {
+/** Reads a duration as etcdctl does, such as 500ms, 5s or 1m30s; a bare number is seconds. Throws Usage. */
+function milliseconds(text: string, flag: string): number {
   const total = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : sumOfParts(text);
   if (total > 0) return total;
   throw usage(`${flag} ${text} is not a duration above zero`, "write it as 500ms, 5s or 1m30s");
@@ -98,9 +102,13 @@ export function milliseconds(text: string, flag: string): number {
 function sumOfParts(text: string): number {
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return 0;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  return parts.reduce((total, [, amount, unit]) => total + Number(amount) * (units[unit ?? ""] ?? 0), 0);
+  return parts.reduce(
+    (total, [, amount, unit]) => total + Number(amount) * (millisecondsOf[unit ?? ""] ?? 0),
+    0,
+  );
 }
 
+/** Reads a whole number, 0 or more. Throws Usage. */
 export function wholeNumber(text: string, flag: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
@@ -118,6 +126,7 @@ export function selectionOf(flags: EtcdFlags): MemberSelection {
   };
 }
 
+/** The store of --store. Throws Usage. */
 export function storeOf(flags: StoreFlags): StoreConfig {
   if (flags.store !== undefined && flags.store !== "") return parseStoreUrl(flags.store);
   throw usage(

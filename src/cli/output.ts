@@ -1,7 +1,7 @@
 import type { Context } from "./context.ts";
 import type { OutputFormat } from "./flags.ts";
 
-/** Prints a result the way that was asked for: the table for people, the value for programs. */
+/** Prints a result on stdout: as the table, or the value as JSON or YAML. */
 export async function print(
   context: Context,
   format: OutputFormat,

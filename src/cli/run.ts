@@ -3,7 +3,7 @@ import { OperatorError, asOperatorError } from "../core/errors.ts";
 import { type Context, type LogLevel, exitCode } from "./context.ts";
 import { build } from "./program.ts";
 
-/** Runs one command line. Resolves to the exit code; whatever goes wrong is said on stderr. */
+/** Runs one command line and prints its error, if any, on stderr. Resolves to the exit code. */
 export async function run(argv: string[], host: NodeJS.Process): Promise<number> {
   const stop = new AbortController();
   const context: Context = {
@@ -14,7 +14,7 @@ export async function run(argv: string[], host: NodeJS.Process): Promise<number>
     now: () => new Date(),
   };
   const signals = listen(host, stop);
-  const writing = watchOutput(host);
+  const output = watchOutput(host);
   const program = build(context);
   const code = await program.parseAsync(argv, { from: "user" }).then(
     () => 0,
@@ -26,48 +26,56 @@ export async function run(argv: string[], host: NodeJS.Process): Promise<number>
     },
   );
   signals.done();
-  return (await writing.ended()) || code !== 0 ? code : 1;
+  return (await output.flushed()) || code !== 0 ? code : 1;
 }
 
-/** First signal: stop in good order. Second, or when only a reader is waited for: at once. */
+/** Wrappers such as npm forward the Ctrl-C that the terminal has sent to this process as well. */
+const forwardedWithinMs = 300;
+
+/**
+ * The first signal aborts the command. A second one ends the process at once, and so does the first after the command is
+ * done, when only a reader of the output is waited for.
+ */
 function listen(
   host: NodeJS.Process,
   stop: AbortController,
 ): { first: () => NodeJS.Signals | undefined; done: () => void } {
   let first: NodeJS.Signals | undefined;
   let isDone = false;
-  let at = 0;
+  let firstAt = 0;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     host.on(name, () => {
       if (first !== undefined || isDone) {
-        // Wrappers forward what the terminal has sent to everybody already: that is one Ctrl-C, not two.
-        if (!isDone && performance.now() - at < 300) return;
+        if (!isDone && performance.now() - firstAt < forwardedWithinMs) return;
         host.stderr.write("etcd-backup: stopped at once; the store may hold an unfinished upload\n");
         host.exit(name === "SIGINT" ? 130 : 143);
       }
       first = name;
-      at = performance.now();
+      firstAt = performance.now();
       stop.abort(new OperatorError("Aborted", "stopped by " + (name === "SIGINT" ? "Ctrl-C" : name)));
     });
   }
   return { first: () => first, done: () => void (isDone = true) };
 }
 
-/** A closed pipe behind us is no error; a full disk is. What a pipe could not yet hold is waited for at the end. */
-function watchOutput({ stdout, stderr }: NodeJS.Process): { ended: () => Promise<boolean> } {
+/**
+ * A reader that has closed the pipe is no error, a full disk is. `flushed` waits until both streams have taken everything,
+ * and resolves to whether stdout could be written.
+ */
+function watchOutput({ stdout, stderr }: NodeJS.Process): { flushed: () => Promise<boolean> } {
   let failure: NodeJS.ErrnoException | undefined;
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") failure ??= error;
   });
   stderr.on("error", () => {});
-  const flushed = (stream: NodeJS.WriteStream) =>
+  const flush = (stream: NodeJS.WriteStream) =>
     new Promise<void>((resolve) => void stream.write("", () => resolve()));
   return {
-    async ended() {
-      await flushed(stdout);
+    async flushed() {
+      await flush(stdout);
       if (failure !== undefined)
         stderr.write(`etcd-backup: the result could not be written: ${failure.code ?? failure.message}\n`);
-      await flushed(stderr);
+      await flush(stderr);
       return failure === undefined;
     },
   };
@@ -76,8 +84,7 @@ function watchOutput({ stdout, stderr }: NodeJS.Process): { ended: () => Promise
 function printError(error: OperatorError, { stderr }: Context, withStack: boolean): void {
   stderr.write(`etcd-backup: ${error.message}\n`);
   if (error.hint !== undefined) stderr.write(`  hint: ${error.hint}\n`);
-  if (withStack)
-    stderr.write(
-      `${error.stack ?? ""}\n${error.cause instanceof Error ? `caused by ${error.cause.stack ?? error.cause.message}\n` : ""}`,
-    );
+  if (!withStack) return;
+  stderr.write(`${error.stack ?? ""}\n`);
+  if (error.cause instanceof Error) stderr.write(`caused by ${error.cause.stack ?? error.cause.message}\n`);
 }

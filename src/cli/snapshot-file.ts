@@ -8,8 +8,9 @@ import { usage } from "./usage.ts";
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 
 /**
- * Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the file's own bytes,
- * `write` the plain ones, before they are known to be right.
+ * Reads a snapshot file on this machine, plain or zstd, once from front to back. `onProgress` gets the bytes that were read
+ * of the file. `write` gets the plain bytes before they are verified. Throws Usage or NotFound for a file that cannot be
+ * opened, VerificationFailed for damaged zstd data, and what `write` threw.
  */
 export async function readSnapshotFile(
   path: string,
@@ -17,7 +18,7 @@ export async function readSnapshotFile(
   onProgress: (done: number, total: number) => void,
   write: (chunk: Uint8Array) => Promise<void> = async () => {},
 ): Promise<SnapshotFileReading> {
-  const { size, compressed } = await look(path);
+  const { size, isCompressed } = await inspect(path);
   const bytes = createReadStream(path, { highWaterMark: 1024 * 1024, signal });
   let done = 0;
   async function* counted(): AsyncGenerator<Uint8Array> {
@@ -27,28 +28,27 @@ export async function readSnapshotFile(
       yield chunk;
     }
   }
+  const read = (plain: AsyncIterable<Uint8Array>) => readSnapshot(tee(plain, write), { signal });
   try {
-    const read = (plain: AsyncIterable<Uint8Array>) => readSnapshot(writing(plain, write), { signal });
-    return compressed ? await unpack(counted(), "Zstd", signal, read) : await read(counted());
+    return isCompressed ? await unpack(counted(), "Zstd", signal, read) : await read(counted());
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof Error && "syscall" in error) {
       throw new OperatorError("Internal", `${path} cannot be read: ${error.message}`, { cause: error });
     }
-    if (compressed)
-      throw new OperatorError("VerificationFailed", `${path}: the zstd data is damaged or truncated`, {
-        cause: error,
-      });
-    throw error;
+    if (!isCompressed) throw error;
+    throw new OperatorError("VerificationFailed", `${path}: the zstd data is damaged or truncated`, {
+      cause: error,
+    });
   }
 }
 
-/** Bytes of the plain snapshot as far as they are known before it is read: a compressed file tells its own size. */
+/** Bytes of the file: for a compressed one less than the plain snapshot, whose size is unknown until it is read. */
 export async function snapshotFileSize(path: string): Promise<number> {
-  return (await look(path)).size;
+  return (await inspect(path)).size;
 }
 
-async function* writing(
+async function* tee(
   plain: AsyncIterable<Uint8Array>,
   write: (chunk: Uint8Array) => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
@@ -58,25 +58,26 @@ async function* writing(
   }
 }
 
-async function look(path: string): Promise<{ size: number; compressed: boolean }> {
+async function inspect(path: string): Promise<{ size: number; isCompressed: boolean }> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
     const stat = await file.stat();
     if (!stat.isFile()) throw usage(`${path} is not a file`);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return { size: stat.size, compressed: bytesRead === 4 && buffer.equals(zstdMagic) };
+    return { size: stat.size, isCompressed: bytesRead === 4 && buffer.equals(zstdMagic) };
   } catch (error) {
-    if (error instanceof OperatorError) throw error;
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    throw new OperatorError(
-      code === "ENOENT" ? "NotFound" : "Usage",
-      `${path} cannot be read: ${code === "ENOENT" ? "there is no such file, and it is not a backup's name" : code}`,
-      {
-        hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
-      },
-    );
+    throw error instanceof OperatorError ? error : unreadable(path, error);
   } finally {
     await file?.close();
   }
+}
+
+function unreadable(path: string, error: unknown): OperatorError {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  const isMissing = code === "ENOENT";
+  const reason = isMissing ? "there is no such file, and it is not a backup's name" : code;
+  return new OperatorError(isMissing ? "NotFound" : "Usage", `${path} cannot be read: ${reason}`, {
+    hint: "give a snapshot file, a backup's URL, or a backup's name with --store",
+  });
 }

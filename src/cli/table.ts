@@ -1,4 +1,4 @@
-/** Left-aligned columns two spaces apart, as kubectl prints them; columns named in `right` are numbers. */
+/** Columns two spaces apart, as kubectl prints them. They are left-aligned, except those that `right` names. */
 export function table(
   header: readonly string[],
   rows: readonly (readonly string[])[],

@@ -8,22 +8,23 @@ import type { Store } from "../store/store.ts";
 import { type VolumeRestore, targetState } from "./target-state.ts";
 
 /**
- * The first container of a member's Job: writes the verified snapshot into the work folder of the volume. Throws Refused
- * for a volume that holds other data. In a volume that this restore has filled it changes nothing that is in place.
+ * The first container of a member's Job: verifies the backup and writes its snapshot into the work folder of the volume.
+ * Throws Refused for a volume that holds other data, and VerificationFailed for a backup without the digest `sha256`. A
+ * volume that this restore has filled keeps its data.
  */
 export async function fetchSnapshot(
-  step: VolumeRestore & { clusterName: string; backup: string; sha256: string },
+  restore: VolumeRestore & { clusterName: string; backup: string; sha256: string },
   options: {
     store: Pick<Store, "list" | "get" | "url">;
     signal: AbortSignal;
     onProgress: (done: number, total: number) => void;
   },
 ): Promise<void> {
-  const { id, dataDir, clusterName, backup } = step;
+  const { id, dataDir, clusterName, backup, sha256 } = restore;
   const { store, signal, onProgress } = options;
-  const state = await targetState(step);
+  const state = await targetState(restore);
   const { manifest } = await findBackup(store, { name: backup, clusterName, signal });
-  if (manifest.snapshot.sha256 !== step.sha256)
+  if (manifest.snapshot.sha256 !== sha256)
     throw new OperatorError(
       "VerificationFailed",
       `the SHA-256 of backup ${backup} differs from that of the backup that the operator verified`,

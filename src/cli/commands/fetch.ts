@@ -17,7 +17,7 @@ export interface FetchFlags extends GlobalFlags, StoreFlags {
   force?: boolean;
 }
 
-/** `etcd-backup fetch`: the plain snapshot, verified while it is written; the file appears only when it is right. */
+/** `etcd-backup fetch`: writes the plain snapshot. The file appears only after the whole backup is verified. */
 export async function fetch(text: string, flags: FetchFlags, context: Context): Promise<void> {
   const { signal } = context;
   const backup = parseBackupArgument(text, flags);
@@ -37,14 +37,14 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
   const { manifest } = await findStored(store, backup, context);
   using lines = progress(context, flags);
   const onProgress = (done: number, total: number) => lines.update("fetching", done, total);
-  await writeWhole(flags.output, (file) => download(store, manifest, file, { signal, onProgress }));
-  lines.say(
+  await writeAtomically(flags.output, (file) => download(store, manifest, file, { signal, onProgress }));
+  lines.printLine(
     `${flags.output}: ${bytes(manifest.snapshot.totalSizeBytes)}, revision ${manifest.snapshot.revision}; restore it with \`etcd-backup restore ${flags.output}\` or \`etcdutl snapshot restore ${flags.output}\``,
   );
 }
 
-/** Temporary name, fsync, rename, fsync of the folder: after a crash there is the whole file or none. */
-async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+/** Writes a temporary file, syncs it, renames it and syncs the folder: after a crash the whole file exists or none. */
+async function writeAtomically(path: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
   const folder = dirname(path);
   const part = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.part`);
   const file = await open(part, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
@@ -64,12 +64,12 @@ async function writeWhole(path: string, fill: (file: FileHandle) => Promise<void
   }
 }
 
-/** What the file system threw says where; what anybody else threw stays as it is. */
+/** Adds the path to an error of the file system. Other errors stay as they are. */
 function writeError(error: unknown, path: string): unknown {
   if (error instanceof OperatorError || !(error instanceof Error) || !("errno" in error)) return error;
   const code = "code" in error ? String(error.code) : error.message;
-  const what = code === "ENOSPC" || code === "EDQUOT" ? `no space is left (${code})` : code;
-  return new OperatorError("StoreFailed", `writing ${path}: ${what}`, { cause: error });
+  const reason = code === "ENOSPC" || code === "EDQUOT" ? `no space is left (${code})` : code;
+  return new OperatorError("StoreFailed", `writing ${path}: ${reason}`, { cause: error });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -6,7 +6,7 @@ import { age, bytes } from "../../core/human.ts";
 import { print } from "../output.ts";
 import { table } from "../table.ts";
 
-/** `etcd-backup list`: newest first; a backup that cannot be trusted says why. */
+/** `etcd-backup list`: newest first. A backup with a problem shows it as its state. */
 export async function list(
   flags: GlobalFlags & StoreFlags & { output: OutputFormat },
   context: Context,
@@ -31,7 +31,7 @@ export async function list(
   await print(context, flags.output, values, () => listTable(entries, context.now()));
 }
 
-export function listTable(entries: readonly CatalogEntry[], now: Date): string {
+function listTable(entries: readonly CatalogEntry[], now: Date): string {
   const header = ["BACKUP", "CLUSTER", "REVISION", "SIZE", "STORED", "ETCD", "AGE", "STATE"];
   const rows = entries.map(({ name, clusterName, revision, time, manifest, problem }) => {
     const sizes =

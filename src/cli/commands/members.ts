@@ -7,7 +7,7 @@ import { bytes } from "../../core/human.ts";
 import { print } from "../output.ts";
 import { table } from "../table.ts";
 
-/** `etcd-backup members`: the endpoint table, and which member a snapshot would be read from. */
+/** `etcd-backup members`: each member, and which one `save` would read from. Throws NoUsableMember when none is. */
 export async function members(
   flags: GlobalFlags & EtcdFlags & { output: OutputFormat },
   context: Context,
@@ -29,8 +29,8 @@ function verdict(member: MemberFacts, choice: MemberChoice): string {
   return choice.refusals.find((r) => r.member === member)?.reason ?? "";
 }
 
-/** The table of cli.md. Sizes in decimal units as etcdutl prints them; lag in raft entries. */
-export function membersTable(rows: readonly MemberFacts[], choice: MemberChoice): string {
+/** Sizes are in decimal units, as etcdutl prints them, and the lag is in raft entries. */
+function membersTable(rows: readonly MemberFacts[], choice: MemberChoice): string {
   const header = [
     "",
     "NAME",
@@ -48,19 +48,19 @@ export function membersTable(rows: readonly MemberFacts[], choice: MemberChoice)
   ];
   const cells = rows.map((m) => {
     const mark = m === choice.chosen ? "*" : "";
-    const silent = m.error !== undefined;
-    const facts = silent
-      ? ["-", "-", "-", m.isLearner ? "learner" : "-", "-", "-", "-", "-"]
-      : [
-          m.version,
-          bytes(m.dbSize),
-          bytes(m.dbSizeInUse),
-          roleOf(m),
-          String(m.raftTerm),
-          String(m.raftAppliedIndex),
-          String(m.lag),
-          alarmsOf(m),
-        ];
+    const facts =
+      m.error !== undefined
+        ? ["-", "-", "-", m.isLearner ? "learner" : "-", "-", "-", "-", "-"]
+        : [
+            m.version,
+            bytes(m.dbSize),
+            bytes(m.dbSizeInUse),
+            roleOf(m),
+            String(m.raftTerm),
+            String(m.raftAppliedIndex),
+            String(m.lag),
+            alarmsOf(m),
+          ];
     return [mark, m.name || "-", m.endpoint || "-", m.id || "-", ...facts, verdict(m, choice)];
   });
   return table(header, cells, ["DB SIZE", "IN USE", "TERM", "APPLIED", "LAG"]);

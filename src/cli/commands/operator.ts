@@ -1,6 +1,6 @@
 import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { wholeNumber } from "../flags.ts";
+import { listOf, wholeNumber } from "../flags.ts";
 import { usage } from "../usage.ts";
 import { toolName, version } from "../version.ts";
 
@@ -16,16 +16,16 @@ export interface OperatorFlags extends GlobalFlags {
   image?: string;
 }
 
-/** A shorter lease would be lost whenever the API server is slow. */
+/** A leader would lose a shorter lease whenever the API server is slow. */
 const shortestLeaseSeconds = 3;
 
-/** `etcd-backup operator`: runs the controllers until SIGTERM. */
+/** `etcd-backup operator`: runs until SIGTERM or SIGINT. */
 export async function operator(flags: OperatorFlags, context: Context): Promise<void> {
   const { env, now, signal, stdout } = context;
   await runOperator({
     tool: { name: toolName, version: version() },
     kubeconfig: flags.kubeconfig,
-    namespaces: namesOf(flags.watchNamespaces),
+    namespaces: listOf(flags.watchNamespaces),
     maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),
     hostPaths: hostPathsOf(flags),
     lease: leaseOf(flags),
@@ -45,7 +45,7 @@ function leaseOf({ leaderElect, leaseName, leaseDuration }: OperatorFlags): Oper
 }
 
 function hostPathsOf({ hostPathNamespaces }: OperatorFlags): OperatorOptions["hostPaths"] {
-  const names = namesOf(hostPathNamespaces);
+  const names = listOf(hostPathNamespaces);
   if (names.includes("*")) return "all";
   return names.length > 0 ? new Set(names) : undefined;
 }
@@ -54,8 +54,4 @@ function atLeast(least: number, text: string, flag: string, unit = ""): number {
   const value = wholeNumber(text, flag);
   if (value >= least) return value;
   throw usage(`${flag} must be at least ${least}${unit}`);
-}
-
-function namesOf(list: string | undefined): string[] {
-  return (list ?? "").split(",").flatMap((name) => name.trim() || []);
 }

@@ -18,7 +18,7 @@ export interface StepFlags extends GlobalFlags, StoreFlags {
   token?: string;
 }
 
-/** `etcd-backup restore-step fetch` */
+/** `etcd-backup restore-step fetch`, the first container of a member's Job. */
 export async function fetchStep(flags: StepFlags, context: Context): Promise<void> {
   const { id, dataDir, sha256 = "" } = flags;
   const { signal, env } = context;
@@ -31,7 +31,7 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
   await fetchSnapshot({ id, dataDir, clusterName, backup, sha256 }, { store, signal, onProgress });
 }
 
-/** `etcd-backup restore-step place` */
+/** `etcd-backup restore-step place`, the last container of a member's Job. */
 export async function placeStep(flags: StepFlags, { now }: Context): Promise<void> {
   const { id, dataDir, member, token, backup } = flags;
   await placeData({ id, dataDir, member, token, backup }, now());

@@ -12,14 +12,14 @@ import { layoutOf } from "../restore/layout.ts";
 import { type RestoreResult, restoreReport } from "../restore/report.ts";
 import { openSource } from "../restore/source.ts";
 
-/** `etcd-backup restore`: data directories of a new cluster, or what was there before and a reason. */
+/** `etcd-backup restore`: creates data directories of a new cluster. After an error each directory is as it was. */
 export async function restore(text: string, flags: RestoreFlags, context: Context): Promise<void> {
   const layout = layoutOf(flags);
   const bump = wholeNumber(flags.bumpRevision, "--bump-revision");
   const backup = parseBackupArgument(text, flags);
   const token = flags.initialClusterToken ?? freshToken(context.now());
   const { signal, env, now } = context;
-  // The command line, this machine, the store: what a person can correct soonest is refused first.
+  // The command line is checked first, then this machine, then the store: the quickest correction comes first.
   for (const { target } of layout.members) await checkTarget(target);
   const tool = await findRestoreTool(flags.etcdutl, { env, signal });
   using lines = progress(context, flags);
@@ -33,9 +33,9 @@ export async function restore(text: string, flags: RestoreFlags, context: Contex
     now,
     signal,
     onStep(step) {
-      if (step.step === "Verified") lines.say(`verified    ${source.name}, revision ${step.revision}`);
+      if (step.step === "Verified") lines.printLine(`verified    ${source.name}, revision ${step.revision}`);
       if (step.step === "Restoring")
-        lines.say(`restoring   ${step.member} with ${tool.kind} ${tool.release}`);
+        lines.printLine(`restoring   ${step.member} with ${tool.kind} ${tool.release}`);
     },
   });
   lines[Symbol.dispose]();

@@ -33,7 +33,9 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
   output: OutputFormat;
 }
 
-/** `etcd-backup save`: one verified backup in the store, or nothing there and a reason. */
+const hashKVModes = { "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const;
+
+/** `etcd-backup save`: stores one verified backup. After an error no listing shows a backup. */
 export async function save(flags: SaveFlags, context: Context): Promise<void> {
   if (flags.clusterName === undefined || flags.clusterName === "") {
     throw usage(
@@ -44,7 +46,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   const clusterName = checkClusterName(flags.clusterName);
   const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
   await using store = await openStore(storeOf(flags), { env: context.env });
-  // A store that cannot be used is found out before any member is asked for anything.
+  // A store that cannot be used is refused before any member gets a request.
   await store.probe({ signal: context.signal, write: false });
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
   let manifest: Manifest;
@@ -56,16 +58,14 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
       clusterName,
       runId: randomBytes(6).toString("hex"),
       selection: selectionOf(flags),
-      hashKV: ({ "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const)[
-        flags.hashkv
-      ],
+      hashKV: hashKVModes[flags.hashkv],
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
       ...(maxRate === undefined ? {} : { maxRate }),
       tool: { name: toolName, version: version() },
       now: context.now,
       signal: context.signal,
-      onStep: (step) => tell(step, lines),
+      onStep: (step) => printStep(step, lines),
     });
   }
   const manifestUrl = `${store.url}/${clusterName}/${manifest.name}.json`;
@@ -73,29 +73,29 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
     context,
     flags.output,
     { ...manifest, url: `${store.url}/${manifest.stored.object}`, manifestUrl },
-    () => saved(manifest, store.url),
+    () => savedReport(manifest, store.url),
   );
 }
 
-/** One step for a person to read. */
-function tell(step: SaveStep, lines: Progress): void {
+function printStep(step: SaveStep, lines: Progress): void {
   switch (step.step) {
     case "MemberSelected": {
       const { chosen, reason, withoutQuorum } = step.choice;
-      lines.say(`member      ${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}`);
-      if (withoutQuorum) lines.say("warning     the cluster has no quorum: the newest writes may be missing");
+      lines.printLine(`member      ${chosen.name || chosen.id} at ${chosen.endpoint}: ${reason}`);
+      if (withoutQuorum)
+        lines.printLine("warning     the cluster has no quorum: the newest writes may be missing");
       return;
     }
     case "HashesAgree":
-      lines.say(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
+      lines.printLine(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
       return;
     case "HashesDisagree":
-      lines.say(
+      lines.printLine(
         `warning     HashKV differs: ${describeGroups(step.groups)}; ${step.member} was asked for by name`,
       );
       return;
     case "HashesUnknown":
-      lines.say(`HashKV      not compared: ${step.reason}`);
+      lines.printLine(`HashKV      not compared: ${step.reason}`);
       return;
     case "Streaming":
       lines.update("snapshot  ", step.readBytes, step.totalBytes);
@@ -114,7 +114,7 @@ const proofs: Readonly<Record<Manifest["stored"]["proof"], string>> = {
   ReadBack: "read again after it was written",
 };
 
-function saved(manifest: Manifest, storeUrl: string): string {
+function savedReport(manifest: Manifest, storeUrl: string): string {
   const { snapshot, stored, run } = manifest;
   const took = duration(Date.parse(run.completedAt) - Date.parse(run.startedAt));
   const facts = [

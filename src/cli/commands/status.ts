@@ -24,18 +24,21 @@ interface StatusFacts {
   storageVersion: string;
 }
 
-/** `etcd-backup status`: of a stored backup from its manifest, of a file by reading it. */
+/** `etcd-backup status`: reads the manifest of a stored backup, and the whole of a snapshot file. */
 export async function status(text: string, flags: StatusFlags, context: Context): Promise<void> {
   const backup = parseBackupArgument(text, flags);
   const { facts, problem } =
     backup.kind === "file"
-      ? await ofFile(backup, flags, context)
-      : { facts: await ofStored(backup, context), problem: undefined };
+      ? await readFileStatus(backup, flags, context)
+      : { facts: await readStoredStatus(backup, context), problem: undefined };
   await print(context, flags.output, etcdutlJson(facts), () => statusTable(facts));
   if (problem !== undefined) throw new OperatorError("VerificationFailed", `${text}: ${problem}`);
 }
 
-async function ofStored(backup: BackupArgument & { kind: "stored" }, context: Context): Promise<StatusFacts> {
+async function readStoredStatus(
+  backup: BackupArgument & { kind: "stored" },
+  context: Context,
+): Promise<StatusFacts> {
   const [{ findStored }, { openStore }] = await Promise.all([
     import("../find-stored.ts"),
     import("../../store/open.ts"),
@@ -45,7 +48,7 @@ async function ofStored(backup: BackupArgument & { kind: "stored" }, context: Co
   return manifest.snapshot;
 }
 
-async function ofFile(
+async function readFileStatus(
   backup: BackupArgument & { kind: "file" },
   flags: GlobalFlags,
   context: Context,
@@ -62,7 +65,7 @@ async function ofFile(
   return { facts: { ...facts, hash: hex8(hash), totalSizeBytes: totalSize }, problem };
 }
 
-/** HASH is unpadded, as etcdutl prints it. */
+/** HASH has no leading zeros, as etcdutl prints it. */
 export function statusTable(facts: StatusFacts): string {
   const header = ["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"];
   const hash = Number.parseInt(facts.hash, 16).toString(16);
@@ -77,7 +80,7 @@ export function statusTable(facts: StatusFacts): string {
   ]);
 }
 
-/** The keys and number forms of `etcdutl snapshot status -w json`, and both counts beside them. */
+/** The fields of `etcdutl snapshot status -w json`, and both key counts. */
 function etcdutlJson(facts: StatusFacts) {
   return {
     hash: Number.parseInt(facts.hash, 16),

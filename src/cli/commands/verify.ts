@@ -10,9 +10,9 @@ import type { StatusFlags } from "./status.ts";
 import { findStored } from "../find-stored.ts";
 import { table } from "../table.ts";
 
-/** `etcd-backup verify`: every check by name. Throws VerificationFailed (exit 4) when one fails. */
+/** `etcd-backup verify`: prints each check. Throws VerificationFailed when one fails. */
 export async function verify(text: string, flags: StatusFlags, context: Context): Promise<void> {
-  const { subject, checks } = await examine(text, flags, context);
+  const { subject, checks } = await runChecks(text, flags, context);
   const restorable = checks.every((c) => c.ok);
   await print(context, flags.output, { subject, restorable, checks }, () => checksTable(checks));
   const failures = describeFailures(checks);
@@ -22,7 +22,7 @@ export async function verify(text: string, flags: StatusFlags, context: Context)
   });
 }
 
-async function examine(
+async function runChecks(
   text: string,
   flags: StatusFlags,
   context: Context,
@@ -44,7 +44,7 @@ async function examine(
     const onProgress = (done: number, total: number) => lines.update("reading", done, total);
     return { subject, checks: (await verifyStored(store, manifest, { signal, onProgress })).checks };
   } catch (error) {
-    // What the catalogue or the store itself found wrong is a result like any other.
+    // A problem that the catalog or the store has found is a failed check.
     if (!(error instanceof OperatorError) || error.code !== "VerificationFailed") throw error;
     return { subject, checks: [{ check: "stored backup", ok: false, detail: error.message }] };
   }
