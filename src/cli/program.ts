@@ -31,7 +31,7 @@ export function build(context: Context): Command {
     .addHelpText("after", exitCodesHelp)
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
-      // Commander begins its errors in its own way.
+      // Commander's errors begin with `error: `.
       writeErr: (text) => context.stderr.write(text.replace(/^error: /, "etcd-backup: ")),
     })
     .showHelpAfterError("(see --help)")
