@@ -7,7 +7,7 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /image/app
 COPY package.json package-lock.json .npmrc ./
-# Types, source maps and manuals take half of the installed size. The licences stay.
+# Types, source maps and manuals take half of the installed size. The licenses stay.
 RUN npm ci --omit=dev --ignore-scripts \
  && rm -rf node_modules/@types node_modules/.bin \
  && find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \

@@ -63,7 +63,7 @@ test("an error that is classified already stays as it is", () => {
   assert.equal(classify(error, { operation: "snapshot", endpoint }), error);
 });
 
-test("a rejected token is recognised in what etcd answered, before and after classification", () => {
+test("a rejected token is recognized in what etcd answered, before and after classification", () => {
   for (const text of ["invalid auth token", "revision in header is old"]) {
     const answer = new Error(`16 UNAUTHENTICATED: etcdserver: ${text}`);
     assert.equal(isInvalidToken(answer), true);

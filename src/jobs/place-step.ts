@@ -13,7 +13,7 @@ export async function placeData(
 ): Promise<void> {
   const { id, dataDir, member, token, backup } = restore;
   const target = { dataDir };
-  if ((await targetState(step)) === "fresh") {
+  if ((await targetState(restore)) === "fresh") {
     await rm(workLayout(target, id).snapshot, { force: true });
     await commitWork(target, id, { restore: id, backup, member, token, restoredAt: now.toISOString() });
   }

@@ -16,7 +16,7 @@ describe("workLayout", () => {
     assert.equal(walDir, "/disk/wal/.restoring-0a1b/wal");
   });
 
-  it("names folders that are recognised as work folders", () => {
+  it("names folders that are recognized as work folders", () => {
     const [, name = ""] = /([^/]+)$/.exec(workFolder("/data", "0a1b")) ?? [];
     assert.ok(isWorkFolder(name));
     for (const other of ["member", "lost+found", "restoring-0a1b"]) assert.ok(!isWorkFolder(other));

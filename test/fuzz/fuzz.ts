@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { keep } from "./corpus.ts";
-import { minimise } from "./minimise.ts";
+import { minimize } from "./minimize.ts";
 import { type Failure, failsAlike, run } from "./run.ts";
 import type { Target } from "./target.ts";
 import { targets } from "./targets.ts";
@@ -50,7 +50,7 @@ print(`${total} inputs in all`);
 
 async function report(target: Target, failure: Failure): Promise<void> {
   process.exitCode = 1;
-  const smallest = await minimise(
+  const smallest = await minimize(
     failure.input,
     async (input) => {
       watchdog.see(targets.indexOf(target), failure.seed);

@@ -9,7 +9,7 @@ export interface Random {
   bytes(count: number): Buffer;
 }
 
-/** Mulberry32. The seed is mixed, so that neighbouring seeds give unrelated values. */
+/** Mulberry32. The seed is mixed, so that neighboring seeds give unrelated values. */
 export function createRandom(seed: number): Random {
   let state = Math.imul(seed ^ (seed >>> 16) ^ Math.floor(seed / 2 ** 32), 0x45d9f3b) | 0;
   function next(): number {

@@ -37,13 +37,13 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
     ];
 
     it("is Unauthorized with a wrong access key, which is in no message", async () => {
-      const credentials = { accessKeyId: "UNKNOWNACCESSKEY", secretAccessKey: "a-very-secret-key" };
+      const credentials = { accessKeyId: "UNKNOWN-ACCESS-KEY", secretAccessKey: "a-very-secret-key" };
       await using store = createS3Store({ ...optionsFor(server, "there"), credentials });
       for (const [name, call] of calls(store)) {
         const error = await rejection(call(), "Unauthorized", name);
         assert.doesNotMatch(
           inspect(error, { depth: 9, showHidden: true }),
-          /a-very-secret-key|UNKNOWNACCESSKEY/,
+          /a-very-secret-key|UNKNOWN-ACCESS-KEY/,
         );
       }
     });

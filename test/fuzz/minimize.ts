@@ -1,7 +1,7 @@
 const longestMs = 60_000;
 
 /** The smallest input found within `tries` that still fails: ranges are cut out, then zeroed, ever smaller ones. */
-export async function minimise(
+export async function minimize(
   input: Uint8Array,
   fails: (input: Uint8Array) => Promise<boolean>,
   tries: number,
