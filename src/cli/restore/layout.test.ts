@@ -117,7 +117,7 @@ describe("a layout is refused as a usage error, with a hint", () => {
         initialAdvertisePeerUrls: "http://10.0.0.9:2380",
       },
       message:
-        "--initial-advertise-peer-urls http://10.0.0.9:2380 differs from what --initial-cluster says of m1: http://10.0.0.1:2380",
+        "--initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380",
       hint: "the other members would not know this one: give the same URLs in both",
     },
     "all members, and a name": {
