@@ -1,7 +1,8 @@
 import { formatInitialCluster } from "../../restore/initial-cluster.ts";
 import { restoreMembers } from "../../restore/restore-members.ts";
 import { checkTarget } from "../../restore/target.ts";
-import { findRestoreTool, freshToken } from "../../restore/tool.ts";
+import { findRestoreTool } from "../../restore/tool.ts";
+import { freshToken } from "../../restore/tool-arguments.ts";
 import { parseBackupArgument } from "../backup-argument.ts";
 import type { Context } from "../context.ts";
 import { wholeNumber } from "../flags.ts";

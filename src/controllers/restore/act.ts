@@ -13,7 +13,7 @@ import {
   verifying,
   workBegun,
 } from "../../core/restore/status.ts";
-import { freshToken } from "../../restore/tool.ts";
+import { freshToken } from "../../restore/tool-arguments.ts";
 import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
 import { createCluster, restoreMembers } from "./create.ts";

@@ -6,7 +6,7 @@ import { bytes } from "../../core/human.ts";
 import { parseQuantity } from "../../core/quantity.ts";
 import { targetExists } from "../../core/restore/decide.ts";
 import type { RestoreReport, RestoreResult, VerifiedSource } from "../../core/restore/observed.ts";
-import { fileStore } from "../../restore/kubernetes/job.ts";
+import { fileStore } from "../../restore/kubernetes/job-store.ts";
 import {
   clientServiceName,
   peerServiceName,

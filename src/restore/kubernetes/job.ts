@@ -1,64 +1,29 @@
-import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { OperatorError } from "../../core/errors.ts";
 import { type RestoreBlueprint, type RestoreObject, metadataOf } from "./blueprint.ts";
 import { jobName, memberName, membershipOf, targetVersion, volumeName } from "../../core/restore/names.ts";
-import { restoreArguments } from "../tool.ts";
+import { restoreArguments } from "../tool-arguments.ts";
+import { workLayout } from "../work-layout.ts";
+import { storeCaPath, storeCaSecret, storeEnv, storeFlags } from "./job-store.ts";
 import { containerDefaults, dataDir, mountPath, podDefaults, podMetadata } from "./pod.ts";
 
-const storeCaPath = "/etc/etcd-backup/store-ca";
+/** What each container of one member's Job is made from. */
+interface MemberJob extends RestoreBlueprint {
+  index: number;
+  name: string;
+  /** `<cluster>/<name>` */
+  backup: string;
+}
 
 /**
  * The Job of one member: fetches and verifies the backup, restores it with the tool of the target's image, places the
  * data.
  */
 export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: number): RestoreObject {
-  const { restore, store, source, operatorImage } = blueprint;
-  const { cluster } = restore.spec.target;
-  const workDir = `${dataDir}/.restoring-${restore.metadata.uid}`;
-  const step = (name: string, args: string[]) => ({
-    name,
-    image: operatorImage,
-    imagePullPolicy: cluster.imagePullPolicy,
-    args: ["restore-step", name, "--id", restore.metadata.uid, "--data-dir", dataDir, ...args],
-    ...containerDefaults(restore),
-  });
-  const tool = targetVersion(restore).startsWith("3.4.") ? "etcdctl" : "etcdutl";
-  const { peerUrls, initialCluster } = membershipOf(restore);
-  const name = memberName(restore, index);
+  const { restore, store, source } = blueprint;
+  const { apiVersion, kind, metadata } = restore;
   const backup = `${source.clusterName}/${source.name}`;
-  const fetch = {
-    ...step("fetch", ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store)]),
-    env: storeEnv(store),
-  };
-  const restoreData = {
-    name: "restore",
-    image: cluster.image,
-    imagePullPolicy: cluster.imagePullPolicy,
-    command: [
-      tool,
-      ...restoreArguments({
-        name,
-        peerUrls: peerUrls(index),
-        initialCluster,
-        snapshot: `${workDir}/snapshot.db`,
-        dataDir: `${workDir}/data`,
-        token: blueprint.token,
-        bump: restore.spec.revisionBump,
-      }),
-    ],
-    env: [{ name: "ETCDCTL_API", value: "3" }],
-    ...containerDefaults(restore),
-  };
-  const place = step("place", ["--member", name, "--token", blueprint.token, "--backup", backup]);
-  const caSecret = store.spec.s3?.caBundleSecretRef?.name;
-  const { metadata } = restore;
-  const owner = {
-    apiVersion: restore.apiVersion,
-    kind: restore.kind,
-    name: metadata.name,
-    uid: metadata.uid,
-    controller: true,
-  };
+  const job: MemberJob = { ...blueprint, index, name: memberName(restore, index), backup };
+  const owner = { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true };
+  const caSecret = storeCaSecret(store);
   return {
     metadata: { ...metadataOf(restore, jobName(restore, index, attempt)), ownerReferences: [owner] },
     spec: {
@@ -71,8 +36,8 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
         spec: {
           ...podDefaults(restore),
           restartPolicy: "Never",
-          initContainers: [fetch, restoreData].map(withVolumes(caSecret)),
-          containers: [place].map(withVolumes(undefined)),
+          initContainers: [fetchContainer(job), restoreContainer(job)].map(withVolumes(caSecret)),
+          containers: [placeContainer(job)].map(withVolumes(undefined)),
           volumes: [
             { name: "data", persistentVolumeClaim: { claimName: volumeName(restore, index) } },
             ...(caSecret === undefined ? [] : [{ name: "store-ca", secret: { secretName: caSecret } }]),
@@ -83,44 +48,44 @@ export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: n
   };
 }
 
-/** The flags of the fetch step for the store. Its credentials come from the Secret, as environment variables. */
-function storeFlags({ spec }: EtcdBackupStore): string[] {
-  const { s3 } = spec;
-  if (s3 === undefined) throw fileStore();
-  const settings = [
-    ...(s3.endpoint === undefined ? [] : [`endpoint=${encodeURIComponent(s3.endpoint)}`]),
-    ...(s3.region === undefined ? [] : [`region=${encodeURIComponent(s3.region)}`]),
-    ...(s3.forcePathStyle ? ["pathStyle=true"] : []),
-  ];
-  const folder = s3.prefix === undefined ? s3.bucket : `${s3.bucket}/${s3.prefix}`;
-  const query = settings.length === 0 ? "" : `?${settings.join("&")}`;
-  const ca = s3.caBundleSecretRef === undefined ? [] : ["--store-ca", `${storeCaPath}/ca.crt`];
-  return ["--store", `s3://${folder}${query}`, ...ca];
+function fetchContainer(job: MemberJob): object {
+  const { backup, source, store } = job;
+  const args = ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store)];
+  return { ...stepContainer(job, "fetch", args), env: storeEnv(store) };
 }
 
-/** The error for a `file` store: the Jobs' Pods do not mount a directory of the operator's Pod. */
-export function fileStore(): OperatorError {
-  return new OperatorError(
-    "InvalidConfiguration",
-    "an EtcdRestore needs an s3 store: the members' Jobs cannot read a directory of the operator",
-    {
-      hint: "restore with `etcd-backup restore` where the directory is mounted, or copy the backup to a bucket",
-    },
-  );
+function restoreContainer({ restore, name, index, token }: MemberJob): object {
+  const { cluster } = restore.spec.target;
+  const { peerUrls, initialCluster } = membershipOf(restore);
+  const work = workLayout({ dataDir }, restore.metadata.uid);
+  const restored = { snapshot: work.snapshot, dataDir: work.dataDir, bump: restore.spec.revisionBump };
+  return {
+    name: "restore",
+    image: cluster.image,
+    imagePullPolicy: cluster.imagePullPolicy,
+    command: [
+      targetVersion(restore).startsWith("3.4.") ? "etcdctl" : "etcdutl",
+      ...restoreArguments({ ...restored, name, peerUrls: peerUrls(index), initialCluster, token }),
+    ],
+    env: [{ name: "ETCDCTL_API", value: "3" }],
+    ...containerDefaults(restore),
+  };
 }
 
-function storeEnv({ spec }: EtcdBackupStore): object[] {
-  const name = spec.s3?.credentialsSecretRef?.name;
-  if (name === undefined) return [];
-  const fromSecret = (key: string, optional: boolean) => ({
-    name: key,
-    valueFrom: { secretKeyRef: { name, key, ...(optional ? { optional } : {}) } },
-  });
-  return [
-    fromSecret("AWS_ACCESS_KEY_ID", false),
-    fromSecret("AWS_SECRET_ACCESS_KEY", false),
-    fromSecret("AWS_SESSION_TOKEN", true),
-  ];
+function placeContainer(job: MemberJob): object {
+  return stepContainer(job, "place", ["--member", job.name, "--token", job.token, "--backup", job.backup]);
+}
+
+/** A container that runs one step of this program. */
+function stepContainer({ restore, operatorImage }: MemberJob, name: string, args: string[]): object {
+  const { imagePullPolicy } = restore.spec.target.cluster;
+  return {
+    name,
+    image: operatorImage,
+    imagePullPolicy,
+    args: ["restore-step", name, "--id", restore.metadata.uid, "--data-dir", dataDir, ...args],
+    ...containerDefaults(restore),
+  };
 }
 
 const withVolumes = (caSecret: string | undefined) => (container: object) => ({
