@@ -30,6 +30,7 @@ function resourceSection(definition: ResourceDefinition): string {
     vocabularyTable("Type", definition.conditions),
     "### Reasons",
     vocabularyTable("Reason", definition.reasons),
+    ...eventSection(definition.events),
     "### Columns",
     table(
       ["Column", "Path", "Meaning"],
@@ -40,6 +41,12 @@ function resourceSection(definition: ResourceDefinition): string {
       ]),
     ),
   ].join("\n\n");
+}
+
+function eventSection(events: Vocabulary): string[] {
+  const intro = "An event has a reason of the conditions above";
+  if (Object.keys(events).length === 0) return ["### Events", `${intro}.`];
+  return ["### Events", `${intro}, or one of these:`, vocabularyTable("Reason", events)];
 }
 
 function fieldTable(schema: ObjectSchema, path: string, withDefaults: boolean): string {

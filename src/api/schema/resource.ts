@@ -48,6 +48,8 @@ export interface ResourceDefinition<
   readonly columns: readonly Column[];
   readonly conditions: Vocabulary;
   readonly reasons: Vocabulary;
+  /** Reasons of events that are not reasons of conditions. */
+  readonly events: Vocabulary;
 }
 
 /** An object of a kind read from the API server, with its defaults. */

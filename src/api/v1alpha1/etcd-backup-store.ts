@@ -1,3 +1,4 @@
+import { storeEvents } from "./events.ts";
 import { exactlyOneOf } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
@@ -76,6 +77,7 @@ export const etcdBackupStoreDefinition = defineResource({
   ],
   conditions: storeConditions,
   reasons: storeReasons,
+  events: storeEvents,
 });
 
 export type EtcdBackupStore = Resource<typeof etcdBackupStoreDefinition>;

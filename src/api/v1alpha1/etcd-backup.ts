@@ -1,3 +1,4 @@
+import { backupEvents } from "./events.ts";
 import { backupConditions, backupReasons } from "./conditions.ts";
 import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
@@ -168,6 +169,7 @@ export const etcdBackupDefinition = defineResource({
   ],
   conditions: backupConditions,
   reasons: backupReasons,
+  events: backupEvents,
 });
 
 export type EtcdBackup = Resource<typeof etcdBackupDefinition>;

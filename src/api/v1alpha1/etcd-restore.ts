@@ -1,3 +1,4 @@
+import { restoreEvents } from "./events.ts";
 import { immutable } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
 import type { ObjectSchema, Schema } from "../schema/schema.ts";
@@ -121,6 +122,7 @@ export const etcdRestoreDefinition = defineResource({
   ],
   conditions: restoreConditions,
   reasons: restoreReasons,
+  events: restoreEvents,
 });
 
 export type EtcdRestore = Resource<typeof etcdRestoreDefinition>;
