@@ -114,6 +114,9 @@ export const etcdBackupStatusSchema = {
       description: "Number of attempts begun.",
     },
     nextAttemptTime: timeField("When the next attempt begins after a failed one."),
+    waitingSince: timeField(
+      "Since when the operator has waited for the EtcdBackupStore to exist. Absent while it does not wait.",
+    ),
     startTime: timeField("When the first attempt began."),
     completionTime: timeField("When the backup succeeded or failed."),
     duration: textField("Time from startTime to completionTime for display, such as 12.4s."),

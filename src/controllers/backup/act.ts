@@ -1,9 +1,8 @@
 import { type BackupDecision, finalizer } from "../../core/backup/decide.ts";
-import { type Fail, type Retry, reasonOf } from "../../core/backup/failure.ts";
+import { type Fail, type Retry, type Wait, reasonOf } from "../../core/backup/failure.ts";
 import type { BackupReport, ObservedBackup, StoredBackup } from "../../core/backup/observed.ts";
 import { runIdOf } from "../../core/backup/run-id.ts";
 import {
-  changed,
   deleting,
   failed,
   initialized,
@@ -14,6 +13,7 @@ import {
   started,
   streaming,
   succeeded,
+  waiting,
 } from "../../core/backup/status.ts";
 import { OperatorError, withHint } from "../../core/errors.ts";
 import type { Result } from "../reconciler.ts";
@@ -57,21 +57,12 @@ export async function act(
     case "cancel":
       await runs.cancel(key, decision.why);
       return { againAfterMs: 0 };
-    case "wait": {
-      const { reason, message, ms, warn } = decision;
-      if (warn) context.events.warning(reason, message);
-      await writeStatus(context, changed(backup, { outcome: "InProgress", reason, message }, now()));
-      return { againAfterMs: ms };
-    }
+    case "wait":
+      return wait(context, decision);
     case "lookUpStored":
       throw new OperatorError("Internal", "this pass has already looked up what the store holds");
     case "takeUpAgain":
-      context.events.warning(
-        "OperatorRestarted",
-        "the operator stopped in the middle of an attempt; the backup starts again at once",
-      );
-      await writeStatus(context, interrupted(backup, { counts: true, now: now() }));
-      return { againAfterMs: 0 };
+      return takeUpAgain(context);
     case "start":
       return start(context, decision.attempt);
     case "reportProgress":
@@ -84,6 +75,21 @@ export async function act(
     default:
       return decision satisfies never;
   }
+}
+
+async function wait(context: BackupContext, decision: Wait): Promise<Result> {
+  const { backup, now, events } = context;
+  if (decision.warn) events.warning(decision.reason, decision.message);
+  await writeStatus(context, waiting(backup, decision, now()));
+  return { againAfterMs: decision.ms };
+}
+
+async function takeUpAgain(context: BackupContext): Promise<Result> {
+  const { backup, now, events } = context;
+  const note = "the operator stopped in the middle of an attempt; the backup starts again at once";
+  events.warning("OperatorRestarted", note);
+  await writeStatus(context, interrupted(backup, { counts: true, now: now() }));
+  return { againAfterMs: 0 };
 }
 
 /** Writes the attempt to status before it begins, so that the next operator finds it when this one dies. */

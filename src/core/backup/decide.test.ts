@@ -13,6 +13,7 @@ import {
   retrying,
   started,
   succeeded,
+  waiting,
 } from "./status.ts";
 import { OperatorError } from "../errors.ts";
 
@@ -266,6 +267,19 @@ describe("decide", () => {
       waits.map((decision) => decision.do === "wait" && decision.warn),
       [false, false, true, true],
     );
+  });
+
+  it("says since when a store is missing and what to do, in the same words at each later look", () => {
+    const first = decideOn(pending, { store: "missing" });
+    assert.ok(first.do === "wait");
+    assert.match(first.message, /EtcdBackupStore s does not exist .* since 2026-08-20T12:00:00Z: create it/);
+    const status = waiting(pending, first, now);
+    assert.equal(status.waitingSince, "2026-08-20T12:00:00Z");
+    const second = decideOn({ ...pending, status }, { store: "missing" }, later(3000));
+    assert.ok(second.do === "wait");
+    assert.deepEqual(second, first);
+    const begins = started({ ...pending, status }, { attempt: 1, runId: "r" }, later(3000));
+    assert.equal(begins.waitingSince, undefined, "the wait is over");
   });
 
   it("succeeds with the backup of the run or of the store", () => {

@@ -1,5 +1,5 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
-import { conditionStatus } from "../conditions.ts";
+import { conditionStatus, wholeSeconds } from "../conditions.ts";
 import { OperatorError } from "../errors.ts";
 import {
   type Fail,
@@ -155,10 +155,13 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
 
 function whileStoreMissing(backup: EtcdBackup, now: Date): Wait | Fail {
   const { timeoutSeconds, storeRef } = backup.spec;
-  const message = `the operator waits for EtcdBackupStore ${storeRef.name}, which does not exist in this namespace`;
+  const { waitingSince } = backup.status;
+  const since = waitingSince === undefined ? now : new Date(waitingSince);
+  const missing = `EtcdBackupStore ${storeRef.name} does not exist in this namespace; the operator has waited for it`;
+  const message = `${missing} since ${waitingSince ?? wholeSeconds(now)}: create it, or delete this EtcdBackup`;
   return isLate(backup, now)
     ? timedOut(timeoutSeconds, message)
-    : { do: "wait", ms: 30_000, reason: "StoreNotReady", message, warn: true };
+    : { do: "wait", ms: 30_000, reason: "StoreNotReady", message, warn: true, since };
 }
 
 /** Whether the deadline has passed. The time counts from the first attempt. */

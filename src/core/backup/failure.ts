@@ -24,6 +24,8 @@ export interface Wait {
   message: string;
   /** Whether the wait is also recorded as an event, since a person may have to act. */
   warn: boolean;
+  /** Since when the wait is for the EtcdBackupStore to exist. */
+  since?: Date;
 }
 
 const delay = { baseMs: 10_000, maxMs: 6 * 60_000 };

@@ -1,6 +1,6 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { BackupReason } from "../../api/v1alpha1/conditions.ts";
-import type { Fail, Retry } from "./failure.ts";
+import type { Fail, Retry, Wait } from "./failure.ts";
 import { withHint } from "../errors.ts";
 import { type Outcome, runConditions, setCondition, wholeSeconds } from "../conditions.ts";
 import { bytes, duration } from "../human.ts";
@@ -20,8 +20,9 @@ export function changed(
   now: Date,
 ): EtcdBackupStatus {
   const { generation } = backup.metadata;
+  const { waitingSince: _, ...status } = backup.status;
   return {
-    ...backup.status,
+    ...status,
     observedGeneration: generation,
     conditions: runConditions(
       backup.status.conditions ?? [],
@@ -30,6 +31,12 @@ export function changed(
       { generation, now },
     ),
   };
+}
+
+/** The status while the operator waits; `since` only while it waits for the EtcdBackupStore to exist. */
+export function waiting(backup: EtcdBackup, { reason, message, since }: Wait, now: Date): EtcdBackupStatus {
+  const status = changed(backup, { outcome: "InProgress", reason, message }, now);
+  return since === undefined ? status : { ...status, waitingSince: wholeSeconds(since) };
 }
 
 /** The status of an ended backup whose deletionPolicy has changed: only the observed generation moves. */
