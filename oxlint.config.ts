@@ -100,12 +100,19 @@ export default defineConfig({
     "typescript/consistent-return": "off",
     "import/no-named-as-default-member": "off",
     "typescript/unbound-method": "off",
+    "max-lines": ["error", { max: 300, skipBlankLines: true, skipComments: true }],
+    "max-lines-per-function": ["error", { max: 60, skipBlankLines: true, skipComments: true }],
   },
   overrides: [
     ...importRules,
     {
       files: ["**/*.test.ts", "**/*.contract.ts", "**/*.fixture.ts"],
       rules: { "no-restricted-imports": "off" },
+    },
+    // A suite is one function, and the state of a fixture is a closure.
+    {
+      files: ["**/*.test.ts", "**/*.contract.ts", "**/*.fixture.ts", "test/**"],
+      rules: { "max-lines-per-function": "off", "max-lines": ["error", { max: 450 }] },
     },
     { files: ["oxlint.config.ts"], rules: { "import/no-default-export": "off" } },
     { files: ["scripts/**", "test/**"], rules: { "no-console": "off" } },
