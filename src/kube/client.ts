@@ -11,7 +11,7 @@ import {
   replaceCall,
   watchCall,
 } from "./calls.ts";
-import { openConnection } from "./connection.ts";
+import { type Connection, openConnection } from "./connection.ts";
 import { apiStatusOf } from "./errors.ts";
 import type { ConfigSource } from "./kube-config.ts";
 import { type CollectionOptions, type Listed, listAll } from "./list.ts";
@@ -82,7 +82,11 @@ export interface KubeClient extends AsyncDisposable {
 
 /** Opens a client. Throws InvalidConfiguration when no cluster is configured. Sends nothing to the server yet. */
 export async function connect(source: ConfigSource = {}): Promise<KubeClient> {
-  const connection = await openConnection(source);
+  return clientOver(await openConnection(source));
+}
+
+/** The client over a connection, which its disposal closes. */
+export function clientOver(connection: Connection): KubeClient {
   const request: SendCall = (call, { signal }) => callApi(connection, call, signal);
   const send = async <T>(call: ApiCall, options: RequestOptions) => (await request(call, options)) as T;
 
