@@ -8,6 +8,22 @@ const directory = { kind: "file", path: "/backups" } as const;
 const bucket = { kind: "s3", bucket: "backups", prefix: "clusters" } as const;
 const inEurope = { ...bucket, region: "eu" } as const;
 
+const settingsCases: Record<string, [string, string | undefined, object]> = {
+  "its own": [`s3://backups/clusters/lab/${name}?region=eu`, "s3://backups?region=us", inEurope],
+  "those of --store for the same bucket": [
+    `s3://backups/clusters/lab/${name}`,
+    "s3://backups/other?region=eu",
+    inEurope,
+  ],
+  "none of --store for another bucket": [
+    `s3://backups/clusters/lab/${name}`,
+    "s3://other/clusters?region=eu",
+    bucket,
+  ],
+  "none where --store has none": [`s3://backups/clusters/lab/${name}`, "s3://backups", bucket],
+  "none without --store": [`s3://backups/clusters/lab/${name}`, undefined, bucket],
+};
+
 function refusal(text: string, flags = {}): OperatorError {
   try {
     parseBackupArgument(text, flags);
@@ -60,32 +76,19 @@ describe("BACKUP", () => {
       });
   });
 
-  const settingsCases: Record<string, [string, string | undefined, object]> = {
-    "its own": [`s3://backups/clusters/lab/${name}?region=eu`, "s3://backups?region=us", inEurope],
-    "those of --store for the same bucket": [
-      `s3://backups/clusters/lab/${name}`,
-      "s3://backups/other?region=eu",
-      inEurope,
-    ],
-    "none of --store for another bucket": [
-      `s3://backups/clusters/lab/${name}`,
-      "s3://other/clusters?region=eu",
-      bucket,
-    ],
-    "none where --store has none": [`s3://backups/clusters/lab/${name}`, "s3://backups", bucket],
-    "none without --store": [`s3://backups/clusters/lab/${name}`, undefined, bucket],
-  };
   for (const [what, [text, store, expected]] of Object.entries(settingsCases))
     it(`as a URL has these settings of the store: ${what}`, () => {
       const argument = parseBackupArgument(text, store === undefined ? {} : { store });
       assert.deepEqual(argument, { kind: "stored", store: expected, name, clusterName: "lab" });
     });
+});
 
-  it("is refused as a name without a store", () => {
+describe("BACKUP is refused", () => {
+  it("as a name without a store", () => {
     for (const text of [name, "latest"]) assert.equal(refusal(text).message, "no store was given");
   });
 
-  it("is refused as a URL that ends in no backup", () => {
+  it("as a URL that ends in no backup", () => {
     for (const url of ["s3://backups", "file:///lab", "file:///backups/lab/something"]) {
       const { message, hint } = refusal(url);
       assert.equal(message, `${url} is not a backup's URL`);
@@ -93,7 +96,7 @@ describe("BACKUP", () => {
     }
   });
 
-  it("is refused with a password in it, which is not repeated", () => {
+  it("with a password in it, which is not repeated", () => {
     for (const url of [
       "s3://me:hunter2@backups",
       "s3://me:hunter2@backups/lab/latest",

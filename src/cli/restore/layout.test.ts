@@ -70,137 +70,138 @@ describe("the layout of all members", () => {
   });
 });
 
+const everyMember = { allMembers: true, initialCluster: three, dataDirTemplate: "/data/{name}" };
+const apart = "give each data directory and each WAL directory a path outside the others";
+const refusals: Record<string, { flags: LayoutFlags; message: string; hint: string }> = {
+  "a learner": {
+    flags: { dataDir: "/data", learner: true },
+    message: "a restored cluster has voting members only",
+    hint: "restore without --learner, start the cluster, then `etcdctl member add NAME --learner --peer-urls=…`",
+  },
+  "no data directory": {
+    flags: { name: "m1", initialCluster: three },
+    message: "no data directory was given",
+    hint: "add --data-dir DIR",
+  },
+  "an empty data directory": {
+    flags: { dataDir: "" },
+    message: "no data directory was given",
+    hint: "add --data-dir DIR",
+  },
+  "a data directory template for one member": {
+    flags: { dataDir: "/data", dataDirTemplate: "/data/{name}" },
+    message: "--data-dir-template needs --all-members",
+    hint: "add --all-members, or give --data-dir DIR instead",
+  },
+  "a WAL directory template for one member": {
+    flags: { dataDir: "/data", walDirTemplate: "/log/{name}" },
+    message: "--wal-dir-template needs --all-members",
+    hint: "add --all-members, or give --wal-dir DIR instead",
+  },
+  "no name where --initial-cluster has several members": {
+    flags: { dataDir: "/data", initialCluster: three },
+    message: "which member is this?",
+    hint: "add --name: m1, m2, m3",
+  },
+  "a name that is not in --initial-cluster": {
+    flags: { dataDir: "/data", name: "m4", initialCluster: three },
+    message: "--name m4 is not in --initial-cluster, which has m1, m2, m3",
+    hint: "restore each member under a name that all of them know it by",
+  },
+  "peer URLs that differ from those in --initial-cluster": {
+    flags: {
+      dataDir: "/data",
+      name: "m1",
+      initialCluster: three,
+      initialAdvertisePeerUrls: "http://10.0.0.9:2380",
+    },
+    message:
+      "--initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380",
+    hint: "the other members would not know this one: give the same URLs in both",
+  },
+  "all members, and a name": {
+    flags: { ...everyMember, name: "m1" },
+    message: "--name cannot be given with --all-members",
+    hint: "remove --name and unset ETCD_NAME",
+  },
+  "all members, and one data directory": {
+    flags: { ...everyMember, dataDir: "/data/m1" },
+    message: "--data-dir cannot be given with --all-members",
+    hint: "remove --data-dir and unset ETCD_DATA_DIR",
+  },
+  "all members, and one WAL directory": {
+    flags: { ...everyMember, walDir: "/log/m1" },
+    message: "--wal-dir cannot be given with --all-members",
+    hint: "remove --wal-dir and unset ETCD_WAL_DIR",
+  },
+  "all members, and the peer URLs of one": {
+    flags: { ...everyMember, initialAdvertisePeerUrls: "http://10.0.0.1:2380" },
+    message: "--initial-advertise-peer-urls cannot be given with --all-members",
+    hint: "remove --initial-advertise-peer-urls and unset ETCD_INITIAL_ADVERTISE_PEER_URLS",
+  },
+  "all members without --initial-cluster": {
+    flags: { allMembers: true, dataDirTemplate: "/data/{name}" },
+    message: "--all-members needs --initial-cluster",
+    hint: "add --initial-cluster m1=https://…,m2=https://…",
+  },
+  "all members without a template": {
+    flags: { allMembers: true, initialCluster: three },
+    message: "--all-members needs --data-dir-template",
+    hint: "add --data-dir-template '/var/lib/etcd/{name}'",
+  },
+  "all members in one data directory": {
+    flags: { ...everyMember, dataDirTemplate: "/data" },
+    message: "--data-dir-template has no {name} in it",
+    hint: "write --data-dir-template '/var/lib/etcd/{name}'",
+  },
+  "all members in one WAL directory": {
+    flags: { ...everyMember, walDirTemplate: "/log" },
+    message: "--wal-dir-template has no {name} in it",
+    hint: "write --wal-dir-template '/var/lib/etcd-wal/{name}'",
+  },
+  "a member name with a slash": {
+    flags: { ...everyMember, initialCluster: "../m1=http://a:2380" },
+    message: "member name ../m1 cannot be part of a path",
+    hint: "restore this member alone, with --name and --data-dir",
+  },
+  "a member name of dots": {
+    flags: { ...everyMember, initialCluster: "..=http://a:2380" },
+    message: "member name .. cannot be part of a path",
+    hint: "restore this member alone, with --name and --data-dir",
+  },
+  "a WAL directory in the data directory": {
+    flags: { dataDir: "/data", walDir: "/data/member/wal" },
+    message: "/data contains /data/member/wal",
+    hint: apart,
+  },
+  "a data directory in the WAL directory": {
+    flags: { dataDir: "/disk/data", walDir: "/disk" },
+    message: "/disk contains /disk/data",
+    hint: apart,
+  },
+  "the root as WAL directory": {
+    flags: { dataDir: "/data", walDir: "/" },
+    message: "/ contains /data",
+    hint: apart,
+  },
+  "one directory for data and WAL, written in two ways": {
+    flags: { dataDir: "/data", walDir: "/log/../data/" },
+    message: "/data is given twice",
+    hint: apart,
+  },
+  "the WAL directory of one member as the data directory of another": {
+    flags: {
+      ...everyMember,
+      initialCluster: "m1=http://a:2380,m2=http://b:2380,m1-log=http://c:2380",
+      walDirTemplate: "/data/{name}-log",
+    },
+    message: "/data/m1-log is given twice",
+    hint: apart,
+  },
+};
+
 describe("a layout is refused as a usage error, with a hint", () => {
-  const all = { allMembers: true, initialCluster: three, dataDirTemplate: "/data/{name}" };
-  const apart = "give each data directory and each WAL directory a path outside the others";
-  const cases: Record<string, { flags: LayoutFlags; message: string; hint: string }> = {
-    "a learner": {
-      flags: { dataDir: "/data", learner: true },
-      message: "a restored cluster has voting members only",
-      hint: "restore without --learner, start the cluster, then `etcdctl member add NAME --learner --peer-urls=…`",
-    },
-    "no data directory": {
-      flags: { name: "m1", initialCluster: three },
-      message: "no data directory was given",
-      hint: "add --data-dir DIR",
-    },
-    "an empty data directory": {
-      flags: { dataDir: "" },
-      message: "no data directory was given",
-      hint: "add --data-dir DIR",
-    },
-    "a data directory template for one member": {
-      flags: { dataDir: "/data", dataDirTemplate: "/data/{name}" },
-      message: "--data-dir-template needs --all-members",
-      hint: "add --all-members, or give --data-dir DIR instead",
-    },
-    "a WAL directory template for one member": {
-      flags: { dataDir: "/data", walDirTemplate: "/log/{name}" },
-      message: "--wal-dir-template needs --all-members",
-      hint: "add --all-members, or give --wal-dir DIR instead",
-    },
-    "no name where --initial-cluster has several members": {
-      flags: { dataDir: "/data", initialCluster: three },
-      message: "which member is this?",
-      hint: "add --name: m1, m2, m3",
-    },
-    "a name that is not in --initial-cluster": {
-      flags: { dataDir: "/data", name: "m4", initialCluster: three },
-      message: "--name m4 is not in --initial-cluster, which has m1, m2, m3",
-      hint: "restore each member under a name that all of them know it by",
-    },
-    "peer URLs that differ from those in --initial-cluster": {
-      flags: {
-        dataDir: "/data",
-        name: "m1",
-        initialCluster: three,
-        initialAdvertisePeerUrls: "http://10.0.0.9:2380",
-      },
-      message:
-        "--initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380",
-      hint: "the other members would not know this one: give the same URLs in both",
-    },
-    "all members, and a name": {
-      flags: { ...all, name: "m1" },
-      message: "--name cannot be given with --all-members",
-      hint: "remove --name and unset ETCD_NAME",
-    },
-    "all members, and one data directory": {
-      flags: { ...all, dataDir: "/data/m1" },
-      message: "--data-dir cannot be given with --all-members",
-      hint: "remove --data-dir and unset ETCD_DATA_DIR",
-    },
-    "all members, and one WAL directory": {
-      flags: { ...all, walDir: "/log/m1" },
-      message: "--wal-dir cannot be given with --all-members",
-      hint: "remove --wal-dir and unset ETCD_WAL_DIR",
-    },
-    "all members, and the peer URLs of one": {
-      flags: { ...all, initialAdvertisePeerUrls: "http://10.0.0.1:2380" },
-      message: "--initial-advertise-peer-urls cannot be given with --all-members",
-      hint: "remove --initial-advertise-peer-urls and unset ETCD_INITIAL_ADVERTISE_PEER_URLS",
-    },
-    "all members without --initial-cluster": {
-      flags: { allMembers: true, dataDirTemplate: "/data/{name}" },
-      message: "--all-members needs --initial-cluster",
-      hint: "add --initial-cluster m1=https://…,m2=https://…",
-    },
-    "all members without a template": {
-      flags: { allMembers: true, initialCluster: three },
-      message: "--all-members needs --data-dir-template",
-      hint: "add --data-dir-template '/var/lib/etcd/{name}'",
-    },
-    "all members in one data directory": {
-      flags: { ...all, dataDirTemplate: "/data" },
-      message: "--data-dir-template has no {name} in it",
-      hint: "write --data-dir-template '/var/lib/etcd/{name}'",
-    },
-    "all members in one WAL directory": {
-      flags: { ...all, walDirTemplate: "/log" },
-      message: "--wal-dir-template has no {name} in it",
-      hint: "write --wal-dir-template '/var/lib/etcd-wal/{name}'",
-    },
-    "a member name with a slash": {
-      flags: { ...all, initialCluster: "../m1=http://a:2380" },
-      message: "member name ../m1 cannot be part of a path",
-      hint: "restore this member alone, with --name and --data-dir",
-    },
-    "a member name of dots": {
-      flags: { ...all, initialCluster: "..=http://a:2380" },
-      message: "member name .. cannot be part of a path",
-      hint: "restore this member alone, with --name and --data-dir",
-    },
-    "a WAL directory in the data directory": {
-      flags: { dataDir: "/data", walDir: "/data/member/wal" },
-      message: "/data contains /data/member/wal",
-      hint: apart,
-    },
-    "a data directory in the WAL directory": {
-      flags: { dataDir: "/disk/data", walDir: "/disk" },
-      message: "/disk contains /disk/data",
-      hint: apart,
-    },
-    "the root as WAL directory": {
-      flags: { dataDir: "/data", walDir: "/" },
-      message: "/ contains /data",
-      hint: apart,
-    },
-    "one directory for data and WAL, written in two ways": {
-      flags: { dataDir: "/data", walDir: "/log/../data/" },
-      message: "/data is given twice",
-      hint: apart,
-    },
-    "the WAL directory of one member as the data directory of another": {
-      flags: {
-        ...all,
-        initialCluster: "m1=http://a:2380,m2=http://b:2380,m1-log=http://c:2380",
-        walDirTemplate: "/data/{name}-log",
-      },
-      message: "/data/m1-log is given twice",
-      hint: apart,
-    },
-  };
-  for (const [what, { flags, message, hint }] of Object.entries(cases))
+  for (const [what, { flags, message, hint }] of Object.entries(refusals))
     it(what, () => {
       assert.throws(
         () => layoutOf(flags),
