@@ -75,7 +75,7 @@ const faultyStreams: [string, (messages: Messages) => Messages, number, RegExp][
       }
     },
     1,
-    /snapshot at \S+: it ended after 6553600 of \d+ bytes/,
+    /snapshot at \S+: the stream ended after 6553600 of \d+ bytes/,
   ],
   [
     "a truncated snapshot whose totals and trailer match the truncated part",
