@@ -202,6 +202,27 @@ function moveBehind(file: BoltFile, bucket: string): void {
   }
 }
 
+test("a bucket within a bucket is a violation, whatever the length of its name and value", () => {
+  for (const [key, value] of [
+    ["n".repeat(100), "v"],
+    ["n", "v".repeat(70_000)],
+    ["n".repeat(5000), "v".repeat(70_000)],
+  ] as const) {
+    const file = writeBolt({
+      pageSize: 4096,
+      buckets: { authUsers: [pair(key, value)], key: [] },
+      inline: false,
+    });
+    const bytes = bytesOf(file);
+    const at = bytes.indexOf(key) - 16;
+    assert.equal(bytes.readUInt32LE(at), 0);
+    bytes.writeUInt32LE(1, at);
+    const reader = createStatusReader();
+    reader.push(bytes);
+    assert.match(reader.finish().violations[0]?.message ?? "", /bucket "authUsers" holds a bucket/, key);
+  }
+});
+
 test("a bucket within a small bucket is a violation, on a page of its own or inline", () => {
   for (const inline of [true, false]) {
     const file = writeBolt({ pageSize: 4096, buckets, inline });

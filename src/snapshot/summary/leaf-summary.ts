@@ -119,8 +119,9 @@ class SummarySink implements InlineSink {
     }
     if (this.#problem === 0) this.#problem = problem;
     const key = bytes.subarray(keyAt, valueAt);
-    if (!isRetained(flags, key, valueSize, valueSize === 0 ? 0 : (bytes[valueAt] ?? 0))) return;
-    this.#retain(flags, key, bytes.subarray(valueAt, valueAt + valueSize));
+    if (isRetained(flags, key, valueSize, valueSize === 0 ? 0 : (bytes[valueAt] ?? 0)))
+      this.#retain(flags, key, bytes.subarray(valueAt, valueAt + valueSize));
+    else this.#skip(flags);
   }
 
   openPair(flags: number, key: Uint8Array, valueSize: number): void {
@@ -150,7 +151,7 @@ class SummarySink implements InlineSink {
     else if (this.#value !== undefined) this.#retain(this.#flags, this.#key, this.#value);
     else if (this.#valueSize === 0 && isRetained(this.#flags, this.#key, 0, 0)) {
       this.#retain(this.#flags, this.#key, new Uint8Array(0));
-    }
+    } else this.#skip(this.#flags);
   }
 
   end(): number {
@@ -182,6 +183,11 @@ class SummarySink implements InlineSink {
   #retain(flags: number, key: Uint8Array, value: Uint8Array): void {
     if ((flags & bucketFlag) === 0) this.#pairs.push(this.#retained.addPair(this.#page, key, value));
     else this.#buckets.push(this.#retainBucket(key, value));
+  }
+
+  /** Counts a bucket whose name or value no etcd database can have, so that sumBuckets reports it. */
+  #skip(flags: number): void {
+    if ((flags & bucketFlag) !== 0) this.#buckets.push(0);
   }
 
   #retainBucket(name: Uint8Array, value: Uint8Array): number {
