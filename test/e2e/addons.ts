@@ -7,18 +7,44 @@ import { nodeName } from "./pki.ts";
 const volumes = "/var/lib/volumes";
 const volumeCount = 30;
 
-/** What a cluster has besides its control plane: names for Services, and volumes. */
+/** The objects that a cluster needs besides its control plane: CoreDNS and volumes. */
 export async function addons(): Promise<object> {
   return { apiVersion: "v1", kind: "List", items: [...(await coreDns()), ...(await localVolumes())] };
 }
 
+const dnsNamespace = "kube-system";
+const dnsLabels = { "k8s-app": "kube-dns" };
+const corefile =
+  ".:53 {\n errors\n health\n ready\n kubernetes cluster.local in-addr.arpa ip6.arpa {\n  ttl 1\n }\n}\n";
+
 async function coreDns(): Promise<object[]> {
-  const namespace = "kube-system";
-  const labels = { "k8s-app": "kube-dns" };
-  const path = await binary("coredns");
-  const corefile =
-    ".:53 {\n errors\n health\n ready\n kubernetes cluster.local in-addr.arpa ip6.arpa {\n  ttl 1\n }\n}\n";
-  const pod = {
+  const metadata = { name: "coredns", namespace: dnsNamespace };
+  const ports = [
+    { name: "dns", port: 53, protocol: "UDP" },
+    { name: "dns-tcp", port: 53, protocol: "TCP" },
+  ];
+  const template = { metadata: { labels: dnsLabels }, spec: coreDnsPod(await binary("coredns")) };
+  return [
+    ...coreDnsRole(),
+    { apiVersion: "v1", kind: "ConfigMap", metadata, data: { Corefile: corefile } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { ...metadata, labels: dnsLabels },
+      spec: { selector: { matchLabels: dnsLabels }, template },
+    },
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "kube-dns", namespace: dnsNamespace, labels: dnsLabels },
+      spec: { clusterIP: "10.96.0.10", selector: dnsLabels, ports },
+    },
+  ];
+}
+
+/** The spec of a Pod that runs the host's program, at the same path. */
+function coreDnsPod(path: string): object {
+  return {
     serviceAccountName: "coredns",
     dnsPolicy: "Default",
     tolerations: [{ key: "node-role.kubernetes.io/control-plane", operator: "Exists" }],
@@ -40,46 +66,26 @@ async function coreDns(): Promise<object[]> {
       { name: "config", configMap: { name: "coredns" } },
     ],
   };
+}
+
+function coreDnsRole(): object[] {
+  const rbac = "rbac.authorization.k8s.io";
+  const metadata = { name: "system:coredns" };
   const rules = [
     { apiGroups: [""], resources: ["services", "pods", "namespaces"], verbs: ["list", "watch"] },
     { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
   ];
-  const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:coredns" };
-  const subjects = [{ kind: "ServiceAccount", name: "coredns", namespace }];
-  const rbac = "rbac.authorization.k8s.io/v1";
+  const roleRef = { apiGroup: rbac, kind: "ClusterRole", ...metadata };
+  const account = { name: "coredns", namespace: dnsNamespace };
+  const subjects = [{ kind: "ServiceAccount", ...account }];
   return [
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "coredns", namespace } },
-    { apiVersion: rbac, kind: "ClusterRole", metadata: { name: "system:coredns" }, rules },
-    { apiVersion: rbac, kind: "ClusterRoleBinding", metadata: { name: "system:coredns" }, roleRef, subjects },
-    {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name: "coredns", namespace },
-      data: { Corefile: corefile },
-    },
-    {
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: "coredns", namespace, labels },
-      spec: { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: pod } },
-    },
-    {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: "kube-dns", namespace, labels },
-      spec: {
-        clusterIP: "10.96.0.10",
-        selector: labels,
-        ports: [
-          { name: "dns", port: 53, protocol: "UDP" },
-          { name: "dns-tcp", port: 53, protocol: "TCP" },
-        ],
-      },
-    },
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: account },
+    { apiVersion: `${rbac}/v1`, kind: "ClusterRole", metadata, rules },
+    { apiVersion: `${rbac}/v1`, kind: "ClusterRoleBinding", metadata, roleRef, subjects },
   ];
 }
 
-/** Directories of the node, each of which one claim may take. */
+/** A default StorageClass and PersistentVolumes in directories of the node. */
 async function localVolumes(): Promise<object[]> {
   const storageClass = {
     apiVersion: "storage.k8s.io/v1",
@@ -89,11 +95,11 @@ async function localVolumes(): Promise<object[]> {
     volumeBindingMode: "WaitForFirstConsumer",
   };
   const onNode = { key: "kubernetes.io/hostname", operator: "In", values: [nodeName] };
-  const made: object[] = [storageClass];
+  const objects: object[] = [storageClass];
   for (let index = 0; index < volumeCount; index += 1) {
     const path = `${volumes}/${index}`;
     await mkdir(path, { recursive: true });
-    made.push({
+    objects.push({
       apiVersion: "v1",
       kind: "PersistentVolume",
       metadata: { name: `local-${index}` },
@@ -107,5 +113,5 @@ async function localVolumes(): Promise<object[]> {
       },
     });
   }
-  return made;
+  return objects;
 }

@@ -1,21 +1,21 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { eventually } from "../support/eventually.ts";
 
-/** The one root of all cgroups that the node's kubelet makes. */
+/** The root of all cgroups that the node's kubelet creates. */
 export const cgroupRoot = "/etcd-backup-e2e";
 
 export async function makeCgroups(): Promise<void> {
   for (const hierarchy of await hierarchies()) {
     await mkdir(`${hierarchy}${cgroupRoot}`, { recursive: true });
-    // Version 1 leaves these empty, and then takes no process.
+    // In cgroups v1 these are empty after creation, and then the cgroup accepts no process.
     for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-      const above = await readFile(`${hierarchy}/${name}`, "utf8").catch(() => undefined);
-      if (above !== undefined) await writeFile(`${hierarchy}${cgroupRoot}/${name}`, above);
+      const inherited = await readFile(`${hierarchy}/${name}`, "utf8").catch(() => undefined);
+      if (inherited !== undefined) await writeFile(`${hierarchy}${cgroupRoot}/${name}`, inherited);
     }
   }
 }
 
-/** Removes what was made below the root. Processes that were killed just now hold it for a moment. */
+/** Removes all cgroups below the root. They may be in use for a short time after their processes were killed. */
 export async function clearCgroups(): Promise<void> {
   for (const hierarchy of await hierarchies()) {
     const path = `${hierarchy}${cgroupRoot}`;
@@ -23,7 +23,7 @@ export async function clearCgroups(): Promise<void> {
   }
 }
 
-/** False when something is in use. */
+/** False when a cgroup is in use. */
 async function removeTree(path: string): Promise<boolean> {
   const below = await readdir(path, { withFileTypes: true }).catch(() => []);
   for (const entry of below)
@@ -39,7 +39,7 @@ async function removeTree(path: string): Promise<boolean> {
   }
 }
 
-/** Where the host mounts cgroups: once, or with version 1 once for each controller. */
+/** The mount points of cgroups: one, or with cgroups v1 one for each controller. */
 async function hierarchies(): Promise<string[]> {
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" "));
   return mounts.flatMap(([, path = "", type]) => (type === "cgroup" || type === "cgroup2" ? [path] : []));

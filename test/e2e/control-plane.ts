@@ -7,8 +7,28 @@ import { kubernetes, manifests, nodeAddress, nodeName, pki, write } from "./pki.
 export const etcdDataDir = "/var/lib/etcd";
 export const etcdPeerUrl = `https://${nodeAddress}:2380`;
 
-/** Static pods that are, in names, labels, flags and places, what kubeadm makes of a first control-plane node. */
+/** Writes static Pods with the names, labels, flags and paths that kubeadm gives to a first control-plane node. */
 export async function writeControlPlane(): Promise<void> {
+  await writeEtcd();
+  await writeApiServer();
+  await kubernetesComponent("kube-controller-manager", {
+    health: { port: 10257, path: "/healthz", scheme: "HTTPS" },
+    paths: [pki, kubernetes],
+    flags: [
+      ...ownKubeconfig("kube-controller-manager"),
+      `--root-ca-file=${pki}/ca.crt`,
+      `--service-account-private-key-file=${pki}/sa.key`,
+      "--use-service-account-credentials=true",
+    ],
+  });
+  await kubernetesComponent("kube-scheduler", {
+    health: { port: 10259, path: "/healthz", scheme: "HTTPS" },
+    paths: [kubernetes],
+    flags: ownKubeconfig("kube-scheduler"),
+  });
+}
+
+async function writeEtcd(): Promise<void> {
   const client = `https://${nodeAddress}:2379`;
   await manifest("etcd", {
     image: images.etcd,
@@ -29,7 +49,10 @@ export async function writeControlPlane(): Promise<void> {
     health: { port: 2381, path: "/health", scheme: "HTTP" },
     paths: [etcdDataDir, `${pki}/etcd`],
   });
-  await kubernetesPart("kube-apiserver", {
+}
+
+async function writeApiServer(): Promise<void> {
+  await kubernetesComponent("kube-apiserver", {
     health: { host: nodeAddress, port: 6443, path: "/livez", scheme: "HTTPS" },
     paths: [pki],
     flags: [
@@ -54,21 +77,6 @@ export async function writeControlPlane(): Promise<void> {
       `--tls-private-key-file=${pki}/apiserver.key`,
     ],
   });
-  await kubernetesPart("kube-controller-manager", {
-    health: { port: 10257, path: "/healthz", scheme: "HTTPS" },
-    paths: [pki, kubernetes],
-    flags: [
-      ...asItself("kube-controller-manager"),
-      `--root-ca-file=${pki}/ca.crt`,
-      `--service-account-private-key-file=${pki}/sa.key`,
-      "--use-service-account-credentials=true",
-    ],
-  });
-  await kubernetesPart("kube-scheduler", {
-    health: { port: 10259, path: "/healthz", scheme: "HTTPS" },
-    paths: [kubernetes],
-    flags: asItself("kube-scheduler"),
-  });
 }
 
 function tls(prefix: string, name: string): string[] {
@@ -80,7 +88,8 @@ function tls(prefix: string, name: string): string[] {
   ];
 }
 
-function asItself(name: string): string[] {
+/** Flags of a component that authenticates with a kubeconfig of its own. */
+function ownKubeconfig(name: string): string[] {
   const path = `${kubernetes}/${name}.conf`;
   return [
     "--bind-address=127.0.0.1",
@@ -91,16 +100,16 @@ function asItself(name: string): string[] {
   ];
 }
 
-interface Part {
+interface Component {
   health: { host?: string; port: number; path: string; scheme: "HTTP" | "HTTPS" };
-  /** Of the host, at the same paths in the Pod. */
+  /** Paths of the host that the Pod mounts at the same paths. */
   paths: string[];
 }
 
-/** The program itself is the host's: nothing is gained by an image of it. */
-async function kubernetesPart(
+/** A component of Kubernetes. It runs the program of the host, so that it needs no image. */
+async function kubernetesComponent(
   name: BinaryName,
-  { flags, paths, health }: Part & { flags: string[] },
+  { flags, paths, health }: Component & { flags: string[] },
 ): Promise<void> {
   const path = await binary(name);
   const command = [path, ...flags];
@@ -109,7 +118,7 @@ async function kubernetesPart(
 
 async function manifest(
   name: string,
-  { image, command, health, paths }: Part & { image: string; command: string[] },
+  { image, command, health, paths }: Component & { image: string; command: string[] },
 ): Promise<void> {
   const probe = (failureThreshold: number) => ({
     httpGet: { host: "127.0.0.1", ...health },

@@ -3,7 +3,9 @@ import { lostClusters } from "./lost-cluster.ts";
 import { lostControlPlane } from "./lost-control-plane.ts";
 import { startSite, type Site } from "./site.ts";
 
-describe("on a real Kubernetes node, installed by Helm into kube-system", { concurrency: false }, () => {
+describe("the operator on a Kubernetes node, installed by Helm into kube-system", {
+  concurrency: false,
+}, () => {
   let site: Site;
   before(async () => {
     site = await startSite();

@@ -1,21 +1,17 @@
 import { createAuthority } from "../harness/certificates.ts";
 import { secret } from "../support/custom-resources.ts";
+import type { Kubectl } from "../support/kube.ts";
 
-/** What the scenarios need of a cluster that they may break. */
-export interface Kubectl {
-  (args: string[], options?: { input?: string }): Promise<string>;
-}
-
-/** A three-member etcd with TLS in a namespace of its own, made by hand as an operator would. */
+/** An etcd cluster of three members with TLS in Kubernetes. */
 export interface LabCluster {
   readonly name: string;
   readonly namespace: string;
-  /** Standard output of etcdctl in the first member's Pod, asked through the client Service. */
+  /** Standard output of etcdctl, which runs in the first member's Pod and connects to the client Service. */
   etcdctl(args: string[]): Promise<string>;
   put(key: string, value: string): Promise<void>;
 }
 
-/** Secrets `<name>-client-tls` and `<name>-peer-tls`, good for the members and the Services of that cluster. */
+/** The Secrets `<name>-client-tls` and `<name>-peer-tls`, for the members and the Services of the cluster. */
 export async function tlsSecrets(name: string, namespace: string): Promise<object[]> {
   const authority = await createAuthority(`${name} CA`);
   const services = [`${name}-client`, `${name}-peers`];
@@ -30,31 +26,61 @@ export async function tlsSecrets(name: string, namespace: string): Promise<objec
   return [await make("client"), await make("peer")];
 }
 
-/** The manifests of a new cluster; its Pods have the labels app=<name>. */
+/** The manifests of a new cluster. Its Pods have the label app=<name>. */
 export function newCluster(name: string, namespace: string, image: string): object[] {
-  const members = [0, 1, 2].map((i) => `${name}-${i}`);
-  const domain = `${name}-peers.${namespace}.svc`;
-  const labels = { app: name };
+  const ports = [
+    { name: "client", port: 2379 },
+    { name: "peer", port: 2380 },
+  ];
   const service = (kind: string, more: object) => ({
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: `${name}-${kind}`, namespace },
-    spec: {
-      selector: labels,
-      ports: [
-        { name: "client", port: 2379 },
-        { name: "peer", port: 2380 },
-      ],
-      ...more,
-    },
+    spec: { selector: { app: name }, ports, ...more },
   });
+  return [
+    service("peers", { clusterIP: "None", publishNotReadyAddresses: true }),
+    service("client", {}),
+    statefulSet(name, namespace, image),
+  ];
+}
+
+function statefulSet(name: string, namespace: string, image: string): object {
+  const labels = { app: name };
+  const volumes = ["client", "peer"].map((kind) => ({
+    name: kind,
+    secret: { secretName: `${name}-${kind}-tls` },
+  }));
+  const containers = [etcdContainer(name, `${name}-peers.${namespace}.svc`, image)];
+  const claim = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+  return {
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
+    metadata: { name, namespace },
+    spec: {
+      serviceName: `${name}-peers`,
+      replicas: 3,
+      podManagementPolicy: "Parallel",
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { terminationGracePeriodSeconds: 5, containers, volumes },
+      },
+      volumeClaimTemplates: [{ metadata: { name: "data" }, spec: claim }],
+    },
+  };
+}
+
+/** `domain` is that of the Service of the peers. */
+function etcdContainer(name: string, domain: string, image: string): object {
+  const members = [0, 1, 2].map((i) => `${name}-${i}`);
   const certificates = (kind: "client" | "peer", prefix: string) => [
     `--${prefix}cert-file=/tls/${kind}/tls.crt`,
     `--${prefix}key-file=/tls/${kind}/tls.key`,
     `--${prefix}trusted-ca-file=/tls/${kind}/ca.crt`,
     `--${prefix}client-cert-auth`,
   ];
-  const container = {
+  return {
     name: "etcd",
     image,
     imagePullPolicy: "Never",
@@ -79,42 +105,9 @@ export function newCluster(name: string, namespace: string, image: string): obje
       { name: "peer", mountPath: "/tls/peer" },
     ],
   };
-  const set = {
-    apiVersion: "apps/v1",
-    kind: "StatefulSet",
-    metadata: { name, namespace },
-    spec: {
-      serviceName: `${name}-peers`,
-      replicas: 3,
-      podManagementPolicy: "Parallel",
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: {
-          terminationGracePeriodSeconds: 5,
-          containers: [container],
-          volumes: ["client", "peer"].map((kind) => ({
-            name: kind,
-            secret: { secretName: `${name}-${kind}-tls` },
-          })),
-        },
-      },
-      volumeClaimTemplates: [
-        {
-          metadata: { name: "data" },
-          spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
-        },
-      ],
-    },
-  };
-  return [
-    service("peers", { clusterIP: "None", publishNotReadyAddresses: true }),
-    service("client", {}),
-    set,
-  ];
 }
 
-/** The container's own etcdctl, through the client Service and its DNS name: as an application would come in. */
+/** Access by the etcdctl of the container, through the DNS name of the client Service, as applications connect. */
 export function labCluster(kubectl: Kubectl, name: string, namespace: string, tlsPath: string): LabCluster {
   const etcdctl = (args: string[]) =>
     kubectl([

@@ -4,7 +4,7 @@ import { binary } from "../harness/binaries.ts";
 import { originalEnvironment } from "../harness/environment.ts";
 import { run, runOrThrow } from "../harness/process.ts";
 
-/** Names that images have on the node. No registry knows them. */
+/** Names of the images on the node. They are in no registry. */
 export const images = {
   operator: "localhost/etcd-backup-operator:e2e",
   etcd: "localhost/etcd:v3.6.16",
@@ -16,8 +16,8 @@ const bases = { build: "localhost/base-build:e2e", runtime: "localhost/base-runt
 const debianCa = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * Builds the images of a node into `directory`/*.tar, without a registry or a daemon. The operator's is that of the
- * project's Dockerfile, whose base images are made of this machine's own files: npm needs the network for it.
+ * Builds the images of a node into `directory`/*.tar, without a registry or a daemon. The operator's image is built by
+ * the project's Dockerfile, with base images of this machine's files. npm needs the network.
  */
 export async function buildImages(directory: string): Promise<void> {
   const buildah = await buildahIn(directory);
@@ -38,7 +38,7 @@ interface Buildah {
   save(image: string, path: string): Promise<void>;
 }
 
-/** Its storage, policy and list of registries lie in the directory as well. */
+/** buildah with its storage, policy and list of registries in the directory. */
 async function buildahIn(directory: string): Promise<Buildah> {
   await mkdir(directory, { recursive: true });
   const policy = join(directory, "policy.json");
@@ -66,7 +66,7 @@ async function buildahIn(directory: string): Promise<Buildah> {
   };
 }
 
-/** `to`, with files at paths of the image and a Dockerfile that puts them there. */
+/** Creates a build context in `to`: files by their paths in the image, and a Dockerfile that copies them. */
 async function context(to: string, files: Record<string, string>, instructions: string[]): Promise<string> {
   for (const [path, from] of Object.entries(files)) {
     const target = join(to, "root", path);
@@ -79,14 +79,14 @@ async function context(to: string, files: Record<string, string>, instructions: 
   return to;
 }
 
-/** For pods that only wait, and the Pods' own first process: a shell that ends when told. */
+/** An image for Pods that only wait, also for pause containers: a shell that exits on SIGTERM. */
 async function busybox(to: string): Promise<string> {
   const wait = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done";
-  const made = await context(to, { "/bin/busybox": "/bin/busybox" }, [
+  const built = await context(to, { "/bin/busybox": "/bin/busybox" }, [
     `ENTRYPOINT ${JSON.stringify(["/bin/sh", "-c", wait])}`,
   ]);
-  await applets(made, ["sh", "sleep"]);
-  return made;
+  await applets(built, ["sh", "sleep"]);
+  return built;
 }
 
 async function applets(to: string, names: string[]): Promise<void> {
@@ -100,27 +100,27 @@ async function etcd(to: string): Promise<string> {
   return context(to, files, ["ENV PATH=/usr/local/bin"]);
 }
 
-/** Stands for the official image of Node.js: node, npm, a shell and its tools. */
+/** Replaces the official image of Node.js: node, npm, a shell and its tools. */
 async function buildBase(to: string): Promise<string> {
   const env = originalEnvironment();
   const npm = dirname(dirname(await realpath((await runOrThrow("which", ["npm"])).trim())));
-  // A machine may trust more than Debian does, and have a registry of its own.
+  // A machine may trust other authorities than Debian and use its own registry.
   const ca = env["NODE_EXTRA_CA_CERTS"] || debianCa;
   const registry = (
     await runOrThrow("npm", ["config", "get", "registry"], { wholeEnv: env, cwd: root })
   ).trim();
   const files = { ...(await nodeFiles()), "/bin/busybox": "/bin/busybox", "/opt/npm": npm, [debianCa]: ca };
-  const made = await context(to, files, [
+  const built = await context(to, files, [
     `ENV PATH=/usr/local/bin:/bin HOME=/tmp NODE_EXTRA_CA_CERTS=${debianCa} npm_config_registry=${registry}`,
   ]);
-  await applets(made, ["sh", "env", "find", "rm", "mkdir", "cp", "chmod"]);
-  await mkdir(join(made, "root", "usr", "bin"), { recursive: true });
-  await symlink("/bin/busybox", join(made, "root", "usr", "bin", "env"));
-  await symlink("/opt/npm/bin/npm-cli.js", join(made, "root", "usr", "local", "bin", "npm"));
-  return made;
+  await applets(built, ["sh", "env", "find", "rm", "mkdir", "cp", "chmod"]);
+  await mkdir(join(built, "root", "usr", "bin"), { recursive: true });
+  await symlink("/bin/busybox", join(built, "root", "usr", "bin", "env"));
+  await symlink("/opt/npm/bin/npm-cli.js", join(built, "root", "usr", "local", "bin", "npm"));
+  return built;
 }
 
-/** Stands for a distroless image with a C library. */
+/** Replaces a distroless image with a C library. */
 async function runtimeBase(to: string): Promise<string> {
   const { [nodePath]: _, ...libraries } = await nodeFiles();
   return context(to, { ...libraries, [debianCa]: debianCa }, ["USER 65532:65532"]);
@@ -128,10 +128,10 @@ async function runtimeBase(to: string): Promise<string> {
 
 const nodePath = "/usr/local/bin/node";
 
-/** Of the C library, besides what Node.js itself is linked with. */
+/** Parts of the C library that are loaded at run time: Node.js is not linked with them. */
 const ofLibc = ["librt.so.1", "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2"];
 
-/** The Node.js that the project is pinned to, and the libraries below it. */
+/** The Node.js to which the project is pinned, and its libraries. */
 async function nodeFiles(): Promise<Record<string, string>> {
   const { stdout } = await run("ldd", [process.execPath]);
   const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path);
@@ -141,11 +141,11 @@ async function nodeFiles(): Promise<Record<string, string>> {
   return { [nodePath]: process.execPath, ...Object.fromEntries(libraries.map((path) => [path, path])) };
 }
 
-/** The version in the name of the image is the one that a restore goes by. */
+/** Checks that the tag of the etcd image is its version: a restore reads the version from the tag. */
 export async function checkEtcdVersion(): Promise<void> {
   const version = await runOrThrow(await binary("etcd", "3.6"), ["--version"]);
-  const [, found] = /etcd Version: (\S+)/.exec(version) ?? [];
-  if (!images.etcd.endsWith(`:v${found}`)) throw new Error(`${images.etcd} holds etcd ${found}`);
+  const [, actual] = /etcd Version: (\S+)/.exec(version) ?? [];
+  if (!images.etcd.endsWith(`:v${actual}`)) throw new Error(`${images.etcd} has etcd ${actual}`);
 }
 
 export async function imageFiles(directory: string): Promise<string[]> {

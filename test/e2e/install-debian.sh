@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the node of `npm run test:e2e` needs besides what the project builds itself: a container runtime, network plugins,
-# an image builder. As root on Debian 12 or later; nothing is started.
+# Installs what the node of `npm run test:e2e` needs besides the programs that the project builds: a container runtime,
+# network plugins, an image builder. Needs root on Debian 12 or later. Starts nothing.
 set -eu
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 apt-get update -qq

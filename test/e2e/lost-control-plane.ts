@@ -4,62 +4,52 @@ import { rename, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { type TestContext, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { EtcdBackup } from "../../src/api/v1alpha1/etcd-backup.ts";
 import { binary } from "../harness/binaries.ts";
 import { etcdBackup } from "../harness/etcd-backup.ts";
 import { retry } from "../support/eventually.ts";
-import { type Asking, asking, storeObjects } from "./asking.ts";
+import { resourceObject } from "../support/custom-resources.ts";
+import type { Kube } from "../support/kube.ts";
 import { images } from "./images.ts";
 import { etcdDataDir, etcdPeerUrl } from "./control-plane.ts";
 import { kubernetes, manifests, nodeAddress, nodeName, pki } from "./pki.ts";
-import { operatorNamespace, release, type Site } from "./site.ts";
+import { operatorNamespace, release, type Site, type SiteStore } from "./site.ts";
+import { kubeIn, storeObjects } from "./store-objects.ts";
 
-/** The cluster's own etcd, on a node that is ours to destroy. */
+/** Tests with the etcd of the Kubernetes control plane. */
 export function lostControlPlane(started: () => Site): void {
-  it("the control plane's own etcd comes back by the command line, and Kubernetes goes on", async (t) => {
+  it("the lost etcd of a control plane is restored by the command line, and Kubernetes goes on", async (t) => {
     const site = started();
     if (!site.ownNode) {
-      t.skip("the control plane of a foreign cluster is not destroyed");
+      t.skip("E2E_KUBECONFIG names the cluster, and this test destroys the control plane of its node");
       return;
     }
-    const ask = asking(site, operatorNamespace);
+    const kube = kubeIn(site, operatorNamespace);
     await site.helmUpgrade(["kubeadm.enabled=true"]);
-    await ask.apply(...storeObjects(ask, site.store));
-    await ask.wait("etcdbackupstore/store", "condition=Ready");
-    await ask.apply(configMap, deployment);
-    await ask.wait("deployment/workload", "condition=Available");
+    await kube.apply(...storeObjects(operatorNamespace, site.store));
+    await kube.wait("etcdbackupstore/store", "condition=Ready");
+    await kube.apply(configMap, deployment);
+    await kube.wait("deployment/workload", "condition=Available");
     const uid = await uidOf(site, "deployment/workload");
 
-    await ask.apply(backupOfControlPlane(ask, "nightly"));
-    await ask.wait("etcdbackup/nightly", "condition=Succeeded");
-    const nightly = (await ask.get<EtcdBackup>("etcdbackup/nightly")).status;
-    await ask.apply({ ...configMap, metadata: { ...configMap.metadata, name: "later" } });
+    await kube.apply(backupOfControlPlane("nightly"));
+    await kube.wait("etcdbackup/nightly", "condition=Succeeded");
+    const nightly = (await kube.backup("nightly")).status;
+    await kube.apply({ ...configMap, metadata: { ...configMap.metadata, name: "later" } });
 
     const step = stepTimer(t);
     await stopControlPlane();
     await rm(etcdDataDir, { recursive: true });
-    step("stopped and lost");
+    step("control plane stopped and data removed");
 
-    const { endpoint, bucket, accessKeyId, secretAccessKey, region } = site.store;
-    const store = `s3://${bucket}?endpoint=${encodeURIComponent(endpoint)}&region=${region}&pathStyle=true`;
-    const ran = await etcdBackup(
-      [
-        ...["restore", "latest", `--store=${store}`, "--cluster-name=control-plane"],
-        ...[`--name=${nodeName}`, `--initial-cluster=${nodeName}=${etcdPeerUrl}`],
-        ...[`--data-dir=${etcdDataDir}`, `--etcdutl=${await binary("etcdutl", "3.6")}`],
-      ],
-      { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
-    );
-    assert.equal(ran.code, 0, ran.stderr);
-    assert.match(ran.stdout, new RegExp(nightly.artifact?.name ?? "no backup"));
+    await restoreByCommand(site.store, nightly.artifact?.name ?? "no backup");
     step("restored");
 
     await startControlPlane();
     await retry("the API server is ready", () => site.kubectl(["get", "--raw", "/readyz"]), 120);
     step("API server ready");
-    await ask.wait(`node/${nodeName}`, "condition=Ready");
-    await ask.wait("deployment/workload", "condition=Available");
-    await ask.wait(`deployment/${release}`, "condition=Available");
+    await kube.wait(`node/${nodeName}`, "condition=Ready");
+    await kube.wait("deployment/workload", "condition=Available");
+    await kube.wait(`deployment/${release}`, "condition=Available");
     step("node, workloads and operator available");
 
     assert.equal(await uidOf(site, "deployment/workload"), uid);
@@ -69,38 +59,51 @@ export function lostControlPlane(started: () => Site): void {
     );
     await assert.rejects(site.kubectl(["get", "configmap/later", "-n", operatorNamespace]), /NotFound/);
 
-    // The object is restored as it was in the snapshot: in the middle of its own run.
-    await ask.wait("etcdbackup/nightly", "condition=Succeeded");
-    const after = (await ask.get<EtcdBackup>("etcdbackup/nightly")).status;
+    // The restored EtcdBackup has the state of the snapshot: its own backup is running.
+    await kube.wait("etcdbackup/nightly", "condition=Succeeded");
+    const after = (await kube.backup("nightly")).status;
     assert.deepEqual(after.artifact, nightly.artifact);
-    assert.equal((await backups(site)).length, 1, "nothing ran twice");
+    assert.equal((await backups(site)).length, 1, "the backup was not made twice");
 
-    await ask.apply(backupOfControlPlane(ask, "next"));
-    await ask.wait("etcdbackup/next", "condition=Succeeded");
+    await kube.apply(backupOfControlPlane("next"));
+    await kube.wait("etcdbackup/next", "condition=Succeeded");
     step("first backup of the restored cluster");
-    const next = (await ask.get<EtcdBackup>("etcdbackup/next")).status.snapshot;
+    const next = (await kube.backup("next")).status.snapshot;
     assert.ok(
       (next?.revision ?? 0) > (nightly.snapshot?.revision ?? 0) + 1_000_000_000 - 1,
-      "revisions only rise",
+      "revisions never decrease",
     );
     assert.equal((await backups(site)).length, 2);
 
-    // Controllers work, and nobody restarts over and over.
-    await site.kubectl([
-      "wait",
-      "pods",
-      "--all",
-      "-n",
-      operatorNamespace,
-      "--for=condition=Ready",
-      "--timeout=180s",
-    ]);
-    await ask.apply({ ...deployment, metadata: { ...deployment.metadata, name: "new-workload" } });
-    await ask.wait("deployment/new-workload", "condition=Available");
-    const restarts = await restartCounts(site);
-    await delay(45_000);
-    assert.deepEqual(await restartCounts(site), restarts);
+    await assertControllersWork(site, kube);
   });
+}
+
+/** Restores the data directory of etcd with the command line and checks that it used this backup. */
+async function restoreByCommand(siteStore: SiteStore, backup: string): Promise<void> {
+  const { endpoint, bucket, accessKeyId, secretAccessKey, region } = siteStore;
+  const store = `s3://${bucket}?endpoint=${encodeURIComponent(endpoint)}&region=${region}&pathStyle=true`;
+  const ran = await etcdBackup(
+    [
+      ...["restore", "latest", `--store=${store}`, "--cluster-name=control-plane"],
+      ...[`--name=${nodeName}`, `--initial-cluster=${nodeName}=${etcdPeerUrl}`],
+      ...[`--data-dir=${etcdDataDir}`, `--etcdutl=${await binary("etcdutl", "3.6")}`],
+    ],
+    { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+  );
+  assert.equal(ran.code, 0, ran.stderr);
+  assert.match(ran.stdout, new RegExp(backup));
+}
+
+/** All Pods get ready, a new Deployment gets available, and no container restarts for 45 s. */
+async function assertControllersWork(site: Site, kube: Kube): Promise<void> {
+  const all = ["pods", "--all", "-n", operatorNamespace];
+  await site.kubectl(["wait", ...all, "--for=condition=Ready", "--timeout=180s"]);
+  await kube.apply({ ...deployment, metadata: { ...deployment.metadata, name: "new-workload" } });
+  await kube.wait("deployment/new-workload", "condition=Available");
+  const restarts = await restartCounts(site);
+  await delay(45_000);
+  assert.deepEqual(await restartCounts(site), restarts);
 }
 
 const labels = { app: "workload" };
@@ -123,22 +126,21 @@ const deployment = {
   },
 };
 
-function backupOfControlPlane({ resource }: Asking, name: string): object {
+function backupOfControlPlane(name: string): object {
   const file = (path: string): string => `${pki}/etcd/${path}`;
   const client = { cert: file("healthcheck-client.crt"), key: file("healthcheck-client.key") };
-  return resource("EtcdBackup", name, {
-    clusterName: "control-plane",
-    storeRef: { name: "store" },
-    etcd: {
-      podSelector: { namespace: "kube-system", matchLabels: { component: "etcd", tier: "control-plane" } },
-      tls: { files: { ca: file("ca.crt"), ...client } },
-    },
-  });
+  const matchLabels = { component: "etcd", tier: "control-plane" };
+  const etcd = {
+    podSelector: { namespace: "kube-system", matchLabels },
+    tls: { files: { ca: file("ca.crt"), ...client } },
+  };
+  const spec = { clusterName: "control-plane", storeRef: { name: "store" }, etcd };
+  return resourceObject("EtcdBackup", name, spec, operatorNamespace);
 }
 
 const parts = ["kube-apiserver.yaml", "etcd.yaml"];
 
-/** As a person would on a kubeadm node: the kubelet stops what has no manifest. */
+/** Moves the manifests away, so that the kubelet stops etcd and the API server. */
 async function stopControlPlane(): Promise<void> {
   for (const name of parts) await rename(`${manifests}/${name}`, `${kubernetes}/${name}`);
   for (const port of [6443, 2379]) await retry(`port ${port} is closed`, () => assertClosed(port), 120);
@@ -165,7 +167,7 @@ async function backups(site: Site): Promise<string[]> {
   return objects.filter((key) => /^control-plane\/[^/]+\.json$/.test(key));
 }
 
-/** Of every container in the cluster. */
+/** Restart counts of the containers of each Pod in the cluster. */
 async function restartCounts(site: Site): Promise<Record<string, string>> {
   const counts = '{range .items[*]}{.metadata.name}={.status.containerStatuses[*].restartCount}{"\\n"}{end}';
   const lines = await site.kubectl(["get", "pods", "-A", "-o", `jsonpath=${counts}`]);
@@ -177,7 +179,7 @@ async function restartCounts(site: Site): Promise<Record<string, string>> {
   );
 }
 
-/** Tells after each step how long it took. */
+/** Prints the duration of each step. */
 function stepTimer(t: TestContext): (name: string) => void {
   let last = performance.now();
   return (name) => {

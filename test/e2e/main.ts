@@ -1,7 +1,7 @@
 /**
- * `npm run test:e2e`: the scenarios of this directory on a real Kubernetes node, which is started in namespaces of its
- * own and leaves nothing behind; or, with E2E_KUBECONFIG, on the cluster that it names (see site.ts for what else that
- * needs). Arguments go to `node --test`.
+ * `npm run test:e2e` runs the tests of this directory on a Kubernetes node, which it starts in Linux namespaces and
+ * removes afterwards. With E2E_KUBECONFIG it runs them on that cluster (see site.ts for the other variables). Arguments
+ * are passed on to `node --test`.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ import { buildImages } from "./images.ts";
 
 const here = import.meta.dirname;
 const tests = [process.execPath, "--test", "--test-timeout=1500000", join(here, "e2e.test.ts")];
-const ofSystem = [
+const systemPrograms = [
   "unshare",
   "ip",
   "nft",
@@ -30,9 +30,9 @@ const ofSystem = [
   "ldd",
 ];
 const plugins = "/usr/lib/cni/ptp";
-/** Half of these are an administrator's, and not on everybody's PATH. */
+/** Some of these programs are in sbin directories, which are not on every user's PATH. */
 const searched = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
-const ofProject: BinaryName[] = [
+const projectPrograms: BinaryName[] = [
   "etcd",
   "etcdctl",
   "etcdutl",
@@ -48,33 +48,33 @@ const ofProject: BinaryName[] = [
 ];
 
 async function main(args: string[]): Promise<number> {
-  for (const name of ofProject) await binary(name);
+  for (const name of projectPrograms) await binary(name);
   if (process.env["E2E_KUBECONFIG"]) return execute([...tests, ...args], {});
   if (process.platform !== "linux" || process.getuid?.() !== 0)
     throw new Error(
-      "a Kubernetes node of its own needs root on Linux; or name another cluster in E2E_KUBECONFIG (test/e2e/site.ts)",
+      "starting a Kubernetes node needs root on Linux; or set E2E_KUBECONFIG to another cluster (see test/e2e/site.ts)",
     );
   await installMissing();
   const state = join(dirname(toolsCache(process.env)), "e2e");
   await using _ = await lockDirectory(`${state}.lock`, (pid) => console.error(`waiting for process ${pid}`));
-  await clear(state);
+  await removeState(state);
   const images = join(state, "images");
   console.error("building images …");
   await buildImages(images);
   const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
   const inside = [join(here, "namespaces.sh"), join(state, "node"), ...tests, ...args];
   try {
-    // If we are killed, so is unshare, and with it all that is in its namespaces.
-    const withUs = ["setpriv", "--pdeathsig", "KILL", "unshare"];
-    return await execute([...withUs, ...namespaces, ...inside], { E2E_IMAGES: images });
+    // When this process is killed, unshare is killed too, and with it everything in its namespaces.
+    const killedWithParent = ["setpriv", "--pdeathsig", "KILL", "unshare"];
+    return await execute([...killedWithParent, ...namespaces, ...inside], { E2E_IMAGES: images });
   } finally {
-    await clear(state);
+    await removeState(state);
   }
 }
 
 async function missing(): Promise<string[]> {
-  const paths = await Promise.all(ofSystem.map((name) => onPath(name, searched)));
-  const absent = ofSystem.filter((_, index) => paths[index]?.length === 0);
+  const paths = await Promise.all(systemPrograms.map((name) => onPath(name, searched)));
+  const absent = systemPrograms.filter((_, index) => paths[index]?.length === 0);
   const hasPlugins = await access(plugins).then(
     () => true,
     () => false,
@@ -87,21 +87,21 @@ async function installMissing(): Promise<void> {
   if (absent.length === 0) return;
   const script = join(here, "install-debian.sh");
   if ((await onPath("apt-get", searched)).length > 0) {
-    console.error(`installing what is missing (${absent.join(", ")}) …`);
+    console.error(`installing ${absent.join(", ")} …`);
     await execute([script], {});
   }
   const still = await missing();
   if (still.length > 0)
-    throw new Error(`not found: ${still.join(", ")}; ${script} names the packages of Debian`);
+    throw new Error(`not found: ${still.join(", ")}; see the packages of Debian in ${script}`);
 }
 
-/** What a run left that was killed with everything it had: its files, and the cgroups of its pods. */
-async function clear(state: string): Promise<void> {
+/** Removes the files and the cgroups of a run, also of one that was killed. */
+async function removeState(state: string): Promise<void> {
   await clearCgroups();
   await rm(state, { recursive: true, force: true });
 }
 
-/** Ends with the command, whose exit code it gives; a signal to us kills all that the command started. */
+/** Runs a command and returns its exit code. A signal to this process kills the command. */
 async function execute(command: string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [name = "", ...args] = command;
   const child = spawn(name, args, {
@@ -111,7 +111,7 @@ async function execute(command: string[], env: NodeJS.ProcessEnv): Promise<numbe
   const kill = (): void => void child.kill("SIGKILL");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, kill);
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
-  if (signal !== null) console.error(`stopped: everything that was started is gone (${signal})`);
+  if (signal !== null) console.error(`stopped by ${signal}: every process of the run was killed`);
   return code ?? 130;
 }
 

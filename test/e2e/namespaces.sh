@@ -1,14 +1,14 @@
 #!/bin/bash
 # usage: namespaces.sh STATE COMMAND [ARGUMENT…]
-# The first process of a node: new network, mount and PID namespaces become one that looks like a host of its own. All
-# that is written to /etc, /run and /var/lib lands in STATE or in memory; when this process ends, everything ends with it.
+# The first process of a node, in new network, mount and PID namespaces, which it sets up like a host. Writes to /etc,
+# /run and /var/lib go to STATE or to memory. When this process ends, all processes of the namespaces end.
 set -eu
 state=$1
 shift
 
 mount --make-rshared /
 mkdir -p "$state"
-# An overlay takes no other overlay for its upper layer.
+# An overlay cannot be the upper layer of another overlay.
 if [ "$(stat -f -c %T "$state")" = overlayfs ]; then mount -t tmpfs node-state "$state"; fi
 mkdir -p "$state"/etc "$state"/etc-work "$state"/var-lib "$state"/var-log
 mount -t overlay node-etc -o "lowerdir=/etc,upperdir=$state/etc,workdir=$state/etc-work" /etc
@@ -16,7 +16,7 @@ mount --bind "$state/var-lib" /var/lib
 mount --bind "$state/var-log" /var/log
 mount -t tmpfs node-run /run
 
-# A kubelet refuses a loopback address; the default route makes it this one's. Nothing outside can be reached.
+# A kubelet refuses a loopback address and uses the address of the default route. Nothing outside can be reached.
 ip link set lo up
 ip link add node0 type veth peer name node0-peer
 ip address add 10.254.0.1/24 dev node0
@@ -25,5 +25,5 @@ ip link set node0-peer up
 ip route add default via 10.254.0.2
 echo 1 > /proc/sys/net/ipv4/ip_forward
 
-# Not exec: as the first process it has to reap what others leave behind.
+# Without exec, since the first process has to reap orphaned processes.
 "$@"

@@ -19,16 +19,16 @@ import {
 
 export interface KubernetesNode extends AsyncDisposable {
   readonly kubeconfigPath: string;
-  /** Where pods reach what listens on the node. */
+  /** The address at which Pods reach servers of the node. */
   readonly address: string;
 }
 
 const containerd = "/run/containerd/containerd.sock";
 
 /**
- * One real Kubernetes node, made by hand as kubeadm would: containerd, kubelet and kube-proxy as processes, the control
- * plane as static pods, CoreDNS, volumes. It writes to /etc, /run, /var/lib and /var/log, and wants a network of its
- * own: see namespaces.sh, which gives it these.
+ * A Kubernetes node as kubeadm sets it up: containerd, kubelet and kube-proxy as processes, the control plane as static
+ * Pods, CoreDNS, volumes. It writes to /etc, /run, /var/lib and /var/log and needs a network namespace of its own:
+ * namespaces.sh provides these.
  */
 export async function startNode(imagesDirectory: string): Promise<KubernetesNode> {
   await using stack = new AsyncDisposableStack();
@@ -102,7 +102,7 @@ disable_apparmor = true
 bin_dir = "/usr/lib/cni"
 `,
   );
-  // Every packet of a Pod goes through the host, so that Services work without a bridge's own filter.
+  // Packets between Pods go through the host (ptp), so that Services work without the netfilter of a bridge.
   const plugins = [
     {
       type: "ptp",
@@ -116,6 +116,11 @@ bin_dir = "/usr/lib/cni"
     JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins }),
   );
   await mkdir(manifests, { recursive: true });
+  await writeKubeletConfiguration();
+  await writeKubeProxyConfiguration();
+}
+
+async function writeKubeletConfiguration(): Promise<void> {
   const kubelet = {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -142,7 +147,10 @@ bin_dir = "/usr/lib/cni"
     volumePluginDir: "/var/lib/kubelet/volume-plugins",
   };
   await write(`${kubernetes}/kubelet.yaml`, JSON.stringify(kubelet));
-  // Limits of connection tracking belong to the host and cannot be set from here.
+}
+
+async function writeKubeProxyConfiguration(): Promise<void> {
+  // The limits of connection tracking belong to the host and cannot be set in a namespace.
   const conntrack = { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" };
   const proxy = {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",

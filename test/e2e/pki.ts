@@ -9,7 +9,7 @@ export const kubernetes = "/etc/kubernetes";
 export const pki = `${kubernetes}/pki`;
 export const adminKubeconfig = `${kubernetes}/admin.conf`;
 
-/** Certificates, keys and kubeconfigs where kubeadm has them, as far as the parts of this node read them. */
+/** Writes the certificates, keys and kubeconfigs that the components of this node read, at the paths of kubeadm. */
 export async function writePki(): Promise<void> {
   const cluster = await createAuthority("kubernetes");
   const etcd = await createAuthority("etcd-ca");
@@ -78,7 +78,7 @@ async function kubeconfig(
   await write(path, JSON.stringify(content));
 }
 
-/** As kubeadm does: readable by root alone. */
+/** Writes a file that only root can read, as kubeadm does. */
 export async function write(path: string, content: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, content, { mode: 0o600 });

@@ -1,33 +1,34 @@
-import { ListObjectsV2Command, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { binary } from "../harness/binaries.ts";
 import { originalEnvironment } from "../harness/environment.ts";
 import { chartPath, helmOrThrow } from "../harness/helm.ts";
 import { runOrThrow, tempDir } from "../harness/process.ts";
 import { startS3 } from "../harness/s3-server.ts";
+import type { Kubectl } from "../support/kube.ts";
+import { objectKeys, rawClient } from "../support/s3-store.ts";
 import { images } from "./images.ts";
 import { startNode } from "./node.ts";
 
-/** An S3 store that the pods and this process reach under one address. */
+/** An S3 bucket that the Pods and this process reach by the same endpoint. */
 export interface SiteStore {
   readonly endpoint: string;
   readonly region: string;
   readonly bucket: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Keys below the prefix. */
+  /** Keys that begin with the prefix. */
   objects(prefix: string): Promise<string[]>;
   object(key: string): Promise<Buffer>;
   overwrite(key: string, content: Buffer): Promise<void>;
 }
 
-/** A cluster with the operator in kube-system, by Helm, and a store. */
+/** A Kubernetes cluster with the operator in kube-system, installed by Helm, and a store. */
 export interface Site extends AsyncDisposable {
-  /** Standard output; an error holds what kubectl said. */
-  kubectl(args: string[], options?: { input?: string }): Promise<string>;
+  readonly kubectl: Kubectl;
   readonly store: SiteStore;
   /** Image of etcd 3.6 that the nodes have or can pull. */
   readonly etcdImage: string;
-  /** The node's own control plane may be broken. */
+  /** The node belongs to the test, which may destroy its control plane. */
   readonly ownNode: boolean;
   /** `helm upgrade --install` of the chart with these values; resolves when the operator is ready. */
   helmUpgrade(values?: string[]): Promise<void>;
@@ -37,14 +38,15 @@ export const operatorNamespace = "kube-system";
 export const release = "etcd-backup-operator";
 
 /**
- * Starts a node and a store, inside the namespaces that test/e2e/main.ts made. With E2E_KUBECONFIG it takes that cluster
- * instead, which has a default StorageClass; then E2E_IMAGE and E2E_ETCD_IMAGE are images its nodes can pull, and
- * E2E_S3_ENDPOINT, E2E_S3_BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY a store that they can reach.
+ * Starts a node and a store, in the Linux namespaces that test/e2e/main.ts has created. With E2E_KUBECONFIG it uses that
+ * cluster instead, which needs a default StorageClass. Then E2E_IMAGE and E2E_ETCD_IMAGE are images that its nodes can
+ * pull, and E2E_S3_ENDPOINT, E2E_S3_BUCKET, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY select a store that
+ * its Pods can reach.
  */
 export async function startSite(): Promise<Site> {
   const env = originalEnvironment();
   const kubeconfig = env["E2E_KUBECONFIG"];
-  return kubeconfig === undefined ? startOwn(given(env, "E2E_IMAGES")) : openForeign(kubeconfig, env);
+  return kubeconfig === undefined ? startOwn(required(env, "E2E_IMAGES")) : openForeign(kubeconfig, env);
 }
 
 async function startOwn(imagesDirectory: string): Promise<Site> {
@@ -70,37 +72,30 @@ async function openForeign(kubeconfig: string, env: NodeJS.ProcessEnv): Promise<
   const site = await siteOf(stack, {
     kubeconfig,
     store: {
-      endpoint: given(env, "E2E_S3_ENDPOINT"),
+      endpoint: required(env, "E2E_S3_ENDPOINT"),
       region: env["AWS_REGION"] ?? "us-east-1",
-      bucket: given(env, "E2E_S3_BUCKET"),
-      accessKeyId: given(env, "AWS_ACCESS_KEY_ID"),
-      secretAccessKey: given(env, "AWS_SECRET_ACCESS_KEY"),
+      bucket: required(env, "E2E_S3_BUCKET"),
+      accessKeyId: required(env, "AWS_ACCESS_KEY_ID"),
+      secretAccessKey: required(env, "AWS_SECRET_ACCESS_KEY"),
     },
-    image: given(env, "E2E_IMAGE"),
-    etcdImage: given(env, "E2E_ETCD_IMAGE"),
+    image: required(env, "E2E_IMAGE"),
+    etcdImage: required(env, "E2E_ETCD_IMAGE"),
     ownNode: false,
   });
-  stack.defer(
-    async () =>
-      void (await helmOrThrow([
-        "uninstall",
-        release,
-        `--namespace=${operatorNamespace}`,
-        `--kubeconfig=${kubeconfig}`,
-      ])),
-  );
+  const where = [`--namespace=${operatorNamespace}`, `--kubeconfig=${kubeconfig}`];
+  stack.defer(async () => void (await helmOrThrow(["uninstall", release, ...where])));
   await site.helmUpgrade();
   const started = stack.move();
   return { ...site, [Symbol.asyncDispose]: () => started.disposeAsync() };
 }
 
-function given(env: NodeJS.ProcessEnv, name: string): string {
+function required(env: NodeJS.ProcessEnv, name: string): string {
   const value = env[name];
   if (value) return value;
   throw new Error(`${name} is not set: run npm run test:e2e, and see test/e2e/site.ts`);
 }
 
-interface Place {
+interface Parts {
   kubeconfig: string;
   store: Omit<SiteStore, "objects" | "object" | "overwrite">;
   image: string;
@@ -110,18 +105,12 @@ interface Place {
 
 async function siteOf(
   stack: AsyncDisposableStack,
-  { kubeconfig, store, image, etcdImage, ownNode }: Place,
+  { kubeconfig, store, image, etcdImage, ownNode }: Parts,
 ): Promise<Omit<Site, keyof AsyncDisposable>> {
   const kubectlPath = await binary("kubectl");
   const cache = stack.use(await tempDir("kubectl")).path;
-  const { bucket, accessKeyId, secretAccessKey, endpoint, region } = store;
-  const client = new S3Client({
-    endpoint,
-    region,
-    forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
-  });
-  stack.defer(() => client.destroy());
+  const { bucket } = store;
+  const client = stack.adopt(rawClient(store), (opened) => opened.destroy());
   const [, repository, tag] = /^(.*):([^:/]+)$/.exec(image) ?? [];
   if (repository === undefined || tag === undefined) throw new Error(`image ${image} has no tag`);
   return {
@@ -133,12 +122,7 @@ async function siteOf(
       }),
     store: {
       ...store,
-      async objects(prefix) {
-        const { Contents = [] } = await client.send(
-          new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix }),
-        );
-        return Contents.map(({ Key = "" }) => Key);
-      },
+      objects: (prefix) => objectKeys(client, bucket, prefix),
       async object(key) {
         const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
         return Buffer.from((await Body?.transformToByteArray()) ?? []);
