@@ -2,7 +2,7 @@ import { sealMeta } from "../testdata/bolt-writer.ts";
 import type { Random } from "../harness/random.ts";
 import { edgeNumbers } from "./target.ts";
 
-/** A page of a database, by where it begins. */
+/** A page of a database. `at` is its byte offset. */
 interface Page {
   bytes: Buffer;
   at: number;
@@ -14,7 +14,7 @@ interface Page {
 
 type Mutation = (page: Page, random: Random) => void;
 
-/** Changes one thing that has a meaning to bbolt: a header, a row, a child, a meta's field with its checksum. */
+/** Changes one field of the bbolt format: of a header, a row or a branch, or of a meta page with its checksum. */
 export function mutateStructure(bytes: Buffer, random: Random): void {
   const pageSize = bytes.length < 80 ? 0 : bytes.readUInt32LE(24);
   if (![1024, 2048, 4096, 8192].includes(pageSize) || bytes.length < 2 * pageSize) return;
@@ -31,7 +31,7 @@ function rowOf({ bytes, at, pageSize }: Page, random: Random): number {
   return at + 16 + 16 * random.below(Math.max(1, count));
 }
 
-/** A page number: of the file, near its own, or at a border. */
+/** A page number: one of the file, one near the page itself, or a limit. */
 function pageNumber({ id, pages, highWater }: Page, random: Random): bigint {
   return random.pick([
     () => BigInt(random.below(pages)),
@@ -49,7 +49,7 @@ function pageNumber({ id, pages, highWater }: Page, random: Random): bigint {
   ])();
 }
 
-/** An edge, or a small step from what is there. */
+/** An edge value, or a value close to the present one. */
 function near(value: number, random: Random): number {
   return random.oneIn(2) ? random.pick(edgeNumbers) : Math.max(0, value + random.below(9) - 4);
 }
@@ -72,7 +72,7 @@ const mutations: readonly Mutation[] = [
     const word = rowOf(page, random) + 4 * random.below(4);
     page.bytes.writeUInt32LE(near(page.bytes.readUInt32LE(word), random) >>> 0, word);
   },
-  // A child of a branch; or all of them, a circle among them.
+  // One child of a branch, or all of them, which may make a cycle.
   (page, random) => page.bytes.writeBigUInt64LE(pageNumber(page, random), rowOf(page, random) + 8),
   (page, random) => {
     const child = pageNumber(page, random);
@@ -82,7 +82,7 @@ const mutations: readonly Mutation[] = [
         page.bytes.writeBigUInt64LE(child, page.at + row + 8);
     }
   },
-  // Metas that say something else and have the checksum for it.
+  // Fields of meta pages, with the right checksum.
   (page, random) =>
     changeMeta(page, random, (meta) =>
       meta.writeBigUInt64LE(pageNumber(page, random), random.pick([32, 48, 56, 64])),
@@ -96,25 +96,25 @@ const mutations: readonly Mutation[] = [
       meta.writeBigUInt64LE(2n ** 40n, 56);
       meta.writeBigUInt64LE(BigInt(page.id), 48);
     }),
-  // A whole page over another one, with or without the number that makes it look at home.
+  // A copy of another page, with or without the right page number.
   (page, random) => {
     const from = random.below(page.pages) * page.pageSize;
     page.bytes.copyWithin(page.at, from, from + page.pageSize);
     if (random.oneIn(2)) page.bytes.writeBigUInt64LE(BigInt(page.id), page.at);
   },
-  // Bytes of keys and values, where the rows are none the wiser.
+  // Bytes of keys and values, with unchanged rows.
   ({ bytes, at, pageSize }, random) => {
     const start = at + Math.min(pageSize - 1, 16 + 16 * bytes.readUInt16LE(at + 10));
     const byte = start + random.below(at + pageSize - start);
     bytes[byte] = random.oneIn(2) ? random.below(256) : (bytes[byte] ?? 0) ^ (1 << random.below(8));
   },
-  // The number of a bucket's root, which lies in the pair's value.
+  // The page number of a bucket's root, which is in the value of the pair.
   (page, random) => {
     const row = rowOf(page, random);
     const value = row + page.bytes.readUInt32LE(row + 4) + page.bytes.readUInt32LE(row + 8);
     if (value + 8 <= page.bytes.length) page.bytes.writeBigUInt64LE(pageNumber(page, random), value);
   },
-  // A free list in the place of the page.
+  // A free list instead of the page.
   ({ bytes, at, pageSize, highWater }, random) => {
     bytes.writeUInt16LE(16, at + 8);
     let free = random.below(highWater + 1);

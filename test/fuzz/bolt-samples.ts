@@ -2,14 +2,14 @@ import { bytesOf, keyValue, type Pair, revisionKey, writeBolt } from "../testdat
 import { databaseOf, expectedStatuses } from "../testdata/snapshot-files.ts";
 import type { Random } from "../harness/random.ts";
 
-const real = expectedStatuses()
+const ofEtcd = expectedStatuses()
   .map(([name]) => databaseOf(name))
   .toSorted((a, b) => a.length - b.length);
 
-/** A sound database: of real etcd, or a small hand-made one. Its bytes may be changed. */
+/** A valid database: of etcd, or a small hand-made one. The caller may change its bytes. */
 export function sampleDatabase(random: Random): Buffer {
-  if (random.oneIn(200)) return Buffer.from(random.pick(real));
-  if (random.oneIn(8)) return Buffer.from(random.pick(real.slice(0, 4)));
+  if (random.oneIn(200)) return Buffer.from(random.pick(ofEtcd));
+  if (random.oneIn(8)) return Buffer.from(random.pick(ofEtcd.slice(0, 4)));
   return handMade(random);
 }
 

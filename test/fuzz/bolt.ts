@@ -8,13 +8,13 @@ import { createRandom, type Random } from "../harness/random.ts";
 import { readReference } from "./reference-reading.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 
-/** A reading may hold this much, and this many bytes a byte of its file. */
-const heldBytes = 48 * 1024 * 1024;
-const heldPerByte = 12;
-/** Only a hang takes so long: these files are small. */
+/** Bound of the memory of a reading: a constant, and a factor of the size of the file. */
+const memoryBytes = 48 * 1024 * 1024;
+const memoryPerByte = 12;
+/** The files are small: a reading that takes this long hangs. */
 const hangMs = 10_000;
 
-/** A database is read without a throw, the same however it is cut; what counts as sound adds up. */
+/** Any bytes are read without an exception and with the same result in any chunks. A database without violations has the status of the reference reading. */
 export const bolt: Target = {
   name: "bolt",
   testInputs: 2500,
@@ -36,23 +36,23 @@ export const bolt: Target = {
       performance.now() - began < hangMs,
       `reading ${input.length} bytes took more than ${hangMs} ms`,
     );
-    const held = process.memoryUsage().arrayBuffers - before;
+    const memory = process.memoryUsage().arrayBuffers - before;
     assert.ok(
-      held < heldBytes + heldPerByte * input.length,
-      `reading ${input.length} bytes took ${held} bytes`,
+      memory < memoryBytes + memoryPerByte * input.length,
+      `reading ${input.length} bytes took ${memory} bytes`,
     );
     assert.deepEqual(
       read(cutUp(input, createRandom(crc32c(input)))),
       reading,
-      "reads the same however it is cut",
+      "the result does not depend on the chunks",
     );
     assert.ok(reading.violations.length === Math.min(100, reading.violationCount));
     assert.equal(reading.size, input.length);
-    if (reading.status === undefined) assert.ok(reading.violationCount > 0, "no status, and no reason");
+    if (reading.status === undefined) assert.ok(reading.violationCount > 0, "no status and no violation");
     if (reading.violationCount > 0 || reading.status === undefined) return;
     const { hash, revision, pairs, liveKeys, totalSize, storageVersion, pageSize } = reading.status;
-    const found = { hash, revision, pairs, liveKeys, totalSize, storageVersion, pageSize };
-    assert.deepEqual(found, readReference(Buffer.from(input)));
+    const status = { hash, revision, pairs, liveKeys, totalSize, storageVersion, pageSize };
+    assert.deepEqual(status, readReference(Buffer.from(input)));
   },
 };
 
@@ -62,7 +62,7 @@ function read(chunks: readonly Uint8Array[]): SnapshotReading {
   return reader.finish();
 }
 
-/** Branches as wide as they may be, whose children are all one page: each child costs a look at that page. */
+/** The widest possible branches, whose children are all the same page: reading each child takes a check of that page. */
 function wideBranches(random: Random): Buffer {
   const pageSize = 4096;
   const overflow = 63;
@@ -76,7 +76,7 @@ function wideBranches(random: Random): Buffer {
     page.writeUInt16LE(1, 8);
     page.writeUInt16LE(width, 10);
     page.writeUInt32LE(overflow, 12);
-    // The first key is longer, so that the keys fill the pages that are claimed.
+    // The first key is longer, so that the keys fill the overflow pages.
     const first = (overflow + 1) * pageSize - 16 - 18 * width;
     for (let child = 0, keyAt = 16 + 16 * width; child < width; child++) {
       const size = child === 0 ? first : 2;

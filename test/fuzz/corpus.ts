@@ -5,7 +5,7 @@ import type { Target } from "./target.ts";
 
 const directory = join(import.meta.dirname, "corpus");
 
-/** The kept inputs of a target, by file name. */
+/** The inputs of a target in the corpus, by file name. */
 export function corpusOf(target: Target): [file: string, input: Uint8Array][] {
   const folder = join(directory, target.name);
   mkdirSync(folder, { recursive: true });
@@ -17,7 +17,7 @@ export function corpusOf(target: Target): [file: string, input: Uint8Array][] {
     });
 }
 
-/** Keeps an input; returns its file. */
+/** Writes an input into the corpus. Returns its path. */
 export function keep(target: Target, name: string, input: Uint8Array): string {
   const folder = join(directory, target.name);
   mkdirSync(folder, { recursive: true });

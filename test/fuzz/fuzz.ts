@@ -46,7 +46,7 @@ for (const target of chosen) {
   );
   if (failure !== undefined) await report(target, failure);
 }
-print(`${total} inputs in all`);
+print(`${total} inputs`);
 
 async function report(target: Target, failure: Failure): Promise<void> {
   process.exitCode = 1;
@@ -61,8 +61,8 @@ async function report(target: Target, failure: Failure): Promise<void> {
   const file = keep(target, `seed-${failure.seed}`, smallest);
   print(`FAILED ${target.name} at seed ${failure.seed}: ${String(failure.error)}`);
   if (failure.error instanceof Error) print(failure.error.stack ?? "");
-  print(`kept as ${file}: ${smallest.length} bytes of ${failure.input.length}`);
-  print(`again: node test/fuzz/fuzz.ts --target ${target.name} --seed ${failure.seed} --inputs 1`);
+  print(`written to ${file}: ${smallest.length} bytes of ${failure.input.length}`);
+  print(`to repeat it: node test/fuzz/fuzz.ts --target ${target.name} --seed ${failure.seed} --inputs 1`);
 }
 
 function print(line: string): void {

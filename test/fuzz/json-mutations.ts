@@ -2,7 +2,7 @@ import type { Random } from "../harness/random.ts";
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
-const strange: readonly Json[] = [
+const oddValues: readonly Json[] = [
   null,
   true,
   false,
@@ -35,30 +35,30 @@ const strange: readonly Json[] = [
   { a: 1 },
 ];
 
-/** A copy of a JSON value with one thing changed: a value, a name, something gone or something new. */
+/** A copy of a JSON value with one random change: a value replaced, a property removed or added. */
 export function mutateJson(value: Json, random: Random): Json {
   const copy: Json = structuredClone(value);
   const places: { holder: Json[] | Record<string, Json>; name: string }[] = [];
   collect(copy, places);
-  if (places.length === 0) return random.pick(strange);
+  if (places.length === 0) return random.pick(oddValues);
   const { holder, name } = random.pick(places);
-  const found: Json | undefined = Reflect.get(holder, name);
+  const present: Json | undefined = Reflect.get(holder, name);
   switch (random.below(6)) {
     case 0:
       Reflect.deleteProperty(holder, name);
       break;
     case 1:
       Object.defineProperty(holder, random.pick(["__proto__", "toString", "hashKV", "owner", "next"]), {
-        value: random.pick(strange),
+        value: random.pick(oddValues),
         enumerable: true,
         configurable: true,
         writable: true,
       });
       break;
     case 2:
-      if (typeof found === "string") Reflect.set(holder, name, mutateText(found, random));
-      else if (typeof found === "number")
-        Reflect.set(holder, name, found + random.pick([1, -1, 0.5, 2 ** 53]));
+      if (typeof present === "string") Reflect.set(holder, name, mutateText(present, random));
+      else if (typeof present === "number")
+        Reflect.set(holder, name, present + random.pick([1, -1, 0.5, 2 ** 53]));
       break;
     case 3: {
       const other = random.pick(places);
@@ -66,7 +66,7 @@ export function mutateJson(value: Json, random: Random): Json {
       break;
     }
     default:
-      Reflect.set(holder, name, random.pick(strange));
+      Reflect.set(holder, name, random.pick(oddValues));
   }
   return copy;
 }
@@ -112,7 +112,7 @@ const fragments = [
   "x".repeat(300),
 ] as const;
 
-/** A text with one piece put in, taken out or doubled. */
+/** A text with one fragment inserted, removed, replaced or repeated. */
 export function mutateText(text: string, random: Random): string {
   const at = random.below(text.length + 1);
   const size = random.below(random.oneIn(4) ? text.length + 1 : 3);

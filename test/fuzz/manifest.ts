@@ -7,7 +7,7 @@ import type { Random } from "../harness/random.ts";
 import { mutateBytes, type Target } from "./target.ts";
 
 /**
- * A manifest is refused with VerificationFailed, or comes back the same from its canonical form. An input is the
+ * A manifest is refused with VerificationFailed, or equals what is read from its canonical form. An input is the
  * object's name, a line feed, and the object's bytes.
  */
 export const manifest: Target = {
@@ -46,36 +46,40 @@ export const manifest: Target = {
     } catch (error) {
       assert.ok(error instanceof OperatorError, `threw ${String(error)}`);
       assert.equal(error.code, "VerificationFailed");
-      assert.ok(error.message.length < 20_000, "the message is as long as a manifest");
+      assert.ok(error.message.length < 20_000, "the message is too long");
       return;
     }
     const body = bytes.subarray(end + 1);
-    assert.deepEqual(Buffer.from(body.toString()), body, "what was read is what the bytes say");
+    assert.deepEqual(Buffer.from(body.toString()), body, "the bytes are not UTF-8");
     const canonical = encodeManifest(parsed);
-    assert.deepEqual(encodeManifest(reversed(parsed)), canonical, "the order of names does not matter");
+    assert.deepEqual(
+      encodeManifest(reversed(parsed)),
+      canonical,
+      "the canonical form depends on the order of the names",
+    );
     const again = parseManifest(canonical, name);
     assert.deepEqual(encodeManifest(again), canonical);
     assert.ok(!parsed.stored.object.includes("..") && !parsed.stored.object.includes("\0"));
-    assert.ok(!parsed.cluster.name.includes("/"), "the cluster's name is one segment");
+    assert.ok(!parsed.cluster.name.includes("/"), "the cluster's name has a slash");
   },
 };
 
-/** The same value, its names in the opposite order. */
+/** The same value with its names in reverse order. */
 function reversed<T>(value: T): T {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const entries = Object.entries(value).map(([name, item]) => [name, reversed(item)]);
   return Object.assign(Object.create(null), Object.fromEntries(entries.toReversed()));
 }
 
-/** Mostly what the document says it is, since nothing else is looked at under another name. */
+/** The name that the document gives, where it has one: a document of another name is refused at once. */
 function objectName(document: unknown): string {
-  const found = JSON.stringify(document, ["cluster", "name"]) ?? "";
+  const names = JSON.stringify(document, ["cluster", "name"]) ?? "";
   const [, cluster = "prod", name = "x"] =
-    /"cluster":\{"name":"([^"]*)"\}.*"name":"([^"]*)"/.exec(found) ?? [];
+    /"cluster":\{"name":"([^"]*)"\}.*"name":"([^"]*)"/.exec(names) ?? [];
   return `${cluster}/${name}.json`.replaceAll("\n", "");
 }
 
-/** A manifest with a property that is nested as deep as its size allows. */
+/** A manifest with a property that is nested as deeply as the size limit allows. */
 function deep(bytes: Buffer, random: Random): Buffer {
   const [open, close] = random.pick([
     ["[", "]"],

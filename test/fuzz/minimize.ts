@@ -1,6 +1,6 @@
 const longestMs = 60_000;
 
-/** The smallest input found within `tries` that still fails: ranges are cut out, then zeroed, ever smaller ones. */
+/** The smallest input found within `tries` that still fails. Removes ranges, then fills ranges with zeros, from large to small ones. */
 export async function minimize(
   input: Uint8Array,
   fails: (input: Uint8Array) => Promise<boolean>,

@@ -16,14 +16,14 @@ import type { Target } from "./target.ts";
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59);
 const earliest = Date.UTC(2000, 0, 1);
 
-/** Times and revisions that look right and may be none. */
-function otherDigit(text: string, random: Random): string {
+/** Replaces one digit of a text, so that a time may become invalid. */
+function replaceDigit(text: string, random: Random): string {
   const at = text.search(/\d/) + random.below(36);
   const digit = String(random.below(10));
   return /\d/.test(text[at] ?? "") ? text.slice(0, at) + digit + text.slice(at + 1) : text;
 }
 
-/** Names of objects are read back as they were written; any other text is no name, and no error. */
+/** A parsed name formats to the same text. Any other text is no name and causes no exception. */
 export const names: Target = {
   name: "names",
   testInputs: 20_000,
@@ -41,10 +41,10 @@ export const names: Target = {
       manifestObject(cluster, name),
       dataObject(cluster, time, runId, random.pick(["Zstd", "None"])),
       cluster,
-      // A clock may show 24:00, but no name does.
+      // 24:00 is a valid time in ISO 8601 and not in names.
       "20260820T240000Z-r00000000000000000042-abcd",
     ]);
-    for (let left = random.below(3); left > 0; left--) text = otherDigit(text, random);
+    for (let left = random.below(3); left > 0; left--) text = replaceDigit(text, random);
     for (let left = random.below(4); left > 0; left--) text = mutateText(text, random);
     return Buffer.from(text);
   },
@@ -55,18 +55,18 @@ export const names: Target = {
       assert.equal(formatBackupName(name), text);
       assert.deepEqual(parseBackupName(formatBackupName(name)), name);
     }
-    const found = parseManifestObject(text);
-    if (found !== undefined) {
-      assert.equal(manifestObject(found.clusterName, found.backup), text);
-      assert.equal(formatBackupName(found.backup), found.name);
+    const manifest = parseManifestObject(text);
+    if (manifest !== undefined) {
+      assert.equal(manifestObject(manifest.clusterName, manifest.backup), text);
+      assert.equal(formatBackupName(manifest.backup), manifest.name);
     }
     const data = parseDataObject(text);
     if (data !== undefined) {
       const { clusterName, time, runId } = data;
       assert.ok([".db", ".db.zst"].some((end) => text === `${clusterName}/${time}-${runId}${end}`));
       const date = new Date(time.replace(/^(....)(..)(.....)(..)(..Z)$/, "$1-$2-$3:$4:$5"));
-      assert.ok(!Number.isNaN(date.getTime()), `${time} is a time`);
-      assert.ok(text.startsWith(dataObject(clusterName, date, runId, "None")), `${time} is on the calendar`);
+      assert.ok(!Number.isNaN(date.getTime()), `${time} is no time`);
+      assert.ok(text.startsWith(dataObject(clusterName, date, runId, "None")), `${time} is no date`);
     }
     try {
       assert.equal(checkClusterName(text), text);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { crc32c } from "@node-rs/crc32";
 
-/** What a file that counts as sound has to add up to, found in the plainest way: whole in memory, page by page. */
+/** The status of a valid file, computed in the simplest way: with the whole file in memory. */
 export interface ReferenceReading {
   hash: number;
   revision: number;
@@ -18,22 +18,22 @@ interface Row {
   value: Buffer;
 }
 
-/** Reads a bbolt file by the layout that its own documentation gives. Throws where the file breaks a rule of it. */
+/** Reads a bbolt file by the documented layout. Throws AssertionError where the file violates it. */
 export function readReference(file: Buffer): ReferenceReading {
   const { pageSize, root, highWater } = newestMeta(file);
   const used = new Set([0, 1]);
 
   function pageAt(id: number): Buffer {
     const at = id * pageSize;
-    assert.ok(at + pageSize <= file.length, `page ${id} lies in the file`);
+    assert.ok(at + pageSize <= file.length, `page ${id} is in the file`);
     const overflow = file.readUInt32LE(at + 12);
     assert.equal(file.readBigUInt64LE(at), BigInt(id), `page ${id} has its own id`);
-    assert.ok(id + overflow < highWater, `page ${id} lies below the high-water mark`);
+    assert.ok(id + overflow < highWater, `page ${id} is below the high-water mark`);
     for (let part = id; part <= id + overflow; part++) {
       assert.ok(!used.has(part), `page ${part} is used once`);
       used.add(part);
     }
-    assert.ok(at + (overflow + 1) * pageSize <= file.length, `page ${id} is whole`);
+    assert.ok(at + (overflow + 1) * pageSize <= file.length, `page ${id} is complete`);
     return file.subarray(at, at + (overflow + 1) * pageSize);
   }
 
@@ -90,7 +90,7 @@ function* leafRows(page: Buffer): Generator<Row> {
     const keyAt = row + page.readUInt32LE(row + 4);
     const valueAt = keyAt + page.readUInt32LE(row + 8);
     const end = valueAt + page.readUInt32LE(row + 12);
-    assert.ok(end <= page.length, "a pair lies in its page");
+    assert.ok(end <= page.length, "a pair is in its page");
     yield {
       flags: page.readUInt32LE(row),
       key: page.subarray(keyAt, valueAt),
@@ -108,7 +108,7 @@ function* inOrder(rows: Iterable<Row>): Generator<Row> {
   }
 }
 
-/** Field 1 of a protobuf message; the last one counts. */
+/** Field 1 of a protobuf message. The last occurrence counts. */
 function userKey(message: Buffer): Buffer {
   let key = Buffer.alloc(0);
   let at = 0;
@@ -134,7 +134,7 @@ function userKey(message: Buffer): Buffer {
         break;
       case 2n: {
         const size = Number(varint());
-        assert.ok(at + size <= message.length, "a field lies in its message");
+        assert.ok(at + size <= message.length, "a field is in its message");
         if (tag >> 3n === 1n) key = Buffer.from(message.subarray(at, at + size));
         at += size;
         break;
@@ -143,6 +143,6 @@ function userKey(message: Buffer): Buffer {
         assert.fail(`wire type ${tag & 7n}`);
     }
   }
-  assert.equal(at, message.length, "a message ends with a field");
+  assert.equal(at, message.length, "a message ends after a field");
   return key;
 }

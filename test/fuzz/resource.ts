@@ -33,7 +33,7 @@ const time = fc.oneof(
   fc.constantFrom("2026-08-20T12:00:00+14:00", "0001-01-01T00:00:00Z", "2026-08-20T12:00:00.123456789Z"),
 );
 
-/** A list that the API server holds to one entry a type. */
+/** Conditions with unique types, which the API server ensures. */
 const conditions = fc.uniqueArray(
   fc.record({
     type: fc.constantFrom("Succeeded", "Finished", "Reconciling", "Stalled", "Ready", "Other"),
@@ -71,7 +71,7 @@ const observed = fc.record({
   freeSlots: fc.integer({ min: -1, max: 3 }),
 });
 
-/** Any document is judged, and any object that the API server may hold leads to a decision and to a next status. */
+/** Every document is checked without an exception, and every object that the API server may hold leads to a decision and to a next status. */
 export const resource: Target = {
   name: "resource",
   testInputs: 2500,
@@ -114,8 +114,8 @@ export const resource: Target = {
       const types = (next.conditions ?? []).map(({ type }) => type);
       for (const type of ["Succeeded", "Reconciling"])
         assert.ok(
-          types.filter((found) => found === type).length <= 1 || hasDoubled(backup),
-          `${type} stands twice`,
+          types.filter((candidate) => candidate === type).length <= 1 || hasDuplicates(backup),
+          `${type} is there twice`,
         );
     }
   },
@@ -154,7 +154,7 @@ function isObserved(value: unknown): value is Observed {
   );
 }
 
-function hasDoubled({ status }: EtcdBackup): boolean {
+function hasDuplicates({ status }: EtcdBackup): boolean {
   const types = (status.conditions ?? []).map(({ type }) => type);
   return new Set(types).size < types.length;
 }
@@ -174,7 +174,7 @@ function checkDecision(decision: BackupDecision): void {
   }
 }
 
-/** Values that the API server lets pass. */
+/** Values that the API server accepts. */
 function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
   switch (schema.type) {
     case "string":
@@ -216,7 +216,7 @@ function valuesOf(schema: Schema): fc.Arbitrary<unknown> {
   }
 }
 
-/** A resource's schema as a document's, whose words are the same where both have them. */
+/** A resource's schema as a schema of documents: both use the same keywords. */
 function plain(schema: Schema): DocumentSchema {
   return JSON.parse(JSON.stringify(schema));
 }

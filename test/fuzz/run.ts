@@ -2,7 +2,7 @@ import { createRandom } from "../harness/random.ts";
 import type { Target } from "./target.ts";
 
 export interface Failure {
-  /** Of the input that failed. */
+  /** The seed of the input that failed. */
   seed: number;
   input: Uint8Array;
   error: unknown;
@@ -13,7 +13,7 @@ export interface RunResult {
   failure: Failure | undefined;
 }
 
-/** Gives a target the inputs of the seeds from `seed` on, until it fails, `inputs` are done or `until` has come. */
+/** Checks a target with the inputs of the seeds from `seed` on, until one fails, `inputs` are checked, or `performance.now()` is past `until`. */
 export async function run(
   target: Target,
   options: { seed: number; inputs: number; until: number; onInput?: (seed: number) => void },
@@ -32,13 +32,13 @@ export async function run(
   return { inputs, failure: undefined };
 }
 
-/** Whether the target breaks the same promise on this input: numbers and names in the message may differ. */
+/** Whether the target fails on this input with the same message, apart from numbers. */
 export async function failsAlike(target: Target, input: Uint8Array, error: unknown): Promise<boolean> {
   try {
     await target.check(input);
     return false;
-  } catch (found) {
-    return kindOf(found) === kindOf(error);
+  } catch (failure) {
+    return kindOf(failure) === kindOf(error);
   }
 }
 

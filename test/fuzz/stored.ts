@@ -20,14 +20,14 @@ const file = withTrailer(
   ),
 );
 const object = zstdCompressSync(file);
-const sound = await manifestFor(object);
-/** Far more than the sound file has, far less than the bombs. */
-const mostUnpacked = 80 * 1024 * 1024;
+const validManifest = await manifestFor(object);
+/** Far more than the valid file has, far less than the bombs. */
+const maxUnpacked = 80 * 1024 * 1024;
 
 /**
- * Whatever lies in the place of a backup's data becomes a list of checks, and all of them hold only for the very bytes
- * that the manifest describes. The first byte says whether the manifest describes the stored bytes as they are: then
- * only what they unpack to is wrong.
+ * Any bytes instead of a backup's data lead to a list of checks, which all pass only for the bytes that the manifest
+ * describes. With 1 as first byte of the input the manifest describes the stored bytes, and only the unpacked content
+ * differs.
  */
 export const stored: Target = {
   name: "stored",
@@ -38,7 +38,7 @@ export const stored: Target = {
   },
   async check(input) {
     const bytes = Buffer.from(input.subarray(1));
-    const manifest = input[0] === 1 ? describing(bytes) : sound;
+    const manifest = input[0] === 1 ? describing(bytes) : validManifest;
     const plain = createHash("sha256");
     let unpacked = 0;
     const { checks } = await verifyStored(
@@ -56,12 +56,12 @@ export const stored: Target = {
         },
       },
     );
-    assert.ok(unpacked <= mostUnpacked, `${bytes.length} stored bytes became ${unpacked} plain ones`);
-    const isSound = plain.digest("hex") === createHash("sha256").update(file).digest("hex");
+    assert.ok(unpacked <= maxUnpacked, `${bytes.length} stored bytes became ${unpacked} plain ones`);
+    const isValid = plain.digest("hex") === createHash("sha256").update(file).digest("hex");
     const isSame = input[0] === 1 || bytes.equals(object);
     const failures = describeFailures(checks);
-    if (failures === undefined) assert.ok(isSound && isSame, "a damaged object passed all checks");
-    else assert.ok(!bytes.equals(object) || !isSound, `the sound object failed: ${failures}`);
+    if (failures === undefined) assert.ok(isValid && isSame, "a damaged object passed all checks");
+    else assert.ok(!bytes.equals(object) || !isValid, `the valid object failed: ${failures}`);
   },
 };
 
@@ -89,7 +89,7 @@ function hostile(random: Random): Buffer {
   }
 }
 
-/** A frame that unpacks to 128 KiB for each four bytes: blocks of one repeated byte. */
+/** A zstd frame that unpacks to 128 KiB for each four bytes: RLE blocks. */
 function bomb(blocks: number): Buffer {
   const header = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38]);
   const body = Buffer.alloc(4 * blocks);
@@ -108,9 +108,13 @@ function skippable(random: Random): Buffer {
   return Buffer.concat([header, random.bytes(size)]);
 }
 
+/** The manifest with size and digests of these stored bytes. */
 function describing(bytes: Buffer): Manifest {
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { ...sound, stored: { ...sound.stored, bytes: bytes.length, sha256, crc32c: hex8(crc32c(bytes)) } };
+  return {
+    ...validManifest,
+    stored: { ...validManifest.stored, bytes: bytes.length, sha256, crc32c: hex8(crc32c(bytes)) },
+  };
 }
 
 async function manifestFor(bytes: Buffer): Promise<Manifest> {

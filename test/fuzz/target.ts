@@ -1,24 +1,24 @@
 import type { Random } from "../harness/random.ts";
 
-/** One parser under fire. An input is bytes, whatever the parser takes, so that each can be kept as a file. */
+/** A parser and the checks of its results. Inputs are bytes, so that each can be written to a file. */
 export interface Target {
   name: string;
-  /** How many inputs the test run gives it. */
+  /** Number of inputs in a test run. */
   testInputs: number;
-  /** Kept in the corpus as they are, for people to read; else compressed. */
+  /** Inputs are readable text: the corpus holds them uncompressed. */
   isText: boolean;
   generate(random: Random): Uint8Array;
-  /** Throws when the parser broke a promise on this input. */
+  /** Throws when a check fails on this input. */
   check(input: Uint8Array): void | Promise<void>;
 }
 
-/** Numbers at the borders of the widths that formats use. */
+/** Limits of the integer widths of the formats, and their neighbours. */
 export const edgeNumbers = [
   0, 1, 2, 3, 7, 8, 15, 16, 17, 18, 31, 32, 33, 63, 64, 127, 128, 255, 256, 511, 512, 1023, 1024, 4095, 4096,
   32767, 32768, 32769, 65534, 65535, 65536, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff,
 ] as const;
 
-/** One blind change of bytes: a flip, an edge value, a cut, a splice. */
+/** One change of bytes without regard to the format: a flipped bit, an edge value, a range removed, inserted or copied. */
 export function mutateBytes(bytes: Buffer, random: Random): Buffer {
   const { length } = bytes;
   if (length === 0) return random.bytes(1 + random.below(16));
@@ -50,7 +50,7 @@ export function mutateBytes(bytes: Buffer, random: Random): Buffer {
   }
 }
 
-/** Cuts bytes into chunks whose sizes depend on the bytes alone, so that a kept input is cut the same again. */
+/** Splits bytes into chunks of random sizes. */
 export function cutUp(bytes: Uint8Array, random: Random): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   const most = random.pick([7, 513, 4096, 5000, 70_000, 300_000]);

@@ -6,7 +6,7 @@ import { withTrailer } from "../testdata/bolt-writer.ts";
 import { createRandom } from "../harness/random.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 
-/** However a file is cut, its trailer is told from its database as a look at the whole file tells it. */
+/** In any chunks, a file is split into database and trailer as the whole file is. */
 export const trailer: Target = {
   name: "trailer",
   testInputs: 3000,

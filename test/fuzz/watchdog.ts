@@ -8,14 +8,14 @@ setInterval(() => {
   const turn = Atomics.load(words, 0);
   if (turn !== last) { last = turn; since = Date.now(); }
   else if (Date.now() - since > limitMs) {
-    writeSync(2, "HANG: no end after " + limitMs + " ms: target number " + words[1] + ", seed " + (words[2] * 65536 + words[3]) + "\\n");
+    writeSync(2, "HANG: still running after " + limitMs + " ms: target number " + words[1] + ", seed " + (words[2] * 65536 + words[3]) + "\\n");
     process.kill(process.pid, "SIGKILL");
   }
 }, 500).unref();
 setInterval(() => {}, 1e6);
 `;
 
-/** Ends the process, naming the seed, when one input takes longer than `limitMs`: a hang stops the main thread. */
+/** Kills the process and prints the seed when one input takes longer than `limitMs`. Runs in a thread, since a hang blocks the main thread. */
 export function startWatchdog(limitMs: number): Disposable & { see(target: number, seed: number): void } {
   const words = new Int32Array(new SharedArrayBuffer(16));
   const worker = new Worker(code, { eval: true, workerData: { words, limitMs } });

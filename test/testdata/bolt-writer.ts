@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** A pair of a bucket. */
+/** A key-value pair of a bucket. */
 export interface Pair {
   key: Uint8Array;
   value: Uint8Array;
@@ -10,30 +10,30 @@ export interface BoltOptions {
   pageSize: number;
   /** Pairs in ascending order of keys, by bucket. */
   buckets: Record<string, readonly Pair[]>;
-  /** Small buckets lie within their parent's page, as bbolt does it. true when not given. */
+  /** Small buckets are stored in their parent's page, as in bbolt. true when not given. */
   inline?: boolean;
-  /** A page takes this many pairs before it is called full, over as many pages as they need; 2 when not given. */
+  /** A leaf has at least this many pairs, with overflow pages where needed; 2 when not given. */
   minPairs?: number;
-  /** Write the free list; pages skipped by `gap` are on it. */
+  /** Write the free list, with the pages that `gap` left unused. */
   freelist?: boolean;
   /** Pages left unused before a run of `size` pages is placed at `next`; 0 when not given. */
   gap?: (next: number, size: number) => number;
 }
 
-/** A hand-made bbolt file: page runs by their first page. Pages of no run are zero. */
+/** A hand-made bbolt file: runs of pages by their first page. The other pages are zero. */
 export interface BoltFile {
   pageSize: number;
   highWater: number;
   root: number;
   freelist: number | undefined;
   runs: Map<number, { kind: "leaf" | "branch" | "freelist" | "meta"; bytes: Buffer; used: number }>;
-  /** Pages of no run. */
+  /** Pages that belong to no run. */
   unused: number[];
 }
 
 const noFreelist = 0xffffffffffffffffn;
 
-/** Lays out buckets as bbolt would, without its code: leaves filled in order, branches above them, metas last. */
+/** Lays out buckets as bbolt does: leaves filled in order, branches above them, meta pages last. */
 export function writeBolt(options: BoltOptions): BoltFile {
   const { pageSize, gap = () => 0, inline = true, minPairs = 2 } = options;
   const runs: BoltFile["runs"] = new Map();
@@ -105,7 +105,7 @@ export function bytesOf(file: BoltFile): Buffer {
   return bytes;
 }
 
-/** The file's pages in order, run by run; unused pages are one shared block of zeros. */
+/** The file's pages in order, run by run. The chunks of unused pages share one block of zeros. */
 export function* chunksOf(file: BoltFile): Generator<Uint8Array> {
   const zeros = new Uint8Array(16 * file.pageSize);
   let next = 0;
@@ -122,7 +122,7 @@ export function withTrailer(bytes: Uint8Array): Buffer {
   return Buffer.concat([bytes, createHash("sha256").update(bytes).digest()]);
 }
 
-/** Gives a meta page the checksum of what it says now. */
+/** Writes the checksum of a meta page. */
 export function sealMeta(page: Uint8Array): void {
   let hash = 0xcbf29ce484222325n;
   for (const byte of page.subarray(16, 72)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
@@ -175,7 +175,7 @@ function varint(value: number): Buffer {
 type LeafPair = Pair & { flags?: number };
 type Child = { key: Uint8Array; page: number };
 
-/** Groups that fit a page, or of the least number; one empty group when there is nothing. */
+/** Groups of items that fit a page or have the least number; one empty group for no items. */
 function split<T>(items: readonly T[], limits: { pageSize: number; least: number }, sizeOf: (item: T) => number): T[][] {
   const groups: T[][] = [[]];
   let size = 16;

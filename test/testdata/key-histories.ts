@@ -30,7 +30,7 @@ export function liveKeysOf(operations: readonly Operation[]): number {
   return live.size;
 }
 
-/** The hash of `snapshot status`, word for word as etcd's documentation of it goes. */
+/** The hash of `snapshot status`: the CRC-32C of bucket names, keys and values in key order. */
 export function statusHash(buckets: Record<string, readonly Pair[]>): number {
   const names = Object.keys(buckets).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return crc32c(

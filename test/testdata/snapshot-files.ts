@@ -5,7 +5,7 @@ import { createStatusReader, type SnapshotReading } from "../../src/snapshot/sta
 
 const directory = join(import.meta.dirname, "snapshots");
 
-/** What the minor that made a snapshot says of it. */
+/** `snapshot status -w json` of the minor that made a snapshot. */
 export interface ExpectedStatus {
   hash: number;
   revision: number;
@@ -19,7 +19,7 @@ export function expectedStatuses(): [name: string, status: ExpectedStatus][] {
   return Object.entries(file);
 }
 
-/** A snapshot made by real etcd, its trailer included. */
+/** A snapshot of etcd with its trailer. */
 export function snapshotFile(name: string): Buffer {
   return zstdDecompressSync(readFileSync(join(directory, `${name}.db.zst`)));
 }
@@ -35,7 +35,7 @@ export function statusOf(reading: SnapshotReading): ExpectedStatus {
   return { hash, revision, totalKey: totalKeys, totalSize, ...(storageVersion && { version: storageVersion }) };
 }
 
-/** Reads a database in chunks whose sizes are given by turns. Each lies in a buffer that is overwritten afterwards. */
+/** Reads a database in chunks of these sizes, used in turn. All chunks share one buffer, so that a reader that keeps a chunk fails. */
 export function readInChunks(bytes: Uint8Array, sizes: readonly number[]): SnapshotReading {
   const reader = createStatusReader();
   const shared = Buffer.alloc(Math.max(...sizes));
