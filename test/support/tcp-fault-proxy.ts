@@ -8,7 +8,7 @@ import { close, listen } from "./listen.ts";
 export interface TcpFaultProxy extends AsyncDisposable, Omit<Faults, "alter"> {
   /** The server's URL with the proxy's address and port. */
   readonly endpoint: string;
-  /** Closes every connection in the middle of whatever it carries. New connections are accepted. */
+  /** Closes every open connection. New connections are accepted. */
   cut(): void;
 }
 

@@ -11,6 +11,7 @@ import { etcdBackup, etcdBackupPath, etcdFlags } from "../../harness/etcd-backup
 import { cleanEnvironment } from "../../harness/environment.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
+import { within } from "../../support/eventually.ts";
 import { fill } from "../../support/sample-data.ts";
 import { noTerminal, onTerminal, screen } from "../../support/terminal.ts";
 
@@ -136,7 +137,7 @@ test("a reader that closes the pipe, as head does, is no error", async () => {
       const child = spawn(etcdBackupPath, commandLines()[verb] ?? [], { env: cleanEnvironment() });
       child[closed].destroy();
       const other = text(closed === "stdout" ? child.stderr : child.stdout);
-      const [code] = await once(child, "close");
+      const [code] = await within("the exit of the program", once(child, "close"), 60);
       assert.equal(code, 0, `${verb} with ${closed} closed: ${await other}`);
       if (closed === "stdout" && verb !== "save") assert.equal(await other, "");
     }
@@ -151,7 +152,7 @@ test("verify keeps its exit code when the pipe of its verdict is closed", async 
   const child = spawn(etcdBackupPath, ["verify", file], { env: cleanEnvironment() });
   child.stdout.destroy();
   child.stderr.resume();
-  const [code] = await once(child, "close");
+  const [code] = await within("the exit of the program", once(child, "close"), 60);
   assert.equal(code, 4);
 });
 
@@ -180,10 +181,10 @@ test("Ctrl-C ends the program while it waits for the reader of its output", asyn
   });
   child.stderr.resume();
   const exited = once(child, "exit");
-  await once(child.stdout, "readable");
+  await within("output of the program", once(child.stdout, "readable"), 60);
   // The pipe is full, and nothing reads the rest.
   child.kill("SIGINT");
-  const [code] = await exited;
+  const [code] = await within("the exit of the program", exited, 60);
   child.stdout.destroy();
   await Promise.all(copies.map((path) => rm(path)));
   assert.equal(code, 130);

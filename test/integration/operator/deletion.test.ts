@@ -41,12 +41,12 @@ describe("deleting an EtcdBackup", () => {
 
   it("with policy Delete removes its manifest and data before the finalizer, and nothing of other backups", async () => {
     const other = await create("other", "kept");
-    const mine = await create("mine", "kept", { deletionPolicy: "Delete" });
-    assert.deepEqual(await finalizersOf("mine"), [finalizer]);
-    assert.equal((await objectsOf("kept", mine.metadata.uid)).length, 2);
-    await deleteBackup("mine");
-    await isGone("mine");
-    assert.deepEqual(await objectsOf("kept", mine.metadata.uid), []);
+    const deleted = await create("deleted", "kept", { deletionPolicy: "Delete" });
+    assert.deepEqual(await finalizersOf("deleted"), [finalizer]);
+    assert.equal((await objectsOf("kept", deleted.metadata.uid)).length, 2);
+    await deleteBackup("deleted");
+    await isGone("deleted");
+    assert.deepEqual(await objectsOf("kept", deleted.metadata.uid), []);
     assert.equal((await objectsOf("kept", other.metadata.uid)).length, 2);
   });
 

@@ -6,12 +6,13 @@ import { PutObjectCommand } from "@aws-sdk/client-s3";
 import type { EtcdRestore } from "../../../src/api/v1alpha1/etcd-restore.ts";
 import { binary } from "../../harness/binaries.ts";
 import { etcdBackup, s3Store } from "../../harness/etcd-backup.ts";
-import { startProcess, tempDir } from "../../harness/process.ts";
+import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
 import { conditionOf, resourceObject } from "../../support/custom-resources.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 import { type FakeNode, fakeNode } from "../../support/fake-node.ts";
+import type { StoreAccess } from "../../support/store-check.ts";
 
 const image = "registry.example.com/etcd:v3.6.16";
 const operatorImage = "registry.example.com/etcd-backup:test";
@@ -249,38 +250,16 @@ describe("an EtcdRestore", { concurrency: false }, () => {
       "statefulset.apps/back",
     ]);
 
-    // The member is a real etcd, restored with the same token, at a loopback address.
     await using dir = await tempDir("restored");
-    const address = "127.7.0.1";
-    const peer = `http://${address}:2380`;
     const { token = "" } = (await read("back")).status;
-    const { url, env } = s3Store(bench.s3, "store");
-    const restoring = await etcdBackup(
-      [
-        "restore",
-        backupName,
-        "--store",
-        url,
-        "--name",
-        "back-0",
-        "--initial-cluster",
-        `back-0=${peer}`,
-      ].concat(
-        ["--initial-cluster-token", token, "--data-dir", join(dir.path, "data")],
-        ["--etcdutl", await binary("etcdutl", "3.6")],
-      ),
-      env,
-    );
-    assert.equal(restoring.code, 0, restoring.stderr);
-    await using member = startProcess(await binary("etcd", "3.6"), [
-      "--name=back-0",
-      `--data-dir=${join(dir.path, "data")}`,
-      `--listen-client-urls=http://${address}:2379`,
-      `--advertise-client-urls=http://${address}:2379`,
-      `--listen-peer-urls=${peer}`,
-      "--listen-metrics-urls=http://127.7.0.1:2381",
-    ]);
-    await node.membersReady("back", [address]);
+    const restored = {
+      token,
+      backupName,
+      access: s3Store(bench.s3, "store"),
+      dataDir: join(dir.path, "data"),
+    };
+    await using member = await startRestoredMember(restored);
+    await node.membersReady("back", [memberAddress]);
     await bench.kube.wait("etcdrestore/back", "condition=Succeeded", { seconds: 60 });
     assert.ok(member.running);
 
@@ -379,3 +358,29 @@ describe("an EtcdRestore", { concurrency: false }, () => {
     assert.deepEqual(await objectsOf("ghost"), []);
   });
 });
+
+const memberAddress = "127.7.0.1";
+
+/** The member back-0 at a loopback address: restores the backup with the token of the EtcdRestore and starts etcd on it. */
+async function startRestoredMember(restored: {
+  token: string;
+  backupName: string;
+  access: StoreAccess;
+  dataDir: string;
+}): Promise<RunningProcess> {
+  const { token, backupName, access, dataDir } = restored;
+  const peer = `http://${memberAddress}:2380`;
+  const restore = ["restore", backupName, "--store", access.url, "--name", "back-0", "--data-dir", dataDir];
+  const cluster = ["--initial-cluster", `back-0=${peer}`, "--initial-cluster-token", token];
+  const tool = ["--etcdutl", await binary("etcdutl", "3.6")];
+  const { code, stderr } = await etcdBackup([...restore, ...cluster, ...tool], access.env);
+  assert.equal(code, 0, stderr);
+  return startProcess(await binary("etcd", "3.6"), [
+    "--name=back-0",
+    `--data-dir=${dataDir}`,
+    `--listen-client-urls=http://${memberAddress}:2379`,
+    `--advertise-client-urls=http://${memberAddress}:2379`,
+    `--listen-peer-urls=${peer}`,
+    `--listen-metrics-urls=http://${memberAddress}:2381`,
+  ]);
+}

@@ -144,9 +144,9 @@ async function assertRevisions(
 }
 
 async function assertLease(cluster: EtcdCluster, lease: string): Promise<void> {
-  const told = await cluster.etcdctl(["lease", "timetolive", lease, "--keys"]);
-  const [, granted, left] = /granted with TTL\((\d+)s\), remaining\((\d+)s\)/.exec(told) ?? [];
-  assert.equal(granted, String(leaseSeconds), told);
-  assert.ok(Number(left) > leaseSeconds - 600 && Number(left) <= leaseSeconds, told);
-  assert.match(told, /\/leased/);
+  const output = await cluster.etcdctl(["lease", "timetolive", lease, "--keys"]);
+  const [, granted, left] = /granted with TTL\((\d+)s\), remaining\((\d+)s\)/.exec(output) ?? [];
+  assert.equal(granted, String(leaseSeconds), output);
+  assert.ok(Number(left) > leaseSeconds - 600 && Number(left) <= leaseSeconds, output);
+  assert.match(output, /\/leased/);
 }
