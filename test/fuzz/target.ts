@@ -12,7 +12,7 @@ export interface Target {
   check(input: Uint8Array): void | Promise<void>;
 }
 
-/** Limits of the integer widths of the formats, and their neighbours. */
+/** Limits of the integer widths of the formats, and their neighbors. */
 export const edgeNumbers = [
   0, 1, 2, 3, 7, 8, 15, 16, 17, 18, 31, 32, 33, 63, 64, 127, 128, 255, 256, 511, 512, 1023, 1024, 4095, 4096,
   32767, 32768, 32769, 65534, 65535, 65536, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff,
