@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { forceDelete } from "../../core/backup/decide.ts";
+import { conditionStatus } from "../../core/conditions.ts";
+import { type Happening, type World, createWorld, totalBytes } from "./world.fixture.ts";
+
+/** Passes until the reconciler has decided this. */
+async function until(world: World, decision: string): Promise<void> {
+  for (let pass = 0; pass < 30; pass++) if ((await world.look()) === decision) return;
+  assert.fail(`${decision} was not decided: ${JSON.stringify(world.backup.status)}`);
+}
+
+async function running(backoffLimit = 3): Promise<World> {
+  const world = createWorld(backoffLimit);
+  await until(world, "start");
+  return world;
+}
+
+function reasonOf({ backup }: World): string | undefined {
+  return backup.status.conditions?.find(({ type }) => type === "Succeeded")?.reason;
+}
+
+function assertEnded(world: World, succeeded: "True" | "False", attempts: number): void {
+  const { conditions, attempts: counted } = world.backup.status;
+  assert.deepEqual(
+    [conditionStatus(conditions, "Finished"), conditionStatus(conditions, "Succeeded"), counted],
+    ["True", succeeded, attempts],
+  );
+  assert.deepEqual(world.ends, [succeeded === "True" ? "succeeded" : "failed"]);
+}
+
+const manifests = ({ bucket }: World) => [...bucket.objects.keys()].filter((name) => name.endsWith(".json"));
+
+describe("an EtcdBackup", () => {
+  it("is initialized, started, watched and recorded", async () => {
+    const world = await running();
+    assert.equal(reasonOf(world), "Connecting");
+    await world.happen({ what: "runReports", member: true, bytes: 0 });
+    await world.look();
+    assert.deepEqual([reasonOf(world), world.backup.status.member?.name], ["MemberSelected", "m"]);
+    await world.happen({ what: "runReports", member: false, bytes: 4096 });
+    await world.look();
+    assert.deepEqual(world.backup.status.progress, { bytes: 4096, totalBytes });
+    await world.happen({ what: "runSucceeds" });
+    await world.look();
+    assertEnded(world, "True", 1);
+    assert.equal(world.backup.status.artifact?.manifestURL, `memory://store/${manifests(world)[0]}`);
+    assert.deepEqual(world.events, ["SnapshotStarted", "SnapshotSucceeded"]);
+  });
+
+  it("whose operator dies after the manifest is recorded as the backup that the store holds", async () => {
+    const world = await running();
+    await world.happen({ what: "crash", stored: true });
+    await until(world, "succeed");
+    assertEnded(world, "True", 1);
+    assert.equal(manifests(world).length, 1);
+  });
+
+  it("whose operator dies before the manifest begins again, as the next attempt", async () => {
+    const world = await running();
+    await world.happen({ what: "crash", stored: false });
+    await until(world, "takeUpAgain");
+    assert.equal(reasonOf(world), "OperatorRestarted");
+    await until(world, "start");
+    assert.equal(world.backup.status.attempts, 2);
+    assert.deepEqual(world.events, ["SnapshotStarted", "OperatorRestarted", "SnapshotStarted"]);
+  });
+
+  it("has the data of the dead attempt deleted, before the next one begins", async () => {
+    const world = await running();
+    const data = `prod/20260820T120000Z-${world.backup.status.runID}.db.zst`;
+    world.bucket.objects.set(data, Buffer.from("data"));
+    await world.happen({ what: "crash", stored: false });
+    await until(world, "takeUpAgain");
+    assert.equal(world.bucket.objects.has(data), false);
+  });
+
+  it("is not stored twice where the answer to its last request was lost", async () => {
+    for (const stored of [true, false]) {
+      const world = await running();
+      await world.happen({ what: "runFailsUnknown", stored });
+      await until(world, stored ? "succeed" : "retry");
+      assert.equal(manifests(world).length, stored ? 1 : 0);
+    }
+  });
+
+  it("waits while the store does not say what it holds, says so, and ends once it answers", async () => {
+    const world = await running();
+    await world.happen({ what: "runFailsUnknown", stored: true });
+    await world.happen({ what: "bucket", is: "silent" });
+    assert.equal(await world.look(), "wait");
+    assert.match(world.backup.status.conditions?.[0]?.message ?? "", /503 SlowDown/);
+    assert.equal(world.events.at(-1), "SnapshotFailed");
+    await world.happen({ what: "bucket", is: "answers" });
+    await until(world, "succeed");
+    assertEnded(world, "True", 1);
+  });
+
+  it("begins the same attempt where the answer to recording it was lost", async () => {
+    for (const persisted of [true, false]) {
+      const world = createWorld(3);
+      await world.look();
+      await world.happen({ what: "nextWriteIsLost", persisted });
+      assert.equal(await world.look(), "start");
+      assert.equal(world.runState(), "reserved");
+      assert.equal(await world.look(), "start");
+      assert.deepEqual([world.runState(), world.backup.status.attempts], ["running", 1]);
+    }
+  });
+
+  it("is not charged with an attempt that an orderly stop interrupted", async () => {
+    const world = await running(0);
+    await world.happen({ what: "stopInOrder" });
+    assert.equal(world.backup.status.attempts, 0);
+    await until(world, "start");
+    assert.equal(world.backup.status.attempts, 1);
+  });
+
+  it("fails after backoffLimit more attempts, with the reason of the last one as its event", async () => {
+    const world = await running(1);
+    await world.happen({ what: "runFails" });
+    assert.equal(await world.look(), "retry");
+    await until(world, "start");
+    await world.happen({ what: "runFails" });
+    assert.equal(await world.look(), "fail");
+    assertEnded(world, "False", 2);
+    assert.deepEqual([reasonOf(world), world.events.at(-1)], ["BackoffLimitExceeded", "SnapshotFailed"]);
+  });
+
+  it("keeps the member of a failed attempt in its status", async () => {
+    const world = await running();
+    await world.happen({ what: "runReports", member: true, bytes: 0 });
+    await world.happen({ what: "runFailsForGood" });
+    assert.equal(await world.look(), "fail");
+    assert.equal(world.backup.status.member?.name, "m");
+  });
+
+  it("is cancelled where its store turns ReadOnly, and says why it cannot go on", async () => {
+    const world = await running();
+    await world.happen({ what: "store", is: "readOnly" });
+    assert.equal(await world.look(), "cancel");
+    assert.equal(world.runState(), "none");
+    await until(world, "fail");
+  });
+
+  it("waits for a slot that another run holds", async () => {
+    const world = createWorld(3);
+    await world.happen({ what: "slots", free: 0 });
+    await world.look();
+    assert.equal(await world.look(), "wait");
+    assert.equal(reasonOf(world), "Pending");
+    await world.happen({ what: "slots", free: 1 });
+    assert.equal(await world.look(), "start");
+  });
+
+  it("loses its run to another object of its name", async () => {
+    const world = await running();
+    world.replaceObject();
+    await world.look();
+    assert.equal(world.runState(), "none");
+    await until(world, "start");
+    assert.equal(world.backup.status.attempts, 1);
+  });
+});
+
+describe("an EtcdBackup that is deleted", () => {
+  const stored = async (...more: Happening[]): Promise<World> => {
+    const world = await running();
+    await world.happen({ what: "policy", is: "Delete" });
+    await world.look();
+    await world.happen({ what: "runSucceeds" });
+    await world.look();
+    for (const event of more) await world.happen(event);
+    return world;
+  };
+
+  it("takes its stored backup along where the policy says so, and its finalizer last", async () => {
+    const world = await stored({ what: "deleted" });
+    assert.equal(await world.look(), "recordDeleting");
+    assert.equal(world.inBucket, true);
+    assert.equal(await world.look(), "deleteStored");
+    assert.deepEqual([world.inBucket, world.gone], [false, true]);
+    assert.equal(world.events.filter((reason) => reason === "StoredBackupDeleted").length, 1);
+  });
+
+  it("stays, and says why, while the store cannot delete", async () => {
+    const world = await stored({ what: "deleted" }, { what: "bucket", is: "silent" });
+    await until(world, "deleteStored");
+    assert.equal(await world.look(), "deleteStored");
+    const stalled = world.backup.status.conditions?.find(({ type }) => type === "Stalled");
+    assert.deepEqual([stalled?.status, stalled?.reason, world.gone], ["True", "DeletionBlocked", false]);
+    await world.happen({ what: "bucket", is: "answers" });
+    await world.look();
+    assert.deepEqual([world.inBucket, world.gone], [false, true]);
+  });
+
+  it("is released by the annotation, and leaves its stored backup", async () => {
+    const world = await stored({ what: "deleted" }, { what: "bucket", is: "refuses" });
+    world.change(({ metadata }) => {
+      metadata.annotations = { [forceDelete]: "true" };
+    });
+    assert.equal(await world.look(), "removeFinalizer");
+    assert.deepEqual([world.inBucket, world.gone], [true, true]);
+  });
+
+  it("ends its run before anything is deleted", async () => {
+    const world = await running();
+    await world.happen({ what: "policy", is: "Delete" });
+    await world.look();
+    await world.happen({ what: "deleted" });
+    assert.equal(await world.look(), "cancel");
+    assert.equal(world.runState(), "none");
+    await until(world, "deleteStored");
+    assert.equal(world.gone, true);
+  });
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type RestoreWorld, createRestoreWorld, created, liveToTheEnd } from "./world.fixture.ts";
+
+const proved = { Finished: "True", Succeeded: "True", Ready: "True", Reconciling: "False", Stalled: "False" };
+
+function assertRestored(world: RestoreWorld): void {
+  assert.deepEqual(world.conditions(), proved);
+  const counts = Object.fromEntries(created.map((kind) => [kind, world.objectsOf(kind).length]));
+  assert.deepEqual(counts, {
+    PersistentVolumeClaim: 3,
+    Job: 3,
+    Service: 2,
+    PodDisruptionBudget: 1,
+    StatefulSet: 1,
+  });
+  const records = [...world.bucket.objects.keys()].filter((name) => name.includes("/restores/"));
+  assert.deepEqual(records, [`prod/restores/${world.restore().metadata.uid}.json`]);
+}
+
+function failure(world: RestoreWorld): [reason: string | undefined, message: string] {
+  const condition = world.restore().status.conditions?.find(({ type }) => type === "Stalled");
+  assert.equal(condition?.status, "True");
+  return [condition?.reason, condition?.message ?? ""];
+}
+
+describe("an EtcdRestore", () => {
+  it("is verified, restored, started and proved, each once", async () => {
+    const world = await createRestoreWorld();
+    const decisions = await liveToTheEnd(world);
+    const steps = decisions.filter((one, n) => one !== decisions[n - 1]);
+    assert.deepEqual(steps, [
+      ...["initialize", "verify", "recordVerified", "restoreMembers", "recordRestored"],
+      ...["createCluster", "recordRunning", "prove", "succeed", "nothing"],
+    ]);
+    assertRestored(world);
+    assert.deepEqual(world.events, [
+      ...["BackupVerified", "RestoringMembers", "MembersRestored", "StartingCluster"],
+      ...["ClusterStarted", "RestoreSucceeded"],
+    ]);
+    assert.equal(world.restore().status.verification?.clusterID, "beef");
+  });
+
+  it("comes to the same end when the operator dies before any one pass", async () => {
+    const undisturbed = await liveToTheEnd(await createRestoreWorld());
+    for (let dies = 2; dies <= undisturbed.length; dies++) {
+      const world = await createRestoreWorld();
+      await liveToTheEnd(world, (pass) => pass === dies && world.crash());
+      assertRestored(world);
+    }
+  });
+
+  it("comes to the same end when the answer to any one write is lost, also where the operator then dies", async () => {
+    const undisturbed = await createRestoreWorld();
+    await liveToTheEnd(undisturbed);
+    for (let write = 1; write <= undisturbed.writes; write++) {
+      for (const dies of [false, true]) {
+        const world = await createRestoreWorld();
+        world.faults.loseAnswerOf = write;
+        await liveToTheEnd(world, () => dies && world.writes === write && world.crash());
+        assertRestored(world);
+      }
+    }
+  });
+
+  it("is refused before anything is created where the volumes are too small", async () => {
+    const world = await createRestoreWorld({ storageSize: "1Mi" });
+    await liveToTheEnd(world);
+    const [reason, message] = failure(world);
+    assert.equal(reason, "StorageTooSmall");
+    assert.match(message, /storage\.size is 1Mi/);
+    for (const kind of created) assert.equal(world.objectsOf(kind).length, 0, kind);
+  });
+
+  it("is refused where the backup does not verify, and creates nothing", async () => {
+    const world = await createRestoreWorld();
+    const { object } = world.manifest.stored;
+    const bytes = Buffer.from(world.bucket.objects.get(object) ?? "");
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1);
+    world.bucket.objects.set(object, bytes);
+    await liveToTheEnd(world);
+    assert.equal(failure(world)[0], "BackupDamaged");
+    for (const kind of created) assert.equal(world.objectsOf(kind).length, 0, kind);
+  });
+
+  it("is refused where a volume of another owner has a name that it needs, and leaves it alone", async () => {
+    const world = await createRestoreWorld();
+    const spec = { resources: { requests: { storage: "1Gi" } } };
+    world.createForeign("PersistentVolumeClaim", "data-back-1", spec);
+    await liveToTheEnd(world);
+    const [reason, message] = failure(world);
+    assert.equal(reason, "TargetExists");
+    assert.match(message, /PersistentVolumeClaim data-back-1/);
+    const [volume, ...others] = world.objectsOf("PersistentVolumeClaim");
+    assert.deepEqual([volume?.spec, others.length], [spec, 0]);
+  });
+
+  it("leaves a volume alone that appears under its name after the verification", async () => {
+    const world = await createRestoreWorld();
+    let isThere = false;
+    await liveToTheEnd(world, () => {
+      if (isThere || world.restore().status.verifiedTime === undefined) return;
+      world.createForeign("PersistentVolumeClaim", "data-back-2", {});
+      isThere = true;
+    });
+    assert.equal(failure(world)[0], "TargetExists");
+    assert.equal(world.objectsOf("StatefulSet").length, 0);
+  });
+
+  it("is not run again where the store holds the record of its end", async () => {
+    const before = await createRestoreWorld();
+    await liveToTheEnd(before);
+    const again = await createRestoreWorld();
+    const record = `prod/restores/${again.restore().metadata.uid}.json`;
+    const [found] = [...before.bucket.objects].filter(([name]) => name.includes("/restores/"));
+    assert.ok(found);
+    again.bucket.objects.set(record, found[1]);
+    await liveToTheEnd(again);
+    assert.deepEqual(again.conditions(), proved);
+    assert.deepEqual(again.events, ["RestoredBefore"]);
+    for (const kind of created) assert.equal(again.objectsOf(kind).length, 0, kind);
+  });
+
+  it("does not succeed where the members hold other data than one another", async () => {
+    const world = await createRestoreWorld();
+    world.cluster.hashes = [1, 2, 1];
+    await liveToTheEnd(world);
+    const [reason, message] = failure(world);
+    assert.equal(reason, "NotProved");
+    assert.match(message, /back-1/);
+    assert.equal(world.objectsOf("StatefulSet").length, 1, "the cluster stays for a person to look at");
+  });
+
+  it("does not succeed where keys are missing", async () => {
+    const world = await createRestoreWorld();
+    world.cluster.keys -= 1;
+    await liveToTheEnd(world);
+    assert.equal(failure(world)[0], "NotProved");
+  });
+});

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { snapshotFile } from "../../../test/testdata/snapshot-files.ts";
+import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
+import { type EtcdRestore, etcdRestoreDefinition } from "../../api/v1alpha1/etcd-restore.ts";
+import { saveFile } from "../../backup/saved.fixture.ts";
+import { OperatorError } from "../../core/errors.ts";
+import { memberFacts } from "../../core/etcd/member.fixture.ts";
+import type { MemberFacts } from "../../core/etcd/member-choice.ts";
+import type { RestoreDecision } from "../../core/restore/decide.ts";
+import type { RestoreReport, RestoreResult } from "../../core/restore/observed.ts";
+import { memoryApi, noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
+import { type ResourceKind, customResource } from "../../kube/objects.ts";
+import { type WorkloadKind, workload } from "../../kube/workloads.ts";
+import { operatorResources } from "../../operator/resources.ts";
+import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
+import { requestOf } from "../reconciler.ts";
+import { RunRegistry } from "../run-registry.ts";
+import type { RestoreControllerDeps } from "./context.ts";
+import { restoreReconciler } from "./reconcile.ts";
+
+const { signal } = new AbortController();
+const ref = { namespace: "ns", name: "back" };
+const key = "ns/back";
+const restores: ResourceKind<EtcdRestore> = customResource(etcdRestoreDefinition);
+const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
+const file = snapshotFile("mixed-3.6");
+export const created = [
+  "PersistentVolumeClaim",
+  "Job",
+  "Service",
+  "PodDisruptionBudget",
+  "StatefulSet",
+] as const;
+
+function member(index: number): MemberFacts {
+  const isLeader = index === 0;
+  return memberFacts(`back-${index}`, {
+    endpoint: `http://10.0.0.${index}:2379`,
+    isLeader,
+    leader: "back-0",
+  });
+}
+
+export interface Options {
+  storageSize?: string;
+}
+
+/**
+ * One EtcdRestore of three members in an API server and a bucket, both in memory; the real reconciler in a process that
+ * may die; and a kubelet that runs what it finds: each Job succeeds, each StatefulSet becomes ready.
+ */
+export async function createRestoreWorld({ storageSize = "8Gi" }: Options = {}) {
+  let clock = Date.parse("2026-08-20T12:00:00Z");
+  const now = () => new Date(clock);
+  const api = memoryApi();
+  api.now = now;
+  const bucket = memoryStore();
+  const manifest = await saveFile(file, bucket, { clusterName: "prod", compression: "Zstd" });
+  api.create(stores, { metadata: { namespace: "ns", name: "s" }, spec: { s3: { bucket: "backups" } } });
+  api.create(restores, {
+    metadata: ref,
+    spec: {
+      source: { store: { storeRef: { name: "s" }, clusterName: "prod" } },
+      target: { cluster: { name: "back", image: "etcd:3.6.16", storage: { size: storageSize } } },
+    },
+  });
+  const events: string[] = [];
+  const faults: { loseAnswerOf?: number } = {};
+  let writes = 0;
+  const cluster = { keys: manifest.snapshot.liveKeys, hashes: [1, 1, 1] };
+  let decided: RestoreDecision["do"] = "nothing";
+  api.afterRequest = ({ verb }) => {
+    if (verb !== "patch" && verb !== "create") return;
+    writes += 1;
+    if (writes === faults.loseAnswerOf) throw noRoute();
+  };
+
+  const openRestored: RestoreControllerDeps["openRestored"] = async () => ({
+    observe: async () => ({ clusterId: "beef", members: [member(0), member(1), member(2)] }),
+    async hashKV(endpoint) {
+      const index = Number(/\.(\d):/.exec(endpoint)?.[1]);
+      return { hash: cluster.hashes[index] ?? 0, compactRevision: 1 };
+    },
+    countKeys: async () => cluster.keys,
+    disarm: async () => {},
+    async [Symbol.asyncDispose]() {},
+  });
+
+  function startProcess() {
+    const runs = new RunRegistry<RestoreReport, RestoreResult>({ limit: 2, wake() {} });
+    const reconcile = restoreReconciler({
+      resources: operatorResources(api.client, { check() {} }),
+      runs,
+      openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
+      openRestored,
+      operatorImage: "operator:1",
+      events: { record: ({ reason }) => void events.push(reason) },
+      now,
+      log: {
+        debug(fields) {
+          if ("decision" in fields) decided = fields.decision as RestoreDecision["do"];
+        },
+        info() {},
+        warn() {},
+        error() {},
+      },
+    });
+    return { runs, reconcile };
+  }
+  let process = startProcess();
+
+  const objectsOf = (kind: WorkloadKind) => api.objects(workload(kind));
+
+  function runKubelet(): void {
+    for (const { metadata } of objectsOf("Job"))
+      api.change(workload("Job"), refOf(metadata), (job) => {
+        job.status = { succeeded: 1 };
+      });
+    for (const { metadata } of objectsOf("StatefulSet"))
+      api.change(workload("StatefulSet"), refOf(metadata), (set) => {
+        set.status = { readyReplicas: 3 };
+      });
+  }
+
+  /** One pass of the reconciler; then the run under way ends and the clock goes on. */
+  async function look(): Promise<RestoreDecision["do"]> {
+    decided = "nothing";
+    const before = writes;
+    try {
+      const again = await process.reconcile(requestOf(key), signal);
+      clock += again?.againAfterMs ?? 0;
+    } catch (error) {
+      const { loseAnswerOf = 0 } = faults;
+      const wasLost = before < loseAnswerOf && loseAnswerOf <= writes;
+      if (!wasLost || !(error instanceof OperatorError)) throw error;
+    }
+    await runEnds();
+    return decided;
+  }
+
+  async function runEnds(): Promise<void> {
+    const uid = restore().metadata.uid;
+    for (let turn = 0; process.runs.view(key, uid).state === "running"; turn++) {
+      assert.ok(turn < 10_000, "the run does not end");
+      await new Promise(setImmediate);
+    }
+  }
+
+  function restore(): EtcdRestore {
+    return api.object(restores, ref) ?? assert.fail("the EtcdRestore is gone");
+  }
+
+  return {
+    api,
+    bucket,
+    manifest,
+    cluster,
+    events,
+    faults,
+    look,
+    runKubelet,
+    restore,
+    objectsOf,
+    get writes() {
+      return writes;
+    },
+    /** Creates an object that is not of this restore. */
+    createForeign(kind: WorkloadKind, name: string, spec: Record<string, unknown>) {
+      api.create(workload(kind), { metadata: { namespace: "ns", name }, spec });
+    },
+    /** The process dies; what it held is lost. */
+    crash() {
+      process = startProcess();
+    },
+    conditions: () =>
+      Object.fromEntries((restore().status.conditions ?? []).map(({ type, status }) => [type, status])),
+  };
+}
+
+export type RestoreWorld = Awaited<ReturnType<typeof createRestoreWorld>>;
+
+function refOf({ namespace = "", name }: { namespace?: string; name: string }) {
+  return { namespace, name };
+}
+
+/** Passes until nothing is left to do. `before` is called before each. Resolves to the decisions, one after the other. */
+export async function liveToTheEnd(
+  world: RestoreWorld,
+  before: (pass: number) => void = () => {},
+): Promise<string[]> {
+  const decisions: string[] = [];
+  for (let pass = 1; pass <= 100; pass++) {
+    before(pass);
+    world.runKubelet();
+    const decided = await world.look();
+    decisions.push(decided);
+    if (decided === "nothing") return decisions;
+  }
+  return assert.fail(`no end after 100 passes: ${decisions.join(" ")}`);
+}
