@@ -76,17 +76,17 @@ for (const compression of ["Zstd", "None"] as const) {
 
 test("progress counts the bytes of the database up to the announced total", async () => {
   const file = snapshotFile("churned-3.6");
-  const seen: [number, number][] = [];
+  const reports: [number, number][] = [];
   await transfer({
     source: sourceOf(file),
     store: memoryStore(),
     object: "lab/run.db",
     compression: "Zstd",
     signal,
-    onProgress: (read, total) => seen.push([read, total]),
+    onProgress: (read, total) => reports.push([read, total]),
   });
-  assert.deepEqual(seen.at(-1), [file.length - 32, file.length - 32]);
-  assert.ok(seen.every(([read], index) => index === 0 || read >= (seen[index - 1]?.[0] ?? 0)));
+  assert.deepEqual(reports.at(-1), [file.length - 32, file.length - 32]);
+  assert.ok(reports.every(([read], index) => index === 0 || read >= (reports[index - 1]?.[0] ?? 0)));
 });
 
 const file = snapshotFile("mixed-3.6");

@@ -36,11 +36,11 @@ for (const compression of ["Zstd", "None"] as const) {
   test(`a sound object passes every check, and yields the snapshot byte for byte (${compression})`, async () => {
     const { store, manifest, object } = await backup(compression);
     const written: Buffer[] = [];
-    const seen: [number, number][] = [];
+    const reports: [number, number][] = [];
     const { checks } = await verifyStored(store, manifest, {
       signal,
       write: async (chunk) => void written.push(Buffer.from(chunk)),
-      onProgress: (done, total) => seen.push([done, total]),
+      onProgress: (done, total) => reports.push([done, total]),
     });
     assert.deepEqual(
       checks.filter((check) => !check.ok),
@@ -64,7 +64,7 @@ for (const compression of ["Zstd", "None"] as const) {
       ],
     );
     assert.ok(file.equals(Buffer.concat(written)));
-    assert.deepEqual(seen.at(-1), [object.length, object.length]);
+    assert.deepEqual(reports.at(-1), [object.length, object.length]);
     assert.equal(describeFailures(checks), undefined);
   });
 

@@ -1,6 +1,6 @@
 import { asOperatorError } from "../core/errors.ts";
 
-/** The object to reconcile. Never an event: what to do follows from what can be observed now. */
+/** The object to reconcile. It carries no event: the next action follows from what can be observed now. */
 export interface Request {
   namespace: string;
   name: string;

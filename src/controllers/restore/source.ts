@@ -44,9 +44,9 @@ export async function sourceOf(
   };
 
   async function storeNamed(storeName: string): Promise<EtcdBackupStore> {
-    const found = await resources.store({ namespace, name: storeName }, signal);
-    if (found === undefined) throw mayAppear(`there is no EtcdBackupStore ${storeName} in this namespace`);
-    return found;
+    const resource = await resources.store({ namespace, name: storeName }, signal);
+    if (resource === undefined) throw mayAppear(`there is no EtcdBackupStore ${storeName} in this namespace`);
+    return resource;
   }
 }
 

@@ -257,14 +257,14 @@ describe("decide", () => {
   });
 
   it("records a wait as an event only when a person may have to act", () => {
-    const waits = [
+    const decisions = [
       decideOn(pending, { freeSlots: 0 }),
       decideOn(retry),
       decideOn(pending, { store: "missing" }),
       decideOn(begun, { stored: { state: "unknown", error: noAnswer } }),
     ];
     assert.deepEqual(
-      waits.map((decision) => decision.do === "wait" && decision.warn),
+      decisions.map((decision) => decision.do === "wait" && decision.warn),
       [false, false, true, true],
     );
   });

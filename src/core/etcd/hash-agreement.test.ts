@@ -15,8 +15,8 @@ const silent = (member: string): MemberHash => ({
 
 describe("agree", () => {
   it("agrees when all hashes are equal at one compact revision", () => {
-    const found = agree([hash("a", 7, 3), hash("b", 7, 3), hash("c", 7, 3)], "b");
-    assert.deepEqual(found, {
+    const agreement = agree([hash("a", 7, 3), hash("b", 7, 3), hash("c", 7, 3)], "b");
+    assert.deepEqual(agreement, {
       verdict: "agree",
       hash: 7,
       compactRevision: 3,
@@ -26,8 +26,8 @@ describe("agree", () => {
   });
 
   it("groups the members by hash when hashes differ", () => {
-    const found = agree([hash("a", 7), hash("b", 8), hash("c", 7)], "a");
-    assert.deepEqual(found, {
+    const agreement = agree([hash("a", 7), hash("b", 8), hash("c", 7)], "a");
+    assert.deepEqual(agreement, {
       verdict: "disagree",
       groups: [
         { hash: 7, members: ["a", "c"] },
@@ -71,9 +71,9 @@ describe("agree", () => {
   ];
   for (const [what, hashes, chosen, reason] of undecided) {
     it(`is inconclusive for ${what}`, () => {
-      const found = agree(hashes, chosen);
-      assert.equal(found.verdict, "inconclusive");
-      assert.match(found.verdict === "inconclusive" ? found.reason : "", reason);
+      const agreement = agree(hashes, chosen);
+      assert.equal(agreement.verdict, "inconclusive");
+      assert.match(agreement.verdict === "inconclusive" ? agreement.reason : "", reason);
     });
   }
 
@@ -82,8 +82,8 @@ describe("agree", () => {
   });
 
   it("lists the members that were compared and those that could not be", () => {
-    const found = agree([hash("a", 7), silent("b"), hash("c", 7)], "a");
-    assert.deepEqual(found, {
+    const agreement = agree([hash("a", 7), silent("b"), hash("c", 7)], "a");
+    assert.deepEqual(agreement, {
       verdict: "agree",
       hash: 7,
       compactRevision: -1,
@@ -115,10 +115,10 @@ describe("agree", () => {
           (h, i): MemberHash =>
             h.hash === undefined ? silent(`m${i}`) : hash(`m${i}`, h.hash, h.compactRevision),
         );
-        const found = agree(hashes, `m${index}`);
-        if (found.verdict !== "agree") return;
-        assert.ok(found.compared.includes(`m${index}`));
-        assert.ok(found.compared.length > 1 || hashes.length === 1);
+        const agreement = agree(hashes, `m${index}`);
+        if (agreement.verdict !== "agree") return;
+        assert.ok(agreement.compared.includes(`m${index}`));
+        assert.ok(agreement.compared.length > 1 || hashes.length === 1);
         assert.equal(new Set(hashes.flatMap((h) => h.hash ?? [])).size, 1);
       }),
     );
