@@ -4,7 +4,7 @@ import { run } from "../test/harness/process.ts";
 import { pinnedVersion, toolModule } from "../test/harness/tool-modules.ts";
 import { type Awscli, awscliVersion } from "./awscli.ts";
 import type { Options } from "./options.ts";
-import { version } from "../src/cli/version.ts";
+import { programVersion } from "../src/cli/version.ts";
 
 /** The machine and the versions of the programs, in two lines. */
 export async function machine({ store }: Options, aws: Awscli): Promise<string> {
@@ -12,7 +12,7 @@ export async function machine({ store }: Options, aws: Awscli): Promise<string> 
   const [model = "unknown CPU"] = cpus().map((cpu) => cpu.model.trim());
   const storeVersion = await pinnedVersion(store, await toolModule(store, "3.6", process.env));
   const versions = [
-    `etcd-backup ${version()}`,
+    `etcd-backup ${programVersion()}`,
     `Node.js ${process.versions.node} (zstd ${process.versions["zstd"] ?? "?"}, OpenSSL ${process.versions.openssl})`,
     `etcd ${await etcdVersion()}`,
     `${store} ${storeVersion.replace(/^v/, "")}`,

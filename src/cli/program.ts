@@ -10,13 +10,13 @@ import {
   withStore,
 } from "./options.ts";
 import { defaultBumpRevision } from "./restore/flags.ts";
-import { version } from "./version.ts";
+import { programVersion } from "./version.ts";
 
 /** The command line: verbs, options and help. A verb's code is loaded when the verb runs. */
 export function build(context: Context): Command {
   const program = new Command("etcd-backup")
     .description("Save verified backups of any etcd in an object store, and restore clusters from them.")
-    .version(version(), "-V, --version", "print the version")
+    .version(programVersion(), "-V, --version", "print the version")
     .addOption(
       new Option(
         "--log-level <level>",

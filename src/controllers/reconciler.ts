@@ -1,4 +1,5 @@
 import { asOperatorError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 
 /** The object to reconcile. It carries no event: the next action follows from what can be observed now. */
 export interface Request {
@@ -16,13 +17,6 @@ export interface WorkQueue {
   addAfter(key: string, ms: number): void;
   addRateLimited(key: string): void;
   forget(key: string): void;
-}
-
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 export interface ReconcilerDeps {

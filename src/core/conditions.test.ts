@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Condition, conditionStatus, runConditions, setCondition, wholeSeconds } from "./conditions.ts";
+import type { Condition } from "../api/v1alpha1/conditions.ts";
+import { conditionStatus, runConditions, setCondition, wholeSeconds } from "./conditions.ts";
 
 const early = new Date("2026-08-20T12:00:00.999Z");
 const late = new Date("2026-08-20T12:05:00Z");

@@ -1,12 +1,4 @@
-/** metav1.Condition. */
-export interface Condition {
-  type: string;
-  status: "True" | "False" | "Unknown";
-  observedGeneration: number;
-  lastTransitionTime: string;
-  reason: string;
-  message: string;
-}
+import type { Condition } from "../api/v1alpha1/conditions.ts";
 
 export type Outcome = "InProgress" | "Succeeded" | "Failed";
 

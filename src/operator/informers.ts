@@ -1,7 +1,7 @@
 import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
 import { type EtcdRestore, etcdRestoreDefinition } from "../api/v1alpha1/etcd-restore.ts";
-import type { Log } from "../controllers/reconciler.ts";
+import type { Log } from "../core/log.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { type KubeObject, type ResourceKind, customResource } from "../kube/objects.ts";
 import { type Cache, type ChangeHandler, startCache } from "../kube/watch/cache.ts";

@@ -3,7 +3,7 @@ import { runAttempt } from "../controllers/backup/attempt.ts";
 import type { BackupControllerDeps, BackupMetrics } from "../controllers/backup/context.ts";
 import type { EventSink } from "../controllers/events.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
-import type { Log } from "../controllers/reconciler.ts";
+import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import { connectionTo } from "../core/restore/names.ts";

@@ -2,7 +2,7 @@ import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import { listOf, wholeNumber } from "../flags.ts";
 import { usage } from "../usage.ts";
-import { toolName, version } from "../version.ts";
+import { toolName, programVersion } from "../version.ts";
 
 export interface OperatorFlags extends GlobalFlags {
   kubeconfig?: string;
@@ -23,7 +23,7 @@ const shortestLeaseSeconds = 3;
 export async function operator(flags: OperatorFlags, context: Context): Promise<void> {
   const { env, now, signal, stdout } = context;
   await runOperator({
-    tool: { name: toolName, version: version() },
+    tool: { name: toolName, version: programVersion() },
     kubeconfig: flags.kubeconfig,
     namespaces: listOf(flags.watchNamespaces),
     maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),

@@ -10,7 +10,7 @@ import { print } from "../output.ts";
 import { progress } from "../progress.ts";
 import type { RestoreFlags } from "../restore/flags.ts";
 import { layoutOf } from "../restore/layout.ts";
-import { type RestoreResult, restoreReport } from "../restore/report.ts";
+import { type RestoreOutput, restoreReport } from "../restore/report.ts";
 import { openSource } from "../restore/source.ts";
 
 /** `etcd-backup restore`: creates data directories of a new cluster. After an error each directory is as it was. */
@@ -40,7 +40,7 @@ export async function restore(text: string, flags: RestoreFlags, context: Contex
     },
   });
   lines[Symbol.dispose]();
-  const result: RestoreResult = {
+  const result: RestoreOutput = {
     backup: source.name,
     revision,
     nextRevision: bump === 0 ? revision : revision + bump,

@@ -23,7 +23,7 @@ import { type Progress, progress } from "../progress.ts";
 import { statusTable } from "./status.ts";
 import { table } from "../table.ts";
 import { usage } from "../usage.ts";
-import { toolName, version } from "../version.ts";
+import { toolName, programVersion } from "../version.ts";
 
 export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
   compression: "zstd" | "none";
@@ -62,7 +62,7 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
       ...(maxRate === undefined ? {} : { maxRate }),
-      tool: { name: toolName, version: version() },
+      tool: { name: toolName, version: programVersion() },
       now: context.now,
       signal: context.signal,
       onStep: (step) => printStep(step, lines),

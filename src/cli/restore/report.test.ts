@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type RestoreCommand, type RestoreResult, restoreReport } from "./report.ts";
+import { type RestoreCommand, type RestoreOutput, restoreReport } from "./report.ts";
 import { layoutOf } from "./layout.ts";
 
 const url = "s3://backups/clusters/lab/20260820T120000Z-r00000000000000000004-297ac9c21054";
@@ -8,7 +8,7 @@ const bump = 1_000_000_000;
 const next =
   "start etcd on every member, with the same name and peer URLs, and look: etcdctl endpoint hashkv --cluster";
 
-function result(initialCluster: string, members: RestoreResult["members"]): RestoreResult {
+function result(initialCluster: string, members: RestoreOutput["members"]): RestoreOutput {
   return { backup: url, revision: 4, nextRevision: 4 + bump, token: "restored-1", initialCluster, members };
 }
 

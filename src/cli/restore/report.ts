@@ -3,7 +3,7 @@ import { type RestoreFlags, defaultBumpRevision } from "./flags.ts";
 import type { Layout } from "./layout.ts";
 
 /** What `restore -o json` prints. */
-export interface RestoreResult {
+export interface RestoreOutput {
   /** The snapshot file, or the backup's URL without settings. */
   backup: string;
   /** Of the snapshot. */
@@ -26,7 +26,7 @@ export interface RestoreCommand {
 }
 
 /** The result as text, with a command for each member that is still to be restored. */
-export function restoreReport(result: RestoreResult, command: RestoreCommand): string {
+export function restoreReport(result: RestoreOutput, command: RestoreCommand): string {
   const { backup, revision, nextRevision, token, members } = result;
   const width = Math.max(...members.map(({ name }) => name.length));
   const revisions =
@@ -47,7 +47,7 @@ export function restoreReport(result: RestoreResult, command: RestoreCommand): s
   return `${lines.join("\n")}\n`;
 }
 
-function nextSteps(result: RestoreResult, command: RestoreCommand): string[] {
+function nextSteps(result: RestoreOutput, command: RestoreCommand): string[] {
   const restored = new Set(result.members.map(({ name }) => name));
   const others = command.layout.cluster.filter(({ name }) => !restored.has(name));
   const start =
@@ -62,7 +62,7 @@ function nextSteps(result: RestoreResult, command: RestoreCommand): string[] {
 
 function commandFor(
   member: string,
-  { backup, initialCluster, token }: RestoreResult,
+  { backup, initialCluster, token }: RestoreOutput,
   { text, kind, flags }: RestoreCommand,
 ): string[] {
   const { dataDir = "", walDir = "", etcdutl, bumpRevision } = flags;

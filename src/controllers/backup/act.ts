@@ -24,7 +24,7 @@ import { deleteStored } from "./delete.ts";
 const progressEveryMs = 5_000;
 
 /** Carries out one decision. */
-export async function act(
+export async function actOnBackup(
   context: BackupContext,
   observed: ObservedBackup,
   decision: BackupDecision,

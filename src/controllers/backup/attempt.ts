@@ -13,7 +13,8 @@ import { describeGroups } from "../../core/etcd/hash-agreement.ts";
 import type { Store } from "../../store/store.ts";
 import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
-import { type Log, keyOf } from "../reconciler.ts";
+import type { Log } from "../../core/log.ts";
+import { keyOf } from "../reconciler.ts";
 import { oneStreamAMember } from "./member-streams.ts";
 import { sweepAttempts } from "./sweep.ts";
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
-import { type Condition, conditionStatus, wholeSeconds } from "../../core/conditions.ts";
+import type { Condition } from "../../api/v1alpha1/conditions.ts";
+import { conditionStatus, wholeSeconds } from "../../core/conditions.ts";
 import { backoffLimits, runEnds, story } from "./story.fixture.ts";
 import { type Version, createWorld, live, settle } from "./world.fixture.ts";
 

@@ -5,7 +5,8 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
-import type { Log, Request } from "../reconciler.ts";
+import type { Log } from "../../core/log.ts";
+import type { Request } from "../reconciler.ts";
 import type { RunRegistry } from "../run-registry.ts";
 import type { Attempt } from "./attempt.ts";
 

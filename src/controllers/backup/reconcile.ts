@@ -2,7 +2,7 @@ import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
-import { act } from "./act.ts";
+import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
 import { lookUpStored } from "./recover.ts";
 
@@ -27,7 +27,7 @@ export function backupReconciler(deps: BackupControllerDeps): Reconcile {
       decision = decide(observed, deps.now());
     }
     deps.log.debug({ backup: key, decision: decision.do }, "decided");
-    return act(context, observed, decision);
+    return actOnBackup(context, observed, decision);
   };
 }
 

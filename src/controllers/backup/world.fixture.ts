@@ -152,7 +152,7 @@ export function createWorld(backoffLimit: number) {
       log: {
         ...log,
         debug: (fields) => {
-          if ("decision" in fields) last.decision = fields.decision as BackupDecision["do"];
+          if ("decision" in fields) last.decision = fields["decision"] as BackupDecision["do"];
         },
       },
     };

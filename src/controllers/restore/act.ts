@@ -16,7 +16,7 @@ import {
 import { freshToken } from "../../restore/tool-arguments.ts";
 import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
-import { createCluster, restoreMembers } from "./create.ts";
+import { createCluster, createMembers } from "./create.ts";
 import { succeed } from "./succeed.ts";
 import { verifyBackup } from "./verify-backup.ts";
 import { verifyCluster } from "./verify-cluster.ts";
@@ -26,7 +26,7 @@ type Act<Kind extends RestoreDecision["do"]> = RestoreDecision & { do: Kind };
 const progressEveryMs = 2_000;
 
 /** Carries out one decision. */
-export async function act(
+export async function actOnRestore(
   context: RestoreContext,
   observed: ObservedRestore,
   decision: RestoreDecision,
@@ -52,7 +52,7 @@ export async function act(
     case "recordRestoredBefore":
       return recordRestoredBefore(context, decision);
     case "restoreMembers":
-      return restoreMembers(context, observed.members, decision);
+      return createMembers(context, observed.members, decision);
     case "recordRestored":
       await writeRestoreStatus(context, membersRestored(restore, observed.members, now()));
       context.events.normal("MembersRestored", "every volume holds the data");

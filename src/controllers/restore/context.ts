@@ -8,7 +8,8 @@ import type { RestoreReport, RestoreResult } from "../../core/restore/observed.t
 import type { RestoreObject } from "../../restore/kubernetes/blueprint.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
-import type { Log, Request } from "../reconciler.ts";
+import type { Log } from "../../core/log.ts";
+import type { Request } from "../reconciler.ts";
 import type { RunRegistry } from "../run-registry.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";

@@ -18,7 +18,7 @@ import { sourceOf } from "./source.ts";
 const pollMs = 2_000;
 
 /** Creates the missing volumes and the Jobs that are due. */
-export async function restoreMembers(
+export async function createMembers(
   context: RestoreContext,
   members: readonly RestoredMember[],
   { volumes, jobs }: RestoreDecision & { do: "restoreMembers" },

@@ -1,7 +1,7 @@
 import { decideRestore } from "../../core/restore/decide.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
-import { act } from "./act.ts";
+import { actOnRestore } from "./act.ts";
 import type { RestoreContext, RestoreControllerDeps } from "./context.ts";
 import { observe } from "./observe.ts";
 
@@ -20,6 +20,6 @@ export function restoreReconciler(deps: RestoreControllerDeps): Reconcile {
     const observed = await observe(context);
     const decision = decideRestore(observed, deps.now());
     deps.log.debug({ restore: key, decision: decision.do }, "decided");
-    return act(context, observed, decision);
+    return actOnRestore(context, observed, decision);
   };
 }

@@ -98,7 +98,7 @@ export async function createRestoreWorld({ storageSize = "8Gi" }: Options = {}) 
       now,
       log: {
         debug(fields) {
-          if ("decision" in fields) decided = fields.decision as RestoreDecision["do"];
+          if ("decision" in fields) decided = fields["decision"] as RestoreDecision["do"];
         },
         info() {},
         warn() {},

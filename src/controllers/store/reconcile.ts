@@ -8,7 +8,8 @@ import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
 import type { Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
-import type { Log, Reconcile, Request } from "../reconciler.ts";
+import type { Log } from "../../core/log.ts";
+import type { Reconcile, Request } from "../reconciler.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
