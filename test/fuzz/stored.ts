@@ -6,6 +6,7 @@ import { manifestOf } from "../../src/backup/manifest/manifest.fixture.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { readSnapshot } from "../../src/snapshot/read.ts";
 import { describeFailures, verifyStored } from "../../src/backup/verify.ts";
+import { hex8 } from "../../src/core/hex.ts";
 import { bytesOf, withTrailer, writeBolt } from "../testdata/bolt-writer.ts";
 import { createRandom, type Random } from "../harness/random.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
@@ -138,8 +139,4 @@ async function manifestFor(bytes: Buffer): Promise<Manifest> {
       crc32c: hex8(crc32c(bytes)),
     },
   };
-}
-
-function hex8(word: number): string {
-  return word.toString(16).padStart(8, "0");
 }
