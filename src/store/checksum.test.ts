@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { crc32c } from "@node-rs/crc32";
-import { crcBase64, crcHex, crcHexOfBase64 } from "./checksum.ts";
+import { hex8 } from "../core/hex.ts";
+import { crcBase64, crcHexOfBase64 } from "./checksum.ts";
 
 it("the CRC-32C of 123456789 is that of RFC 3720, in hex and as S3 writes it", () => {
   const crc = crc32c("123456789");
-  assert.equal(crcHex(crc), "e3069283");
+  assert.equal(hex8(crc), "e3069283");
   assert.equal(crcBase64(crc), "4waSgw==");
   assert.equal(crcHexOfBase64("4waSgw=="), "e3069283");
 });
 
 it("a small CRC keeps its leading zeros", () => {
-  assert.equal(crcHex(0xab), "000000ab");
+  assert.equal(hex8(0xab), "000000ab");
   assert.equal(crcHexOfBase64(crcBase64(0xab)), "000000ab");
 });
 

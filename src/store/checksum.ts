@@ -1,11 +1,8 @@
-/** A CRC-32C as 8 hex digits. */
-export function crcHex(crc: number): string {
-  return (crc >>> 0).toString(16).padStart(8, "0");
-}
+import { hex8 } from "../core/hex.ts";
 
 /** A CRC-32C as S3 writes it: base64 of its 4 bytes, most significant first. */
 export function crcBase64(crc: number): string {
-  return Buffer.from(crcHex(crc), "hex").toString("base64");
+  return Buffer.from(hex8(crc), "hex").toString("base64");
 }
 
 /** 8 hex digits from S3's base64; undefined for text that is not the CRC-32C of a whole object, such as `…-3`. */

@@ -4,7 +4,7 @@ import { link, lstat, mkdir, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
-import { crcHex } from "../checksum.ts";
+import { hex8 } from "../../core/hex.ts";
 import { classifyFile, errnoOf } from "./errors.ts";
 import { fileChunks } from "./read.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
@@ -43,7 +43,7 @@ export async function putFile(
     } catch (error) {
       throw ofRemovedFile(error, doing);
     }
-    return { name, size: sent.size, crc32c: crcHex(sent.crc), proof: "ReadBack" };
+    return { name, size: sent.size, crc32c: hex8(sent.crc), proof: "ReadBack" };
   } finally {
     await unlink(temporary).catch(() => {});
   }

@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
-import { crcHex } from "../checksum.ts";
+import { hex8 } from "../../core/hex.ts";
 import type { S3Access } from "./client.ts";
 import { headObject, readObject } from "./read.ts";
 import type { StoredObject } from "../store.ts";
@@ -15,7 +15,7 @@ export async function confirmStored(
   signal: AbortSignal,
 ): Promise<StoredObject> {
   const { name, size, inParts } = sent;
-  const crc = crcHex(sent.crc);
+  const crc = hex8(sent.crc);
   const object = await headObject(access, name, signal);
   if (object === undefined) throw differs(name, "it does not exist");
   if (object.size !== size) throw differs(name, `it has ${object.size} bytes, not ${size}`);
@@ -26,7 +26,7 @@ export async function confirmStored(
   if (inParts) return { name, size, crc32c: crc, proof: "PartDigests" };
   let read = 0;
   for await (const chunk of readObject(access, name, signal)) read = crc32c(chunk, read);
-  if (crcHex(read) !== crc) throw differs(name, `read again, it has CRC-32C ${crcHex(read)}, not ${crc}`);
+  if (hex8(read) !== crc) throw differs(name, `read again, it has CRC-32C ${hex8(read)}, not ${crc}`);
   return { name, size, crc32c: crc, proof: "ReadBack" };
 }
 

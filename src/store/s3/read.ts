@@ -2,7 +2,8 @@ import type { Readable } from "node:stream";
 import { type GetObjectCommandOutput, GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
-import { crcHex, crcHexOfBase64 } from "../checksum.ts";
+import { hex8 } from "../../core/hex.ts";
+import { crcHexOfBase64 } from "../checksum.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { S3Access } from "./client.ts";
 import { isTransient } from "./errors.ts";
@@ -90,8 +91,8 @@ export async function* readObject(
   if (reading.offset !== object.size) {
     throw altered(name, `${reading.offset} bytes arrived of ${object.size} announced`);
   }
-  if (object.crc32c !== undefined && object.crc32c !== crcHex(reading.crc)) {
-    throw altered(name, `its bytes have CRC-32C ${crcHex(reading.crc)}, not ${object.crc32c}`);
+  if (object.crc32c !== undefined && object.crc32c !== hex8(reading.crc)) {
+    throw altered(name, `its bytes have CRC-32C ${hex8(reading.crc)}, not ${object.crc32c}`);
   }
 }
 

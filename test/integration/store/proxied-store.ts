@@ -4,7 +4,7 @@ import { after, before, beforeEach } from "node:test";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { crc32c } from "@node-rs/crc32";
 import type { ErrorCode, OperatorError } from "../../../src/core/errors.ts";
-import { crcHex } from "../../../src/store/checksum.ts";
+import { hex8 } from "../../../src/core/hex.ts";
 import type { S3Options } from "../../../src/store/s3/client.ts";
 import { createS3Store } from "../../../src/store/s3/s3-store.ts";
 import type { Store } from "../../../src/store/store.ts";
@@ -108,7 +108,7 @@ export class ProxiedStore {
 
   async assertStores(name: string, bytes: Buffer): Promise<void> {
     const stored = await this.put(name, bytes);
-    assert.equal(stored.crc32c, crcHex(crc32c(bytes)));
+    assert.equal(stored.crc32c, hex8(crc32c(bytes)));
     assert.equal(await this.held(name, bytes), "these bytes");
     assert.deepEqual(await this.unfinished(), []);
   }
