@@ -15,7 +15,7 @@ test("the demo backs up and restores a cluster", async () => {
   assert.equal(code, 0, output);
   for (const expected of [
     /snapshot: follower, lag 0/,
-    /Streaming: .* of .* read/,
+    /Streaming: the operator has read .* of /,
     /etcdbackup.etcdbackup.dev\/prod condition met/,
     /SnapshotSucceeded/,
     /Succeeded +\d+ +1\d\d MB/,
