@@ -35,7 +35,8 @@ export async function commit(options: CommitOptions): Promise<void> {
   const bytes = encodeManifest(manifest);
   // Every listing reads the manifests, so an archive storage class is for the data alone.
   const attributes = { contentType: "application/json", storageClass: "Default" } as const;
-  // Another operator may have found the manifest and recorded the backup. Without data it has deleted both.
+  // Without its data another operator has discarded this attempt, so the manifest goes too. With it, that operator may
+  // have recorded the backup, so the manifest stays.
   const takeBack = async (during: AbortSignal): Promise<boolean> =>
     (await store.head(manifest.stored.object, { signal: during })) === undefined;
   try {

@@ -40,7 +40,7 @@ const permanentByDefault: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * The one error that crosses the borders of rooms. An adapter classifies what it catches once; its callers decide by
+ * The one error that functions throw to other folders. An adapter classifies what it catches once; its callers decide by
  * `code`, `permanent` and `outcomeUnknown`, and never by the text. Messages hold no secret.
  */
 export class OperatorError extends Error {

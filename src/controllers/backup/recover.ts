@@ -6,8 +6,8 @@ import type { BackupContext } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
 
 /**
- * Looks up in the store what the attempts of this EtcdBackup stored. Before it answers `absent` it deletes their data,
- * so that a manifest whose put is still in flight cannot make it a backup.
+ * Looks up in the store what the attempts of this EtcdBackup stored. Before it answers `absent` it deletes their data
+ * where the store permits that, so that a manifest whose put is still in flight cannot make it a backup.
  */
 export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
   const { backup, store, signal } = context;

@@ -18,7 +18,10 @@ export interface ObservedBackup {
 /** The attempt of this EtcdBackup in this process. */
 export type ObservedRun = RunView<BackupReport, StoredBackup>;
 
-/** What the store holds of this EtcdBackup's attempts. `absent` is final: no attempt can still become a backup. */
+/**
+ * What the store holds of this EtcdBackup's attempts. After `absent` no attempt can still become a backup, unless the
+ * store refuses to delete data or is ReadOnly: then a manifest whose put is in flight may still be stored.
+ */
 export type StoredRun =
   | { state: "notAsked" }
   | { state: "found"; backup: StoredBackup }
