@@ -35,10 +35,12 @@ export interface BackupMetrics {
 
 /** One pass over one EtcdBackup: the objects that it read, and what it needs to act on them. */
 export interface BackupContext extends Omit<BackupControllerDeps, "events"> {
+  /** Events of making the backup, and of deleting it. */
+  events: ObjectEvents<BackupEvent>;
+  deletionEvents: ObjectEvents<BackupEvent>;
   backup: EtcdBackup;
   store: EtcdBackupStore | undefined;
   key: string;
-  events: ObjectEvents<BackupEvent>;
   signal: AbortSignal;
 }
 

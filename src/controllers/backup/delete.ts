@@ -18,12 +18,12 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
     signal.throwIfAborted();
     const why = withHint(asOperatorError(thrown));
     const note = `the stored backup cannot be deleted: ${why}; to delete the EtcdBackup alone, annotate it with etcdbackup.dev/force-delete=true`;
-    context.events.warning("DeletionBlocked", note);
+    context.deletionEvents.warning("DeletionBlocked", note);
     await writeStatus(context, deletionBlocked(backup, note, now()));
     return { againAfterMs: tryAgainMs };
   }
   const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
-  context.events.normal(
+  context.deletionEvents.normal(
     "StoredBackupDeleted",
     `the stored backup was deleted from ${where}, as spec.deletionPolicy says${lockNote(context)}`,
   );

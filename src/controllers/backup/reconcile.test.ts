@@ -45,7 +45,7 @@ describe("an EtcdBackup", () => {
     await world.look();
     assertEnded(world, "True", 1);
     assert.equal(world.backup.status.artifact?.manifestURL, `memory://store/${manifests(world)[0]}`);
-    assert.deepEqual(world.events, ["SnapshotStarted", "SnapshotSucceeded"]);
+    assert.deepEqual(world.events, ["Backup SnapshotStarted", "Backup SnapshotSucceeded"]);
   });
 
   it("whose operator dies after the manifest is recorded as the backup that the store holds", async () => {
@@ -63,7 +63,11 @@ describe("an EtcdBackup", () => {
     assert.equal(reasonOf(world), "OperatorRestarted");
     await until(world, "start");
     assert.equal(world.backup.status.attempts, 2);
-    assert.deepEqual(world.events, ["SnapshotStarted", "OperatorRestarted", "SnapshotStarted"]);
+    assert.deepEqual(world.events, [
+      "Backup SnapshotStarted",
+      "Backup OperatorRestarted",
+      "Backup SnapshotStarted",
+    ]);
   });
 
   it("has the data of the dead attempt deleted, before the next one begins", async () => {
@@ -90,7 +94,7 @@ describe("an EtcdBackup", () => {
     await world.happen({ what: "bucket", is: "silent" });
     assert.equal(await world.look(), "wait");
     assert.match(world.backup.status.conditions?.[0]?.message ?? "", /503 SlowDown/);
-    assert.equal(world.events.at(-1), "SnapshotFailed");
+    assert.equal(world.events.at(-1), "Backup SnapshotFailed");
     await world.happen({ what: "bucket", is: "answers" });
     await until(world, "succeed");
     assertEnded(world, "True", 1);
@@ -124,7 +128,10 @@ describe("an EtcdBackup", () => {
     await world.happen({ what: "runFails" });
     assert.equal(await world.look(), "fail");
     assertEnded(world, "False", 2);
-    assert.deepEqual([reasonOf(world), world.events.at(-1)], ["BackoffLimitExceeded", "SnapshotFailed"]);
+    assert.deepEqual(
+      [reasonOf(world), world.events.at(-1)],
+      ["BackoffLimitExceeded", "Backup SnapshotFailed"],
+    );
   });
 
   it("keeps the member of a failed attempt in its status", async () => {
@@ -180,7 +187,7 @@ describe("an EtcdBackup that is deleted", () => {
     assert.equal(world.inBucket, true);
     assert.equal(await world.look(), "deleteStored");
     assert.deepEqual([world.inBucket, world.gone], [false, true]);
-    assert.equal(world.events.filter((reason) => reason === "StoredBackupDeleted").length, 1);
+    assert.equal(world.events.filter((event) => event === "Delete StoredBackupDeleted").length, 1);
   });
 
   it("stays, and says why, while the store cannot delete", async () => {

@@ -1,3 +1,4 @@
+import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
 import { eventsOf } from "../events.ts";
@@ -18,8 +19,9 @@ export function backupReconciler(deps: BackupControllerDeps): Reconcile {
     await deps.runs.cancelOthers(key, backup.metadata.uid);
     const storeRequest = { namespace: request.namespace, name: backup.spec.storeRef.name };
     const store = await deps.resources.store(storeRequest, signal);
-    const events = eventsOf(deps.events, backup, "Backup");
-    const context: BackupContext = { ...deps, backup, store, key, events, signal };
+    const events = eventsOf<BackupEvent>(deps.events, backup, "Backup");
+    const deletionEvents = eventsOf<BackupEvent>(deps.events, backup, "Delete");
+    const context: BackupContext = { ...deps, backup, store, key, events, deletionEvents, signal };
     let observed = observe(context);
     let decision = decide(observed, deps.now());
     if (decision.do === "lookUpStored") {

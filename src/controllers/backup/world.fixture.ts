@@ -146,7 +146,7 @@ export function createWorld(backoffLimit: number) {
         return promise;
       },
       openStore: async () => memoryView(),
-      events: { record: ({ reason }) => void events.push(reason) },
+      events: { record: ({ reason, action }) => void events.push(`${action} ${reason}`) },
       metrics: { backupEnded: (_cluster, result) => void ends.push(result) },
       now,
       log: {
