@@ -1,15 +1,15 @@
 import { readdirSync } from "node:fs";
 import { defineConfig, type OxlintOverride } from "oxlint";
 
-/** What one room of src may import besides itself. `types`: type-only imports. */
-interface Room {
+/** What one folder of src may import besides itself. `types`: type-only imports. */
+interface Folder {
   imports: readonly string[];
   types?: readonly string[];
   because: string;
 }
 
-/** The dependency rules of docs/architecture.md. A room that is not listed here may import nothing of ours. */
-const rooms: Readonly<Record<string, Room>> = {
+/** The dependency rules of docs/architecture.md. A folder of src that is not listed here may import no other folder. */
+const rules: Readonly<Record<string, Folder>> = {
   api: { imports: [], because: "The custom resources are schemas: they depend on no behavior." },
   bbolt: { imports: [], because: "The file format depends on nothing of etcd or Kubernetes." },
   core: { imports: ["api"], because: "Decisions are pure: they know no adapter." },
@@ -20,7 +20,7 @@ const rooms: Readonly<Record<string, Room>> = {
   snapshot: { imports: ["bbolt", "core"], because: "Reading one snapshot file needs no store and no cluster." },
   backup: {
     imports: ["api", "core", "snapshot"],
-    types: ["store", "etcd"],
+    types: ["store"],
     because: "A backup gets its cluster and its store as parameters.",
   },
   restore: {
@@ -34,11 +34,11 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   controllers: {
     imports: ["api", "backup", "core", "restore"],
-    types: ["store", "etcd", "kube"],
+    types: ["store"],
     because: "Controllers get their adapters from the operator's wiring.",
   },
   operator: {
-    imports: ["api", "backup", "controllers", "core", "etcd", "kube", "restore", "store", "telemetry"],
+    imports: ["api", "controllers", "core", "etcd", "kube", "store", "telemetry"],
     because: "The operator knows nothing of flags and terminals.",
   },
   cli: {
@@ -47,13 +47,15 @@ const rooms: Readonly<Record<string, Room>> = {
   },
 };
 
-const deepest = 3;
+const folders = readdirSync("src", { withFileTypes: true }).flatMap((entry) =>
+  entry.isDirectory() ? [entry.name] : [],
+);
+/** Levels of folders below src that the rules reach. */
+const deepest = 4;
 
-/** For the files of a room at one depth: the paths by which they would reach a room that they may not import. */
-function overrideOf(name: string, { imports, types = [], because }: Room, depth: number): OxlintOverride {
-  const others = readdirSync("src", { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() && entry.name !== name && !imports.includes(entry.name) ? [entry.name] : [],
-  );
+/** For the files of a folder at one depth: the paths by which they would reach a folder that they may not import. */
+function overrideOf(name: string, { imports, types = [], because }: Folder, depth: number): OxlintOverride {
+  const others = folders.filter((other) => other !== name && !imports.includes(other));
   const paths = (names: readonly string[]) => names.map((other) => `${"../".repeat(depth)}${other}/**`);
   const patterns = [
     { group: paths(others.filter((other) => !types.includes(other))), message: because },
@@ -65,8 +67,10 @@ function overrideOf(name: string, { imports, types = [], because }: Room, depth:
   };
 }
 
-const importRules = Object.entries(rooms).flatMap(([name, room]) =>
-  Array.from({ length: deepest }, (_, index) => overrideOf(name, room, index + 1)),
+const unlisted: Folder = { imports: [], because: "List this folder in oxlint.config.ts, with what it may import." };
+
+const importRules = folders.flatMap((name) =>
+  Array.from({ length: deepest }, (_, index) => overrideOf(name, rules[name] ?? unlisted, index + 1)),
 );
 
 export default defineConfig({
