@@ -206,6 +206,11 @@ describe("decide", () => {
     ],
     ["a deletion cancels the run first", decideOn(backup({ metadata: deleted }), { run: running }), "cancel"],
     [
+      "a deletion releases the slot of an attempt that has not begun",
+      decideOn(backup({ metadata: deleted }), { run: reserved }),
+      "cancel",
+    ],
+    [
       "a deletion with Retain removes the finalizer",
       decideOn({ ...done, metadata: { ...done.metadata, ...deleted, ...held } }),
       "removeFinalizer",

@@ -63,7 +63,8 @@ function decideDeletion(
   run: ObservedRun,
   hasFinalizer: boolean,
 ): BackupDecision {
-  if (run.state === "running") return { do: "cancel", why: "the EtcdBackup was deleted" };
+  if (run.state === "running" || run.state === "reserved")
+    return { do: "cancel", why: "the EtcdBackup was deleted" };
   if (!hasFinalizer) return { do: "nothing" };
   const forced = (metadata.annotations?.[forceDelete] ?? "false") !== "false";
   const mayHaveStored = spec.deletionPolicy === "Delete" && (status.attempts ?? 0) > 0;
