@@ -254,16 +254,16 @@ describe("findBackup", () => {
       await rejects(find(storeOf(day(1)), part), "NotFound", /there is no backup .*in memory:\/\/store/);
   });
 
-  for (const [what, name, inTest] of [
-    ["a name", dayName(1), 1],
-    ["latest", "latest", 2],
+  for (const [what, name, inTest, holds] of [
+    ["a name", dayName(1), 1, `backup ${dayName(1)} of several clusters`],
+    ["latest", "latest", 2, "several clusters"],
   ] as const) {
     it(`needs the cluster when two clusters have a match (${what})`, async () => {
       const store = storeOf(day(1), day(inTest, { clusterName: "test" }));
       const error = await rejects(
         find(store, name),
         "Usage",
-        /of which cluster\? memory:\/\/store holds prod, test$/,
+        new RegExp(`^the store memory://store holds ${holds}: prod, test$`),
       );
       assert.equal(error.hint, "add --cluster-name");
       assert.deepEqual(readsOf(store), []);

@@ -73,7 +73,8 @@ export async function findBackup(
   const clusters = new Set(matching.map((listed) => listed.clusterName));
   if (clusters.size > 1) {
     const known = [...clusters].toSorted().join(", ");
-    throw new OperatorError("Usage", `${name} of which cluster? ${where} holds ${known}`, {
+    const what = name === "latest" ? "" : `backup ${name} of `;
+    throw new OperatorError("Usage", `the store ${where} holds ${what}several clusters: ${known}`, {
       hint: "add --cluster-name",
     });
   }

@@ -156,7 +156,7 @@ describe("a manifest", () => {
       "20260820T120000Z-r00000000000000000043-0f1e2d3c4b5ax1",
       /copied or renamed/,
     ],
-    ["another cluster's name", "cluster.name", "test", /name the object test\/.*copied or renamed/],
+    ["another cluster's name", "cluster.name", "test", /names the object test\/.*copied or renamed/],
     ["another revision than in its name", "snapshot.revision", 43, /revision in its name differs/],
     [
       "data of another cluster",

@@ -62,7 +62,7 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   const manifest = document as Manifest;
   const expected = `${manifest.cluster.name}/${manifest.name}.json`;
   if (objectName !== expected)
-    throw refuse(`its fields name the object ${expected}: was it copied or renamed?`);
+    throw refuse(`the manifest names the object ${expected}; it was copied or renamed`);
   const name = parseBackupName(manifest.name);
   if (name === undefined) throw refuse(`name ${manifest.name} is not a backup's name`);
   if (name.revision !== manifest.snapshot.revision)

@@ -100,7 +100,7 @@ const refusals: Record<string, { flags: LayoutFlags; message: string; hint: stri
   },
   "no name where --initial-cluster has several members": {
     flags: { dataDir: "/data", initialCluster: three },
-    message: "which member is this?",
+    message: "--name is missing, and --initial-cluster has several members",
     hint: "add --name: m1, m2, m3",
   },
   "a name that is not in --initial-cluster": {

@@ -69,7 +69,10 @@ function nameIn(cluster: readonly InitialMember[], { name, initialCluster }: Lay
   const names = cluster.map((member) => member.name);
   const [only, ...others] = names;
   if (only === undefined || others.length > 0)
-    throw usage("which member is this?", `add --name: ${names.join(", ")}`);
+    throw usage(
+      "--name is missing, and --initial-cluster has several members",
+      `add --name: ${names.join(", ")}`,
+    );
   return only;
 }
 

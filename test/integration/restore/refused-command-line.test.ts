@@ -16,7 +16,7 @@ describe("restore refuses an invalid command line with exit code 2", () => {
     },
     "no --name and several members": {
       args: ["--initial-cluster", three, ...data],
-      says: `etcd-backup: which member is this?
+      says: `etcd-backup: --name is missing, and --initial-cluster has several members
   hint: add --name: m1, m2, m3
 `,
     },
