@@ -76,7 +76,7 @@ test("a manifest that was stored during an abort makes the backup, since others 
   const { put } = store;
   store.put = async (name, source, options) => {
     await put(name, source, options);
-    throw new OperatorError("Aborted", "the lease could not be renewed in time");
+    throw new OperatorError("Aborted", "the Lease could not be renewed in time");
   };
   await run();
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());

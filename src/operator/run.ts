@@ -45,7 +45,7 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   const metrics = createMetrics();
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await connect({ ...kubeconfigOf(options), env }));
-  const notReady = new Set(["custom resources", ...(options.lease === undefined ? [] : ["the lease"])]);
+  const notReady = new Set(["custom resources", ...(options.lease === undefined ? [] : ["the Lease"])]);
   const health = stack.use(
     await serveHealth({
       address: options.listen,
@@ -85,7 +85,7 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
     namespace: ownNamespace,
     instance,
     log,
-    onSight: () => notReady.delete("the lease"),
+    onLeaseSeen: () => notReady.delete("the Lease"),
   });
   const term = { ...options, client, informers, events, metrics, hostPaths, log };
   await leadInTerms(nextTerm, { log, metrics, signal }, ({ fence }) => runTerm(fence, term));
@@ -102,7 +102,7 @@ function kubeconfigOf({ kubeconfig }: OperatorOptions): { kubeconfig?: string } 
 function candidacy(
   client: KubeClient,
   { lease, now, signal }: OperatorOptions,
-  process: { namespace: string; instance: string; log: OperatorLog; onSight: () => void },
+  process: { namespace: string; instance: string; log: OperatorLog; onLeaseSeen: () => void },
 ): () => Promise<Term> {
   if (lease === undefined) return () => unopposed();
   const { instance, ...rest } = process;

@@ -27,7 +27,7 @@ export interface ElectionOptions {
   now: () => Date;
   clock?: FenceClock;
   /** Called after each attempt that read the Lease and, where allowed, took it: this process takes part. */
-  onSight?: () => void;
+  onLeaseSeen?: () => void;
 }
 
 /**
@@ -47,7 +47,7 @@ export async function elected(
   client: LeaseClient,
   options: ElectionOptions & { signal: AbortSignal },
 ): Promise<Term> {
-  const { signal, durationMs, log, clock = bootClock, onSight = () => {} } = options;
+  const { signal, durationMs, log, clock = bootClock, onLeaseSeen = () => {} } = options;
   const timings = leaseTimings(durationMs);
   const candidate = new Candidate(client, { ...options, clock });
   const logChange = changeLogger(log);
@@ -59,16 +59,16 @@ export async function elected(
         AbortSignal.any([signal, AbortSignal.timeout(timings.requestMs)]),
       );
       if (holder === options.identity) {
-        onSight();
+        onLeaseSeen();
         const fence = new Fence({ until: askedAt + timings.workMs, clock });
         return beginTerm(candidate, fence, { ...options, clock, timings });
       }
-      logChange("info", `standing by: ${holder} is leading`, { holder });
-      onSight();
+      logChange("info", "another process is leading; standing by", { holder });
+      onLeaseSeen();
     } catch (thrown) {
       signal.throwIfAborted();
       const err = asOperatorError(thrown);
-      logChange("warn", `cannot take part in the election: ${err.message}`, { err });
+      logChange("warn", "cannot take part in the election", { err });
     }
     await delay(halfJitter(timings.retryMs), undefined, { signal });
   }
@@ -80,12 +80,13 @@ export async function unopposed(): Promise<Term> {
   return { fence, async [Symbol.asyncDispose]() {} };
 }
 
-/** Logs a message unless it is the same as the one before: attempts repeat every few seconds. */
+/** Logs a message unless it and its values equal those before: attempts repeat every few seconds. */
 function changeLogger(log: Log) {
   let logged = "";
-  return (level: "info" | "warn", message: string, fields: Record<string, unknown>): void => {
-    if (message !== logged) log[level](fields, message);
-    logged = message;
+  return (level: "info" | "warn", message: string, fields: { holder: string } | { err: Error }): void => {
+    const entry = `${message}: ${"err" in fields ? fields.err.message : fields.holder}`;
+    if (entry !== logged) log[level](fields, message);
+    logged = entry;
   };
 }
 
@@ -103,7 +104,7 @@ function beginTerm(
     const askedAt = clock.now();
     const holder = await candidate.contend(AbortSignal.any([signal, AbortSignal.timeout(timings.requestMs)]));
     if (holder === identity) fence.extend(askedAt + timings.workMs);
-    else fence.close(`the lease was taken over by ${holder}`);
+    else fence.close(`the Lease was taken over by ${holder}`);
   }
 
   async function renewInTurn(): Promise<void> {
@@ -113,7 +114,7 @@ function beginTerm(
         await renew();
       } catch (thrown) {
         if (!signal.aborted)
-          log.warn({ err: asOperatorError(thrown) }, "the lease was not renewed; trying again");
+          log.warn({ err: asOperatorError(thrown) }, "could not renew the Lease; trying again");
       }
     }
   }
@@ -128,7 +129,7 @@ function beginTerm(
       await candidate.release(AbortSignal.timeout(timings.requestMs)).catch((error: unknown) => {
         log.warn(
           { err: asOperatorError(error) },
-          "the lease was not released; the next leader has to wait until it expires",
+          "could not release the Lease; the next leader waits until it expires",
         );
       });
     },

@@ -36,7 +36,7 @@ test("a fence is open until its deadline, then closes by itself", (t) => {
   assert.deepEqual([open(fence), fence.signal.aborted], [true, false]);
   pass(1);
   assert.deepEqual([fence.signal.aborted, open(fence)], [true, false]);
-  assert.equal(fence.closedWhy, "the lease could not be renewed in time");
+  assert.equal(fence.closedWhy, "the Lease could not be renewed in time");
 });
 
 test("a process that was stopped beyond the deadline finds the fence closed before any timer has fired", (t) => {

@@ -35,7 +35,7 @@ export class Fence {
   /** Throws Aborted when the fence is closed. Call it right before each act that only one process may do at a time. */
   check(): void {
     if (!this.signal.aborted && this.#clock.now() >= this.#until) {
-      this.close("the lease could not be renewed in time");
+      this.close("the Lease could not be renewed in time");
     }
     this.signal.throwIfAborted();
   }
@@ -57,7 +57,7 @@ export class Fence {
     if (this.#until === Number.POSITIVE_INFINITY) return;
     const onTimer = () => {
       if (this.#clock.now() < this.#until) this.#arm();
-      else this.close("the lease could not be renewed in time");
+      else this.close("the Lease could not be renewed in time");
     };
     this.#timer = setTimeout(onTimer, Math.max(1, this.#until - this.#clock.now()));
   }

@@ -99,7 +99,7 @@ describe("the operator as a user with exactly the rights of operatorRules", () =
       /grant the verb get on leases.coordination.k8s.io/.test(operator.process.output()),
     );
     const ready = await operator.get("/readyz");
-    assert.deepEqual([ready?.status, ready?.body], [503, "waiting for the lease\n"]);
+    assert.deepEqual([ready?.status, ready?.body], [503, "waiting for the Lease\n"]);
     await bench.kube.apply(...grant("without-lease", operatorRules));
     await eventually("the operator is ready", async () => (await operator.get("/readyz"))?.status === 200);
   });

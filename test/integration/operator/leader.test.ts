@@ -75,7 +75,7 @@ describe("two operators", () => {
     );
   });
 
-  it("on SIGTERM release the lease: the other one continues at once, and no attempt is counted", async () => {
+  it("on SIGTERM release the Lease: the other one continues at once, and no attempt is counted", async () => {
     await addStore("term");
     const part = bench.hold(isPart);
     await bench.kube.apply(bench.backupObject("term", "term", { backoffLimit: 0 }));
@@ -235,7 +235,7 @@ describe("two operators", () => {
     await part.reached();
     bench.api.pause();
     await eventually("the leader has stopped leading", async () =>
-      /"why":"the lease could not be renewed in time"/.test(a.process.output()),
+      /"why":"the Lease could not be renewed in time"/.test(a.process.output()),
     );
     part.release();
     assert.deepEqual([await leads(a), await leads(b)], [false, false]);
