@@ -91,7 +91,7 @@ function printStep(step: SaveStep, lines: Progress): void {
       return;
     case "HashesDisagree":
       lines.printLine(
-        `warning     HashKV differs: ${describeGroups(step.groups)}; ${step.member} was asked for by name`,
+        `warning     HashKV differs: ${describeGroups(step.groups)}; ${step.member} is selected by name`,
       );
       return;
     case "HashesUnknown":

@@ -49,9 +49,9 @@ describe("chooseMember", () => {
       [leader, member("b", { lag: 5000 })],
       { name: "b" },
       "b",
-      /asked for by name/,
+      /selected by name/,
     ],
-    ["a named member by its ID", [leader, member("b")], { name: "id-a" }, "a", /asked for by name/],
+    ["a named member by its ID", [leader, member("b")], { name: "id-a" }, "a", /selected by name/],
     [
       "no member for an unknown name, and lists the names",
       [leader, member("b")],

@@ -105,7 +105,7 @@ function whyRefused(
   withoutQuorum: boolean,
 ): string | undefined {
   if (selection.name !== undefined && !isNamed(member, selection))
-    return `member ${selection.name} was asked for by name`;
+    return `member ${selection.name} is selected by name`;
   if (member.error !== undefined) return member.error;
   if (member.isLearner) return "learner: it does not vote and may be far behind";
   if (member.leader === "0" && !withoutQuorum) return "has no leader";
@@ -147,7 +147,7 @@ function whyChosen(
 ): string {
   if (withoutQuorum)
     return `quorum is lost; highest applied index (${chosen.raftAppliedIndex}) of the members that answer`;
-  if (selection.name !== undefined) return "asked for by name";
+  if (selection.name !== undefined) return "selected by name (--member, spec.etcd.memberSelection.name)";
   if (candidateCount === 1) return `the only usable member, ${role(chosen)}`;
   if (selection.prefer === "Any") return `smallest lag (${chosen.lag})`;
   const preferred = chosen.isLeader === (selection.prefer === "Leader");

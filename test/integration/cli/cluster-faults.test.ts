@@ -47,7 +47,7 @@ for (const minor of ["3.5", "3.6"] as const) {
     await t.test("save --member reads the member and warns of the difference", async () => {
       const { code, stdout, stderr } = await etcdBackup(save("--member", others[0] ?? "", "-o", "json"));
       assert.equal(code, 0, stderr);
-      assert.match(stderr, /HashKV differs.*asked for by name/);
+      assert.match(stderr, /HashKV differs.*selected by name/);
       const saved: Saved = JSON.parse(stdout);
       assert.equal(saved.member.name, others[0]);
       assert.equal(saved.hashKV, undefined, "the manifest records no agreement");

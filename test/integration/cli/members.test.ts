@@ -69,7 +69,7 @@ test("members", async (t) => {
     assert.equal(preferred.snapshotFrom?.name, leader.name);
     const named = await etcdBackupJson<Members>(["members", ...flags, "--member", leader.name], env);
     assert.equal(named.snapshotFrom?.name, leader.name);
-    assert.equal(named.reason, "asked for by name");
+    assert.equal(named.reason, "selected by name (--member, spec.etcd.memberSelection.name)");
   });
 
   await t.test("shows the reason in the row of an endpoint that refuses the connection", async () => {
