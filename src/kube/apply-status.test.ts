@@ -59,7 +59,7 @@ test("another object of the same name is a Conflict, and none is NotFound: nothi
   const replaced = serverOf([widget("u2", "1")]);
   await assert.rejects(applyStatus(replaced, widgets, ref, change, options), {
     code: "Conflict",
-    message: "patch widgets.example.dev/status prod/a: another object has taken the name",
+    message: "patch widgets.example.dev/status prod/a: an object with another UID has this name",
   });
   const deleted = serverOf([undefined]);
   await assert.rejects(applyStatus(deleted, widgets, ref, change, options), { code: "NotFound" });

@@ -39,6 +39,6 @@ export async function applyStatus<T extends KubeObject & { status: object }>(
 function gone(kind: ResourceKind<KubeObject>, ref: ObjectRef, replaced: boolean): OperatorError {
   const call = `patch ${resourceName(kind)}/status ${objectKey(ref)}`;
   return replaced
-    ? new OperatorError("Conflict", `${call}: another object has taken the name`)
-    : new OperatorError("NotFound", `${call}: not there`);
+    ? new OperatorError("Conflict", `${call}: an object with another UID has this name`)
+    : new OperatorError("NotFound", `${call}: it does not exist`);
 }
