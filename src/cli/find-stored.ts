@@ -11,7 +11,7 @@ export async function findStored(
 ): Promise<CompleteBackup> {
   const scope = clusterName === undefined ? { signal } : { clusterName, signal };
   const { passedOver, ...backup } = await findBackup(store, { name, ...scope });
-  for (const newer of passedOver) stderr.write(`warning: ${newer.name} is passed over: ${newer.problem}\n`);
+  for (const newer of passedOver) stderr.write(`warning: skipped ${newer.name}: ${newer.problem}\n`);
   if (name === "latest") stderr.write(`latest is ${backup.clusterName}/${backup.name}\n`);
   return backup;
 }

@@ -143,7 +143,7 @@ describe("a stored backup with", () => {
     const newest = await etcdBackup(["verify", "latest", ...flags], access.env);
     assert.match(newest.stderr, new RegExp(`latest is lab/${stored[damages.length]?.name}`));
     for (const [at, { listed, what }] of damages.entries()) {
-      const warned = newest.stderr.includes(`warning: ${stored[at]?.name} is passed over: `);
+      const warned = newest.stderr.includes(`warning: skipped ${stored[at]?.name}: `);
       assert.equal(warned, listed !== undefined, what);
     }
     assert.equal(newest.code, 4, "the data of the chosen backup is damaged");
