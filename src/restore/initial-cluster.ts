@@ -49,7 +49,7 @@ export function memberNamed(
   if (member === undefined) {
     const names = members.map((one) => one.name).join(", ");
     throw new OperatorError("Usage", `--name ${name} is not in --initial-cluster, which has ${names}`, {
-      hint: "restore each member under a name that all of them know it by",
+      hint: "use one of the names in --initial-cluster as --name, and the same list on every host",
     });
   }
   if (advertised === undefined) return member;
@@ -61,7 +61,7 @@ export function memberNamed(
     throw new OperatorError(
       "Usage",
       `--initial-advertise-peer-urls ${urls.join(",")} differs from the peer URLs of ${name} in --initial-cluster: ${member.peerUrls.join(",")}`,
-      { hint: "the other members would not know this one: give the same URLs in both" },
+      { hint: "give this member the same peer URLs in both flags" },
     );
   }
   return member;

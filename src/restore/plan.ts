@@ -65,7 +65,7 @@ export function checkVersions(
   const minor = minorOf(snapshotVersion);
   throw new OperatorError(
     "Refused",
-    `the snapshot is of etcd ${minor}, which ${kind} ${release} (${path}) and its etcd cannot read`,
+    `${kind} ${release} (${path}) cannot restore a snapshot of etcd ${minor}`,
     { hint: `use an etcdutl of ${minor} or later, and the same etcd after it` },
   );
 }

@@ -19,7 +19,7 @@ export async function checkEmpty(what: string, path: string): Promise<void> {
   const foreign = entries.filter((name) => !isIgnored(name));
   if (foreign.length === 0) return;
   const shown = foreign.slice(0, 3).join(", ") + (foreign.length > 3 ? ", …" : "");
-  throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was touched`, {
+  throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was changed`, {
     hint: `stop the etcd that uses it and move it away first: ${await moveCommand(path)}`,
   });
 }

@@ -22,7 +22,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Where packages and the runbooks install it, searched after PATH. */
 const usualFolders = ["/usr/local/bin", "/usr/bin", "/opt/etcd", "/opt/etcd/bin", "/opt/bin"];
 const inspectTimeoutMs = 10_000;
-const giveTool = "give --etcdutl FILE: the one of the etcd version that is to run on the data";
+const giveTool = "set --etcdutl to the etcdutl of the etcd version that will run on the data";
 
 /**
  * Finds the restore tool: the given program, else the first etcdutl in PATH and the usual folders, else the first

@@ -29,7 +29,7 @@ export async function fetch(text: string, flags: FetchFlags, context: Context): 
       "give -o FILE, which fetch creates only after the whole backup is verified",
     );
   if (flags.force !== true && (await exists(flags.output))) {
-    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not touched`, {
+    throw new OperatorError("AlreadyExists", `${flags.output} exists; it was not changed`, {
       hint: "choose another file, or add --force",
     });
   }

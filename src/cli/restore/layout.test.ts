@@ -106,7 +106,7 @@ const refusals: Record<string, { flags: LayoutFlags; message: string; hint: stri
   "a name that is not in --initial-cluster": {
     flags: { dataDir: "/data", name: "m4", initialCluster: three },
     message: "--name m4 is not in --initial-cluster, which has m1, m2, m3",
-    hint: "restore each member under a name that all of them know it by",
+    hint: "use one of the names in --initial-cluster as --name, and the same list on every host",
   },
   "peer URLs that differ from those in --initial-cluster": {
     flags: {
@@ -117,7 +117,7 @@ const refusals: Record<string, { flags: LayoutFlags; message: string; hint: stri
     },
     message:
       "--initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380",
-    hint: "the other members would not know this one: give the same URLs in both",
+    hint: "give this member the same peer URLs in both flags",
   },
   "all members, and a name": {
     flags: { ...everyMember, name: "m1" },

@@ -6,7 +6,7 @@ import { layoutOf } from "./layout.ts";
 const url = "s3://backups/clusters/lab/20260820T120000Z-r00000000000000000004-297ac9c21054";
 const bump = 1_000_000_000;
 const next =
-  "start etcd on every member, with the same name and peer URLs, and look: etcdctl endpoint hashkv --cluster";
+  "start etcd on every member, with the same name and peer URLs, then compare the members: etcdctl endpoint hashkv --cluster";
 
 function result(initialCluster: string, members: RestoreOutput["members"]): RestoreOutput {
   return { backup: url, revision: 4, nextRevision: 4 + bump, token: "restored-1", initialCluster, members };
@@ -42,7 +42,7 @@ describe("the report of a restore", () => {
       restoreReport(one, command({ layout })),
       `RESTORED  m1  /data
 BACKUP    ${url}
-REVISION  4, and 1000000004 from here on: watches made before end with ErrCompacted
+REVISION  4, raised to 1000000004: older watches end with ErrCompacted
 TOKEN     restored-1
 
 Next: ${next}

@@ -32,7 +32,7 @@ export function restoreReport(result: RestoreOutput, command: RestoreCommand): s
   const revisions =
     nextRevision === revision
       ? `${revision}`
-      : `${revision}, and ${nextRevision} from here on: watches made before end with ErrCompacted`;
+      : `${revision}, raised to ${nextRevision}: older watches end with ErrCompacted`;
   const lines = [
     ...members.map(
       ({ name, dataDir, walDir }, i) =>
@@ -51,7 +51,7 @@ function nextSteps(result: RestoreOutput, command: RestoreCommand): string[] {
   const restored = new Set(result.members.map(({ name }) => name));
   const others = command.layout.cluster.filter(({ name }) => !restored.has(name));
   const start =
-    "start etcd on every member, with the same name and peer URLs, and look: etcdctl endpoint hashkv --cluster";
+    "start etcd on every member, with the same name and peer URLs, then compare the members: etcdctl endpoint hashkv --cluster";
   if (others.length === 0) return [`Next: ${start}`];
   return [
     "Next: the same backup on each other member, with the same token:",

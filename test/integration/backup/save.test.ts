@@ -105,7 +105,7 @@ test("fetch writes the file that etcdctl snapshot save writes: the database, the
 
   const again = await etcdBackup(["fetch", "latest", "--store", url, "-o", file]);
   assert.equal(again.code, 3);
-  assert.match(again.stderr, /exists; it was not touched/);
+  assert.match(again.stderr, /exists; it was not changed/);
   assert.ok(bytes.equals(await readFile(file)));
 });
 

@@ -106,7 +106,7 @@ describe("status", () => {
       never,
     );
     assert.deepEqual(again.status, { phase: "Done", conditions: [ready, foreign] });
-    assert.equal(again.metadata.generation, metadata.generation, "the spec was not touched");
+    assert.equal(again.metadata.generation, metadata.generation, "the spec was not changed");
   });
 
   test("overwrites what another manager wrote", async () => {

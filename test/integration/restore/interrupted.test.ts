@@ -210,7 +210,7 @@ describe("a restore that is killed leaves a directory that the next restore acce
     assert.equal((await exitOf(job)).signal, "SIGKILL", job.output());
     const next = await etcdBackup(args, env);
     assert.equal(next.code, 3);
-    assert.match(next.stderr, /is not empty \(member\); nothing in it was touched/);
+    assert.match(next.stderr, /is not empty \(member\); nothing in it was changed/);
     await using restored = await bootRestored({ members: [alone] });
     assert.equal(await keyValues(restored), expected);
   });

@@ -111,7 +111,7 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
       const before = await treeOf(path);
       const { code, stderr } = await fetch(path, other);
       assert.equal(code, 3, stderr);
-      assert.match(stderr, /is not empty \(member\); nothing in it was touched/);
+      assert.match(stderr, /is not empty \(member\); nothing in it was changed/);
       assert.deepEqual(await treeOf(path), before);
     }
   });

@@ -11,7 +11,7 @@ describe("restore refuses an invalid command line with exit code 2", () => {
     "a --name that is not in --initial-cluster": {
       args: ["--name", "m4", "--initial-cluster", three, ...data],
       says: `etcd-backup: --name m4 is not in --initial-cluster, which has m1, m2, m3
-  hint: restore each member under a name that all of them know it by
+  hint: use one of the names in --initial-cluster as --name, and the same list on every host
 `,
     },
     "no --name and several members": {
@@ -26,7 +26,7 @@ describe("restore refuses an invalid command line with exit code 2", () => {
         ...["--initial-advertise-peer-urls", "http://10.0.0.9:2380"],
       ],
       says: `etcd-backup: --initial-advertise-peer-urls http://10.0.0.9:2380 differs from the peer URLs of m1 in --initial-cluster: http://10.0.0.1:2380
-  hint: the other members would not know this one: give the same URLs in both
+  hint: give this member the same peer URLs in both flags
 `,
     },
     "one peer URL for two members": {

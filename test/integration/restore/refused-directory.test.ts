@@ -31,7 +31,7 @@ describe("restore refuses a directory that it would have to change, with exit co
     await assertRefused(dir.path, {
       args,
       code: 3,
-      says: `etcd-backup: data directory {dir}/data is not empty (member); nothing in it was touched
+      says: `etcd-backup: data directory {dir}/data is not empty (member); nothing in it was changed
   hint: ${hint}
 `,
     });
@@ -41,7 +41,7 @@ describe("restore refuses a directory that it would have to change, with exit co
     await assertRefused(dir.path, {
       args,
       code: 3,
-      says: `etcd-backup: data directory {dir}/data is not empty (a, b, c, …); nothing in it was touched
+      says: `etcd-backup: data directory {dir}/data is not empty (a, b, c, …); nothing in it was changed
   hint: ${hint}${owner}
 `,
     });
@@ -54,7 +54,7 @@ describe("restore refuses a directory that it would have to change, with exit co
     await assertRefused(dir.path, {
       args: [backup.file, "--all-members", "--initial-cluster", three, "--data-dir-template", "{dir}/{name}"],
       code: 3,
-      says: `etcd-backup: data directory {dir}/m3 is not empty (here); nothing in it was touched
+      says: `etcd-backup: data directory {dir}/m3 is not empty (here); nothing in it was changed
   hint: stop the etcd that uses it and move it away first: mv {dir}/m3 {dir}/m3.old
 `,
     });
@@ -77,7 +77,7 @@ describe("restore refuses a directory that it would have to change, with exit co
     await assertRefused(dir.path, {
       args: [backup.file, "--data-dir", "{dir}/data", "--wal-dir", "{dir}/log"],
       code: 3,
-      says: `etcd-backup: WAL directory {dir}/log is not empty (0000000000000000-0000000000000000.wal); nothing in it was touched
+      says: `etcd-backup: WAL directory {dir}/log is not empty (0000000000000000-0000000000000000.wal); nothing in it was changed
   hint: stop the etcd that uses it and move it away first: mv {dir}/log {dir}/log.old
 `,
     });

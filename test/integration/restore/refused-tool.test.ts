@@ -40,7 +40,7 @@ etcd-backup: etcdctl 3.4.23 (${etcdctl34}) has no --bump-revision: it came with 
     await using dir = await tempDir("refusal");
     const etcdutl35 = await binary("etcdutl", "3.5");
     const release = /3\.5\.\d+/.exec((await run(etcdutl35, ["version"])).stdout)?.[0] ?? "";
-    const says = `etcd-backup: the snapshot is of etcd 3.6, which etcdutl ${release} (${etcdutl35}) and its etcd cannot read
+    const says = `etcd-backup: etcdutl ${release} (${etcdutl35}) cannot restore a snapshot of etcd 3.6
   hint: use an etcdutl of 3.6 or later, and the same etcd after it
 `;
     const data = ["--data-dir", "{dir}/data", "--etcdutl", etcdutl35];
@@ -79,7 +79,7 @@ etcd-backup: etcdctl 3.4.23 (${etcdctl34}) has no --bump-revision: it came with 
       [
         "{dir}/other",
         `{dir}/other is neither etcdutl nor etcdctl
-  hint: give --etcdutl FILE: the one of the etcd version that is to run on the data
+  hint: set --etcdutl to the etcdutl of the etcd version that will run on the data
 `,
       ],
       [
