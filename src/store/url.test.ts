@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { OperatorError } from "../core/errors.ts";
-import { type StoreConfig, formatStoreUrl, parseStoreUrl } from "./url.ts";
+import { type StoreConfig, parseStoreUrl } from "./url.ts";
+import { formatStoreUrl } from "./url.fixture.ts";
 
 const readings: [string, StoreConfig][] = [
   ["s3://backups", { kind: "s3", bucket: "backups", prefix: "" }],

@@ -145,36 +145,6 @@ function decoded(path: string): string | undefined {
   }
 }
 
-/** The URL from which `parseStoreUrl` makes the same configuration, without credentials and CA bundle. */
-export function formatStoreUrl(config: StoreConfig): string {
-  switch (config.kind) {
-    case "file":
-      return fileUrl(config.path);
-    case "s3": {
-      const {
-        bucket,
-        prefix,
-        region,
-        endpoint,
-        forcePathStyle,
-        serverSideEncryption: sse,
-        storageClass,
-      } = config;
-      const query = new URLSearchParams({
-        ...(endpoint === undefined ? {} : { endpoint }),
-        ...(region === undefined ? {} : { region }),
-        ...(forcePathStyle === undefined ? {} : { pathStyle: String(forcePathStyle) }),
-        ...(sse === undefined ? {} : { sse: sse.mode === "KMS" ? "aws:kms" : sse.mode }),
-        ...(sse?.kmsKeyID === undefined ? {} : { kmsKeyID: sse.kmsKeyID }),
-        ...(storageClass === undefined ? {} : { storageClass }),
-      });
-      return `s3://${bucket}${prefix === "" ? "" : `/${prefix}`}${query.size === 0 ? "" : `?${query.toString()}`}`;
-    }
-    default:
-      return config satisfies never;
-  }
-}
-
 /** `file:///dir` of an absolute path. */
 export function fileUrl(path: string): string {
   return `file://${path.split("/").map(encodeURIComponent).join("/")}`;
