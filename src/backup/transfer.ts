@@ -132,7 +132,7 @@ function verifying(source: SnapshotSource, onProgress: (readBytes: number, total
 }
 
 /** The status of a reading without violations; throws VerificationFailed with the first ones otherwise. */
-export function soundStatus(reading: SnapshotReading): SnapshotStatus {
+function soundStatus(reading: SnapshotReading): SnapshotStatus {
   const { status, violations, violationCount } = reading;
   if (status !== undefined && violationCount === 0) return status;
   const first = violations.slice(0, 3).map((v) => (v.page < 0 ? v.message : `page ${v.page}: ${v.message}`));

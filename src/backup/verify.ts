@@ -19,12 +19,12 @@ export interface Check {
   detail: string;
 }
 
-export interface StoredVerification {
+interface StoredVerification {
   checks: Check[];
   reading: SnapshotFileReading | undefined;
 }
 
-export interface VerifyOptions {
+interface VerifyOptions {
   signal: AbortSignal;
   onProgress?: (readBytes: number, totalBytes: number) => void;
   /** Called with the plain file's bytes in order, before they are verified. */

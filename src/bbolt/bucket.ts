@@ -1,7 +1,7 @@
 import { leafPage, pageHeaderSize, readU64, viewOf } from "./page.ts";
 
 /** The value of a bucket's pair: root page u64, sequence u64, and where the root is 0 the bucket's only page. */
-export const bucketHeaderSize = 16;
+const bucketHeaderSize = 16;
 
 export type Bucket = { root: number; inline?: undefined } | { root: 0; inline: Uint8Array };
 

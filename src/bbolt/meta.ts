@@ -1,7 +1,7 @@
 import { isPageSize, maxPageSize, metaPage, minPageSize, pageHeaderSize, readU64, viewOf } from "./page.ts";
 
 /** Bytes of the page header and the meta body (internal/common/meta.go). */
-export const metaSize = pageHeaderSize + 64;
+const metaSize = pageHeaderSize + 64;
 const magic = 0xed0cdaed;
 const version = 2;
 const noFreelist = 0xffffffffffffffffn;

@@ -42,10 +42,7 @@ export interface RestorePlan {
   onStep?: (step: RestoreStep) => void;
 }
 
-export type RestoreStep =
-  | { step: "Verified"; revision: number }
-  | { step: "Restoring"; member: string }
-  | { step: "InPlace"; member: string; dataDir: string };
+export type RestoreStep = { step: "Verified"; revision: number } | { step: "Restoring"; member: string };
 
 /** Throws Refused when the plan cannot succeed, as far as that is known before the snapshot is read. */
 export async function checkPlan({ source, tool, members, bump }: RestorePlan): Promise<void> {

@@ -58,9 +58,7 @@ async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Pr
   });
   await rm(snapshot, { force: true });
 
-  const markers = prepared.map(({ member, target, work }) => ({
-    name: member.name,
-    target,
+  const markers = prepared.map(({ member, work }) => ({
     work,
     marker: {
       backup: source.name,
@@ -76,10 +74,7 @@ async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Pr
   }));
   for (const { work, marker } of markers) await work.sync(marker);
   signal.throwIfAborted();
-  for (const { name, target, work, marker } of markers) {
-    await work.commit(marker);
-    step({ step: "InPlace", member: name, dataDir: target.dataDir });
-  }
+  for (const { work, marker } of markers) await work.commit(marker);
   return { revision, sha256 };
 }
 

@@ -141,13 +141,6 @@ async function nodeFiles(): Promise<Record<string, string>> {
   return { [nodePath]: process.execPath, ...Object.fromEntries(libraries.map((path) => [path, path])) };
 }
 
-/** Checks that the tag of the etcd image is its version: a restore reads the version from the tag. */
-export async function checkEtcdVersion(): Promise<void> {
-  const version = await runOrThrow(await binary("etcd", "3.6"), ["--version"]);
-  const [, actual] = /etcd Version: (\S+)/.exec(version) ?? [];
-  if (!images.etcd.endsWith(`:v${actual}`)) throw new Error(`${images.etcd} has etcd ${actual}`);
-}
-
 export async function imageFiles(directory: string): Promise<string[]> {
   return (await readdir(directory))
     .filter((name) => name.endsWith(".tar"))

@@ -19,7 +19,7 @@ export async function revisionOf(cluster: EtcdCluster): Promise<number> {
 }
 
 /** The HashKV of each member at one revision. */
-export async function hashKVs(cluster: EtcdCluster): Promise<number[]> {
+async function hashKVs(cluster: EtcdCluster): Promise<number[]> {
   const revision = await revisionOf(cluster);
   return Promise.all(
     cluster.endpoints.map(async (endpoint) => {

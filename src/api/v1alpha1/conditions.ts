@@ -160,7 +160,5 @@ export const restoreReasons = {
 } as const satisfies Vocabulary;
 
 export type RestoreReason = keyof typeof restoreReasons;
-export type BackupConditionType = keyof typeof backupConditions;
 export type BackupReason = keyof typeof backupReasons;
-export type StoreConditionType = keyof typeof storeConditions;
 export type StoreReason = keyof typeof storeReasons;

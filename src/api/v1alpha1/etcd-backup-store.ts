@@ -81,5 +81,4 @@ export const etcdBackupStoreDefinition = defineResource({
 });
 
 export type EtcdBackupStore = Resource<typeof etcdBackupStoreDefinition>;
-export type EtcdBackupStoreSpec = EtcdBackupStore["spec"];
 export type EtcdBackupStoreStatus = EtcdBackupStore["status"];

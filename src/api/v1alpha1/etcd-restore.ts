@@ -126,5 +126,4 @@ export const etcdRestoreDefinition = defineResource({
 });
 
 export type EtcdRestore = Resource<typeof etcdRestoreDefinition>;
-export type EtcdRestoreSpec = EtcdRestore["spec"];
 export type EtcdRestoreStatus = EtcdRestore["status"];

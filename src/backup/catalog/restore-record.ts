@@ -21,7 +21,7 @@ export interface RestoreRecord {
 /** Bytes. A larger object is not a record. */
 const maxSize = 64 * 1024;
 
-export function restoreRecordObject(clusterName: string, uid: string): string {
+function restoreRecordObject(clusterName: string, uid: string): string {
   return `${clusterName}/restores/${uid}.json`;
 }
 

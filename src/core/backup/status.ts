@@ -7,7 +7,7 @@ import { bytes, duration } from "../human.ts";
 import type { ChosenMember } from "../etcd/member-choice.ts";
 
 /** A change of the conditions that describe the run. */
-export interface StatusChange {
+interface StatusChange {
   outcome: Outcome;
   reason: BackupReason;
   message: string;

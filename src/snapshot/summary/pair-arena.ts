@@ -1,7 +1,6 @@
 import { crc32c } from "@node-rs/crc32";
 
-/** The longest key and value that an arena takes, in bytes. */
-export const maxKeyBytes = 255;
+/** The longest value that an arena takes, in bytes. A key has at most 255. */
 export const maxValueBytes = 65536;
 const chunkSize = 256 * 1024;
 const headerSize = 4;

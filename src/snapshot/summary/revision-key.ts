@@ -1,5 +1,5 @@
 /** Bytes of a key in etcd's `key` bucket (mvcc/revision.go): main i64 ‖ `_` ‖ sub i64, big-endian. A deletion adds `t`. */
-export const revisionSize = 17;
+const revisionSize = 17;
 export const tombstoneSize = 18;
 const separator = 0x5f;
 const tombstoneMark = 0x74;
