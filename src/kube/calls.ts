@@ -142,11 +142,6 @@ export function watchCall(
   };
 }
 
-/** A GET of a path that is not a resource: `/version`, `/readyz`. */
-export function pathCall(path: string, { repeatable }: { repeatable: boolean }): ApiCall {
-  return { verb: "get", resource: path, path, method: "GET", repeatable };
-}
-
 function aboutObject(verb: string, kind: ResourceKind<KubeObject>, ref: ObjectRef) {
   return { verb, resource: resourceName(kind), of: objectKey(ref), path: pathOf(kind, ref) };
 }

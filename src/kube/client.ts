@@ -1,11 +1,9 @@
 import { applyStatus } from "./apply-status.ts";
 import {
-  applyCall,
   createCall,
   getCall,
   type MetadataPatch,
   patchMetadataCall,
-  pathCall,
   removeCall,
   type RemoveOptions,
   replaceCall,
@@ -42,8 +40,6 @@ export interface KubeClient extends AsyncDisposable {
   ): Promise<Listed<T>>;
   /** AlreadyExists when the name is taken. After Unreachable or Timeout the object may have been created. */
   create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions): Promise<T>;
-  /** Server-side apply: creates the object, or sets the given fields and becomes their manager. */
-  apply<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions): Promise<T>;
   /**
    * Server-side apply of the whole status: fields of this manager that are left out are removed. NotFound when there is
    * no object; with `uid` Conflict when the object has another UID.
@@ -75,9 +71,6 @@ export interface KubeClient extends AsyncDisposable {
   ): Promise<AsyncIterable<Uint8Array>>;
   /** The decoded answer of a call that has no method of its own. */
   request: SendCall;
-  serverVersion(options: RequestOptions): Promise<{ gitVersion: string; major: string; minor: string }>;
-  /** Throws Unreachable when the server reports that it is not ready. */
-  readyz(options: RequestOptions): Promise<void>;
 }
 
 /** Opens a client. Throws InvalidConfiguration when no cluster is configured. Sends nothing to the server yet. */
@@ -106,7 +99,6 @@ export function clientOver(connection: Connection): KubeClient {
     get,
     list: (kind, options) => listAll(request, kind, options),
     create: (kind, draft, options) => send(createCall(kind, draft), options),
-    apply: (kind, draft, options) => send(applyCall(kind, draft.metadata, draft), options),
     applyStatus: (kind, ref, change, options) => applyStatus({ get, request }, kind, ref, change, options),
     replace: (kind, object, options) => send(replaceCall(kind, object), options),
     patchMetadata: (kind, ref, patch, options) => send(patchMetadataCall(kind, ref, patch), options),
@@ -119,10 +111,6 @@ export function clientOver(connection: Connection): KubeClient {
     },
     openWatch: async (kind, { signal, ...options }) =>
       (await openStream(connection, watchCall(kind, options), signal)).body,
-    serverVersion: (options) => send(pathCall("/version", { repeatable: true }), options),
-    async readyz(options) {
-      await request(pathCall("/readyz", { repeatable: false }), options);
-    },
     [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
   };
 }

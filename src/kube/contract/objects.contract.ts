@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Api, backupKind, call, existing, mergePatchAs, minimalBackup } from "./objects.fixture.ts";
+import {
+  type Api,
+  applied,
+  backupKind,
+  call,
+  existing,
+  mergePatchAs,
+  minimalBackup,
+} from "./objects.fixture.ts";
 import { leases } from "../leader/lease.ts";
 import { configMaps, type KubeObject, type ResourceKind } from "../objects.ts";
 
@@ -128,11 +136,6 @@ export function readRules(api: Api): void {
     await assert.rejects(api.client.create(backupKind, minimalBackup(ref), stopped), { name: "AbortError" });
     assert.equal(await api.client.get(backupKind, ref, call), undefined);
   });
-
-  it("the server answers with its version, and is ready", async () => {
-    assert.match((await api.client.serverVersion(call)).gitVersion, /^v1\.\d+/);
-    await api.client.readyz(call);
-  });
 }
 
 export function replaceRules(api: Api): void {
@@ -230,21 +233,21 @@ export function applyRules(api: Api): void {
   describe("an object that is applied", () => {
     it("is created when it is not there", async () => {
       const ref = { namespace: await api.namespace(), name: "a" };
-      const applied = await api.client.apply(backupKind, minimalBackup(ref, { labels: { a: "1" } }), call);
-      assert.equal(applied.metadata.generation, 1);
-      assert.deepEqual(applied.metadata.labels, { a: "1" });
-      assert.equal(applied.spec.deletionPolicy, "Retain");
-      assert.deepEqual(applied.status, { observedGeneration: -1 });
+      const created = await applied(api.client, backupKind, minimalBackup(ref, { labels: { a: "1" } }), call);
+      assert.equal(created.metadata.generation, 1);
+      assert.deepEqual(created.metadata.labels, { a: "1" });
+      assert.equal(created.spec.deletionPolicy, "Retain");
+      assert.deepEqual(created.status, { observedGeneration: -1 });
     });
 
     it("gets the next generation when its spec changes, and keeps its status", async () => {
       const ref = { namespace: await api.namespace(), name: "a" };
       const draft = minimalBackup(ref);
-      await api.client.apply(backupKind, draft, call);
+      await applied(api.client, backupKind, draft, call);
       const status = { observedGeneration: 1, attempts: 1 };
       await api.client.applyStatus(backupKind, ref, { status }, call);
       const changed = { ...draft, spec: { ...draft.spec, deletionPolicy: "Delete" as const } };
-      const after = await api.client.apply(backupKind, changed, call);
+      const after = await applied(api.client, backupKind, changed, call);
       assert.deepEqual([after.metadata.generation, after.spec.deletionPolicy], [2, "Delete"]);
       assert.deepEqual(after.status, status);
     });
@@ -252,25 +255,25 @@ export function applyRules(api: Api): void {
     it("loses what is left out, and keeps what others have set", async () => {
       const ref = { namespace: await api.namespace(), name: "a" };
       const labels = { a: "1", b: "2" };
-      await api.client.apply(backupKind, minimalBackup(ref, { labels }), call);
+      await applied(api.client, backupKind, minimalBackup(ref, { labels }), call);
       const patch = { metadata: { labels: { other: "3" } } };
       await mergePatchAs(api.client, "somebody", { kind: backupKind, ref, patch });
-      const after = await api.client.apply(backupKind, minimalBackup(ref, { labels: { b: "2" } }), call);
+      const after = await applied(api.client, backupKind, minimalBackup(ref, { labels: { b: "2" } }), call);
       assert.deepEqual(after.metadata.labels, { b: "2", other: "3" });
     });
 
     it("as it is already keeps its version", async () => {
       const ref = { namespace: await api.namespace(), name: "a" };
       const draft = minimalBackup(ref, { labels: { a: "1" } });
-      await api.client.apply(backupKind, draft, call);
-      const before = await api.client.apply(backupKind, draft, call);
-      assert.deepEqual(await api.client.apply(backupKind, draft, call), before);
+      await applied(api.client, backupKind, draft, call);
+      const before = await applied(api.client, backupKind, draft, call);
+      assert.deepEqual(await applied(api.client, backupKind, draft, call), before);
     });
 
     it("may be of a built-in kind", async () => {
       const ref = { namespace: await api.namespace(), name: "a" };
-      await api.client.apply(configMaps, { metadata: ref, data: { a: "1", b: "2" } }, call);
-      const { data } = await api.client.apply(configMaps, { metadata: ref, data: { b: "3" } }, call);
+      await applied(api.client, configMaps, { metadata: ref, data: { a: "1", b: "2" } }, call);
+      const { data } = await applied(api.client, configMaps, { metadata: ref, data: { b: "3" } }, call);
       assert.deepEqual(data, { b: "3" });
     });
   });

@@ -2,7 +2,9 @@ import type { Condition } from "../../api/v1alpha1/conditions.ts";
 import { type EtcdBackup, etcdBackupDefinition } from "../../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { type EtcdRestore, etcdRestoreDefinition } from "../../api/v1alpha1/etcd-restore.ts";
+import { applyCall } from "../calls.ts";
 import type { KubeClient } from "../client.ts";
+import type { RequestOptions } from "../request.ts";
 import {
   apiVersionOf,
   customResource,
@@ -111,6 +113,16 @@ export async function existing<T extends KubeObject>(
   const object = await client.get(kind, ref, call);
   if (object === undefined) throw new Error(`${kind.kind} ${objectKey(ref)} is not there`);
   return object;
+}
+
+/** Server-side apply of an object as the client's own field manager. */
+export async function applied<T extends KubeObject>(
+  client: Pick<KubeClient, "request">,
+  kind: ResourceKind<T>,
+  draft: Draft<T>,
+  options: RequestOptions,
+): Promise<T> {
+  return (await client.request(applyCall(kind, draft.metadata, draft), options)) as T;
 }
 
 /** Applies the status as that manager. Never repeated: after an answer of 500 that would take seconds. */

@@ -3,7 +3,6 @@ import type { Connection, HttpAnswer, HttpRequest } from "../connection.ts";
 import {
   type Collection,
   type Collections,
-  json,
   type Pages,
   perform,
   refused,
@@ -84,7 +83,7 @@ export function memoryApi(): MemoryApi {
   async function exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted();
     const route = routeOf(collections, request);
-    if (route === undefined) return outsideOfKinds(request);
+    if (route === undefined) return text(404, "404 page not found");
     const seen = seenRequest(route);
     api.requests.push(seen);
     await interruptible(api.beforeRequest(seen), signal);
@@ -115,12 +114,6 @@ export function memoryApi(): MemoryApi {
 function seenRequest({ verb, resource, namespace, name, body }: Route): SeenRequest {
   const ref = namespace === undefined ? { name } : { namespace, name };
   return { verb, resource, key: name === "" ? (namespace ?? "") : objectKey(ref), body };
-}
-
-function outsideOfKinds({ path }: HttpRequest): HttpAnswer {
-  if (path === "/readyz") return text(200, "ok");
-  if (path === "/version") return json(200, { major: "1", minor: "34", gitVersion: "v1.34.0-memory" });
-  return text(404, "404 page not found");
 }
 
 function answerTo(act: () => HttpAnswer): HttpAnswer {

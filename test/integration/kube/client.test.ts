@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { connect, type KubeClient } from "../../../src/kube/client.ts";
+import { applied } from "../../../src/kube/contract/objects.fixture.ts";
 import { configMaps, type ObjectRef } from "../../../src/kube/objects.ts";
 import { readSecret } from "../../../src/kube/secrets.ts";
 import { within } from "../../support/eventually.ts";
@@ -58,8 +59,8 @@ describe("an object", () => {
   });
 
   test("is created or updated by apply", async () => {
-    await client.apply(widgets, widget("applied", 1), never);
-    const second = await client.apply(widgets, widget("applied", 2), never);
+    await applied(client, widgets, widget("applied", 1), never);
+    const second = await applied(client, widgets, widget("applied", 2), never);
     assert.equal(second.spec.size, 2);
     assert.equal(second.metadata.generation, 2);
   });
@@ -305,7 +306,10 @@ describe("a failing server", () => {
     delete config.clusters[0].cluster["certificate-authority-data"];
     await writeFile(path, JSON.stringify(config));
     await using untrusting = await connect({ kubeconfig: path });
-    await assert.rejects(untrusting.readyz(never), { code: "Unreachable", message: /TLS failed/ });
+    await assert.rejects(untrusting.get(configMaps, ref, never), {
+      code: "Unreachable",
+      message: /TLS failed/,
+    });
   });
 
   test("that does not answer is given up when the signal is aborted", async () => {
@@ -352,11 +356,6 @@ test("the printed table has the columns of the definition", async () => {
     ["Name 0", "Size 0", "Phase 1"],
   );
   assert.deepEqual(rows, [{ Name: "printed", Size: "7", Phase: "" }]);
-});
-
-test("the version and the readiness of the server are read", async () => {
-  assert.match((await client.serverVersion(never)).gitVersion, /^v1\./);
-  await client.readyz(never);
 });
 
 test("one connection serves consecutive calls", async () => {

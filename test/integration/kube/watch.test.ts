@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { startCache } from "../../../src/kube/watch/cache.ts";
 import { connect, type KubeClient } from "../../../src/kube/client.ts";
+import { applied } from "../../../src/kube/contract/objects.fixture.ts";
 import { type ConfigMap, configMaps } from "../../../src/kube/objects.ts";
 import {
   type WatchEvent,
@@ -71,7 +72,7 @@ function text(event: WatchEvent<ConfigMap>): string {
 async function newNamespace(name: string) {
   await server.kubectl(["create", "namespace", name]);
   const put = (key: string, v: string) =>
-    client.apply(configMaps, { metadata: { namespace: name, name: key }, data: { v } }, never);
+    applied(client, configMaps, { metadata: { namespace: name, name: key }, data: { v } }, never);
   const drop = (key: string) => client.remove(configMaps, { namespace: name, name: key }, never);
   return { namespace: name, put, drop };
 }
@@ -109,10 +110,10 @@ describe("a watch", { timeout: 60_000 }, () => {
       metadata: { namespace, name: "a", labels },
       data: { v: "1" },
     });
-    await client.apply(configMaps, draft({ mine: "yes" }), never);
+    await applied(client, configMaps, draft({ mine: "yes" }), never);
     await using log = follow(client, { signal, namespace, labelSelector: "mine=yes" });
     await log.until("synced");
-    await client.apply(configMaps, draft({ mine: "no" }), never);
+    await applied(client, configMaps, draft({ mine: "no" }), never);
     await log.until("gone a");
   });
 
