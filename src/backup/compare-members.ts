@@ -1,12 +1,15 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type HashAgreement, type MemberHash, agree, describeGroups } from "../core/etcd/hash-agreement.ts";
+import {
+  type HashAgreement,
+  type MemberHash,
+  agree,
+  describeGroups,
+  hashTimeout,
+} from "../core/etcd/hash-agreement.ts";
 import type { ChosenMember, MemberFacts, MemberSelection } from "../core/etcd/member-choice.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import type { SaveStep } from "./progress.ts";
 import type { SnapshotCluster } from "./source.ts";
-
-/** Milliseconds for one member's HashKV: it scans every key, about 20 MB/s on a slow disk. */
-const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
 /** Comparisons at most. A busy cluster may compact the revision between two answers; then a newer one is compared. */
 const attempts = 3;

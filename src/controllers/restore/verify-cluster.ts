@@ -1,5 +1,6 @@
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError } from "../../core/errors.ts";
+import { hashTimeout } from "../../core/etcd/hash-agreement.ts";
 import type { MemberFacts } from "../../core/etcd/member-choice.ts";
 import type { RestoreResult } from "../../core/restore/observed.ts";
 import type { RestoreContext, RestoredCluster } from "./context.ts";
@@ -10,7 +11,6 @@ type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
 const defaultQuota = 2 * 1024 ** 3;
 /** NOSPACE is disarmed only below this share of the quota. Above it, the next writes would raise the alarm again. */
 const safeShare = 0.9;
-const hashTimeout = (dbSize: number) => 30_000 + dbSize / 20_000;
 
 /**
  * Verifies the new cluster: every member answers and votes, all follow one leader, their HashKV is equal, and the

@@ -67,3 +67,8 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
 export function describeGroups(groups: readonly HashGroup[]): string {
   return groups.map(({ hash, members }) => `${members.join(" and ")} ${hex8(hash)}`).join("; ");
 }
+
+/** Milliseconds for one member's HashKV: it scans every key, about 20 MB/s on a slow disk. */
+export function hashTimeout(dbSize: number): number {
+  return 30_000 + dbSize / 20_000;
+}
