@@ -79,7 +79,7 @@ export interface PodSummary {
 }
 
 /** Pods with these labels that are not being deleted, by name. */
-export async function podSights(
+export async function podSummaries(
   client: Pick<KubeClient, "list">,
   at: { namespace: string; labels: Readonly<Record<string, string>> },
   options: RequestOptions,

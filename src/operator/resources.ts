@@ -7,7 +7,7 @@ import type { StoreResources } from "../controllers/store/reconcile.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { customResource } from "../kube/objects.ts";
-import { createOnce, findWorkload, podSights } from "../kube/workloads.ts";
+import { createOnce, findWorkload, podSummaries } from "../kube/workloads.ts";
 
 const backupKind = customResource(etcdBackupDefinition);
 const storeKind = customResource(etcdBackupStoreDefinition);
@@ -51,7 +51,7 @@ export function operatorResources(client: KubeClient, fence: Pick<Fence, "check"
       const { succeeded = 0, failed = 0, readyReplicas = 0 } = workload.status ?? {};
       return { labels: workload.metadata.labels ?? {}, succeeded, failed, readyReplicas };
     },
-    pods: (namespace, labels, signal) => podSights(client, { namespace, labels }, { signal }),
+    pods: (namespace, labels, signal) => podSummaries(client, { namespace, labels }, { signal }),
   };
 }
 

@@ -6,7 +6,7 @@ import { events, writeSeries } from "../events/writer.ts";
 import type { Series } from "../events/series.ts";
 import { type KubeObject, type ObjectRef, type ResourceKind, secrets } from "../objects.ts";
 import { readSecret } from "../secrets.ts";
-import { createOnce, findWorkload, podSights, type WorkloadKind, workload } from "../workloads.ts";
+import { createOnce, findWorkload, podSummaries, type WorkloadKind, workload } from "../workloads.ts";
 
 const labels = { app: "etcd" };
 const container = { name: "etcd", image: "registry.k8s.io/etcd:3.6.5" };
@@ -111,7 +111,7 @@ export function podRules(api: Api): void {
       await pod({ namespace, name: "b" }, labels, status);
       await pod({ namespace, name: "a" }, labels, { phase: "Failed", message: "evicted" });
       await pod({ namespace, name: "c" }, { app: "other" }, status);
-      assert.deepEqual(await podSights(api.client, { namespace, labels }, call), [
+      assert.deepEqual(await podSummaries(api.client, { namespace, labels }, call), [
         { name: "a", ready: false, failure: { container: "", exitCode: -1, words: "evicted" } },
         { name: "b", ready: true },
       ]);

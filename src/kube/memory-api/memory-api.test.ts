@@ -12,7 +12,7 @@ import {
 } from "../contract/objects.fixture.ts";
 import { clientOver } from "../client.ts";
 import { memoryApi, noRoute } from "./memory-api.fixture.ts";
-import { podSights, workload } from "../workloads.ts";
+import { podSummaries, workload } from "../workloads.ts";
 import { watch } from "../watch/watch.ts";
 
 clientContract("an API server in memory", async () => {
@@ -187,7 +187,7 @@ describe("a controller beside the operator", () => {
       status: { phase: "Failed", reason: "Evicted" },
     };
     api.create(podKind, pod);
-    const [seen] = await podSights(api.client, { namespace, labels: { "job-name": "a" } }, call);
+    const [seen] = await podSummaries(api.client, { namespace, labels: { "job-name": "a" } }, call);
     assert.equal(seen?.failure?.words, "Evicted");
     api.create(workload("Job"), { metadata: ref });
     api.change(workload("Job"), ref, (job) => {
