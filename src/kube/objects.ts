@@ -105,3 +105,8 @@ export function pathOf(
   const parts = [...inside, kind.plural, at.name, subresource].filter((part) => part !== undefined);
   return `${root}/${parts.map(encodeURIComponent).join("/")}`;
 }
+
+/** A metav1.MicroTime, which requires exactly six decimals. */
+export function microTime(time: Date): string {
+  return time.toISOString().replace("Z", "000Z");
+}

@@ -3,7 +3,7 @@ import { OperatorError } from "../../core/errors.ts";
 import type { ApiCall, RequestOptions } from "../request.ts";
 import type { KubeClient } from "../client.ts";
 import type { EventText, Regarding, Series } from "./series.ts";
-import { type KubeObject, pathOf, type ResourceKind, resourceName } from "../objects.ts";
+import { type KubeObject, pathOf, type ResourceKind, resourceName, microTime } from "../objects.ts";
 
 /** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
 export interface KubeEvent extends KubeObject, EventText {
@@ -60,7 +60,7 @@ async function createEvent(
   const name = `${prefix}.${randomBytes(8).toString("hex")}`;
   const draft = {
     metadata: { namespace: namespaceOf(series), name },
-    eventTime: microTime(first),
+    eventTime: microTime(new Date(first)),
     reportingController,
     reportingInstance: reportingInstance.slice(0, 128),
     regarding,
@@ -86,14 +86,10 @@ function countCall(series: Series, name: string): ApiCall {
 
 /** The server accepts a series from the second event on. */
 function seriesField({ count, last }: Series): Pick<KubeEvent, "series"> {
-  return count < 2 ? {} : { series: { count, lastObservedTime: microTime(last) } };
+  return count < 2 ? {} : { series: { count, lastObservedTime: microTime(new Date(last)) } };
 }
 
 /** Events about an object without a namespace belong to `default`. */
 function namespaceOf({ regarding }: Series): string {
   return regarding.namespace ?? "default";
-}
-
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace("Z", "000Z");
 }

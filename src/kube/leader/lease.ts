@@ -1,4 +1,4 @@
-import type { KubeObject, ResourceKind } from "../objects.ts";
+import { type KubeObject, type ResourceKind, microTime } from "../objects.ts";
 
 /** The fields of a coordination.k8s.io/v1 Lease that an election needs. */
 export interface Lease extends KubeObject {
@@ -83,9 +83,4 @@ export function heldLease(
 /** The spec of the released Lease: a candidate may take it at its next attempt. */
 export function releasedLease(before: Lease["spec"], now: Date): NonNullable<Lease["spec"]> {
   return { ...before, holderIdentity: "", leaseDurationSeconds: 1, renewTime: microTime(now) };
-}
-
-/** metav1.MicroTime requires exactly six decimals. */
-function microTime(time: Date): string {
-  return time.toISOString().replace("Z", "000Z");
 }
