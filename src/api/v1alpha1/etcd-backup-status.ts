@@ -118,7 +118,9 @@ export const etcdBackupStatusSchema = {
       "Since when the operator has waited for the EtcdBackupStore to exist. Absent while it does not wait.",
     ),
     startTime: timeField("When the first attempt began."),
-    completionTime: timeField("When the backup succeeded or failed."),
+    completionTime: timeField(
+      "When the backup failed, or when its stored data were verified, as its manifest says. A backup that an operator finds in the store later keeps that time.",
+    ),
     duration: textField("Time from startTime to completionTime for display, such as 12.4s."),
     member,
     progress: {

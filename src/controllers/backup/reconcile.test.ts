@@ -56,6 +56,18 @@ describe("an EtcdBackup", () => {
     assert.equal(manifests(world).length, 1);
   });
 
+  it("that is found in the store a week later tells when it was made, not when it was found", async () => {
+    const world = await running();
+    await world.happen({ what: "crash", stored: true });
+    await world.happen({ what: "time", seconds: 7 * 86_400 });
+    await until(world, "succeed");
+    const { startTime, completionTime, duration } = world.backup.status;
+    assert.deepEqual(
+      [startTime, completionTime, duration],
+      ["2026-08-20T12:00:00Z", "2026-08-20T12:00:05Z", "5.0s"],
+    );
+  });
+
   it("whose operator dies before the manifest begins again, as the next attempt", async () => {
     const world = await running();
     await world.happen({ what: "crash", stored: false });

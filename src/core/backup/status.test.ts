@@ -237,9 +237,32 @@ test("a success has the snapshot, the member and the stored objects", () => {
     crc32c: "00000001",
     proof: "FullObjectCRC32C",
   });
-  assert.deepEqual([from, runID, duration], [shownMember, "0f1e2d3c4b5ax1", "13.1s"]);
+  assert.deepEqual([from, runID, duration], [shownMember, "0f1e2d3c4b5ax1", "5.0s"]);
   for (const field of ["nextAttemptTime", "progress", "hashKV"])
     assert.equal(field in done.status, false, field);
+});
+
+test("a recovered backup has the times of its manifest, whatever the status said of its start", () => {
+  const run = { ...record.run, startedAt: "2026-08-20T12:00:00.250Z", completedAt: "2026-08-20T12:00:30.5Z" };
+  const weekLater = later(7 * 86_400);
+  for (const [startTime, expected] of [
+    [undefined, ["2026-08-20T12:00:00Z", "2026-08-20T12:00:30Z", "30.5s"]],
+    ["2026-08-20T11:59:00Z", ["2026-08-20T11:59:00Z", "2026-08-20T12:00:30Z", "1m 30s"]],
+    ["2026-08-27T11:00:00Z", ["2026-08-20T12:00:00Z", "2026-08-20T12:00:30Z", "30.5s"]],
+  ] as const) {
+    const { startTime: _, ...rest } = half.status;
+    const recovered = backup(startTime === undefined ? rest : { ...rest, startTime });
+    const status = succeeded(recovered, { ...record, run }, "s3://backups", weekLater);
+    assert.deepEqual([status.startTime, status.completionTime, status.duration], expected);
+  }
+});
+
+test("a manifest by a clock that is ahead completes now, not in the future", () => {
+  const run = { ...record.run, completedAt: "2027-01-01T00:00:00Z" };
+  assert.equal(
+    succeeded(half, { ...record, run }, "s3://backups", later(9)).completionTime,
+    "2026-08-20T12:00:09Z",
+  );
 });
 
 test("a success without quorum says so in its message, and has HashKV if it was compared", () => {

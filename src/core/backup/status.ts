@@ -185,6 +185,11 @@ export interface BackupRecord {
   hashKV?: NonNullable<EtcdBackupStatus["hashKV"]>;
 }
 
+/**
+ * The status of a stored backup. Its times are those of the manifest: an operator may find the backup long after it was
+ * made. The manifest's times are by the clock of the operator that made it. They prove no order, so a time that is ahead
+ * of this operator's clock is replaced by now.
+ */
 export function succeeded(
   backup: EtcdBackup,
   record: BackupRecord,
@@ -203,7 +208,7 @@ export function succeeded(
   } = changed(backup, { outcome: "Succeeded", reason: "Succeeded", message }, now);
   return ended(
     {
-      ...status,
+      ...withStart(status, record.run),
       runID: record.run.id,
       member,
       snapshot: {
@@ -230,8 +235,15 @@ export function succeeded(
         proof: stored.proof,
       },
     },
-    now,
+    new Date(Math.min(Date.parse(record.run.completedAt), now.getTime())),
   );
+}
+
+/** The start of the first attempt; that of the manifest's run where the status has none, or one after the run. */
+function withStart(status: EtcdBackupStatus, run: BackupRecord["run"]): EtcdBackupStatus {
+  const { startTime } = status;
+  const isKnown = startTime !== undefined && Date.parse(startTime) <= Date.parse(run.completedAt);
+  return isKnown ? status : { ...status, startTime: wholeSeconds(new Date(run.startedAt)) };
 }
 
 function ended(status: EtcdBackupStatus, now: Date): EtcdBackupStatus {
