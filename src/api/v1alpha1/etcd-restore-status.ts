@@ -1,5 +1,6 @@
 import { conditionsSchema } from "./conditions.ts";
 import { countField, observedGeneration, textField, timeField } from "../schema/status-fields.ts";
+import { reference } from "../schema/name-schemas.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 
 const source = {
@@ -20,6 +21,10 @@ const source = {
   properties: {
     name: textField("Name of the backup in the store. `latest` is resolved once, when the restore begins."),
     clusterName: textField("Name in the store of the etcd cluster that was backed up."),
+    storeRef: reference(
+      "The EtcdBackupStore that holds the backup. From the verification on, the restore needs no EtcdBackup.",
+      "Name of the EtcdBackupStore in the same namespace.",
+    ),
     url: textField("URL of the data object."),
     revision: countField("etcd revision of the backup."),
     hash: textField("Hash as the table of etcdutl shows it: lower-case hexadecimal without leading zeros."),
@@ -72,6 +77,24 @@ const verification = {
   },
 } as const satisfies ObjectSchema;
 
+const endRecord = {
+  type: "object",
+  description:
+    "The record of the end in the store. It keeps this EtcdRestore from running again when the API server is restored to a state before the end.",
+  required: ["state", "attempts"],
+  properties: {
+    state: {
+      type: "string",
+      description:
+        "Pending until the store holds the record; Written when it does; NotWritten when the store is ReadOnly or every attempt failed. The outcome of the restore does not depend on it.",
+      enum: ["Pending", "Written", "NotWritten"],
+    },
+    attempts: { type: "integer", format: "int32", minimum: 0, description: "Number of attempts made." },
+    nextAttemptTime: timeField("When the next attempt begins after a failed one."),
+    message: textField("Why the last attempt failed."),
+  },
+} as const satisfies ObjectSchema;
+
 const durations = {
   type: "object",
   description: "How long the restore and each of its steps took, for display, such as 17.2s.",
@@ -110,6 +133,7 @@ export const etcdRestoreStatusSchema = {
     ),
     members: { type: "array", description: "The members of the new cluster, in order.", items: member },
     verification,
+    endRecord,
     durations,
   },
 } as const satisfies ObjectSchema;

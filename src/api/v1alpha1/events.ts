@@ -15,6 +15,8 @@ export const restoreEvents = {
   ClusterStarted: "Every member of the new cluster is ready.",
   AlarmRaised: "An alarm came with the backup and is still raised.",
   RestoreSucceeded: "The new cluster runs and is equal to the backup.",
+  EndNotRecorded:
+    "The restore has succeeded, and its end could not be recorded in the store; the note says why.",
 } as const satisfies Vocabulary;
 
 export const storeEvents = {} as const satisfies Vocabulary;

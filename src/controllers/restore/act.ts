@@ -17,6 +17,7 @@ import { freshToken } from "../../restore/tool-arguments.ts";
 import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
 import { createCluster, createMembers } from "./create.ts";
+import { recordEnd } from "./record-end.ts";
 import { succeed } from "./succeed.ts";
 import { verifyBackup } from "./verify-backup.ts";
 import { verifyCluster } from "./verify-cluster.ts";
@@ -65,6 +66,10 @@ export async function actOnRestore(
       return { againAfterMs: 0 };
     case "succeed":
       return succeed(context, decision.verification);
+    case "recordEnd":
+      return recordEnd(context);
+    case "recordEndLater":
+      return { againAfterMs: decision.ms };
     case "wait":
       return wait(context, observed, decision);
     case "retry":

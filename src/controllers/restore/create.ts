@@ -1,7 +1,8 @@
+import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { RestoreDecision } from "../../core/restore/decide.ts";
 import type { RestoredMember } from "../../core/restore/observed.ts";
 import { membersSeen, restoreChanged } from "../../core/restore/status.ts";
-import { OperatorError } from "../../core/errors.ts";
+import { OperatorError, withHint } from "../../core/errors.ts";
 import type { RestoreBlueprint } from "../../restore/kubernetes/blueprint.ts";
 import {
   clientService,
@@ -13,9 +14,10 @@ import {
 import { memberJob } from "../../restore/kubernetes/job.ts";
 import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
-import { sourceOf } from "./source.ts";
+import { storeOfSource } from "./source.ts";
 
 const pollMs = 2_000;
+const waitForStoreMs = 15_000;
 
 /** Creates the missing volumes and the Jobs that are due. */
 export async function createMembers(
@@ -23,8 +25,12 @@ export async function createMembers(
   members: readonly RestoredMember[],
   { volumes, jobs }: RestoreDecision & { do: "restoreMembers" },
 ): Promise<Result> {
-  const { restore, resources, signal, now, events } = context;
-  const blueprint = await blueprintOf(context);
+  const { restore, resources, signal, now, events, operatorImage = "" } = context;
+  const { source } = restore.status;
+  if (source === undefined) throw new OperatorError("Internal", "the restore has no source in its status");
+  const store = await storeOrWhy(context);
+  if (store instanceof OperatorError) return waitForStore(context, store);
+  const blueprint = { ...blueprintOf(context), store, source, operatorImage };
   // The next pass observes a name that exists: the object is this restore's after a lost answer, or another owner's.
   for (const index of volumes)
     await resources.create("PersistentVolumeClaim", volumeClaim(blueprint, index), signal);
@@ -48,7 +54,7 @@ export async function createMembers(
 /** Creates the Services, the PodDisruptionBudget and the StatefulSet. */
 export async function createCluster(context: RestoreContext): Promise<Result> {
   const { restore, resources, signal, now, events } = context;
-  const blueprint = await blueprintOf(context);
+  const blueprint = blueprintOf(context);
   await resources.create("Service", peerService(blueprint), signal);
   await resources.create("Service", clientService(blueprint), signal);
   await resources.create("PodDisruptionBudget", disruptionBudget(blueprint), signal);
@@ -63,15 +69,30 @@ export async function createCluster(context: RestoreContext): Promise<Result> {
   return { againAfterMs: pollMs };
 }
 
-async function blueprintOf({
+function blueprintOf({ restore }: RestoreContext): RestoreBlueprint {
+  const { token } = restore.status;
+  if (token === undefined) throw new OperatorError("Internal", "the restore has no token in its status");
+  return { restore, token };
+}
+
+/** The store of the source, or why it cannot be read now. */
+async function storeOrWhy({
   restore,
   resources,
   signal,
-  operatorImage = "",
-}: RestoreContext): Promise<RestoreBlueprint> {
-  const { source, token } = restore.status;
-  const { store } = await sourceOf(restore, resources, signal);
-  if (source === undefined || token === undefined)
-    throw new OperatorError("Internal", "the restore has no source in its status");
-  return { restore, store, source, token, operatorImage };
+}: RestoreContext): Promise<EtcdBackupStore | OperatorError> {
+  try {
+    return await storeOfSource(restore, resources, signal);
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "NotFound") return error;
+    throw error;
+  }
+}
+
+/** Only spec.timeoutSeconds ends this wait: the volumes that hold the data already stay as they are. */
+async function waitForStore(context: RestoreContext, error: OperatorError): Promise<Result> {
+  const { restore, now } = context;
+  const change = { outcome: "InProgress", reason: "StoreNotReady", message: withHint(error) } as const;
+  await writeRestoreStatus(context, restoreChanged(restore, change, now()));
+  return { againAfterMs: waitForStoreMs };
 }

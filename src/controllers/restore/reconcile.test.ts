@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { OperatorError } from "../../core/errors.ts";
+import { recordAttempts } from "../../core/restore/decide.ts";
 import { type RestoreWorld, createRestoreWorld, created, liveToTheEnd } from "./world.fixture.ts";
 
 const proved = { Finished: "True", Succeeded: "True", Ready: "True", Reconciling: "False", Stalled: "False" };
@@ -136,5 +138,73 @@ describe("an EtcdRestore", () => {
     world.cluster.keys -= 1;
     await liveToTheEnd(world);
     assert.equal(failure(world)[0], "NotProved");
+  });
+});
+
+describe("an EtcdRestore whose source goes away", () => {
+  it("comes to its end where its EtcdBackup is pruned at any step after the verification", async () => {
+    for (const step of ["verifiedTime", "restoredTime", "runningTime"] as const) {
+      const world = await createRestoreWorld({ byBackupRef: true });
+      let isPruned = false;
+      await liveToTheEnd(world, () => {
+        if (isPruned || world.restore().status[step] === undefined) return;
+        world.pruneBackup();
+        isPruned = true;
+      });
+      assert.equal(isPruned, true);
+      assertRestored(world);
+      assert.equal(world.restore().status.endRecord?.state, "Written");
+    }
+  });
+
+  it("creates the cluster without its store, and stays proved while its end cannot be recorded", async () => {
+    const world = await createRestoreWorld();
+    let isRemoved = false;
+    const decisions = await liveToTheEnd(world, () => {
+      if (isRemoved || world.restore().status.restoredTime === undefined) return;
+      world.removeStore();
+      isRemoved = true;
+    });
+    assert.deepEqual(world.conditions(), proved);
+    assert.equal(decisions.filter((decided) => decided === "recordEnd").length, recordAttempts - 1);
+    const { state, attempts, message } = world.restore().status.endRecord ?? {};
+    assert.deepEqual([state, attempts], ["NotWritten", recordAttempts]);
+    assert.match(message ?? "", /EtcdBackupStore s does not exist/);
+    assert.equal(world.events.filter((reason) => reason === "EndNotRecorded").length, recordAttempts);
+  });
+
+  it("records its end once the store accepts it, also after a crash", async () => {
+    const world = await createRestoreWorld();
+    world.bucket.beforePut = () => {
+      throw new OperatorError("StoreFailed", "503 SlowDown");
+    };
+    await liveToTheEnd(world, () => {
+      if ((world.restore().status.endRecord?.attempts ?? 0) < 2) return;
+      assert.deepEqual(world.conditions(), proved);
+      world.bucket.beforePut = () => {};
+      world.crash();
+    });
+    assertRestored(world);
+    const { state, attempts } = world.restore().status.endRecord ?? {};
+    assert.deepEqual([state, attempts], ["Written", 3]);
+  });
+
+  it("waits for a store that is missing before its Jobs exist, and says so", async () => {
+    const world = await createRestoreWorld();
+    const messages: string[] = [];
+    let isRemoved = false;
+    await liveToTheEnd(world, () => {
+      const { verifiedTime, conditions } = world.restore().status;
+      if (verifiedTime !== undefined && !isRemoved) {
+        world.removeStore();
+        isRemoved = true;
+      }
+      const waits = conditions?.find(({ type, reason }) => type === "Ready" && reason === "StoreNotReady");
+      if (waits === undefined) return;
+      messages.push(waits.message);
+      if (messages.length === 3) world.createStore();
+    });
+    assert.match(messages[0] ?? "", /EtcdBackupStore s does not exist/);
+    assertRestored(world);
   });
 });

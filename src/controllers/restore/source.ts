@@ -50,6 +50,27 @@ export async function sourceOf(
   }
 }
 
+/**
+ * The store of a verified source, by the name in status. Throws a NotFound error that is not permanent. A restore that an
+ * earlier release verified has no such name, so its spec is read once more.
+ */
+export async function storeOfSource(
+  restore: EtcdRestore,
+  resources: Pick<RestoreResources, "backup" | "store">,
+  signal: AbortSignal,
+): Promise<EtcdBackupStore> {
+  const { storeRef } = restore.status.source ?? {};
+  if (storeRef === undefined) return (await sourceOf(restore, resources, signal)).store;
+  const namespace = restore.metadata.namespace ?? "default";
+  const store = await resources.store({ namespace, name: storeRef.name }, signal);
+  if (store === undefined)
+    throw new OperatorError("NotFound", `EtcdBackupStore ${storeRef.name} does not exist in this namespace`, {
+      permanent: false,
+      hint: "create it again with the same location",
+    });
+  return store;
+}
+
 /** A NotFound error after which another attempt may succeed. */
 function mayAppear(message: string): OperatorError {
   return new OperatorError("NotFound", message, { permanent: false });

@@ -59,7 +59,7 @@ async function verify(
   const failures = describeFailures(checks);
   if (failures !== undefined)
     return { is: "refused", reason: "BackupDamaged", message: `backup ${manifest.name}: ${failures}` };
-  return { is: "good", source: sourceStatus(manifest, opened.url) };
+  return { is: "good", source: sourceStatus(manifest, store.metadata.name, opened.url) };
 }
 
 type Refusal = { reason: RestoreReason; message: string };
@@ -110,11 +110,16 @@ async function refusalByNames(
   return undefined;
 }
 
-function sourceStatus(manifest: Manifest, storeUrl: string): NonNullable<EtcdRestoreStatus["source"]> {
+function sourceStatus(
+  manifest: Manifest,
+  storeName: string,
+  storeUrl: string,
+): NonNullable<EtcdRestoreStatus["source"]> {
   const { snapshot, stored, member, cluster, name } = manifest;
   return {
     name,
     clusterName: cluster.name,
+    storeRef: { name: storeName },
     url: `${storeUrl}/${stored.object}`,
     revision: snapshot.revision,
     hash: Number.parseInt(snapshot.hash, 16).toString(16),

@@ -4,7 +4,13 @@ import fc from "fast-check";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { type ErrorCode, OperatorError } from "../errors.ts";
 import { began, restoreOf, restoredSource } from "./restore.fixture.ts";
-import { type RestoreDecision, afterRestoreFailure, decideRestore } from "./decide.ts";
+import {
+  type RestoreDecision,
+  afterRestoreFailure,
+  afterUnrecordedEnd,
+  decideRestore,
+  recordAttempts,
+} from "./decide.ts";
 import type {
   ObservedJob,
   ObservedRestore,
@@ -14,6 +20,8 @@ import type {
 } from "./observed.ts";
 import {
   clusterRunning,
+  endNotRecorded,
+  endRecorded,
   membersRestored,
   membersSeen,
   restoreFailed,
@@ -38,7 +46,7 @@ const ended = (result: RestoreResult): ObservedWork => ({
 const gone = { exists: "none", readyMembers: 0 } as const;
 
 /** The EtcdRestore at the beginning of a step, with the statuses that the operator writes. */
-type Step = "verify" | "restore" | "start" | "prove" | "over";
+type Step = "verify" | "restore" | "start" | "prove" | "succeeded" | "over";
 function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
   const then = (from: EtcdRestore, status: EtcdRestoreStatus): EtcdRestore => ({ ...from, status });
   const fresh = then(restore, restoreInitialized(restore, began));
@@ -49,7 +57,8 @@ function atStep(step: Step, restore: EtcdRestore = restoreOf()): EtcdRestore {
   if (step === "start") return filled;
   const started = then(filled, clusterRunning(filled, began));
   if (step === "prove") return started;
-  return then(started, restoreSucceeded(started, proof, began));
+  const succeeded = then(started, restoreSucceeded(started, proof, began));
+  return step === "succeeded" ? succeeded : then(succeeded, endRecorded(succeeded));
 }
 
 function members(...states: ("none" | "running" | "succeeded")[]): RestoredMember[] {
@@ -191,6 +200,7 @@ describe("decideRestore", () => {
       observed(atStep("prove"), { work: ended(proved) }),
       { do: "succeed", verification: proof },
     ],
+    ["the restore has succeeded", observed(atStep("succeeded")), { do: "recordEnd" }],
     ["the restore has ended", observed(atStep("over"), { work: ended(proved) }), { do: "nothing" }],
   ];
   for (const [name, input, expected] of rows)
@@ -231,6 +241,38 @@ describe("decideRestore", () => {
       assert.match("message" in decision ? decision.message : "", new RegExp(`${last}$`));
       assert.notEqual(decideRestore(observed(restore), at(3599)).do, "fail");
     }
+  });
+
+  it("keeps a proof that it reads after the deadline", () => {
+    const input = observed(atStep("prove"), { work: ended(proved) });
+    assert.deepEqual(decideRestore(input, at(7_200)), { do: "succeed", verification: proof });
+  });
+
+  it("records the end after a delay where that failed, a bounded number of times", () => {
+    let restore = atStep("succeeded");
+    const delays: number[] = [];
+    let now = began;
+    for (let attempt = 1; attempt <= recordAttempts; attempt++) {
+      assert.deepEqual(decideRestore(observed(restore), now), { do: "recordEnd" });
+      const next = afterUnrecordedEnd(restore, new OperatorError("StoreFailed", "503"), now);
+      restore = { ...restore, status: endNotRecorded(restore, next) };
+      if (next.at === undefined) break;
+      const ms = next.at.getTime() - now.getTime();
+      assert.deepEqual(decideRestore(observed(restore), now), { do: "recordEndLater", ms });
+      delays.push(ms / 1000);
+      now = next.at;
+    }
+    assert.deepEqual(delays, [15, 30, 60, 120, 240]);
+    assert.deepEqual(decideRestore(observed(restore), now), { do: "nothing" });
+    const { state, attempts, message } = restore.status.endRecord ?? {};
+    assert.deepEqual([state, attempts], ["NotWritten", recordAttempts]);
+    assert.match(message ?? "", /503; if this API server is restored/);
+    assert.equal(restore.status.conditions?.find(({ type }) => type === "Succeeded")?.status, "True");
+  });
+
+  it("records no end in a ReadOnly store", () => {
+    const readOnly = new OperatorError("Refused", "EtcdBackupStore s has accessMode ReadOnly");
+    assert.equal(afterUnrecordedEnd(atStep("succeeded"), readOnly, began).at, undefined);
   });
 
   it("needs nothing once the restore has ended, whatever is observed", () => {

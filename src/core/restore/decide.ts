@@ -1,7 +1,7 @@
 import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { backoffMs } from "../backoff.ts";
-import { conditionStatus } from "../conditions.ts";
+import { conditionStatus, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
 import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
@@ -21,11 +21,18 @@ export type RestoreDecision =
   | { do: "recordRunning" }
   | { do: "prove" }
   | { do: "succeed"; verification: NonNullable<EtcdRestoreStatus["verification"]> }
+  /** The restore has succeeded. Its end has to be recorded in the store. */
+  | { do: "recordEnd" }
+  | { do: "recordEndLater"; ms: number }
   | { do: "wait"; ms: number; reason: RestoreReason; message: string }
   | { do: "retry"; at: Date; reason: RestoreReason; message: string }
   | { do: "fail"; reason: RestoreReason; message: string };
 
+/** How often the operator tries to record the end of a restore in the store. */
+export const recordAttempts = 6;
+
 const delay = { baseMs: 5_000, maxMs: 2 * 60_000 };
+const recordDelay = { baseMs: 15_000, maxMs: 4 * 60_000 };
 const pollMs = 2_000;
 
 export function decideRestore(observed: ObservedRestore, now: Date): RestoreDecision {
@@ -34,8 +41,11 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
   // A deletion needs no finalizer: the volumes stay, and the garbage collector deletes the Jobs.
   if (metadata.deletionTimestamp !== undefined)
     return work.state === "none" ? { do: "nothing" } : { do: "cancel" };
-  if (conditionStatus(status.conditions, "Finished") === "True") return { do: "nothing" };
+  if (conditionStatus(status.conditions, "Finished") === "True") return decideEndRecord(status, now);
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
+  // What is proved stays proved, however late it is read.
+  if (status.runningTime !== undefined && work.state === "succeeded" && work.result.step === "prove")
+    return decideResult(work.result);
   const timedOut = timeoutOf(restore, now);
   if (timedOut !== undefined) return work.state === "running" ? { do: "cancel" } : timedOut;
   const waitMs =
@@ -157,6 +167,31 @@ export function afterRestoreFailure(
   if (status.verifiedTime === undefined && attempts > spec.backoffLimit)
     return { do: "fail", reason, message: `${attempts} attempts failed; the last error: ${message}` };
   return { do: "retry", at: new Date(now.getTime() + backoffMs(attempts, delay)), reason, message };
+}
+
+/** EtcdRestores that ended with an earlier release have no `endRecord`, and were recorded before they ended. */
+function decideEndRecord({ endRecord }: EtcdRestoreStatus, now: Date): RestoreDecision {
+  if (endRecord?.state !== "Pending") return { do: "nothing" };
+  const { nextAttemptTime } = endRecord;
+  const ms = nextAttemptTime === undefined ? 0 : Date.parse(nextAttemptTime) - now.getTime();
+  return ms > 0 ? { do: "recordEndLater", ms } : { do: "recordEnd" };
+}
+
+/** What follows a failed attempt to record the end. Without `at` it was the last one. */
+export function afterUnrecordedEnd(
+  { status }: EtcdRestore,
+  error: OperatorError,
+  now: Date,
+): { at?: Date; message: string } {
+  const attempts = (status.endRecord?.attempts ?? 0) + 1;
+  const why = `the restore has succeeded, but its end is not recorded in the store: ${withHint(error)}`;
+  // ReadOnly is a decision of a person, and another attempt cannot succeed.
+  if (error.code === "Refused" || attempts >= recordAttempts) {
+    const message = `${why}; if this API server is restored to a state before this end, delete the EtcdRestore, or it runs again`;
+    return { message };
+  }
+  const at = new Date(now.getTime() + backoffMs(attempts, recordDelay));
+  return { at, message: `${why}; the operator tries again at ${wholeSeconds(at)}` };
 }
 
 /** The failure once spec.timeoutSeconds have passed since the start. */

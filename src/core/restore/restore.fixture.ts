@@ -6,6 +6,7 @@ export const began = new Date("2026-08-20T12:00:00Z");
 export const restoredSource = {
   name: "20260820T020000Z-r00000000000000004711-k3v9x2",
   clusterName: "prod",
+  storeRef: { name: "s" },
   url: "s3://bucket/prod/20260820T020000Z-k3v9x2.db.zst",
   revision: 4711,
   hash: "c55fd2a",

@@ -123,7 +123,26 @@ export function restoreSucceeded(
   const count = `${members.length} ${members.length === 1 ? "member" : "members"}`;
   const message = `the new cluster runs: ${count} with equal HashKV, and ${keys} keys as in the backup${raised}`;
   const status = restoreChanged(restore, { outcome: "Succeeded", reason: "Succeeded", message }, now);
-  return ended({ ...status, verification }, now);
+  return ended({ ...status, verification, endRecord: { state: "Pending", attempts: 0 } }, now);
+}
+
+/** The status once the store holds the record of the end. */
+export function endRecorded({ status }: EtcdRestore): EtcdRestoreStatus {
+  const attempts = (status.endRecord?.attempts ?? 0) + 1;
+  return { ...status, endRecord: { state: "Written", attempts } };
+}
+
+/** The status after a failed attempt to record the end. The outcome of the restore does not change. */
+export function endNotRecorded(
+  { status }: EtcdRestore,
+  { at, message }: { at?: Date; message: string },
+): EtcdRestoreStatus {
+  const attempts = (status.endRecord?.attempts ?? 0) + 1;
+  const next =
+    at === undefined
+      ? ({ state: "NotWritten" } as const)
+      : ({ state: "Pending", nextAttemptTime: wholeSeconds(at) } as const);
+  return { ...status, endRecord: { ...next, attempts, message } };
 }
 
 export function restoredBefore(restore: EtcdRestore, completedAt: string, now: Date): EtcdRestoreStatus {

@@ -16,9 +16,13 @@ export interface RestoreObject {
 /** The input of every object that a restore creates. All of it is known before the first object is created. */
 export interface RestoreBlueprint {
   restore: EtcdRestore;
+  token: string;
+}
+
+/** What the Jobs need besides: only they read the store. */
+export interface JobBlueprint extends RestoreBlueprint {
   store: EtcdBackupStore;
   source: NonNullable<EtcdRestoreStatus["source"]>;
-  token: string;
   /** Image of this program. */
   operatorImage: string;
 }

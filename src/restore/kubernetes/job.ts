@@ -1,4 +1,4 @@
-import { type RestoreBlueprint, type RestoreObject, metadataOf } from "./blueprint.ts";
+import { type JobBlueprint, type RestoreObject, metadataOf } from "./blueprint.ts";
 import { jobName, memberName, membershipOf, targetVersion, volumeName } from "../../core/restore/names.ts";
 import { restoreArguments } from "../tool-arguments.ts";
 import { workLayout } from "../work-layout.ts";
@@ -6,7 +6,7 @@ import { storeCaPath, storeCaSecret, storeEnv, storeFlags } from "./job-store.ts
 import { containerDefaults, dataDir, mountPath, podDefaults, podMetadata } from "./pod.ts";
 
 /** What each container of one member's Job is made from. */
-interface MemberJob extends RestoreBlueprint {
+interface MemberJob extends JobBlueprint {
   index: number;
   name: string;
   /** `<cluster>/<name>` */
@@ -17,7 +17,7 @@ interface MemberJob extends RestoreBlueprint {
  * The Job of one member: fetches and verifies the backup, restores it with the tool of the target's image, places the
  * data.
  */
-export function memberJob(blueprint: RestoreBlueprint, index: number, attempt: number): RestoreObject {
+export function memberJob(blueprint: JobBlueprint, index: number, attempt: number): RestoreObject {
   const { restore, store, source } = blueprint;
   const { apiVersion, kind, metadata } = restore;
   const backup = `${source.clusterName}/${source.name}`;

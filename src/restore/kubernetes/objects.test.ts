@@ -4,7 +4,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { parseInitialCluster } from "../initial-cluster.ts";
-import type { RestoreBlueprint, RestoreObject } from "./blueprint.ts";
+import type { JobBlueprint, RestoreObject } from "./blueprint.ts";
 import { memberJob } from "./job.ts";
 import { fileStore } from "./job-store.ts";
 import { connectionTo, targetVersion } from "../../core/restore/names.ts";
@@ -28,10 +28,7 @@ const store = {
   status: { observedGeneration: 1 },
 } as EtcdBackupStore;
 
-function blueprint(
-  restore: EtcdRestore = restoreOf(),
-  over: Partial<RestoreBlueprint> = {},
-): RestoreBlueprint {
+function blueprint(restore: EtcdRestore = restoreOf(), over: Partial<JobBlueprint> = {}): JobBlueprint {
   return {
     restore,
     store,
@@ -59,7 +56,7 @@ interface PodTemplate {
   };
 }
 const podOf = ({ spec }: RestoreObject) => spec["template"] as PodTemplate;
-const all = (made: RestoreBlueprint): RestoreObject[] => [
+const all = (made: JobBlueprint): RestoreObject[] => [
   volumeClaim(made, 0),
   memberJob(made, 0, 1),
   peerService(made),
