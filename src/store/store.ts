@@ -17,6 +17,11 @@ export interface Store {
   /** Where the store is, for messages and manifests: `s3://bucket/prefix`, `file:///dir`. Holds no credential. */
   readonly url: string;
   /**
+   * Where the store is, with the endpoint that `url` leaves out: `s3://bucket/prefix?endpoint=https://host:9000`, as
+   * `--store` takes it. Objects of two stores with different locations are not the same ones. Holds no credential.
+   */
+  readonly location: string;
+  /**
    * Checks access and finds the capabilities. Reads only, unless `write` is set: then it puts and removes a small
    * object.
    */
@@ -104,4 +109,6 @@ export interface Capabilities {
   checksums: boolean;
   /** The bucket can keep objects from being deleted for a time. */
   objectLock: boolean;
+  /** The bucket keeps the earlier versions of objects that are deleted. Absent: the store does not say. */
+  versioning?: boolean;
 }

@@ -79,6 +79,9 @@ const artifact = {
   required: ["name", "url", "manifestURL", "storedBytes", "compression", "crc32c", "proof"],
   properties: {
     name: textField("Name of the backup in the store, as `etcd-backup list` shows it."),
+    storeURL: textField(
+      "Where the store was, with its endpoint, as `--store` takes it. The operator deletes the stored backup only while the EtcdBackupStore leads there.",
+    ),
     url: textField("URL of the data object."),
     manifestURL: textField(
       "URL of the manifest. The operator writes it last; without a manifest a data object is not a backup.",

@@ -19,6 +19,11 @@ const capabilities = {
       type: "boolean",
       description: "Whether the bucket has Object Lock, which protects objects from deletion for a time.",
     },
+    versioning: {
+      type: "boolean",
+      description:
+        "Whether the bucket keeps the earlier versions of deleted objects. Absent when the store does not say, for instance without the permission s3:GetBucketVersioning.",
+    },
   },
 } as const satisfies ObjectSchema;
 

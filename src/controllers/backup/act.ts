@@ -119,9 +119,13 @@ async function reportProgress(context: BackupContext, { choice, progress }: Back
   return { againAfterMs: progressEveryMs };
 }
 
-async function recordSuccess(context: BackupContext, { manifest, storeUrl }: StoredBackup): Promise<Result> {
+async function recordSuccess(
+  context: BackupContext,
+  { manifest, storeUrl, storeLocation }: StoredBackup,
+): Promise<Result> {
   const { backup, now } = context;
-  await writeStatus(context, succeeded(backup, manifest, storeUrl, now()));
+  const store = { url: storeUrl, location: storeLocation };
+  await writeStatus(context, succeeded(backup, manifest, store, now()));
   const { revision } = manifest.snapshot;
   const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
   context.events.normal("SnapshotSucceeded", `${where} holds revision ${revision} as ${manifest.name}`);

@@ -97,7 +97,7 @@ async function save(
     signal,
     onStep: stepReporter(deps, { backup, runId, report }),
   });
-  return { manifest, storeUrl: opened.url };
+  return { manifest, storeUrl: opened.url, storeLocation: opened.location };
 }
 
 /** Turns steps into reports and events. Reports progress every `reportEveryMs` at most, and at the last byte. */

@@ -1,8 +1,11 @@
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import { removeRun } from "../../backup/catalog/orphans.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
+import { storedElsewhere } from "../../core/backup/stored-location.ts";
 import { deletionBlocked } from "../../core/backup/status.ts";
 import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
+import type { Store } from "../../store/store.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
@@ -25,17 +28,23 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
   const where = `EtcdBackupStore ${backup.spec.storeRef.name}`;
   context.deletionEvents.normal(
     "StoredBackupDeleted",
-    `the stored backup was deleted from ${where}, as spec.deletionPolicy says${lockNote(context)}`,
+    `the stored backup was deleted from ${where}, as spec.deletionPolicy says${versionsNote(context)}`,
   );
   const others = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await resources.writeFinalizers(backup, others, signal);
   return undefined;
 }
 
-/** With object lock a deletion only hides an object. Its bytes stay, and cost money, until the lock expires. */
-function lockNote({ store }: BackupContext): string {
-  return store?.status.capabilities?.objectLock === true
-    ? "; the bucket has object lock: it no longer lists the objects, and keeps their bytes until the lock expires"
+/**
+ * In a bucket with versioning, which object lock needs, a deletion only hides an object. Its bytes stay, and cost money.
+ * The last probe says so, so a bucket that changed since is described as it was.
+ */
+function versionsNote({ store }: BackupContext): string {
+  const { objectLock, versioning } = store?.status.capabilities ?? {};
+  if (objectLock === true)
+    return "; the bucket has object lock: it no longer lists the objects, and keeps their bytes until the lock expires";
+  return versioning === true
+    ? "; the bucket has versioning: older versions of the objects remain until a lifecycle rule or a person deletes them"
     : "";
 }
 
@@ -46,6 +55,7 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   if (store.spec.accessMode === "ReadOnly")
     throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
   await using opened = await openStore(store, signal);
+  checkLocation(backup, opened);
   await removeRun(opened, {
     clusterName: backup.spec.clusterName,
     runPrefix: runPrefix(backup.metadata.uid),
@@ -53,4 +63,17 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   });
   // An operator that was killed during an upload left it unfinished.
   await sweepAttempts(opened, backup, context);
+}
+
+/** Throws when the store is not where the backup was stored: to find nothing there does not mean that it is deleted. */
+function checkLocation({ spec, status }: EtcdBackup, opened: Store): void {
+  const { artifact } = status;
+  const recorded = artifact === undefined ? undefined : storedElsewhere(artifact, opened);
+  if (recorded === undefined) return;
+  const { name } = spec.storeRef;
+  throw new OperatorError(
+    "Refused",
+    `the backup was stored in ${recorded}, and EtcdBackupStore ${name} is ${opened.location} now`,
+    { hint: `make EtcdBackupStore ${name} lead there again, or delete the objects there yourself` },
+  );
 }

@@ -213,6 +213,49 @@ describe("an EtcdBackup that is deleted", () => {
     assert.deepEqual([world.inBucket, world.gone], [false, true]);
   });
 
+  for (const [what, made, now] of [
+    ["another bucket", "s3://old", "s3://new"],
+    ["another prefix", "s3://old/etcd", "s3://old"],
+    ["another directory", "file:///mnt/a", "file:///mnt/b"],
+    ["another endpoint", "s3://old?endpoint=https://a:9000", "s3://old?endpoint=https://b:9000"],
+    ["an endpoint in place of Amazon S3", "s3://old", "s3://old?endpoint=https://b:9000"],
+  ] as const)
+    it(`stays where its store is ${what} now, says so, and deletes nothing there`, async () => {
+      const placeOf = (location: string) => ({ url: location.replace(/\?.*/, ""), location });
+      const world = await running();
+      world.moveStore(placeOf(made));
+      await world.happen({ what: "policy", is: "Delete" });
+      await world.look();
+      await world.happen({ what: "runSucceeds" });
+      await world.look();
+      world.moveStore(placeOf(now));
+      await world.happen({ what: "deleted" });
+      await until(world, "deleteStored");
+      const stalled = world.backup.status.conditions?.find(({ type }) => type === "Stalled");
+      assert.deepEqual([stalled?.reason, world.inBucket, world.gone], ["DeletionBlocked", true, false]);
+      const message = stalled?.message ?? "";
+      assert.ok(message.includes(`was stored in ${made},`), message);
+      assert.ok(message.includes(`EtcdBackupStore s is ${now} now`), message);
+      world.moveStore(placeOf(made));
+      await world.look();
+      assert.deepEqual([world.inBucket, world.gone], [false, true]);
+    });
+
+  it("says that older versions remain in a bucket with versioning", async () => {
+    const capabilities = { conditionalWrites: true, checksums: true, objectLock: false };
+    for (const [more, expected] of [
+      [{ versioning: true }, /has versioning: older versions of the objects remain/],
+      [{ versioning: true, objectLock: true }, /has object lock/],
+      [{ versioning: false }, /as spec\.deletionPolicy says$/],
+      [{}, /as spec\.deletionPolicy says$/],
+    ] as const) {
+      const world = await stored({ what: "deleted" });
+      world.setCapabilities({ ...capabilities, ...more });
+      await until(world, "deleteStored");
+      assert.match(world.notes.at(-1) ?? "", expected);
+    }
+  });
+
   it("is released by the annotation, and leaves its stored backup", async () => {
     const world = await stored({ what: "deleted" }, { what: "bucket", is: "refuses" });
     world.change(({ metadata }) => {

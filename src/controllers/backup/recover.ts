@@ -18,7 +18,9 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
     const query = { clusterName: backup.spec.clusterName, runPrefix: runPrefix(uid), uid, signal };
     const find = async (): Promise<StoredBackup | undefined> => {
       const [manifest] = await findBackupsOfRun(opened, query);
-      return manifest === undefined ? undefined : { manifest, storeUrl: opened.url };
+      return manifest === undefined
+        ? undefined
+        : { manifest, storeUrl: opened.url, storeLocation: opened.location };
     };
     let stored = await find();
     if (stored === undefined && store.spec.accessMode !== "ReadOnly") {

@@ -90,6 +90,8 @@ export function createWorld(backoffLimit: number) {
   const history: Version[] = [{ backup, by: { who: "begin" }, at: now() }];
   const bucket = memoryStore();
   const events: string[] = [];
+  const notes: string[] = [];
+  let place = { url: bucket.url, location: bucket.location };
   const ends: string[] = [];
   let store: "found" | "missing" | "readOnly" = "found";
   let answers: "answers" | "silent" | "refuses" = "answers";
@@ -146,7 +148,12 @@ export function createWorld(backoffLimit: number) {
         return promise;
       },
       openStore: async () => memoryView(),
-      events: { record: ({ reason, action }) => void events.push(`${action} ${reason}`) },
+      events: {
+        record({ reason, action, note: text }) {
+          events.push(`${action} ${reason}`);
+          notes.push(text);
+        },
+      },
       metrics: { backupEnded: (_cluster, result) => void ends.push(result) },
       now,
       log: {
@@ -158,7 +165,7 @@ export function createWorld(backoffLimit: number) {
     };
     return { runs, deps, reconcile: backupReconciler(deps) };
   }
-  const memoryView = () => ({ ...bucket, async [Symbol.asyncDispose]() {} });
+  const memoryView = () => ({ ...bucket, ...place, async [Symbol.asyncDispose]() {} });
   let process = startProcess();
   const runState = () => process.runs.view(key, backup.metadata.uid).state;
 
@@ -166,7 +173,7 @@ export function createWorld(backoffLimit: number) {
   function storeBackup({ runId }: RunningAttempt): StoredBackup {
     const identity = { runId, time: "2026-08-20T12:00:00Z", ownerUid: backup.metadata.uid };
     const { manifest } = addBackup(bucket, identity, now());
-    return { manifest, storeUrl: bucket.url };
+    return { manifest, storeUrl: place.url, storeLocation: place.location };
   }
 
   function assertLawful(): void {
@@ -318,7 +325,18 @@ export function createWorld(backoffLimit: number) {
     bucket,
     /** Reasons of the events, and the ends that metrics count, in order. */
     events: events as readonly string[],
+    notes: notes as readonly string[],
     ends: ends as readonly string[],
+    /** The EtcdBackupStore leads elsewhere, as one that was deleted and made again under its name. */
+    moveStore(next: { url: string; location: string }) {
+      place = next;
+    },
+    /** What the last probe of the store reported. */
+    setCapabilities(capabilities: NonNullable<EtcdBackupStore["status"]["capabilities"]>) {
+      api.change(stores, storeRef, ({ status }) => {
+        status.capabilities = capabilities;
+      });
+    },
     /** Deletes the object and creates another of its name. */
     replaceObject() {
       api.remove(backups, ref);

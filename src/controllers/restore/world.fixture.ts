@@ -72,7 +72,7 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
     spec: { clusterName: "prod", storeRef: { name: "s" }, etcd: { endpoints: ["http://e:2379"] } },
   });
   api.change(backups, backupRef, (backup) => {
-    backup.status = succeeded(backup, manifest, bucket.url, now());
+    backup.status = succeeded(backup, manifest, bucket, now());
   });
   api.create(restores, {
     metadata: ref,

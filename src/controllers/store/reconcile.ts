@@ -6,7 +6,7 @@ import { sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
-import type { Store } from "../../store/store.ts";
+import type { Capabilities, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { Log } from "../../core/log.ts";
 import type { Reconcile, Request } from "../reconciler.ts";
@@ -76,13 +76,20 @@ async function probeStore(
     return {
       url,
       // A read-only probe cannot test every capability, so the result of the last write probe stays.
-      capabilities: write ? capabilities : (resource.status.capabilities ?? capabilities),
+      capabilities: write
+        ? capabilities
+        : { ...(resource.status.capabilities ?? capabilities), ...versioningOf(capabilities) },
       backups: count,
       ...(newest === undefined ? {} : { latest: latestOf(newest) }),
     };
   } catch (thrown) {
     return { ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
   }
+}
+
+/** Versioning can be turned on at any time, and a read-only probe sees it. */
+function versioningOf({ versioning }: Capabilities): Pick<Capabilities, "versioning"> {
+  return versioning === undefined ? {} : { versioning };
 }
 
 function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {

@@ -53,10 +53,11 @@ const pending = backup({ status: initialized(backup(), now) });
 const begun = { ...pending, status: started(pending, { attempt: 1, runId: "r" }, now) };
 const broken = new OperatorError("Unreachable", "connection refused");
 const outcomeUnknown = new OperatorError("Unreachable", "connection reset", { outcomeUnknown: true });
-const done = { ...begun, status: succeeded(begun, record, "s3://bucket", later(5)) };
+const at = { url: "s3://bucket", location: "s3://bucket" };
+const done = { ...begun, status: succeeded(begun, record, at, later(5)) };
 
 const report: BackupReport = {};
-const stored = { manifest: record, storeUrl: "s3://bucket" };
+const stored = { manifest: record, storeUrl: at.url, storeLocation: at.location };
 const running = { state: "running", report } as const;
 const hasSucceeded = { state: "succeeded", report, result: stored } as const;
 const hasFailed = (error: OperatorError) => ({ state: "failed", report, error }) as const;

@@ -38,4 +38,6 @@ export interface BackupReport {
 export interface StoredBackup {
   manifest: BackupRecord;
   storeUrl: string;
+  /** The store's URL with its endpoint. */
+  storeLocation: string;
 }

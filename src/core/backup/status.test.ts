@@ -112,7 +112,8 @@ const planned = backup(
     now,
   ),
 );
-const done = backup(succeeded(half, record, "s3://backups/etcd", later(12.44)));
+const store = { url: "s3://backups/etcd", location: "s3://backups/etcd?endpoint=https://s3:9000" };
+const done = backup(succeeded(half, record, store, later(12.44)));
 
 /** Status, reason and message of Succeeded, which `kubectl get` shows. */
 function succeededOf({ conditions }: EtcdBackupStatus): unknown[] {
@@ -230,6 +231,7 @@ test("a success has the snapshot, the member and the stored objects", () => {
   });
   assert.deepEqual(artifact, {
     name: record.name,
+    storeURL: "s3://backups/etcd?endpoint=https://s3:9000",
     url: "s3://backups/etcd/prod/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
     manifestURL: `s3://backups/etcd/prod/${record.name}.json`,
     storedBytes: 900,
@@ -252,23 +254,20 @@ test("a recovered backup has the times of its manifest, whatever the status said
   ] as const) {
     const { startTime: _, ...rest } = half.status;
     const recovered = backup(startTime === undefined ? rest : { ...rest, startTime });
-    const status = succeeded(recovered, { ...record, run }, "s3://backups", weekLater);
+    const status = succeeded(recovered, { ...record, run }, store, weekLater);
     assert.deepEqual([status.startTime, status.completionTime, status.duration], expected);
   }
 });
 
 test("a manifest by a clock that is ahead completes now, not in the future", () => {
   const run = { ...record.run, completedAt: "2027-01-01T00:00:00Z" };
-  assert.equal(
-    succeeded(half, { ...record, run }, "s3://backups", later(9)).completionTime,
-    "2026-08-20T12:00:09Z",
-  );
+  assert.equal(succeeded(half, { ...record, run }, store, later(9)).completionTime, "2026-08-20T12:00:09Z");
 });
 
 test("a success without quorum says so in its message, and has HashKV if it was compared", () => {
   const hashKV = { revision: 42, hash: 7, compactRevision: -1, membersCompared: ["etcd-1", "etcd-2"] };
   const quorumLost = { ...record, snapshot: { ...record.snapshot, withoutQuorum: true }, hashKV };
-  const status = succeeded(half, quorumLost, "s3://backups", now);
+  const status = succeeded(half, quorumLost, store, now);
   assert.equal(
     succeededOf(status)[2],
     "the store holds a verified backup of revision 42, 2.1 MB; it was taken without quorum, so the last writes may be missing",

@@ -193,7 +193,7 @@ export interface BackupRecord {
 export function succeeded(
   backup: EtcdBackup,
   record: BackupRecord,
-  storeUrl: string,
+  store: { url: string; location: string },
   now: Date,
 ): EtcdBackupStatus {
   const { snapshot, stored, member } = record;
@@ -227,8 +227,9 @@ export function succeeded(
       ...(record.hashKV === undefined ? {} : { hashKV: record.hashKV }),
       artifact: {
         name: record.name,
-        url: `${storeUrl}/${stored.object}`,
-        manifestURL: `${storeUrl}/${stored.object.split("/")[0]}/${record.name}.json`,
+        storeURL: store.location,
+        url: `${store.url}/${stored.object}`,
+        manifestURL: `${store.url}/${stored.object.split("/")[0]}/${record.name}.json`,
         storedBytes: stored.bytes,
         compression: stored.compression,
         crc32c: stored.crc32c,

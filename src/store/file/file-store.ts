@@ -23,6 +23,7 @@ export function createFileStore({ path }: { path: string }): Store {
   }
   return {
     url: fileUrl(path),
+    location: fileUrl(path),
     probe: (options) => probe(path, options),
     put: (name, source, options) => put(path, name, source, options),
     get: (name, { signal }) => read(path, name, signal),

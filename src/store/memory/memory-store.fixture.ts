@@ -35,6 +35,7 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
   const unfinished = shared?.unfinished ?? [];
   const store: MemoryStore = {
     url: "memory://store",
+    location: "memory://store",
     objects,
     modified,
     unfinished,

@@ -53,6 +53,8 @@ export type S3Request<T> = (options: { abortSignal: AbortSignal }) => Promise<T>
 export interface S3Access {
   readonly client: S3Client;
   readonly options: S3Options;
+  /** URL of a store other than AWS, without user and slash at the end. */
+  readonly endpoint: string | undefined;
   /** The object's key in the bucket. Throws InvalidConfiguration for an invalid name. */
   key(name: string): string;
   /** Runs a request, and tries it again after transient errors. Throws OperatorError; `doing` begins its message. */
@@ -82,6 +84,7 @@ export function connectS3(options: S3Options): S3Access {
   return {
     client,
     options,
+    endpoint,
     key(name) {
       checkObjectName(name);
       return options.prefix === "" ? name : `${options.prefix}/${name}`;

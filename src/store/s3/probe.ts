@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import {
+  GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -37,7 +38,8 @@ export async function probeBucket(
     { signal, attempts: probeAttempts },
   );
   const objectLock = await hasObjectLock(access, signal);
-  if (!options.write) return { conditionalWrites: false, checksums: false, objectLock };
+  const seen = { objectLock, ...(await versioningOf(access, signal)) };
+  if (!options.write) return { conditionalWrites: false, checksums: false, ...seen };
   const name = `.probe-${randomUUID()}`;
   const { proof } = await putObject(
     context,
@@ -50,7 +52,7 @@ export async function probeBucket(
   );
   try {
     const conditionalWrites = await refusesToOverwrite(access, name, signal);
-    return { conditionalWrites, checksums: proof === "FullObjectCRC32C", objectLock };
+    return { conditionalWrites, checksums: proof === "FullObjectCRC32C", ...seen };
   } finally {
     await removeObject(access, name, signal);
   }
@@ -68,6 +70,25 @@ async function hasObjectLock(access: S3Access, signal: AbortSignal): Promise<boo
     // The bucket has no lock, asking is not permitted, or the store does not support locks.
     throwIfAborted(signal);
     return false;
+  }
+}
+
+/** A bucket whose versioning is suspended still holds the versions from before. */
+async function versioningOf(
+  access: S3Access,
+  signal: AbortSignal,
+): Promise<Pick<Capabilities, "versioning">> {
+  try {
+    const { Status: status } = await access.call(
+      "reading the versioning of the bucket",
+      (o) => access.client.send(new GetBucketVersioningCommand({ Bucket: access.options.bucket }), o),
+      { signal, attempts: probeAttempts },
+    );
+    return { versioning: status === "Enabled" || status === "Suspended" };
+  } catch {
+    // Asking is not permitted, or the store does not support versioning.
+    throwIfAborted(signal);
+    return {};
   }
 }
 

@@ -10,9 +10,11 @@ import type { Store } from "../store.ts";
 /** A store in a bucket of S3 or of a compatible store. Sends nothing before the first call. */
 export function createS3Store(options: S3Options, testing: { allocate?: Allocate } = {}): Store {
   const access = connectS3(options);
+  const url = `s3://${options.bucket}${options.prefix === "" ? "" : `/${options.prefix}`}`;
   const context: S3PutContext = { access, dialect: { digest: "CRC32C", ifNoneMatch: true }, ...testing };
   return {
-    url: `s3://${options.bucket}${options.prefix === "" ? "" : `/${options.prefix}`}`,
+    url,
+    location: access.endpoint === undefined ? url : `${url}?endpoint=${inQuery(access.endpoint)}`,
     probe: (call) => probeBucket(context, call),
     put: (name, source, call) => putObject(context, name, source, call),
     get: (name, { signal }) => readObject(access, name, signal),
@@ -27,4 +29,9 @@ export function createS3Store(options: S3Options, testing: { allocate?: Allocate
     sweep: (prefix, call) => sweepUploads(access, prefix, call),
     [Symbol.asyncDispose]: () => access[Symbol.asyncDispose](),
   };
+}
+
+/** The text as the value of a query, in which `:` and `/` may stay readable (RFC 3986, section 3.4). */
+function inQuery(text: string): string {
+  return encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2F", "/");
 }

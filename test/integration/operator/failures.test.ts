@@ -243,6 +243,7 @@ describe("the operator reports what prevents a backup and goes on when it is fix
       conditionalWrites: true,
       checksums: true,
       objectLock: false,
+      versioning: false,
     });
     // Nothing wakes the operator when a bucket is created: its next probe finds it.
     await s3.createBucket("not-there-yet");

@@ -51,6 +51,7 @@ describe("a server with fewer features than S3", () => {
       conditionalWrites: false,
       checksums: true,
       objectLock: false,
+      versioning: false,
     });
     assert.equal(await s3.held("a", small), "these bytes");
   });

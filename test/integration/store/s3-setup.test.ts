@@ -86,14 +86,17 @@ for (const kind of ["versitygw", "minio"] satisfies S3Kind[]) {
       };
       await using store = await openStore(parseStoreUrl(url), { env });
       assert.equal(store.url, "s3://there/by/url");
+      assert.equal(store.location, `s3://there/by/url?endpoint=${server.endpoint}`);
       assert.deepEqual(await store.probe({ signal, write: true }), {
         conditionalWrites: true,
         checksums: true,
         objectLock: false,
+        versioning: false,
       });
       await server.createBucket("locked", { objectLock: true });
       await using locked = createS3Store(optionsFor(server, "locked"));
-      assert.equal((await locked.probe({ signal, write: false })).objectLock, true);
+      const { objectLock, versioning } = await locked.probe({ signal, write: false });
+      assert.deepEqual([objectLock, versioning], [true, true]);
     });
 
     it("is Unreachable when the server is killed during a part", async () => {
