@@ -10,6 +10,16 @@ export interface Context {
   now: () => Date;
 }
 
+/** Thrown by a command that ends with an exit code of its own. */
+export class ExitWith extends Error {
+  readonly exitCode: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.exitCode = code;
+  }
+}
+
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean;

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { type Context, type LogLevel, exitCode } from "./context.ts";
+import { type Context, ExitWith, type LogLevel, exitCode } from "./context.ts";
 import { build } from "./program.ts";
 
 /** Runs one command line and prints its error, if any, on stderr. Resolves to the exit code. */
@@ -20,6 +20,10 @@ export async function run(argv: string[], host: NodeJS.Process): Promise<number>
     () => 0,
     (thrown: unknown) => {
       if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+      if (thrown instanceof ExitWith) {
+        context.stderr.write(`etcd-backup: ${thrown.message}\n`);
+        return thrown.exitCode;
+      }
       const error = asOperatorError(thrown);
       printError(error, context, program.opts<{ logLevel: LogLevel }>().logLevel === "debug");
       return error.code === "Aborted" && signals.first() === "SIGTERM" ? 143 : exitCode(error);

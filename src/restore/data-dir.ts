@@ -18,13 +18,8 @@ import {
 /**
  * Creates the work folders of the restore `id`, and removes those of any other restore. Nothing in the target looks
  * like data until `placeWork`. Of two restores at once the later one takes over, unless the earlier one has committed.
- * `placed`: the target already holds the data of this same restore, whose steps run again without effect.
  */
-export async function beginWork(
-  target: RestoreTarget,
-  id: string,
-  state: "fresh" | "placed" = "fresh",
-): Promise<void> {
+export async function beginWork(target: RestoreTarget, id: string): Promise<void> {
   for (const [what, path] of directoriesOf(target)) {
     const refused = (action: string) => (error: unknown) => {
       throw new OperatorError("Refused", `${what} ${path} cannot be ${action}: ${codeOf(error)}`, {
@@ -35,7 +30,7 @@ export async function beginWork(
     await createDirectory(path).catch(refused("created"));
     await removeOtherWork(path).catch(refused("written"));
     // A restore that committed meanwhile has either lost its files by now, or its data shows here.
-    if (state === "fresh") await checkEmpty(what, path);
+    await checkEmpty(what, path);
     await mkdir(workFolder(path, id), { mode: privateMode }).catch(refused("written"));
   }
 }

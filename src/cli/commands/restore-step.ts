@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { fetchSnapshot } from "../../jobs/fetch-step.ts";
 import { placeData } from "../../jobs/place-step.ts";
 import { openStore } from "../../store/open.ts";
-import type { Context, GlobalFlags } from "../context.ts";
+import { placedExitCode } from "../../core/restore/placed-exit-code.ts";
+import { type Context, ExitWith, type GlobalFlags } from "../context.ts";
 import { type StoreFlags, storeOf } from "../flags.ts";
 import { progress } from "../progress.ts";
 
@@ -18,7 +19,10 @@ export interface StepFlags extends GlobalFlags, StoreFlags {
   token?: string;
 }
 
-/** `etcd-backup restore-step fetch`, the first container of a member's Job. */
+/**
+ * `etcd-backup restore-step fetch`, the first container of a member's Job. Ends with `placedExitCode` when the volume
+ * holds the data of this restore.
+ */
 export async function fetchStep(flags: StepFlags, context: Context): Promise<void> {
   const { id, dataDir, sha256 = "" } = flags;
   const { signal, env } = context;
@@ -28,7 +32,15 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
   await using store = await openStore(config.kind === "s3" ? { ...config, ...ca } : config, { env });
   using lines = progress(context, flags);
   const onProgress = (done: number, total: number) => lines.update("verifying ", done, total);
-  await fetchSnapshot({ id, dataDir, clusterName, backup, sha256 }, { store, signal, onProgress });
+  const done = await fetchSnapshot(
+    { id, dataDir, clusterName, backup, sha256 },
+    { store, signal, onProgress },
+  );
+  if (done === "placed")
+    throw new ExitWith(
+      placedExitCode,
+      `${dataDir} already holds the data of this restore; nothing was changed`,
+    );
 }
 
 /** `etcd-backup restore-step place`, the last container of a member's Job. */

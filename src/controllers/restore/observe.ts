@@ -7,6 +7,7 @@ import {
   restoreLabel,
   volumeName,
 } from "../../core/restore/names.ts";
+import { placedExitCode } from "../../core/restore/placed-exit-code.ts";
 import type {
   ObservedCluster,
   ObservedJob,
@@ -62,6 +63,7 @@ async function job(context: RestoreContext, index: number): Promise<ObservedJob>
     const [pod] = await resources.pods(namespace, { "job-name": name }, signal);
     if (object.failed > 0) {
       const { container = "", exitCode = -1, words = "its Job failed" } = pod?.failure ?? {};
+      if (container === "fetch" && exitCode === placedExitCode) return { state: "succeeded", attempt };
       return {
         state: "failed",
         attempt,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { OperatorError } from "../../core/errors.ts";
 import { recordAttempts } from "../../core/restore/decide.ts";
+import { placedExitCode } from "../../core/restore/placed-exit-code.ts";
 import { type RestoreWorld, createRestoreWorld, created, liveToTheEnd } from "./world.fixture.ts";
 
 const proved = { Finished: "True", Succeeded: "True", Ready: "True", Reconciling: "False", Stalled: "False" };
@@ -63,6 +64,19 @@ describe("an EtcdRestore", () => {
         assertRestored(world);
       }
     }
+  });
+
+  it("takes a Job that finds its own data in the volume for done, and starts no other", async () => {
+    const world = await createRestoreWorld();
+    // The Pod of the first attempt was lost after it had placed the data.
+    const exits: Record<string, number> = { "back-1-restore-1": 137, "back-1-restore-2": placedExitCode };
+    world.faults.fetchExits = (job) => exits[job];
+    await liveToTheEnd(world);
+    assert.deepEqual(world.conditions(), proved);
+    const jobs = world.objectsOf("Job").map(({ metadata }) => metadata.name);
+    const expected = ["back-0-restore-1", "back-1-restore-1", "back-1-restore-2", "back-2-restore-1"];
+    assert.deepEqual(jobs.toSorted(), expected);
+    assert.equal(world.restore().status.members?.[1]?.attempts, 2);
   });
 
   it("is refused before anything is created where the volumes are too small", async () => {

@@ -12,7 +12,7 @@ import type { MemberFacts } from "../../core/etcd/member-choice.ts";
 import type { RestoreDecision } from "../../core/restore/decide.ts";
 import type { RestoreReport, RestoreResult } from "../../core/restore/observed.ts";
 import { memoryApi, noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
-import { type ResourceKind, customResource } from "../../kube/objects.ts";
+import { type KubeObject, type ResourceKind, customResource } from "../../kube/objects.ts";
 import { type WorkloadKind, workload } from "../../kube/workloads.ts";
 import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
@@ -25,6 +25,13 @@ const { signal } = new AbortController();
 const ref = { namespace: "ns", name: "back" };
 const key = "ns/back";
 const restores: ResourceKind<EtcdRestore> = customResource(etcdRestoreDefinition);
+const pods: ResourceKind<KubeObject & { status?: object }> = {
+  group: "",
+  version: "v1",
+  plural: "pods",
+  kind: "Pod",
+  namespaced: true,
+};
 const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
 const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const storeRef = { namespace: "ns", name: "s" };
@@ -84,7 +91,7 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
     },
   });
   const events: string[] = [];
-  const faults: { loseAnswerOf?: number } = {};
+  const faults: { loseAnswerOf?: number; fetchExits?: (job: string) => number | undefined } = {};
   let writes = 0;
   const cluster = { keys: manifest.snapshot.liveKeys, hashes: [1, 1, 1] };
   let decided: RestoreDecision["do"] = "nothing";
@@ -131,14 +138,29 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
   const objectsOf = (kind: WorkloadKind) => api.objects(workload(kind));
 
   function runKubelet(): void {
-    for (const { metadata } of objectsOf("Job"))
+    for (const { metadata, status } of objectsOf("Job")) {
+      if (status?.succeeded !== undefined || status?.failed !== undefined) continue;
+      const exitCode = faults.fetchExits?.(metadata.name);
+      if (exitCode !== undefined) failFetch(metadata.name, exitCode);
       api.change(workload("Job"), refOf(metadata), (job) => {
-        job.status = { succeeded: 1 };
+        job.status = exitCode === undefined ? { succeeded: 1 } : { failed: 1 };
       });
+    }
     for (const { metadata } of objectsOf("StatefulSet"))
       api.change(workload("StatefulSet"), refOf(metadata), (set) => {
         set.status = { readyReplicas: 3 };
       });
+  }
+
+  /** The Pod of a Job whose first container ends with this code. */
+  function failFetch(job: string, exitCode: number): void {
+    const pod = { namespace: "ns", name: `${job}-pod` };
+    const spec = { containers: [{ name: "place", image: "operator:1" }] };
+    api.create(pods, { metadata: { ...pod, labels: { "job-name": job } }, spec });
+    api.change(pods, pod, (object) => {
+      const terminated = { exitCode, message: "the fetch container said this" };
+      object.status = { phase: "Failed", initContainerStatuses: [{ name: "fetch", state: { terminated } }] };
+    });
   }
 
   /** One pass of the reconciler; then the run under way ends and the clock goes on. */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { placedExitCode } from "../../../src/core/restore/placed-exit-code.ts";
 import { type Ran, etcdBackup, etcdBackupJson } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
@@ -89,9 +90,11 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
     assertSucceeds(await place(dataDir));
     const placed = await treeOf(dataDir);
     assertSucceeds(await place(dataDir));
-    assertSucceeds(await fetch(dataDir));
-    await restore();
-    assertSucceeds(await place(dataDir));
+    assert.deepEqual(await treeOf(dataDir), placed);
+    // The Pod ends at its first container, which needs neither room nor the store.
+    const { code, stderr } = await fetch(dataDir, { from: join(volume.path, "no-store") });
+    assert.equal(code, placedExitCode, stderr);
+    assert.match(stderr, /already holds the data of this restore/);
     assert.deepEqual(await treeOf(dataDir), placed);
   });
 
