@@ -42,10 +42,16 @@ class ManualClock implements Clock {
   }
 }
 
+interface Fairness {
+  workersPerGroup?: number;
+  groupOf?: (key: string) => string;
+}
+
 /** A running queue whose work on a key ends when the test ends it. */
-function started({ workers = 1 }: { workers?: number } = {}) {
+function started({ workers = 1, ...fair }: { workers?: number } & Fairness = {}) {
   const clock = new ManualClock();
-  const queue = new KeyedQueue({ clock, baseMs: 1_000, maxMs: 300_000 });
+  const { workersPerGroup = workers, groupOf = () => "" } = fair;
+  const queue = new KeyedQueue({ clock, baseMs: 1_000, maxMs: 300_000, groupOf });
   const stopping = new AbortController();
   const begun: string[] = [];
   const errors: string[] = [];
@@ -59,7 +65,7 @@ function started({ workers = 1 }: { workers?: number } = {}) {
   };
   const onError = (key: string, error: unknown) =>
     errors.push(`${key}: ${error instanceof Error ? error.message : ""}`);
-  const ended = queue.run({ workers, process, onError, signal: stopping.signal });
+  const ended = queue.run({ workers, workersPerGroup, process, onError, signal: stopping.signal });
   /** Runs everything that needs no time to pass. */
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const end = async (key: string) => {
@@ -258,4 +264,32 @@ test("in any order of steps no add is lost, no key runs twice at once and no mor
     ),
     { numRuns: 300 },
   );
+});
+
+describe("a queue with groups", () => {
+  const groupOf = (key: string) => key.slice(0, key.indexOf("/"));
+
+  test("gives a group no more workers than it may have, and the others to the next group", async () => {
+    const { queue, begun, end } = started({ workers: 4, workersPerGroup: 2, groupOf });
+    for (const key of ["a/1", "a/2", "a/3", "a/4", "b/1"]) queue.add(key);
+    assert.deepEqual(begun, ["a/1", "a/2", "b/1"]);
+    await end("a/2");
+    assert.deepEqual(begun, ["a/1", "a/2", "b/1", "a/3"]);
+  });
+
+  test("works on the only key of one group after one of another that holds 10,000", async () => {
+    const { queue, begun, end } = started({ workers: 1, groupOf });
+    for (let i = 0; i < 10_000; i++) queue.add(`many/${i}`);
+    queue.add("few/1");
+    await end("many/0");
+    await end("many/1");
+    assert.deepEqual(begun, ["many/0", "many/1", "few/1"]);
+  });
+
+  test("works on the next group when all work of one hangs", async () => {
+    const { queue, begun } = started({ workers: 4, workersPerGroup: 3, groupOf });
+    for (let i = 0; i < 1_000; i++) queue.add(`silent/${i}`);
+    queue.add("other/1");
+    assert.deepEqual(begun, ["silent/0", "silent/1", "silent/2", "other/1"]);
+  });
 });

@@ -1,4 +1,5 @@
 import { backoffMs } from "../core/backoff.ts";
+import { FairLine } from "../core/fair-line.ts";
 
 /** Monotonic milliseconds, and timers. */
 export interface Clock {
@@ -26,10 +27,17 @@ export interface QueueOptions {
   baseMs?: number;
   maxMs?: number;
   clock?: Clock;
+  /** The group of a key, such as its namespace. Groups take turns. Absent: all keys are of one group. */
+  groupOf?: (key: string) => string;
 }
 
 export interface RunOptions {
   workers: number;
+  /**
+   * Workers that one group may occupy at a time; absent: all. With a smaller number than `workers`, keys whose work
+   * hangs do not delay the keys of another group.
+   */
+  workersPerGroup?: number;
   /**
    * Works on one key, and adds it again when there is more to do. When it throws, `onError` and addRateLimited follow.
    */
@@ -39,14 +47,18 @@ export interface RunOptions {
 }
 
 /**
- * Keys that wait for a worker, first in, first out. A key that is added several times waits once. It is never worked
- * on twice at the same time; a key that is added during its work is worked on again afterwards.
+ * Keys that wait for a worker. The keys of one group are first in, first out, and the groups take turns. A key that is
+ * added several times waits once. It is never worked on twice at the same time; a key that is added during its work is
+ * worked on again afterwards.
  */
 export class KeyedQueue {
   readonly #backoff: { baseMs: number; maxMs: number };
   readonly #clock: Clock;
-  readonly #ready = new Set<string>();
+  readonly #groupOf: (key: string) => string;
+  readonly #ready: FairLine;
   readonly #running = new Set<string>();
+  /** Workers that each group occupies. */
+  readonly #occupied = new Map<string, number>();
   /** Keys that were added while they were worked on. */
   readonly #addedMeanwhile = new Set<string>();
   readonly #delayed = new Map<string, { due: number; timer: unknown }>();
@@ -55,7 +67,10 @@ export class KeyedQueue {
   #run: RunOptions | undefined;
   #stopped = false;
 
-  constructor({ baseMs = 1_000, maxMs = 300_000, clock = systemClock }: QueueOptions = {}) {
+  constructor(options: QueueOptions = {}) {
+    const { baseMs = 1_000, maxMs = 300_000, clock = systemClock, groupOf = () => "" } = options;
+    this.#groupOf = groupOf;
+    this.#ready = new FairLine(groupOf);
     this.#backoff = { baseMs, maxMs };
     this.#clock = clock;
   }
@@ -137,12 +152,21 @@ export class KeyedQueue {
   #startWork(): void {
     const run = this.#run;
     if (run === undefined || this.#stopped) return;
-    for (const key of this.#ready) {
-      if (this.#running.size >= run.workers) return;
-      this.#ready.delete(key);
+    const { workers, workersPerGroup = workers } = run;
+    while (this.#running.size < workers) {
+      const key = this.#ready.take((group) => (this.#occupied.get(group) ?? 0) < workersPerGroup);
+      if (key === undefined) return;
       this.#running.add(key);
+      this.#occupy(key, 1);
       void this.#work(key, run);
     }
+  }
+
+  #occupy(key: string, change: 1 | -1): void {
+    const group = this.#groupOf(key);
+    const count = (this.#occupied.get(group) ?? 0) + change;
+    if (count === 0) this.#occupied.delete(group);
+    else this.#occupied.set(group, count);
   }
 
   async #work(key: string, { process, onError, signal }: RunOptions): Promise<void> {
@@ -153,6 +177,7 @@ export class KeyedQueue {
       this.addRateLimited(key);
     }
     this.#running.delete(key);
+    this.#occupy(key, -1);
     if (this.#addedMeanwhile.delete(key)) this.#ready.add(key);
     this.#startWork();
     if (this.#stopped && this.#running.size === 0) this.#drained.resolve();

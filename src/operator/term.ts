@@ -1,5 +1,5 @@
 import { backupReconciler } from "../controllers/backup/reconcile.ts";
-import { type Reconcile, reconciler } from "../controllers/reconciler.ts";
+import { type Reconcile, reconciler, requestOf } from "../controllers/reconciler.ts";
 import { restoreReconciler } from "../controllers/restore/reconcile.ts";
 import { RunRegistry } from "../controllers/run-registry.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
@@ -14,7 +14,12 @@ import { wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
 /** Concurrent passes of one controller. The runs have limits of their own. */
-const workers = 4;
+const workers = 12;
+/**
+ * Of these, passes over the objects of one namespace. A pass that waits for a silent store occupies a worker until its
+ * deadline, so the stores of one namespace cannot occupy the workers of the others.
+ */
+const workersPerNamespace = 4;
 /** Concurrent runs of EtcdRestores. Restores are rare, and each reads a whole backup. */
 const restoresAtOnce = 2;
 
@@ -32,7 +37,12 @@ export interface TermOptions extends Omit<Parts, "fence" | "metrics" | "backupRu
 export async function runTerm(fence: Fence, options: TermOptions): Promise<void> {
   const { log, metrics, informers } = options;
   const signal = AbortSignal.any([options.signal, fence.signal]);
-  const queues = { backups: new KeyedQueue(), stores: new KeyedQueue(), restores: new KeyedQueue() };
+  const queueOfNamespaces = () => new KeyedQueue({ groupOf: (key) => requestOf(key).namespace });
+  const queues = {
+    backups: queueOfNamespaces(),
+    stores: queueOfNamespaces(),
+    restores: queueOfNamespaces(),
+  };
   const backupRuns = new RunRegistry<BackupReport, StoredBackup>({
     limit: options.maxConcurrentBackups,
     wake: (key) => queues.backups.add(key),
@@ -47,6 +57,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       workers,
+      workersPerGroup: workersPerNamespace,
       process: reconciler({
         kind,
         queue,
