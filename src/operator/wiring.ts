@@ -10,12 +10,19 @@ import { connectionTo } from "../core/restore/names.ts";
 import { openCluster } from "../etcd/cluster.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
+import { withCallDeadline } from "../store/decorators/deadline.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, endpointsFor, etcdAccessFor } from "./etcd-connection.ts";
 import type { HostPathNamespaces } from "./host-paths.ts";
 import { operatorResources } from "./resources.ts";
 import { storeSettings } from "./store-settings.ts";
+
+/**
+ * Milliseconds that a store may stay silent in a pass of a controller, since the pass occupies a worker. A run has a
+ * deadline of its own.
+ */
+const storeCallMs = 30_000;
 
 /** The parts from which the controllers' dependencies are built. */
 export interface Parts {
@@ -51,12 +58,15 @@ export function controllerDeps(parts: Parts): {
       await endpointsFor(connection, reader, signal),
       await etcdAccessFor(connection, { reader, hostPaths, signal }),
     );
+  const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
+    withCallDeadline(await openStoreOf(store, signal), storeCallMs);
   const shared = { resources, openStore: openStoreOf, events, now, log };
   const attempts = { ...shared, openCluster: openClusterOf, streams: new KeyedMutex(), tool };
   return {
-    store: shared,
+    store: { ...shared, openStore: openStoreInPass },
     backup: {
       ...shared,
+      openStore: openStoreInPass,
       runs: parts.backupRuns,
       attempt: (work, report, signal) => runAttempt(attempts, work, report, signal),
       metrics,

@@ -1,0 +1,86 @@
+import { OperatorError } from "../../core/errors.ts";
+import type { CallOptions, Store } from "../store.ts";
+
+/**
+ * The same store, whose calls end with Timeout when it stays silent: `probe`, `head`, `remove` and `sweep` after
+ * `callMs` milliseconds, `list` and `get` when the next object or chunk takes longer. The time of the consumer does not
+ * count. The end does not wait for the call: a file system that hangs ignores the signal. `put` is not bounded.
+ */
+export function withCallDeadline(store: Store, callMs: number): Store {
+  return {
+    ...store,
+    probe: (options) => within(callMs, options, (signal) => store.probe({ ...options, signal })),
+    head: (name, options) => within(callMs, options, (signal) => store.head(name, { signal })),
+    remove: (name, options) => within(callMs, options, (signal) => store.remove(name, { signal })),
+    sweep: (prefix, options) =>
+      within(callMs, options, (signal) => store.sweep(prefix, { ...options, signal })),
+    list: (prefix, options) =>
+      eachWithin(callMs, options, (signal) => store.list(prefix, { ...options, signal })),
+    get: (name, options) => eachWithin(callMs, options, (signal) => store.get(name, { signal })),
+  };
+}
+
+/** A signal that fires with the caller's, or when `deadline` is rejected: `callMs` after the last `restart`. */
+function deadlineOf(callMs: number, { signal }: CallOptions) {
+  const controller = new AbortController();
+  const { promise: expired, reject } = Promise.withResolvers<never>();
+  // Each caller races with it; without a race the rejection must not end the process.
+  expired.catch(() => {});
+  const expire = () => {
+    const error = new OperatorError("Timeout", `the store did not answer within ${callMs / 1000} s`, {
+      hint: "check the store's endpoint and the network policies",
+    });
+    controller.abort(error);
+    reject(error);
+  };
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    signal: AbortSignal.any([signal, controller.signal]),
+    expired,
+    restart() {
+      clearTimeout(timer);
+      timer = setTimeout(expire, callMs);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+async function within<T>(
+  callMs: number,
+  options: CallOptions,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = deadlineOf(callMs, options);
+  deadline.restart();
+  try {
+    return await Promise.race([call(deadline.signal), deadline.expired]);
+  } finally {
+    deadline.stop();
+  }
+}
+
+async function* eachWithin<T>(
+  callMs: number,
+  options: CallOptions,
+  call: (signal: AbortSignal) => AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  const deadline = deadlineOf(callMs, options);
+  const iterator = call(deadline.signal)[Symbol.asyncIterator]();
+  let isAsked = false;
+  try {
+    for (;;) {
+      deadline.restart();
+      isAsked = true;
+      const step = await Promise.race([iterator.next(), deadline.expired]);
+      isAsked = false;
+      deadline.stop();
+      if (step.done === true) return;
+      yield step.value;
+    }
+  } finally {
+    deadline.stop();
+    const ended = Promise.resolve(iterator.return?.()).catch(() => {});
+    // A generator that waits for its next value does not return before it.
+    if (!isAsked) await ended;
+  }
+}
