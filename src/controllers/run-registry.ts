@@ -1,5 +1,7 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
+import { FairLine } from "../core/fair-line.ts";
 import type { RunView } from "../core/run-view.ts";
+import { requestOf } from "./reconciler.ts";
 
 interface Run<Report, Result> {
   uid: string;
@@ -9,20 +11,45 @@ interface Run<Report, Result> {
   settled: Promise<void>;
 }
 
+interface RegistryOptions {
+  limit: number;
+  /** Called with the key of a run that has ended, whose report has changed, or for which a slot has become free. */
+  wake: (key: string) => void;
+  /**
+   * Whether resources of other namespaces may need a slot. Then, with a limit of 2 or more, one namespace holds at most
+   * all slots but one. Absent: never.
+   */
+  isShared?: () => boolean;
+  /** Monotonic milliseconds. */
+  now?: () => number;
+}
+
+/** Milliseconds for which a key in the line is told the same place, so that each end does not change all statuses. */
+const placeForMs = 600_000;
+
 /**
  * The long-running work of this process, at most one run a key. A slot is reserved before the attempt is written to
  * status, so the limit holds, and the attempt in status is the one that runs. An ended run is kept until the reconciler
  * has recorded its end and forgets it. The next process looks in the store for what this one stored.
+ *
+ * Keys that wait for a slot stand in a line: in the order of arrival within a namespace, and the namespaces take turns.
+ * A slot that becomes free belongs to the next in turn, which is woken.
  */
 export class RunRegistry<Report extends object, Result> {
   readonly #runs = new Map<string, Run<Report, Result>>();
   readonly #limit: number;
   readonly #wake: (key: string) => void;
+  readonly #isShared: () => boolean;
+  readonly #now: () => number;
+  readonly #line = new FairLine(namespaceOf);
+  /** The place that each key in the line was told, and when. */
+  readonly #places = new Map<string, { place: number; at: number }>();
 
-  /** `wake` is called with the key of a run that has ended, or whose report has changed. */
-  constructor(options: { limit: number; wake: (key: string) => void }) {
-    this.#limit = options.limit;
-    this.#wake = options.wake;
+  constructor({ limit, wake, isShared = () => false, now = () => performance.now() }: RegistryOptions) {
+    this.#limit = limit;
+    this.#wake = wake;
+    this.#isShared = isShared;
+    this.#now = now;
   }
 
   get freeSlots(): number {
@@ -31,9 +58,55 @@ export class RunRegistry<Report extends object, Result> {
 
   /** Runs that are running or reserved. */
   get active(): number {
-    return [...this.#runs.values()].filter(
-      ({ view }) => view.state === "running" || view.state === "reserved",
-    ).length;
+    return [...this.#runs.values()].filter(isActive).length;
+  }
+
+  /** Whether this process holds a run of the key, in any state. */
+  has(key: string): boolean {
+    return this.#runs.has(key);
+  }
+
+  /** The free slots that the key may take now, and its place in the line, from 1, if it has to wait. */
+  slotFor(key: string): { freeSlots: number; place: number } {
+    const inTurn = this.#inTurn();
+    const told = this.#places.get(key);
+    const isCurrent = told !== undefined && this.#now() - told.at < placeForMs;
+    const place = isCurrent ? told.place : this.#line.placeOf(key);
+    if (this.#line.has(key)) return { freeSlots: inTurn.includes(key) ? 1 : 0, place };
+    const namespace = namespaceOf(key);
+    const ahead = inTurn.filter((other) => namespaceOf(other) === namespace).length;
+    const free = this.#admits(namespace, ahead) ? this.freeSlots - inTurn.length : 0;
+    return { freeSlots: Math.max(0, free), place };
+  }
+
+  /** Puts the key in the line, or keeps it there. `place`: the one of `slotFor`. */
+  waitInLine(key: string, place: number): void {
+    this.#line.add(key);
+    const told = this.#places.get(key);
+    if (told === undefined || this.#now() - told.at >= placeForMs)
+      this.#places.set(key, { place, at: this.#now() });
+  }
+
+  /** Takes the key out of the line, and wakes the next when it was in turn. */
+  leaveLine(key: string): void {
+    this.#places.delete(key);
+    if (this.#line.delete(key)) this.#wakeInTurn();
+  }
+
+  /** The keys in the line for which a slot is free. */
+  #inTurn(): string[] {
+    return this.#line.first(this.freeSlots, (namespace, before) => this.#admits(namespace, before));
+  }
+
+  /** Whether a namespace may hold another slot besides its own and `more`. */
+  #admits(namespace: string, more: number): boolean {
+    if (!this.#isShared() || this.#limit < 2) return true;
+    const held = [...this.#runs].filter(([key, run]) => isActive(run) && namespaceOf(key) === namespace);
+    return held.length + more < this.#limit - 1;
+  }
+
+  #wakeInTurn(): void {
+    for (const key of this.#inTurn()) this.#wake(key);
   }
 
   /** The run of the resource with this UID. A run of another resource under the same key counts as none. */
@@ -53,7 +126,9 @@ export class RunRegistry<Report extends object, Result> {
   reserve(key: string, { uid, attempt }: { uid: string; attempt: number }): boolean {
     const held = this.#runs.get(key);
     if (held !== undefined) return held.uid === uid && held.view.state === "reserved";
-    if (this.freeSlots <= 0) return false;
+    if (this.slotFor(key).freeSlots <= 0) return false;
+    this.#line.serve(key);
+    this.#places.delete(key);
     const view = { state: "reserved", attempt } as const;
     const controller = new AbortController();
     this.#runs.set(key, { uid, attempt, view, controller, settled: Promise.resolve() });
@@ -83,6 +158,7 @@ export class RunRegistry<Report extends object, Result> {
         run.view = { state: "failed", report, error: asOperatorError(error) };
       }
       this.#wake(key);
+      this.#wakeInTurn();
     };
     run.view = { state: "running", report };
     run.settled = execute();
@@ -90,16 +166,22 @@ export class RunRegistry<Report extends object, Result> {
 
   /** Cancels and forgets the run under this key. Resolves when its work has cleaned up. */
   async cancel(key: string, why: string): Promise<void> {
+    this.leaveLine(key);
     const run = this.#runs.get(key);
     if (run === undefined) return;
     run.controller.abort(new OperatorError("Aborted", why));
     await run.settled;
-    if (this.#runs.get(key) === run) this.#runs.delete(key);
+    if (this.#runs.get(key) !== run) return;
+    this.#runs.delete(key);
+    this.#wakeInTurn();
   }
 
   /** Drops an ended run once its end is recorded. */
   forget(key: string): void {
-    if (this.#runs.get(key)?.view.state !== "running") this.#runs.delete(key);
+    const run = this.#runs.get(key);
+    if (run === undefined || run.view.state === "running") return;
+    this.#runs.delete(key);
+    if (isActive(run)) this.#wakeInTurn();
   }
 
   /** Cancels every run. Resolves to the running and reserved attempts that certainly did not succeed. */
@@ -114,4 +196,12 @@ export class RunRegistry<Report extends object, Result> {
     });
     return (await Promise.all(stopped)).flat();
   }
+}
+
+function isActive({ view }: Pick<Run<object, unknown>, "view">): boolean {
+  return view.state === "running" || view.state === "reserved";
+}
+
+function namespaceOf(key: string): string {
+  return requestOf(key).namespace;
 }

@@ -36,6 +36,7 @@ export class FairLine {
     this.#size += 1;
   }
 
+  /** Removes the key without a turn of its group. False when it does not wait. */
   delete(key: string): boolean {
     const name = this.#groupOf(key);
     const group = this.#groups.get(name);
@@ -47,15 +48,24 @@ export class FairLine {
 
   /** Removes and returns the first key of the first group in turn that `admits` lets pass. */
   take(admits: (group: string) => boolean = () => true): string | undefined {
-    for (const [name, group] of this.#groups) {
+    for (const [name, { keys }] of this.#groups) {
       if (!admits(name)) continue;
-      const [key] = group.keys.keys();
+      const [key] = keys.keys();
       if (key === undefined) continue;
-      this.delete(key);
-      if (this.#groups.delete(name)) this.#groups.set(name, group);
+      this.serve(key);
       return key;
     }
     return undefined;
+  }
+
+  /** Removes the key as `take` does: its group has had its turn. */
+  serve(key: string): void {
+    const name = this.#groupOf(key);
+    if (!this.delete(key)) return;
+    const group = this.#groups.get(name);
+    if (group === undefined) return;
+    this.#groups.delete(name);
+    this.#groups.set(name, group);
   }
 
   /** The keys that `count` calls of `take` would return. `admits` is told how many of the group came before. */

@@ -10,6 +10,7 @@ import { KeyedQueue } from "../kube/queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { handBack } from "./hand-back.ts";
 import type { Informers } from "./informers.ts";
+import { severalNamespaces } from "./tenants.ts";
 import { wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
@@ -46,6 +47,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const backupRuns = new RunRegistry<BackupReport, StoredBackup>({
     limit: options.maxConcurrentBackups,
     wake: (key) => queues.backups.add(key),
+    isShared: severalNamespaces(informers.stores, signal),
   });
   const restoreRuns = new RunRegistry<RestoreReport, RestoreResult>({
     limit: restoresAtOnce,

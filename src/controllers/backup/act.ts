@@ -31,6 +31,8 @@ export async function actOnBackup(
 ): Promise<Result> {
   const { backup, runs, resources, key, signal, now } = context;
   const finalizers = backup.metadata.finalizers ?? [];
+  if (decision.do === "wait" && decision.forSlot === true) runs.waitInLine(key, observed.place);
+  else if (decision.do !== "start") runs.leaveLine(key);
   switch (decision.do) {
     case "nothing":
       runs.forget(key);

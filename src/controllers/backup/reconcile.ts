@@ -9,6 +9,19 @@ import { lookUpStored } from "./recover.ts";
 
 /** Reconciles one EtcdBackup: observe → decide → act. */
 export function backupReconciler(deps: BackupControllerDeps): Reconcile {
+  const pass = reconcilePass(deps);
+  return async (request, signal) => {
+    try {
+      return await pass(request, signal);
+    } catch (error) {
+      // A slot that is free for an EtcdBackup whose passes fail must not stay free while others wait.
+      deps.runs.leaveLine(keyOf(request));
+      throw error;
+    }
+  };
+}
+
+function reconcilePass(deps: BackupControllerDeps): Reconcile {
   return async (request, signal) => {
     const key = keyOf(request);
     const backup = await deps.resources.backup(request, signal);
@@ -39,6 +52,6 @@ function observe({ backup, store, runs, key }: BackupContext): ObservedBackup {
     store: store === undefined ? "missing" : store.spec.accessMode === "ReadOnly" ? "readOnly" : "found",
     run: runs.view(key, backup.metadata.uid),
     stored: { state: "notAsked" },
-    freeSlots: runs.freeSlots,
+    ...runs.slotFor(key),
   };
 }

@@ -66,7 +66,7 @@ const noAnswer = new OperatorError("StoreFailed", "503 SlowDown");
 
 function decideOn(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): BackupDecision {
   const observed = { run: { state: "none" }, stored: { state: "notAsked" } } as const;
-  return decide({ backup: b, store: "found", freeSlots: 1, ...observed, ...over }, at);
+  return decide({ backup: b, store: "found", freeSlots: 1, place: 3, ...observed, ...over }, at);
 }
 
 describe("decide", () => {
@@ -260,6 +260,19 @@ describe("decide", () => {
     });
     const stopped = decideOn(last, { stored: { state: "absent" } });
     assert.deepEqual("eventReason" in stopped, false);
+  });
+
+  it("keeps a place in the line for a backup without a slot, and looks again at its deadline", () => {
+    assert.partialDeepStrictEqual(decideOn(pending, { freeSlots: 0, place: 7 }), {
+      do: "wait",
+      ms: 600_000,
+      forSlot: true,
+      message:
+        "the operator waits for a free slot: place 7; --max-concurrent-backups limits how many backups run at once",
+    });
+    const late = decideOn(retry, { freeSlots: 0 }, later(3590));
+    assert.partialDeepStrictEqual(late, { do: "wait", ms: 10_000, forSlot: true });
+    assert.ok(!("forSlot" in decideOn(retry)));
   });
 
   it("records a wait as an event only when a person may have to act", () => {

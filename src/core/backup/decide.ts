@@ -18,6 +18,9 @@ export const finalizer = "etcdbackup.dev/stored-objects";
 /** Annotation that releases an EtcdBackup whose store no longer exists. */
 export const forceDelete = "etcdbackup.dev/force-delete";
 
+/** Milliseconds until the place in the line is written again. */
+const placeEveryMs = 600_000;
+
 /** The next action for one EtcdBackup. After a crash at any line, the next pass decides again on what it observes. */
 export type BackupDecision =
   | { do: "nothing" }
@@ -46,16 +49,30 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   const hasFinalizer = metadata.finalizers?.includes(finalizer) === true;
   if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, hasFinalizer);
 
-  if (conditionStatus(status.conditions, "Finished") === "True") {
-    // deletionPolicy may change after the end. kstatus waits for a status with the new generation.
-    if (status.observedGeneration !== metadata.generation) return { do: "restamp" };
-    if (spec.deletionPolicy === "Delete")
-      return hasFinalizer || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
-    return hasFinalizer ? { do: "removeFinalizer" } : { do: "nothing" };
-  }
+  if (conditionStatus(status.conditions, "Finished") === "True") return decideFinished(backup);
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   if (spec.deletionPolicy === "Delete" && !hasFinalizer) return { do: "addFinalizer" };
   return decideRun(observed, run, now);
+}
+
+/**
+ * Whether nothing is left to do for this state of the object, without a look at anything else: it is finished, not being
+ * deleted, and its generation and finalizer are as they have to be.
+ */
+export function isSettled(backup: EtcdBackup): boolean {
+  const { metadata, status } = backup;
+  if (metadata.deletionTimestamp !== undefined) return false;
+  if (conditionStatus(status.conditions, "Finished") !== "True") return false;
+  return decideFinished(backup).do === "nothing";
+}
+
+function decideFinished({ metadata, spec, status }: EtcdBackup): BackupDecision {
+  const hasFinalizer = metadata.finalizers?.includes(finalizer) === true;
+  // deletionPolicy may change after the end. kstatus waits for a status with the new generation.
+  if (status.observedGeneration !== metadata.generation) return { do: "restamp" };
+  if (spec.deletionPolicy === "Delete")
+    return hasFinalizer || status.artifact === undefined ? { do: "nothing" } : { do: "addFinalizer" };
+  return hasFinalizer ? { do: "removeFinalizer" } : { do: "nothing" };
 }
 
 function decideDeletion(
@@ -130,7 +147,7 @@ function decideUnknownEnd(
 }
 
 function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
-  const { backup, store, freeSlots } = observed;
+  const { backup, store, freeSlots, place } = observed;
   const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
   if (store === "missing") return whileStoreMissing(backup, now);
@@ -146,12 +163,16 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
     const ms = next.getTime() - now.getTime();
     return { do: "wait", ms, reason: "Retrying", message: currentMessage(status), warn: false };
   }
-  if (freeSlots <= 0) {
-    const message =
-      "the operator waits for a free slot: --max-concurrent-backups limits how many backups run at once";
-    return { do: "wait", ms: 15_000, reason: "Pending", message, warn: false };
-  }
+  if (freeSlots <= 0) return whileNoSlot(backup, place, now);
   return { do: "start", attempt: attempts + 1 };
+}
+
+/** The turn wakes the EtcdBackup. It is looked at again only to renew the place, and at its deadline. */
+function whileNoSlot({ spec, status }: EtcdBackup, place: number, now: Date): Wait {
+  const message = `the operator waits for a free slot: place ${place}; --max-concurrent-backups limits how many backups run at once`;
+  const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
+  const ms = status.startTime === undefined ? placeEveryMs : Math.min(placeEveryMs, leftMs);
+  return { do: "wait", ms, reason: "Pending", message, warn: false, forSlot: true };
 }
 
 function whileStoreMissing(backup: EtcdBackup, now: Date): Wait | Fail {

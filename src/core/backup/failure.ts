@@ -24,6 +24,8 @@ export interface Wait {
   message: string;
   /** Whether the wait is also recorded as an event, since a person may have to act. */
   warn: boolean;
+  /** Whether the wait is for a slot: a place in the line is kept for it, and its turn wakes it. */
+  forSlot?: true;
   /** Since when the wait is for the EtcdBackupStore to exist. */
   since?: Date;
 }

@@ -11,8 +11,10 @@ export interface ObservedBackup {
   store: "found" | "missing" | "readOnly";
   run: ObservedRun;
   stored: StoredRun;
-  /** How many more runs this process may start. */
+  /** Slots that this EtcdBackup may take now: 0 while none is free, or those ahead of it in the line take them. */
   freeSlots: number;
+  /** Its place in the line of those that wait for a slot, from 1. */
+  place: number;
 }
 
 /** The attempt of this EtcdBackup in this process. */

@@ -101,7 +101,7 @@ describe("a backup survives a stop of the operator or a server", () => {
     await bench.kube.apply(bench.backupObject("queue-2", "queue"));
     await bench.kube.wait(
       "etcdbackup/queue-2",
-      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=the operator waits for a free slot: --max-concurrent-backups limits how many backups run at once',
+      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=the operator waits for a free slot: place 1; --max-concurrent-backups limits how many backups run at once',
     );
     assert.equal(conditionOf(await bench.kube.backup("queue-2"), "Succeeded")?.reason, "Pending");
     assert.match((await operator.get("/metrics"))?.body ?? "", /^etcd_backup_running 1$/m);
