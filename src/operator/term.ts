@@ -55,7 +55,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   });
   metrics.running(() => backupRuns.active);
   const deps = controllerDeps({ ...options, fence, backupRuns, restoreRuns });
-  wakeControllers(informers, queues, signal);
+  wakeControllers(informers, queues, (key) => backupRuns.has(key), signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       workers,

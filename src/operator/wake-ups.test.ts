@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
+import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { EtcdRestore } from "../api/v1alpha1/etcd-restore.ts";
+import { backupOf, now } from "../core/backup/backup.fixture.ts";
+import { failed, initialized } from "../core/backup/status.ts";
+import { KeyedQueue } from "../kube/queue.ts";
+import { memoryInformer } from "./informers.fixture.ts";
+import { wakeControllers } from "./wake-ups.ts";
+
+const { signal } = new AbortController();
+
+function pending(name: string, storeName = "s"): EtcdBackup {
+  const backup = backupOf({ metadata: { name }, spec: { storeRef: { name: storeName } } });
+  return { ...backup, status: initialized(backup, now) };
+}
+
+function finished(name: string): EtcdBackup {
+  const backup = pending(name);
+  return { ...backup, status: failed(backup, { do: "fail", reason: "TimedOut", message: "m" }, now) };
+}
+
+/** Queues whose keys nothing works on; `woken` empties them. */
+function woken(hasRun: (key: string) => boolean = () => false) {
+  const informers = {
+    backups: memoryInformer<EtcdBackup>(),
+    stores: memoryInformer<EtcdBackupStore>(),
+    restores: memoryInformer<EtcdRestore>(),
+  };
+  const timers: { ms: number; run: () => void }[] = [];
+  const clock = {
+    now: () => 0,
+    setTimer: (run: () => void, ms: number) => void timers.push({ run, ms }),
+    clearTimer() {},
+  };
+  const queues = {
+    backups: new KeyedQueue({ clock }),
+    stores: new KeyedQueue({ clock }),
+    restores: new KeyedQueue({ clock }),
+  };
+  const begun: string[] = [];
+  for (const [kind, queue] of Object.entries(queues))
+    void queue.run({
+      workers: 100_000,
+      process: async (key) => void begun.push(`${kind} ${key}`),
+      onError: (_key, error) => assert.fail(String(error)),
+      signal,
+    });
+  wakeControllers(informers, queues, hasRun, signal);
+  const set = (backup: EtcdBackup) => informers.backups.set(`ns/${backup.metadata.name}`, backup);
+  return {
+    informers,
+    set,
+    timers,
+    async take(): Promise<string[]> {
+      await new Promise(setImmediate);
+      return begun.splice(0);
+    },
+  };
+}
+
+describe("a change wakes", () => {
+  it("no controller when 10,000 finished EtcdBackups are listed again", async () => {
+    const { informers, set, take } = woken();
+    for (let i = 0; i < 10_000; i++) set(finished(`b-${i}`));
+    informers.backups.relist();
+    assert.deepEqual(await take(), []);
+  });
+
+  it("a finished EtcdBackup whose generation, finalizer or deletion needs a pass", async () => {
+    const { set, take } = woken();
+    const done = finished("b");
+    set({ ...done, metadata: { ...done.metadata, generation: 2 } });
+    assert.deepEqual(await take(), ["backups ns/b"]);
+    set({ ...done, metadata: { ...done.metadata, finalizers: ["etcdbackup.dev/stored-objects"] } });
+    assert.deepEqual(await take(), ["backups ns/b"]);
+    set({ ...done, metadata: { ...done.metadata, deletionTimestamp: now.toISOString() } });
+    assert.deepEqual(await take(), ["backups ns/b"]);
+  });
+
+  it("a finished EtcdBackup whose run this process still holds, and one that is gone", async () => {
+    const { informers, set, take } = woken((key) => key === "ns/b");
+    set(finished("b"));
+    assert.deepEqual(await take(), ["backups ns/b"]);
+    informers.backups.set("ns/b", undefined);
+    assert.deepEqual(await take(), ["backups ns/b"]);
+  });
+
+  it("no other EtcdBackup when one of 1,000 ends, and its store once after a while", async () => {
+    const { set, take, timers } = woken();
+    for (let i = 0; i < 1_000; i++) set(pending(`b-${i}`));
+    await take();
+    for (let i = 0; i < 10; i++) set(finished(`b-${i}`));
+    assert.deepEqual(await take(), []);
+    assert.equal(timers.length, 1);
+    timers[0]?.run();
+    assert.deepEqual(await take(), ["stores ns/s"]);
+  });
+
+  it("of a store only the EtcdBackups that need this store", async () => {
+    const { informers, set, take } = woken();
+    set(pending("waits"));
+    set(pending("elsewhere", "other"));
+    set(finished("done"));
+    set(pending("ends"));
+    set(finished("ends"));
+    await take();
+    const metadata = { name: "s", namespace: "ns", uid: "u", resourceVersion: "1", creationTimestamp: "" };
+    const store = (generation: number) =>
+      ({ metadata: { ...metadata, generation }, spec: {}, status: {} }) as unknown as EtcdBackupStore;
+    informers.stores.set("ns/s", store(1));
+    assert.deepEqual(await take(), ["stores ns/s", "backups ns/waits"]);
+    informers.stores.set("ns/s", store(1));
+    assert.deepEqual(await take(), []);
+  });
+});
