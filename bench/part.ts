@@ -96,7 +96,7 @@ const fileParts: Readonly<Record<string, Part>> = {
       if (remaining > 0) reader.push(chunk.subarray(0, remaining));
       remaining -= chunk.length;
     });
-    if (reader.finish().violationCount > 0) throw new Error("the status reader found violations");
+    if ((await reader.finish()).violationCount > 0) throw new Error("the status reader found violations");
     return bytes;
   },
   async checks(path) {

@@ -39,7 +39,7 @@ export async function transfer(options: {
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }): Promise<Transferred> {
   const { source, store, object, compression, signal } = options;
-  const proof = verifying(source, options.onProgress ?? (() => {}));
+  const proof = verifying(source, { signal, onProgress: options.onProgress ?? (() => {}) });
   // Without compression the stored bytes are those that `verifying` hashes.
   const digest = compression === "None" ? undefined : createHash("sha256");
   let stored: StoredObject | undefined;
@@ -97,7 +97,11 @@ async function* hashing(
 type Proved = Omit<Transferred, "stored"> & { fileSha256: string };
 
 /** Yields the source's bytes unchanged, and throws after the last one unless trailer, structure and totals agree. */
-function verifying(source: SnapshotSource, onProgress: (readBytes: number, totalBytes: number) => void) {
+function verifying(
+  source: SnapshotSource,
+  options: { signal: AbortSignal; onProgress: (readBytes: number, totalBytes: number) => void },
+) {
+  const { signal, onProgress } = options;
   const trailer = createTrailerCheck();
   const reader = createStatusReader();
   let crc = 0;
@@ -121,7 +125,7 @@ function verifying(source: SnapshotSource, onProgress: (readBytes: number, total
       if (verdict !== "valid") throw mismatch(`the SHA-256 trailer is ${verdict}`);
       if (dbBytes !== source.totalBytes)
         throw mismatch(`the member announced ${source.totalBytes} bytes and sent ${dbBytes}`);
-      proved = { status: soundStatus(reader.finish()), sha256, fileSha256, crc32c: hex8(crc) };
+      proved = { status: soundStatus(await reader.finish(signal)), sha256, fileSha256, crc32c: hex8(crc) };
     } catch (error) {
       // A later stage that fails throws at the yield. Such an error is not the source's.
       if (!isWithReader) failure = { error };

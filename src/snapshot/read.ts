@@ -34,7 +34,7 @@ export async function readSnapshot(
   const end = trailer.finish();
   if (end.trailer === "missing") status.push(end.rest);
   return {
-    ...status.finish(),
+    ...(await status.finish(options.signal)),
     trailer: end.trailer,
     sha256: end.sha256,
     fileBytes,

@@ -237,7 +237,7 @@ test("a file past 2^32 bytes is read with pages on both sides of it", () => {
   assert.ok(far.length > 2);
   const reader = createStatusReader();
   for (const chunk of chunksOf(file)) reader.push(chunk);
-  const reading = reader.finish();
+  const reading = reader.finishAtOnce();
   assertReads(reading, buckets, 3000);
   assert.equal(reading.size, file.highWater * pageSize);
   assert.equal(reading.status?.totalSize, reading.size);

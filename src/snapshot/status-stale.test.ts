@@ -78,7 +78,7 @@ function readAmong(file: BoltFile, stalePage: (i: number) => Buffer): SnapshotRe
     pushStale(page);
     reader.push(bytes);
   }
-  return reader.finish();
+  return reader.finishAtOnce();
 }
 
 /** Copies of one of the file's pages as other commits wrote it, with another raft index and another root of `key`. */
@@ -219,7 +219,11 @@ test("a bucket within a bucket is a violation, whatever the length of its name a
     bytes.writeUInt32LE(1, at);
     const reader = createStatusReader();
     reader.push(bytes);
-    assert.match(reader.finish().violations[0]?.message ?? "", /bucket "authUsers" holds a bucket/, key);
+    assert.match(
+      reader.finishAtOnce().violations[0]?.message ?? "",
+      /bucket "authUsers" holds a bucket/,
+      key,
+    );
   }
 });
 
@@ -232,6 +236,6 @@ test("a bucket within a small bucket is a violation, on a page of its own or inl
     bytes.writeUInt32LE(1, at);
     const reader = createStatusReader();
     reader.push(bytes);
-    assert.match(reader.finish().violations[0]?.message ?? "", /bucket "cluster".* holds a bucket/);
+    assert.match(reader.finishAtOnce().violations[0]?.message ?? "", /bucket "cluster".* holds a bucket/);
   }
 });

@@ -59,7 +59,7 @@ export const bolt: Target = {
 function read(chunks: readonly Uint8Array[]): SnapshotReading {
   const reader = createStatusReader();
   for (const chunk of chunks) reader.push(chunk);
-  return reader.finish();
+  return reader.finishAtOnce();
 }
 
 /** The widest possible branches, whose children are all the same page: reading each child takes a check of that page. */

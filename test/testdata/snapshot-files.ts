@@ -45,11 +45,11 @@ export function readInChunks(bytes: Uint8Array, sizes: readonly number[]): Snaps
     reader.push(shared.subarray(0, size));
     at += size;
   }
-  return reader.finish();
+  return reader.finishAtOnce();
 }
 
 export function readWhole(bytes: Uint8Array): SnapshotReading {
   const reader = createStatusReader();
   reader.push(bytes);
-  return reader.finish();
+  return reader.finishAtOnce();
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { WordList } from "../../bbolt/word-list.ts";
+import { runAtOnce } from "../slices.ts";
 import { addRange, countLiveKeys } from "./live-keys.ts";
 
 interface Entry {
@@ -26,7 +27,7 @@ function count(entries: readonly Entry[]): number {
     }
   }
   for (const [from, place] of starts) addRange(ranges, place, Math.min(3, entries.length - from));
-  return countLiveKeys(words, ranges);
+  return runAtOnce(countLiveKeys(words, ranges));
 }
 
 function countBySet(entries: readonly Entry[]): number {
@@ -66,6 +67,24 @@ test("more entries than fit in one table are counted in parts", () => {
     });
   }
   assert.equal(count(entries), countBySet(entries));
+});
+
+test("a count yields after every 32,768 entries of each pass, in one range or in many", () => {
+  for (const leaf of [14, 4_000_000]) {
+    const words = new WordList();
+    const ranges = new WordList();
+    for (let i = 0; i < 4_000_000; i++) {
+      words.push(Math.imul(i, 0x9e3779b1) >>> 0);
+      words.push(Math.imul(i, 0x85ebca6b) >>> 0);
+    }
+    for (let at = 0; at < 4_000_000; at += leaf) {
+      ranges.push(2 * at);
+      ranges.push(Math.min(leaf, 4_000_000 - at));
+    }
+    const steps = Iterator.from(countLiveKeys(words, ranges)).toArray().length;
+    // Four parts: a pass over all entries that sizes them, and one for each.
+    assert.equal(steps, 5 * Math.floor(4_000_000 / 32_768));
+  }
 });
 
 test("no entries are no keys", () => {

@@ -2,6 +2,8 @@ import type { WordList } from "../../bbolt/word-list.ts";
 
 /** Entries that share one table, which then takes 8 to 16 MiB. */
 const entriesPerTable = 1 << 20;
+/** Words of entries that one step visits: some milliseconds of work. */
+const wordsPerStep = 1 << 16;
 
 /**
  * Counts the user keys that exist after all entries of the `key` bucket. The entries are in the bucket's order, which
@@ -14,8 +16,11 @@ const entriesPerTable = 1 << 20;
  *
  * To bound memory for any n, the hash's range is split into parts. Each part takes one pass over the entries; all
  * parts use one table.
+ *
+ * Yields after every 32,768 entries of a pass, so that the caller can let other work run. Neither list may change
+ * before the end.
  */
-export function countLiveKeys(entries: WordList, ranges: WordList): number {
+export function* countLiveKeys(entries: WordList, ranges: WordList): Generator<void, number> {
   let total = 0;
   for (let i = 1; i < ranges.length; i += 2) total += ranges.get(i);
   const parts = Math.max(1, Math.ceil(total / entriesPerTable));
@@ -23,7 +28,7 @@ export function countLiveKeys(entries: WordList, ranges: WordList): number {
   if (parts === 1) {
     sizes[0] = total;
   } else {
-    forEachSpan(entries, ranges, (words, from, to) => {
+    yield* visitSpans(entries, ranges, (words, from, to) => {
       for (let at = from; at < to; at += 2) {
         const part = partOf(words[at + 1] ?? 0, parts);
         sizes[part] = (sizes[part] ?? 0) + 1;
@@ -36,7 +41,7 @@ export function countLiveKeys(entries: WordList, ranges: WordList): number {
   let alive = 0;
   for (let part = 0; part < parts; part++) {
     if (part > 0) table.fill(0);
-    alive += countPart(entries, ranges, table, part, parts);
+    alive += yield* countPart(entries, ranges, table, part, parts);
   }
   return alive;
 }
@@ -56,20 +61,28 @@ function partOf(high: number, parts: number): number {
   return Math.floor(((high >>> 1) * parts) / 0x80000000);
 }
 
+/** The smallest `high >>> 1` of a part. */
+function firstOf(part: number, parts: number): number {
+  return Math.ceil((part * 0x80000000) / parts);
+}
+
 /** Counts the keys of one part. Each slot of the table holds the newest entry of a key. */
-function countPart(
+function* countPart(
   entries: WordList,
   ranges: WordList,
   table: Uint32Array,
   part: number,
   parts: number,
-): number {
+): Generator<void, number> {
   const slotMask = table.length / 2 - 1;
+  // The part's hashes as a range: one comparison of integers for each entry of the other parts.
+  const first = firstOf(part, parts);
+  const width = firstOf(part + 1, parts) - first;
   let alive = 0;
-  forEachSpan(entries, ranges, (words, from, to) => {
+  yield* visitSpans(entries, ranges, (words, from, to) => {
     for (let at = from; at < to; at += 2) {
       const high = words[at + 1] ?? 0;
-      if (parts > 1 && partOf(high, parts) !== part) continue;
+      if (((high >>> 1) - first) >>> 0 >= width) continue;
       // A low half of 0 marks an empty slot.
       const low = words[at] || 1;
       let slot = 2 * (low & slotMask);
@@ -87,10 +100,24 @@ function countPart(
   return alive;
 }
 
-function forEachSpan(
+/** Visits the memory of all ranges, and yields between steps. */
+function* visitSpans(
   entries: WordList,
   ranges: WordList,
   visit: (words: Uint32Array, from: number, to: number) => void,
-): void {
-  for (let i = 0; i < ranges.length; i += 2) entries.spans(ranges.get(i), 2 * ranges.get(i + 1), visit);
+): Generator<void, void> {
+  let visited = 0;
+  for (let i = 0; i < ranges.length; i += 2) {
+    let at = ranges.get(i);
+    const end = at + 2 * ranges.get(i + 1);
+    while (at < end) {
+      const count = Math.min(wordsPerStep - visited, end - at);
+      entries.spans(at, count, visit);
+      at += count;
+      visited += count;
+      if (visited < wordsPerStep) continue;
+      visited = 0;
+      yield;
+    }
+  }
 }
