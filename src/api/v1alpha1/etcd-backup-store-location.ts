@@ -82,7 +82,7 @@ export const s3LocationSchema = {
     endpoint: {
       type: "string",
       description:
-        "URL of an S3-compatible store, such as https://minio.example.com:9000. Without it requests go to Amazon S3 in the region.",
+        "URL of an S3-compatible store, such as https://minio.example.com:9000. Without it requests go to Amazon S3 in the region. After a change the operator does not delete backups that it stored through another endpoint.",
       maxLength: 512,
       "x-kubernetes-validations": [
         matches(

@@ -123,6 +123,23 @@ describe("deleting an EtcdBackup", () => {
     assert.deepEqual(await bench.objects("back"), []);
   });
 
+  it("is blocked while the store of its name has another bucket, and continues when it leads back", async () => {
+    await bench.addStore("moved");
+    await create("moves", "moved", { deletionPolicy: "Delete" });
+    const { s3 } = (await bench.kube.store("moved")).spec;
+    await bench.api.kubectl(["delete", "etcdbackupstore", "moved"]);
+    await bench.kube.apply(bench.storeObject("moved", { s3: { ...s3, bucket: "kept" } }));
+    await deleteBackup("moves");
+    await bench.kube.waitReason("etcdbackup/moves", "Stalled", "DeletionBlocked");
+    const message = conditionOf(await bench.kube.backup("moves"), "Stalled")?.message ?? "";
+    assert.match(message, /stored in s3:\/\/moved\?endpoint=http.* is s3:\/\/kept\?endpoint=http/);
+    assert.equal((await bench.objects("moved")).length, 2);
+    await bench.api.kubectl(["delete", "etcdbackupstore", "moved"]);
+    await bench.kube.apply(bench.storeObject("moved"));
+    await isGone("moves");
+    assert.deepEqual(await bench.objects("moved"), []);
+  });
+
   it("is blocked by a ReadOnly store, from which nothing is removed", async () => {
     await bench.addStore("archive");
     await create("archived", "archive", { deletionPolicy: "Delete" });
