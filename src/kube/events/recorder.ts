@@ -29,7 +29,7 @@ export interface RecorderOptions {
   now?: () => number;
   /** Writes about one object: `burst` at once (25), then one every `refillMs` (60,000). */
   rate?: { burst: number; refillMs: number };
-  /** Series that are kept at once (1,000). */
+  /** Series that are kept at once (10,000). */
   maxSeries?: number;
   /** Milliseconds for the writes at disposal (5,000). */
   flushMs?: number;
@@ -41,8 +41,8 @@ export function createEventRecorder(
   options: RecorderOptions = {},
 ): EventRecorder {
   const { log = noLog, instance = process.env["POD_NAME"] ?? hostname(), now = Date.now } = options;
-  const { rate = { burst: 25, refillMs: 60_000 }, flushMs = 5_000, maxSeries = 1_000 } = options;
-  const store = new SeriesStore({ maxSeries });
+  const { rate = { burst: 25, refillMs: 60_000 }, flushMs = 5_000, maxSeries } = options;
+  const store = new SeriesStore(maxSeries === undefined ? {} : { maxSeries });
   const buckets = new TokenBuckets(rate);
   const queue = new KeyedQueue();
   const stopping = new AbortController();
@@ -71,7 +71,7 @@ export function createEventRecorder(
   }
 
   const running = queue.run({
-    workers: 2,
+    workers: 4,
     process: (key) => write(key, true),
     onError: (_key, error) => log.error({ err: error }, "the event recorder failed"),
     signal: stopping.signal,

@@ -52,6 +52,29 @@ test("the number of series is bounded: a series beyond its window makes room, el
   assert.equal(add("b", minute + 3)?.count, 2, "a kept series is still counted");
 });
 
+test("a series whose count is on the server makes room, the one that was quiet longest first", () => {
+  const store = new SeriesStore({ maxSeries: 2 });
+  const add = (note: string, now: number) => {
+    const series = store.count(regarding("1"), { ...text, note }, now);
+    if (series !== undefined) series.written = series.count;
+    return series;
+  };
+  const a = add("a", 0);
+  const b = add("b", 1);
+  assert.equal(add("a", 2), a);
+  assert.ok(add("c", 3));
+  assert.equal(store.get(a?.key ?? ""), a);
+  assert.equal(store.get(b?.key ?? ""), undefined);
+});
+
+test("five events of each of 1,000 objects in ten minutes are kept, though none is written yet", () => {
+  const store = new SeriesStore();
+  for (let n = 0; n < 5_000; n++) {
+    const kept = store.count(regarding(`${n % 1_000}`), { ...text, note: `${n}` }, (n * 10 * minute) / 5_000);
+    assert.ok(kept, `event ${n} was refused`);
+  }
+});
+
 test("only series whose count is not on the server are unwritten", () => {
   const store = new SeriesStore();
   const written = store.count(regarding("1"), text, 0);

@@ -4,6 +4,8 @@ export class TokenBuckets {
   readonly #refillMs: number;
   /** When each bucket will be full again. */
   readonly #fullAt = new Map<string, number>();
+  /** The number of buckets at which full ones are dropped: twice what was left, so a drop costs O(1) a bucket. */
+  #pruneAt = 1_000;
 
   /** A bucket holds `burst` tokens and gains one every `refillMs`. */
   constructor({ burst, refillMs }: { burst: number; refillMs: number }) {
@@ -13,7 +15,7 @@ export class TokenBuckets {
 
   /** Takes a token and returns 0; without a token returns the milliseconds until the next one. */
   take(key: string, now: number): number {
-    if (this.#fullAt.size > 1_000) this.#prune(now);
+    if (this.#fullAt.size > this.#pruneAt) this.#prune(now);
     const fullAt = Math.max(this.#fullAt.get(key) ?? now, now) + this.#refillMs;
     const waitMs = fullAt - now - this.#burst * this.#refillMs;
     if (waitMs > 0) return waitMs;
@@ -23,5 +25,6 @@ export class TokenBuckets {
 
   #prune(now: number): void {
     for (const [key, fullAt] of this.#fullAt) if (fullAt <= now) this.#fullAt.delete(key);
+    this.#pruneAt = Math.max(1_000, 2 * this.#fullAt.size);
   }
 }
