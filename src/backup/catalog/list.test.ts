@@ -325,9 +325,14 @@ describe("findBackup", () => {
 });
 
 describe("summarize", () => {
+  const listed = async (store: MemoryStore) => ({
+    objects: await Array.fromAsync(store.list("", { signal })),
+    signal,
+  });
+
   it("counts every backup and finds the newest complete one, from one manifest", async () => {
     const store = storeOf(day(1), day(2), day(3, { clusterName: "lab" }));
-    const { count, newest } = await summarize(store, { signal });
+    const { count, newest } = await summarize(store, await listed(store));
     assert.deepEqual([count, newest?.name, newest?.clusterName], [3, dayName(3), "lab"]);
     assert.equal(readsOf(store).length, 1);
   });
@@ -335,11 +340,14 @@ describe("summarize", () => {
   it("counts a damaged backup, but does not return it as the newest", async () => {
     const store = storeOf(day(1));
     store.objects.delete(addBackup(store, day(2)).data);
-    const { count, newest } = await summarize(store, { signal });
+    const { count, newest } = await summarize(store, await listed(store));
     assert.deepEqual([count, newest?.name], [2, dayName(1)]);
   });
 
   it("counts 0 in an empty store", async () => {
-    assert.deepEqual(await summarize(memoryStore(), { signal }), { count: 0, newest: undefined });
+    assert.deepEqual(await summarize(memoryStore(), { objects: [], signal }), {
+      count: 0,
+      newest: undefined,
+    });
   });
 });

@@ -45,13 +45,16 @@ export async function findBackups(
   return entries;
 }
 
-/** The number of backups, and the newest complete one. Reads manifests, newest first, only until it finds that one. */
+/**
+ * The number of backups in a whole listing, and the newest complete one. Reads manifests, newest first, only until it
+ * finds that one.
+ */
 export async function summarize(
-  store: Pick<Store, "list" | "get">,
-  scope: Scope,
+  store: Pick<Store, "get">,
+  { objects, signal }: { objects: Iterable<ObjectInfo>; signal: AbortSignal },
 ): Promise<{ count: number; newest: CompleteBackup | undefined }> {
-  const { manifests, sizes } = await scan(store, scope);
-  const { complete } = await firstComplete(store, manifests, sizes, scope.signal);
+  const { manifests, sizes } = await listingOf(objects);
+  const { complete } = await firstComplete(store, manifests, sizes, signal);
   return { count: manifests.length, newest: complete };
 }
 
@@ -122,14 +125,22 @@ interface ListedManifest {
   backup: BackupName;
 }
 
-/** Lists the manifests, newest first, and the sizes of the data objects. Ignores objects with other names. */
-async function scan(
-  store: Pick<Store, "list">,
-  { clusterName, signal }: Scope,
-): Promise<{ manifests: ListedManifest[]; sizes: Map<string, number> }> {
+async function scan(store: Pick<Store, "list">, { clusterName, signal }: Scope): Promise<Listing> {
+  return listingOf(store.list(clusterName === undefined ? "" : `${clusterName}/`, { signal }));
+}
+
+interface Listing {
+  /** Newest first. */
+  manifests: ListedManifest[];
+  /** Bytes of the data objects, by name. */
+  sizes: Map<string, number>;
+}
+
+/** Ignores objects with other names. */
+async function listingOf(objects: AsyncIterable<ObjectInfo> | Iterable<ObjectInfo>): Promise<Listing> {
   const sizes = new Map<string, number>();
   const manifests: ListedManifest[] = [];
-  for await (const object of store.list(clusterName === undefined ? "" : `${clusterName}/`, { signal })) {
+  for await (const object of objects) {
     const manifest = parseManifestObject(object.name);
     if (manifest !== undefined) manifests.push({ object, ...manifest });
     else if (parseDataObject(object.name) !== undefined) sizes.set(object.name, object.size);

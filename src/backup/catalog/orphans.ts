@@ -1,5 +1,5 @@
 import { formatTime, parseDataObject, parseManifestObject } from "../../core/backup/name.ts";
-import type { Store } from "../../store/store.ts";
+import type { ObjectInfo, Store } from "../../store/store.ts";
 import { findBackups } from "./list.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 
@@ -50,17 +50,18 @@ export async function sweepRun(
 
 /**
  * Deletes the orphaned objects of all runs and probes that are older than `before`. A run must not be able to last from
- * `before` until now. Keeps objects with other names than this program gives. Resolves to the number of deleted
- * objects.
+ * `before` until now. Keeps objects with other names than this program gives. `objects`: a whole listing of the store,
+ * for a caller that has one. Resolves to the number of deleted objects.
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
-  { before, signal }: { before: Date; signal: AbortSignal },
+  { before, objects, signal }: { before: Date; objects?: Iterable<ObjectInfo>; signal: AbortSignal },
 ): Promise<number> {
   const isKnownName = (name: string) =>
     parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined || isProbe(name);
   const uploads = await store.sweep("", { before, only: isKnownName, signal });
-  return uploads + (await removeOrphans(store, await objectsOf(store, { signal }), { before, signal }));
+  const known = await runObjectsOf(objects ?? store.list("", { signal }));
+  return uploads + (await removeOrphans(store, known, { before, signal }));
 }
 
 /** Whether Store.probe wrote the object. A probe that is killed before it deletes its object leaves it in the store. */
@@ -92,12 +93,17 @@ async function removeOrphans(
 
 async function objectsOf(
   store: Pick<Store, "list">,
-  { clusterName, runPrefix = "", signal }: Partial<RunQuery> & { signal: AbortSignal },
+  { clusterName, runPrefix, signal }: RunQuery,
+): Promise<RunObjects> {
+  return runObjectsOf(store.list(`${clusterName}/`, { signal }), runPrefix);
+}
+
+async function runObjectsOf(
+  listed: AsyncIterable<ObjectInfo> | Iterable<ObjectInfo>,
+  runPrefix = "",
 ): Promise<RunObjects> {
   const objects: RunObjects = { manifests: [], data: [], probes: [] };
-  for await (const { name, modified } of store.list(clusterName === undefined ? "" : `${clusterName}/`, {
-    signal,
-  })) {
+  for await (const { name, modified } of listed) {
     const manifest = parseManifestObject(name);
     const data = parseDataObject(name);
     if (manifest?.backup.runId.startsWith(runPrefix) === true) {

@@ -6,10 +6,10 @@ import { sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
-import type { Capabilities, Store } from "../../store/store.ts";
+import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { Log } from "../../core/log.ts";
-import type { Reconcile, Request } from "../reconciler.ts";
+import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
@@ -31,17 +31,34 @@ const probeTimeoutMs = 60_000;
 /** A run lasts a day at most (spec.timeoutSeconds), so an object that is older than this belongs to no run. */
 const abandonedAfterMs = 25 * 60 * 60_000;
 
-/** Reconciles one EtcdBackupStore: probes it, counts its backups, deletes abandoned objects, writes the status. */
+/** Milliseconds between two sweeps of a store. */
+const sweepEveryMs = 60 * 60_000;
+
+/**
+ * Reconciles one EtcdBackupStore: probes it, counts its backups, writes the status. Once an hour, and at its first probe
+ * in this term, it deletes abandoned objects by the same listing.
+ */
 export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const { resources, now } = deps;
+  /** When each store was swept, by its UID and generation: another location is another store. */
+  const sweeps = new Map<string, { of: string; at: number }>();
   return async (request, signal) => {
     const store = await resources.store(request, signal);
-    if (store === undefined || store.metadata.deletionTimestamp !== undefined) return undefined;
+    if (store === undefined || store.metadata.deletionTimestamp !== undefined) {
+      sweeps.delete(keyOf(request));
+      return undefined;
+    }
     if ((store.status.conditions ?? []).length === 0)
       await resources.writeStoreStatus(store, probing(store, now()), signal);
     const deadline = AbortSignal.timeout(probeTimeoutMs);
-    const probe = await probeStore(deps, store, AbortSignal.any([signal, deadline]));
+    const of = `${store.metadata.uid} ${store.metadata.generation}`;
+    const last = sweeps.get(keyOf(request));
+    // A clock that was set back must not put off the sweep.
+    const isDue = last?.of !== of || Math.abs(now().getTime() - last.at) >= sweepEveryMs;
+    const sweeping = isDue && store.spec.accessMode === "ReadWrite";
+    const probe = await probeStore(deps, store, { sweeping, signal: AbortSignal.any([signal, deadline]) });
     signal.throwIfAborted();
+    if (sweeping && probe.error === undefined) sweeps.set(keyOf(request), { of, at: now().getTime() });
     const status = probed(store, probe, now());
     await resources.writeStoreStatus(store, status, signal);
     recordChange(deps.events, store, status);
@@ -63,7 +80,7 @@ function recordChange(sink: EventSink, store: EtcdBackupStore, status: EtcdBacku
 async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
-  signal: AbortSignal,
+  { sweeping, signal }: { sweeping: boolean; signal: AbortSignal },
 ): Promise<StoreProbe> {
   let url: string | undefined;
   try {
@@ -71,8 +88,9 @@ async function probeStore(
     url = store.url;
     const write = needsWriteProbe(resource);
     const capabilities = await store.probe({ signal, write });
-    if (resource.spec.accessMode === "ReadWrite") await sweep(deps, store, signal);
-    const { count, newest } = await summarize(store, { signal });
+    const objects = await Array.fromAsync(store.list("", { signal }));
+    if (sweeping) await sweep(deps, store, objects, signal);
+    const { count, newest } = await summarize(store, { objects, signal });
     return {
       url,
       // A read-only probe cannot test every capability, so the result of the last write probe stays.
@@ -97,10 +115,15 @@ function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {
 }
 
 /** Deletes abandoned objects. A failure is only logged, since a store that refuses deletion is still usable. */
-async function sweep({ now, log }: StoreControllerDeps, store: Store, signal: AbortSignal): Promise<void> {
+async function sweep(
+  { now, log }: StoreControllerDeps,
+  store: Store,
+  objects: readonly ObjectInfo[],
+  signal: AbortSignal,
+): Promise<void> {
   try {
     const before = new Date(now().getTime() - abandonedAfterMs);
-    const count = await sweepAbandoned(store, { before, signal });
+    const count = await sweepAbandoned(store, { before, objects, signal });
     if (count > 0) log.info({ store: store.url, count }, "deleted orphaned objects");
   } catch (error) {
     signal.throwIfAborted();
