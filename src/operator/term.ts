@@ -14,13 +14,12 @@ import { severalNamespaces } from "./tenants.ts";
 import { wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
-/** Concurrent passes of one controller. The runs have limits of their own. */
-const workers = 12;
 /**
- * Of these, passes over the objects of one namespace. A pass that waits for a silent store occupies a worker until its
- * deadline, so the stores of one namespace cannot occupy the workers of the others.
+ * Concurrent passes of one controller, and of these the passes over the objects of one namespace. The runs have limits
+ * of their own. A pass that waits for a silent store occupies a worker until its deadline, so the stores of one
+ * namespace cannot occupy the workers of the others.
  */
-const workersPerNamespace = 4;
+export const passLimits = { workers: 12, workersPerGroup: 4 };
 /** Concurrent runs of EtcdRestores. Restores are rare, and each reads a whole backup. */
 const restoresAtOnce = 2;
 
@@ -34,16 +33,16 @@ export interface TermOptions extends Omit<Parts, "fence" | "metrics" | "backupRu
   signal: AbortSignal;
 }
 
+/** A queue in which the namespaces take turns. */
+export function fairQueue(): KeyedQueue {
+  return new KeyedQueue({ groupOf: (key) => requestOf(key).namespace });
+}
+
 /** Runs the controllers until the process is to stop or the fence closes, then ends their runs. */
 export async function runTerm(fence: Fence, options: TermOptions): Promise<void> {
   const { log, metrics, informers } = options;
   const signal = AbortSignal.any([options.signal, fence.signal]);
-  const queueOfNamespaces = () => new KeyedQueue({ groupOf: (key) => requestOf(key).namespace });
-  const queues = {
-    backups: queueOfNamespaces(),
-    stores: queueOfNamespaces(),
-    restores: queueOfNamespaces(),
-  };
+  const queues = { backups: fairQueue(), stores: fairQueue(), restores: fairQueue() };
   const backupRuns = new RunRegistry<BackupReport, StoredBackup>({
     limit: options.maxConcurrentBackups,
     wake: (key) => queues.backups.add(key),
@@ -58,8 +57,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   wakeControllers(informers, queues, (key) => backupRuns.has(key), signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
-      workers,
-      workersPerGroup: workersPerNamespace,
+      ...passLimits,
       process: reconciler({
         kind,
         queue,

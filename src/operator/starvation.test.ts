@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
+import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
+import { backupReconciler } from "../controllers/backup/reconcile.ts";
+import { keyOf, reconciler } from "../controllers/reconciler.ts";
+import { RunRegistry } from "../controllers/run-registry.ts";
+import { finalizer } from "../core/backup/decide.ts";
+import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
+import { initialized } from "../core/backup/status.ts";
+import { noLog } from "../core/log.ts";
+import { memoryApi } from "../kube/memory-api/memory-api.fixture.ts";
+import { type ResourceKind, customResource } from "../kube/objects.ts";
+import { memoryStore } from "../store/memory/memory-store.fixture.ts";
+import { operatorResources } from "./resources.ts";
+import { fairQueue, passLimits } from "./term.ts";
+
+const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
+const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
+
+/** Turns of the event loop until the condition is true, and at most `limit`. */
+async function turnsUntil(isTrue: () => boolean, limit = 20_000): Promise<void> {
+  for (let turn = 0; turn < limit && !isTrue(); turn++) await new Promise(setImmediate);
+}
+
+test("20 deletions from a silent store do not delay an EtcdBackup of another namespace", async () => {
+  const api = memoryApi();
+  const silent = memoryStore();
+  silent.beforeCall = () => new Promise<void>(() => {});
+  const queue = fairQueue();
+  const draft = (namespace: string, name: string) => ({
+    metadata: { namespace, name },
+    spec: { clusterName: "c", storeRef: { name: "s" }, etcd: { endpoints: ["http://e:2379"] } },
+  });
+  for (const namespace of ["a", "b"])
+    api.create(stores, { metadata: { namespace, name: "s" }, spec: { s3: { bucket: "backups" } } });
+  for (let i = 0; i < 20; i++) {
+    const { metadata, spec } = draft("a", `deleted-${i}`);
+    const backup = api.create(backups, {
+      metadata: { ...metadata, finalizers: [finalizer] },
+      spec: { ...spec, deletionPolicy: "Delete" },
+    });
+    api.change(backups, metadata, (object) => {
+      object.status = { ...initialized(backup, new Date()), attempts: 1 };
+    });
+    api.remove(backups, metadata);
+    queue.add(keyOf(metadata));
+  }
+  const reconcile = backupReconciler({
+    resources: operatorResources(api.client, { check() {} }),
+    runs: new RunRegistry<BackupReport, StoredBackup>({ limit: 2, wake: (key) => queue.add(key) }),
+    attempt: () => new Promise<StoredBackup>(() => {}),
+    openStore: async () => silent,
+    events: { record() {} },
+    metrics: { backupEnded() {} },
+    now: () => new Date(),
+    log: noLog,
+  });
+  const stop = new AbortController();
+  const process = reconciler({ kind: "EtcdBackup", queue, reconcile, log: noLog, observe() {} });
+  void queue.run({ ...passLimits, process, onError: () => {}, signal: stop.signal });
+  await turnsUntil(() => silent.calls.length >= passLimits.workersPerGroup);
+  // Any other deletion that a worker takes up reaches the store as well.
+  await turnsUntil(() => false, 1_000);
+  const fresh = draft("b", "fresh");
+  api.create(backups, fresh);
+  queue.add(keyOf(fresh.metadata));
+  const isSeen = () => (api.object(backups, fresh.metadata)?.status.attempts ?? 0) > 0;
+  await turnsUntil(isSeen);
+  stop.abort();
+  assert.ok(isSeen(), "the EtcdBackup of namespace b was not started");
+  assert.equal(silent.calls.length, passLimits.workersPerGroup);
+});
