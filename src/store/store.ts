@@ -42,9 +42,14 @@ export interface Store {
   head(name: string, options: CallOptions): Promise<ObjectInfo | undefined>;
   /**
    * Every object whose name starts with `prefix`, in ascending order of names. A listing that fails throws; it never
-   * ends early.
+   * ends early. With `startAfter` only the names that sort after it; the store skips the others, as far as it can.
    */
-  list(prefix: string, options: CallOptions): AsyncIterable<ObjectInfo>;
+  list(prefix: string, options: ListOptions): AsyncIterable<ObjectInfo>;
+  /**
+   * The folders directly in `folder` ("" or a name that ends with `/`), in ascending order, without their objects:
+   * `prod/` for `prod/a` and `prod/b/c`. A folder that holds no object may be missing. A listing that fails throws.
+   */
+  folders(folder: string, options: CallOptions): AsyncIterable<string>;
   /** Succeeds also when there is no such object. */
   remove(name: string, options: CallOptions): Promise<void>;
   /** Aborts unfinished puts under `prefix` that were started before `before`. Resolves to their number. */
@@ -54,6 +59,10 @@ export interface Store {
 
 export interface CallOptions {
   signal: AbortSignal;
+}
+
+export interface ListOptions extends CallOptions {
+  startAfter?: string;
 }
 
 export interface SweepOptions extends CallOptions {

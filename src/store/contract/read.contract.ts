@@ -68,6 +68,32 @@ export function listContract(opened: Opened): void {
       assert.deepEqual(await names(store, "nowhere/at/all/"), []);
     });
 
+    it("starts after any name, whether an object has it or not", async () => {
+      const all = [...shuffled].sort().map((object) => `order/${object}`);
+      for (const after of [...all, "order/a/c", "order/a/zzz", "order/a0a", "order", "order/", "zzz"]) {
+        const objects = await Array.fromAsync(opened().store.list("order/", { signal, startAfter: after }));
+        const later = all.filter((name) => name > after);
+        assert.deepEqual(
+          objects.map(({ name }) => name),
+          later,
+          after,
+        );
+      }
+    });
+
+    it("gives the folders of the store and of a folder, without their objects", async () => {
+      const { store } = opened();
+      const folders = (folder: string) => Array.fromAsync(store.folders(folder, { signal }));
+      assert.deepEqual(await folders("order/"), ["order/.x/", "order/a/"]);
+      assert.deepEqual(await folders("order/a/"), ["order/a/c/"]);
+      assert.deepEqual(await folders("order/a/c/"), []);
+      assert.deepEqual(await folders("nowhere/at/all/"), []);
+      const top = await folders("");
+      assert.ok(top.includes("order/"));
+      assert.deepEqual(top, [...top].sort());
+      await assertRejects("Aborted", Array.fromAsync(store.folders("", { signal: AbortSignal.abort() })));
+    });
+
     it("gives every object of the store for an empty prefix, and none beside the store", async () => {
       const all = await names(opened().store, "");
       assert.deepEqual(all.filter((n) => n.startsWith("order/")).length, shuffled.length);

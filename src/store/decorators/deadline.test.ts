@@ -23,6 +23,7 @@ describe("a store with a deadline", () => {
     remove: (store) => store.remove("a", { signal }),
     sweep: (store) => store.sweep("", { signal, before }),
     list: (store) => Array.fromAsync(store.list("", { signal })),
+    folders: (store) => Array.fromAsync(store.folders("", { signal })),
     get: (store) => Array.fromAsync(store.get("a", { signal })),
   };
   for (const [name, call] of Object.entries(calls))

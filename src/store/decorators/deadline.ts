@@ -16,6 +16,7 @@ export function withCallDeadline(store: Store, callMs: number): Store {
       within(callMs, options, (signal) => store.sweep(prefix, { ...options, signal })),
     list: (prefix, options) =>
       eachWithin(callMs, options, (signal) => store.list(prefix, { ...options, signal })),
+    folders: (folder, options) => eachWithin(callMs, options, (signal) => store.folders(folder, { signal })),
     get: (name, options) => eachWithin(callMs, options, (signal) => store.get(name, { signal })),
   };
 }

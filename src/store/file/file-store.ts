@@ -5,11 +5,19 @@ import { OperatorError } from "../../core/errors.ts";
 import { classifyFile, errnoOf } from "./errors.ts";
 import { intendedName, putFile, syncDirectory } from "./put.ts";
 import { fileChunks } from "./read.ts";
-import { walkFiles } from "./walk.ts";
+import { walkFiles, walkFolders } from "./walk.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import { checkObjectName, checkPrefix, isObjectName } from "../object-name.ts";
 import { fileUrl } from "../url.ts";
-import type { Capabilities, ObjectInfo, PutOptions, Store, StoredObject, SweepOptions } from "../store.ts";
+import type {
+  Capabilities,
+  ListOptions,
+  ObjectInfo,
+  PutOptions,
+  Store,
+  StoredObject,
+  SweepOptions,
+} from "../store.ts";
 
 /**
  * A store in an existing directory, such as a mounted volume. Symbolic links below it are not followed: files behind
@@ -28,7 +36,8 @@ export function createFileStore({ path }: { path: string }): Store {
     put: (name, source, options) => put(path, name, source, options),
     get: (name, { signal }) => read(path, name, signal),
     head: (name, { signal }) => head(path, name, signal),
-    list: (prefix, { signal }) => list(path, prefix, signal),
+    list: (prefix, options) => list(path, prefix, options),
+    folders: (folder, { signal }) => folders(path, folder, signal),
     remove: (name, { signal }) => remove(path, name, signal),
     sweep: (prefix, options) => sweep(path, prefix, options),
     async [Symbol.asyncDispose]() {},
@@ -79,11 +88,22 @@ function isMissing(error: unknown): boolean {
 async function* list(
   path: string,
   prefix: string,
-  signal: AbortSignal,
+  { signal, startAfter = "" }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
   checkPrefix(prefix);
-  for await (const { name, stats } of walkFiles(await rootOf(path), prefix, signal)) {
+  for await (const { name, stats } of walkFiles(await rootOf(path), prefix, signal, startAfter)) {
     if (isObjectName(name)) yield { name, size: stats.size, modified: stats.mtime };
+  }
+}
+
+async function* folders(
+  path: string,
+  folder: string,
+  signal: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  checkPrefix(folder);
+  for await (const name of walkFolders(await rootOf(path), folder, signal)) {
+    if (isObjectName(name.slice(0, -1))) yield name;
   }
 }
 

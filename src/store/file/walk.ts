@@ -1,5 +1,5 @@
 import type { Dirent, Stats } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
+import { lstat, readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { classifyFile, errnoOf } from "./errors.ts";
 import { throwIfAborted } from "../interruptible.ts";
@@ -14,30 +14,52 @@ export interface FoundFile {
 /**
  * The regular files below `root` whose name begins with `prefix`, in ascending order of whole names. Holds the entries
  * of one directory a level in memory. Symbolic links are neither followed nor yielded. A file or directory that is
- * removed meanwhile is left out; a root that does not exist is an error.
+ * removed meanwhile is left out; a root that does not exist is an error. With `startAfter` only names that sort after it;
+ * the others are not looked at.
  */
 export async function* walkFiles(
   root: string,
   prefix: string,
   signal: AbortSignal,
+  startAfter = "",
 ): AsyncGenerator<FoundFile, void, undefined> {
-  yield* walk(root, "", prefix, signal);
+  yield* walk(root, "", { prefix, startAfter }, signal);
+}
+
+/** The folders directly in `folder`, with a `/` at the end, in ascending order. None when it does not exist. */
+export async function* walkFolders(
+  root: string,
+  folder: string,
+  signal: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  throwIfAborted(signal);
+  if (folder !== "") {
+    const path = join(root, folder);
+    const target = await unlessGone(realpath(path), path);
+    // A symbolic link on the way is not followed.
+    if (target === undefined || `${target}/` !== path) return;
+  }
+  for (const entry of await entries(root, folder)) if (entry.isDirectory()) yield `${folder}${entry.name}/`;
 }
 
 async function* walk(
   root: string,
   below: string,
-  prefix: string,
+  wanted: { prefix: string; startAfter: string },
   signal: AbortSignal,
 ): AsyncGenerator<FoundFile, void, undefined> {
+  const { prefix, startAfter } = wanted;
   throwIfAborted(signal);
   for (const entry of await entries(root, below)) {
     throwIfAborted(signal);
     const name = `${below}${entry.name}`;
     if (entry.isDirectory()) {
       const folder = `${name}/`;
-      if (folder.startsWith(prefix) || prefix.startsWith(folder)) yield* walk(root, folder, prefix, signal);
-    } else if (entry.isFile() && name.startsWith(prefix)) {
+      // All names in a folder sort before `startAfter` when the folder does, unless `startAfter` is in it.
+      const mayHoldLater = folder > startAfter || startAfter.startsWith(folder);
+      const mayHoldPrefix = folder.startsWith(prefix) || prefix.startsWith(folder);
+      if (mayHoldLater && mayHoldPrefix) yield* walk(root, folder, wanted, signal);
+    } else if (entry.isFile() && name.startsWith(prefix) && name > startAfter) {
       const path = join(root, name);
       const stats = await unlessGone(lstat(path), path);
       if (stats?.isFile() === true) yield { name, path, stats };

@@ -5,7 +5,7 @@ import { checkObjectName, checkPrefix } from "../object-name.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { ObjectInfo, PutOptions, Store } from "../store.ts";
 
-export type Call = "get" | "head" | "list" | "remove" | "sweep" | "probe";
+export type Call = "get" | "head" | "list" | "folders" | "remove" | "sweep" | "probe";
 
 /** A Store in memory that passes the store contract. Every object in `objects` is visible. */
 export interface MemoryStore extends Store {
@@ -86,13 +86,21 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
       const bytes = objects.get(name);
       return bytes === undefined ? undefined : { ...describe(name, bytes), crc32c: crcOf(bytes) };
     },
-    async *list(prefix, { signal }) {
+    async *list(prefix, { signal, startAfter = "" }) {
       checkPrefix(prefix);
       await recordCall("list", prefix, signal);
       for (const [name, bytes] of [...objects].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
         throwIfAborted(signal);
-        if (name.startsWith(prefix)) yield describe(name, bytes);
+        if (name.startsWith(prefix) && name > startAfter) yield describe(name, bytes);
       }
+    },
+    async *folders(folder, { signal }) {
+      checkPrefix(folder);
+      await recordCall("folders", folder, signal);
+      const inside = [...objects.keys()].filter(
+        (name) => name.startsWith(folder) && name.indexOf("/", folder.length) > 0,
+      );
+      yield* new Set(inside.map((name) => name.slice(0, name.indexOf("/", folder.length) + 1)).toSorted());
     },
     async remove(name, { signal }) {
       checkObjectName(name);

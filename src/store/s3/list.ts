@@ -1,4 +1,6 @@
 import {
+  type ListObjectsV2CommandInput,
+  type ListObjectsV2CommandOutput,
   type MultipartUpload,
   AbortMultipartUploadCommand,
   ListMultipartUploadsCommand,
@@ -8,7 +10,7 @@ import { OperatorError } from "../../core/errors.ts";
 import { checkPrefix, isObjectName } from "../object-name.ts";
 import type { S3Access } from "./client.ts";
 import { isNoSuchUpload } from "./errors.ts";
-import type { ObjectInfo, SweepOptions } from "../store.ts";
+import type { CallOptions, ListOptions, ObjectInfo, SweepOptions } from "../store.ts";
 
 /** The beginning of every key of this store. */
 function folder({ options: { prefix } }: S3Access): string {
@@ -19,30 +21,62 @@ function folder({ options: { prefix } }: S3Access): string {
 export async function* listObjects(
   access: S3Access,
   prefix: string,
-  signal: AbortSignal,
+  { signal, startAfter = "" }: ListOptions,
 ): AsyncGenerator<ObjectInfo, void, undefined> {
   checkPrefix(prefix);
-  const { client, options } = access;
   const root = folder(access);
   const doing = `listing ${root}${prefix}`;
-  let token: string | undefined;
+  const query = { Prefix: root + prefix, ...(startAfter === "" ? {} : { StartAfter: root + startAfter }) };
   let previous = "";
-  do {
-    const command = new ListObjectsV2Command({
-      Bucket: options.bucket,
-      Prefix: root + prefix,
-      ...(token === undefined ? {} : { ContinuationToken: token }),
-      ...(options.pageSize === undefined ? {} : { MaxKeys: options.pageSize }),
-    });
-    const page = await access.call(doing, (o) => client.send(command, o), { signal });
-    for (const { Key: key = "", Size: size = 0, LastModified: modified = new Date(0) } of page.Contents ??
-      []) {
+  for await (const { Contents = [] } of pages(access, query, { doing, signal })) {
+    for (const { Key: key = "", Size: size = 0, LastModified: modified = new Date(0) } of Contents) {
       const name = key.slice(root.length);
       if (!key.startsWith(root) || !isObjectName(name)) continue;
       if (name <= previous) throw untrustworthy(doing, `${name} is listed after ${previous}`);
       previous = name;
-      yield { name, size, modified };
+      // A store that ignores StartAfter lists all names.
+      if (name > startAfter) yield { name, size, modified };
     }
+  }
+}
+
+/** Store.folders on S3. */
+export async function* listFolders(
+  access: S3Access,
+  prefix: string,
+  { signal }: CallOptions,
+): AsyncGenerator<string, void, undefined> {
+  checkPrefix(prefix);
+  const root = folder(access);
+  const doing = `listing the folders of ${root}${prefix}`;
+  const query = { Prefix: root + prefix, Delimiter: "/" };
+  let previous = "";
+  for await (const { CommonPrefixes = [] } of pages(access, query, { doing, signal })) {
+    for (const { Prefix: key = "" } of CommonPrefixes) {
+      const name = key.slice(root.length);
+      if (!key.startsWith(root) || !isObjectName(name.slice(0, -1))) continue;
+      if (name <= previous) throw untrustworthy(doing, `${name} is listed after ${previous}`);
+      previous = name;
+      yield name;
+    }
+  }
+}
+
+async function* pages(
+  { client, call, options }: S3Access,
+  query: Omit<ListObjectsV2CommandInput, "Bucket">,
+  { doing, signal }: { doing: string; signal: AbortSignal },
+): AsyncGenerator<ListObjectsV2CommandOutput, void, undefined> {
+  let token: string | undefined;
+  do {
+    const command = new ListObjectsV2Command({
+      Bucket: options.bucket,
+      ...query,
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+      ...(options.pageSize === undefined ? {} : { MaxKeys: options.pageSize }),
+    });
+    const page = await call(doing, (o) => client.send(command, o), { signal });
+    yield page;
     token = page.NextContinuationToken;
     if (page.IsTruncated === true && token === undefined)
       throw untrustworthy(doing, "it is truncated without a continuation token");

@@ -1,6 +1,6 @@
 import type { Allocate } from "../parts/buffers.ts";
 import { type S3Options, connectS3 } from "./client.ts";
-import { listObjects, sweepUploads } from "./list.ts";
+import { listFolders, listObjects, sweepUploads } from "./list.ts";
 import { probeBucket } from "./probe.ts";
 import { type S3PutContext, putObject } from "./put.ts";
 import { headObject, readObject } from "./read.ts";
@@ -24,7 +24,8 @@ export function createS3Store(options: S3Options, testing: { allocate?: Allocate
       const { metadata: _, ...info } = found;
       return info;
     },
-    list: (prefix, { signal }) => listObjects(access, prefix, signal),
+    list: (prefix, call) => listObjects(access, prefix, call),
+    folders: (folder, call) => listFolders(access, folder, call),
     remove: (name, { signal }) => removeObject(access, name, signal),
     sweep: (prefix, call) => sweepUploads(access, prefix, call),
     [Symbol.asyncDispose]: () => access[Symbol.asyncDispose](),
