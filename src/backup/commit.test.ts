@@ -48,7 +48,7 @@ test("the manifest is stored as JSON in the bucket's default class, since every 
   await run();
   assert.deepEqual(asked, [[object, "application/json", "Default"]]);
   assert.deepEqual(store.objects.get(object), encodeManifest(manifest));
-  assert.deepEqual(store.calls, [], "a successful commit makes no other call");
+  assert.deepEqual(store.calls, [`head ${manifest.stored.object}`], "the data is looked at once");
 });
 
 test("a refused manifest throws the refusal, and the data is deleted", async () => {
@@ -77,6 +77,39 @@ test("a manifest that was stored during an abort makes the backup, since others 
   store.put = async (name, source, options) => {
     await put(name, source, options);
     throw new OperatorError("Aborted", "the Lease could not be renewed in time");
+  };
+  await run();
+  assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());
+});
+
+test("a manifest that lands after its data was deleted is deleted again, and the commit fails", async () => {
+  const { store, object, data, run } = prepare();
+  store.beforePut = () => void store.objects.delete(data);
+  const error = await rejects(run(), "StoreFailed", /prod\/.*\.db\.zst.*no longer exists/);
+  assert.deepEqual([error.permanent, error.outcomeUnknown], [false, false]);
+  assert.equal(store.objects.has(object), false, "no listing shows a backup without data");
+});
+
+test("a manifest whose data has another size is deleted again, and the commit fails", async () => {
+  const { store, object, data, run } = prepare();
+  store.beforePut = () => void store.objects.set(data, Buffer.alloc(3));
+  await rejects(run(), "StoreFailed", /has 3 bytes, not 4/);
+  assert.equal(store.objects.has(object), false);
+});
+
+test("when a manifest without data cannot be deleted, the outcome is unknown", async () => {
+  const { store, data, run } = prepare();
+  store.beforePut = () => void store.objects.delete(data);
+  store.beforeCall = (call) => {
+    if (call === "remove") throw new OperatorError("Unauthorized", "no DeleteObject");
+  };
+  assert.equal((await rejects(run(), "StoreFailed", /no longer exists/)).outcomeUnknown, true);
+});
+
+test("a store that does not answer the look at the data does not undo the backup", async () => {
+  const { store, object, data, run } = prepare();
+  store.beforeCall = (call) => {
+    if (call === "head") throw reset;
   };
   await run();
   assert.deepEqual([...store.objects.keys()].toSorted(), [data, object].toSorted());

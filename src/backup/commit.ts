@@ -20,8 +20,9 @@ export interface CommitOptions {
 }
 
 /**
- * Reads the data back where asked, then writes the manifest, which makes the data a backup. After a failure the data
- * object is deleted, unless the store does not say whether it holds the manifest: then the error has `outcomeUnknown`.
+ * Reads the data back where asked, writes the manifest, which makes the data a backup, and looks at the data once more.
+ * After a failure the data object is deleted, unless the store does not say whether it holds the manifest: then the
+ * error has `outcomeUnknown`.
  */
 export async function commit(options: CommitOptions): Promise<void> {
   const { manifest, object, store, signal } = options;
@@ -44,13 +45,40 @@ export async function commit(options: CommitOptions): Promise<void> {
   } catch (error) {
     switch (await outcomeOf(options, bytes)) {
       case "stored":
-        return;
+        break;
       case "notStored":
         throw error;
       case "unknown":
         throw withUnknownOutcome(error);
     }
   }
+  await confirmData(options);
+}
+
+/**
+ * Throws StoreFailed, which is not permanent, when the data was deleted or replaced before the manifest landed: a sweep
+ * deletes data without a manifest, and a person may delete any object. The manifest is then deleted. It stands by now,
+ * so neither an abort nor a store that does not answer this HEAD changes the outcome: `put` has proved the data.
+ */
+async function confirmData({ store, manifest, object }: CommitOptions): Promise<void> {
+  const signal = AbortSignal.timeout(cleanupTimeoutMs);
+  const { object: data, bytes } = manifest.stored;
+  let found: number | undefined;
+  try {
+    found = (await store.head(data, { signal }))?.size;
+  } catch {
+    return;
+  }
+  if (found === bytes) return;
+  const problem = found === undefined ? "no longer exists" : `has ${found} bytes, not ${bytes}`;
+  const outcomeUnknown = await store.remove(object, { signal }).then(
+    () => false,
+    () => true,
+  );
+  throw new OperatorError("StoreFailed", `${data} ${problem} after its manifest was written`, {
+    hint: "find out who deletes objects in this store: a lifecycle rule, a person or another program",
+    outcomeUnknown,
+  });
 }
 
 async function readBack({ store, manifest, signal, step }: CommitOptions): Promise<void> {
