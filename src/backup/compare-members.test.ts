@@ -137,10 +137,15 @@ test("Skip asks no member and reports no step", async () => {
   assert.deepEqual([asked, steps], [[], []]);
 });
 
-test("the only member of a cluster agrees, and its hash is returned", async () => {
-  const { run } = prepare([member("a")], same, { chosen: "a", hashKV: "Required" });
-  assert.deepEqual((await run())?.membersCompared, ["a"]);
-});
+for (const hashKV of ["WhenAvailable", "Required"] as const) {
+  test(`the only voting member of a cluster is not scanned: its hash would prove nothing (${hashKV})`, async () => {
+    const members = [member("a"), member("l", { isLearner: true })];
+    const { run, asked, steps } = prepare(members, same, { chosen: "a", hashKV });
+    assert.equal(await run(), undefined);
+    assert.deepEqual(asked, []);
+    assert.deepEqual(steps, [{ step: "HashesNotNeeded", member: "a" }]);
+  });
+}
 
 test("a member without a name is listed by its endpoint", async () => {
   const { run } = prepare([member("a"), member("b"), { ...member("c"), name: "" }], same);

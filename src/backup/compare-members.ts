@@ -24,7 +24,7 @@ export interface CompareOptions {
 
 /**
  * Compares HashKV of the voting members at one revision, one member after the other. Undefined when the comparison is
- * skipped or inconclusive. Throws MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
+ * skipped or inconclusive, and where there is one voting member: a hash that is compared with none proves nothing. Throws MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
  */
 export async function compareMembers(
   members: readonly MemberFacts[],
@@ -32,6 +32,11 @@ export async function compareMembers(
   options: CompareOptions,
 ): Promise<Manifest["hashKV"]> {
   if (options.hashKV === "Skip") return undefined;
+  const [only, ...others] = members.filter((m) => !m.isLearner);
+  if (only !== undefined && others.length === 0) {
+    options.onStep?.({ step: "HashesNotNeeded", member: labelOf(only) });
+    return undefined;
+  }
   const { agreement, revision } = await compare(members, choice.chosen, options);
   return judge(agreement, revision, choice, options);
 }
@@ -52,7 +57,7 @@ async function compare(
     verdict: "inconclusive",
     reason: `${labelOf(chosen)} is the only member that can be asked`,
   };
-  for (let n = 0; n < attempts && (comparable.length > 1 || unavailable.length === 0); n++) {
+  for (let n = 0; n < attempts && comparable.length > 1; n++) {
     const { hashes, timedOut } = await readHashes(comparable, revision, options);
     agreement = agree([...hashes, ...unavailable], labelOf(chosen));
     if (agreement.verdict !== "inconclusive") break;

@@ -7,5 +7,7 @@ export type SaveStep =
   | { step: "HashesAgree"; members: string[]; hash: number; revision: number }
   | { step: "HashesDisagree"; groups: HashGroup[]; member: string }
   | { step: "HashesUnknown"; reason: string }
+  /** The cluster has one voting member, so HashKV would prove nothing. */
+  | { step: "HashesNotNeeded"; member: string }
   | { step: "Streaming"; readBytes: number; totalBytes: number }
   | { step: "ReadingBack"; readBytes: number; totalBytes: number };

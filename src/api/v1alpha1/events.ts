@@ -4,7 +4,7 @@ import type { BackupReason, RestoreReason, StoreReason, Vocabulary } from "./con
 export const backupEvents = {
   SnapshotStarted: "An attempt begins; the note says which one of how many.",
   MembersAgree: "HashKV is equal on the members that the note names.",
-  MembersNotCompared: "HashKV could not be compared; the note says why.",
+  MembersNotCompared: "HashKV was not compared; the note says why.",
   SnapshotSucceeded: "The backup is stored and verified; the note names it.",
   StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
 } as const satisfies Vocabulary;

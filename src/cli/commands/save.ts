@@ -97,6 +97,9 @@ function printStep(step: SaveStep, lines: Progress): void {
     case "HashesUnknown":
       lines.printLine(`HashKV      not compared: ${step.reason}`);
       return;
+    case "HashesNotNeeded":
+      lines.printLine(`HashKV      not compared: ${step.member} is the only voting member`);
+      return;
     case "Streaming":
       lines.update("snapshot  ", step.readBytes, step.totalBytes);
       return;

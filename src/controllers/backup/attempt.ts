@@ -144,6 +144,12 @@ function reportStep(step: SaveStep, report: ReportChange, events: ObjectEvents<B
     case "HashesUnknown":
       events.warning("MembersNotCompared", `HashKV could not be compared: ${step.reason}`);
       return;
+    case "HashesNotNeeded":
+      events.normal(
+        "MembersNotCompared",
+        `${step.member} is the only voting member; there is no other one to compare HashKV with`,
+      );
+      return;
     case "Streaming":
       report({ progress: { bytes: step.readBytes, totalBytes: step.totalBytes } });
       return;
