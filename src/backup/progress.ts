@@ -10,4 +10,6 @@ export type SaveStep =
   /** The cluster has one voting member, so HashKV would prove nothing. */
   | { step: "HashesNotNeeded"; member: string }
   | { step: "Streaming"; readBytes: number; totalBytes: number }
+  /** After the last byte the member had no leader, or did not tell. The snapshot had quorum at its first byte. */
+  | { step: "QuorumNotConfirmed"; member: string; reason: string }
   | { step: "ReadingBack"; readBytes: number; totalBytes: number };

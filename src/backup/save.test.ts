@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { type ErrorCode, OperatorError } from "../core/errors.ts";
-import { memberFacts } from "../core/etcd/member.fixture.ts";
+import { memberFacts, statusOf } from "../core/etcd/member.fixture.ts";
 import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.ts";
 import { parseManifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
@@ -18,6 +18,13 @@ function member(name: string, over: Partial<MemberFacts> = {}): MemberFacts {
 }
 
 interface Watched extends SnapshotCluster {
+  /** What `observe` and `status` answer from now on. */
+  members: MemberFacts[];
+  clusterId: string;
+  /** Calls in order: `observe`, `hashKV m0`, `status m1`, `read m1`, `snapshot m1`. */
+  calls: string[];
+  /** Called before each call is answered. */
+  before: (call: string) => void | Promise<void>;
   /** Endpoints that snapshots were read from, and the number of streams that were disposed. */
   opened: string[];
   closed: number;
@@ -28,12 +35,37 @@ function clusterOf(
   options: { bytes?: Buffer; hashes?: Record<string, number> } = {},
 ): Watched {
   const { bytes = file, hashes = {} } = options;
+  const called = (call: string, endpoint = "") => {
+    const entry = endpoint === "" ? call : `${call} ${new URL(endpoint).hostname}`;
+    watched.calls.push(entry);
+    return watched.before(entry);
+  };
   const watched: Watched = {
+    members,
+    clusterId: "cafe",
+    calls: [],
+    before: () => {},
     opened: [],
     closed: 0,
-    observe: async () => ({ clusterId: "cafe", members }),
-    hashKV: async (endpoint) => ({ hash: hashes[endpoint] ?? 1, compactRevision: -1 }),
+    endpoints: members.map(({ endpoint }) => endpoint),
+    async observe() {
+      await called("observe");
+      return { clusterId: watched.clusterId, members: watched.members };
+    },
+    async hashKV(endpoint) {
+      await called("hashKV", endpoint);
+      return { hash: hashes[endpoint] ?? 1, compactRevision: -1 };
+    },
+    async status(endpoint) {
+      await called("status", endpoint);
+      const found = watched.members.find((m) => m.endpoint === endpoint);
+      assert.ok(found);
+      if (found.error !== undefined) throw new OperatorError("Unreachable", found.error);
+      return statusOf(found, { clusterId: watched.clusterId });
+    },
+    confirmQuorum: async (endpoint) => called("read", endpoint),
     async snapshot({ endpoint }) {
+      await called("snapshot", endpoint);
       watched.opened.push(endpoint);
       async function* chunks() {
         for (let at = 0; at < bytes.length; at += 10_000) yield bytes.subarray(at, at + 10_000);
@@ -188,4 +220,143 @@ test("the manifest of a snapshot without quorum says so", async () => {
   const manifest = await run.save();
   assert.equal(manifest.snapshot.withoutQuorum, true);
   assert.equal(manifest.member.name, "m2");
+});
+
+/** Changes the cluster when a call begins, once. */
+function when(cluster: Watched, call: string, change: () => void): void {
+  let isDone = false;
+  cluster.before = (entry) => {
+    if (entry !== call || isDone) return;
+    isDone = true;
+    change();
+  };
+}
+
+const readFails = new OperatorError("Timeout", "linearizable read at m1: no answer in time", {
+  summary: "linearizable read: no answer in time",
+});
+
+/** The members while two of three are lost: the survivor m1 knows no leader. */
+const survivor = () => [
+  member("m0", { error: "connection refused" }),
+  member("m1", { leader: "0", raftAppliedIndex: 95 }),
+  member("m2", { error: "connection refused" }),
+];
+
+const withoutQuorumAllowed = { selection: { ...defaultSelection, allowWithoutQuorum: true } };
+
+test("the member is asked again right before the first byte and after the last one", async () => {
+  const run = prepare(clusterOf(three()));
+  await run.save();
+  const hashes = ["hashKV m0", "hashKV m1", "hashKV m2"];
+  const before = ["status m1", "read m1", "status m1"];
+  assert.deepEqual(run.cluster.calls, ["observe", ...hashes, ...before, "snapshot m1", "status m1"]);
+});
+
+test("a quorum that is lost between choice and stream fails the attempt, and another may succeed", async () => {
+  const run = prepare(clusterOf(three()));
+  when(run.cluster, "hashKV m2", () => void (run.cluster.members = survivor()));
+  await rejects(run, "NoUsableMember", /m1 was chosen .*: has no leader/);
+  assert.deepEqual(run.cluster.opened, []);
+  await assert.rejects(run.save(), { permanent: false });
+});
+
+test("where it is allowed, a quorum that is lost between choice and stream is recorded", async () => {
+  const run = prepare(clusterOf(three()), withoutQuorumAllowed);
+  when(run.cluster, "hashKV m2", () => void (run.cluster.members = survivor()));
+  const { snapshot, member: read } = await run.save();
+  assert.equal(snapshot.withoutQuorum, true);
+  assert.match(read.reason, /quorum was lost before the first byte/);
+  assert.equal(run.steps.filter(({ step }) => step === "MemberSelected").length, 2, "the change is told");
+});
+
+test("a survivor that still names a leader is not read without a linearizable read", async () => {
+  const run = prepare(clusterOf(three()));
+  when(run.cluster, "read m1", () => {
+    throw readFails;
+  });
+  await rejects(run, "NoUsableMember", /quorum could not be confirmed \(linearizable read: no answer/);
+  assert.deepEqual(run.cluster.opened, []);
+  const allowed = prepare(clusterOf(three()), withoutQuorumAllowed);
+  allowed.cluster.before = run.cluster.before;
+  when(allowed.cluster, "read m1", () => {
+    throw readFails;
+  });
+  assert.equal((await allowed.save()).snapshot.withoutQuorum, true);
+});
+
+test("of a member that is named and lags, the leader confirms the quorum", async () => {
+  const members = [member("m0"), member("m1", { lag: 5000, raftAppliedIndex: 10 }), member("m2")];
+  const run = prepare(clusterOf(members), { selection: { ...defaultSelection, name: "m1" } });
+  when(run.cluster, "read m1", () => {
+    throw readFails;
+  });
+  assert.equal((await run.save()).member.lag, 5000);
+  assert.ok(run.cluster.calls.includes("read m0"));
+});
+
+test("a refused login before the first byte is told as such", async () => {
+  const run = prepare(clusterOf(three()));
+  when(run.cluster, "read m1", () => {
+    throw new OperatorError("Unauthorized", "authentication at m1 was refused");
+  });
+  await rejects(run, "Unauthorized", /authentication at m1/);
+});
+
+for (const [what, change] of [
+  ["member", (cluster: Watched) => void (cluster.members = three().map((m) => ({ ...m, id: `${m.id}9` })))],
+  ["cluster", (cluster: Watched) => void (cluster.clusterId = "beef")],
+] as const) {
+  test(`another ${what} behind the endpoint fails the attempt, and another may succeed`, async () => {
+    const run = prepare(clusterOf(three()));
+    when(run.cluster, "hashKV m2", () => change(run.cluster));
+    await rejects(run, "Unreachable", new RegExp(`is answered by ${what}`));
+    assert.deepEqual(run.cluster.opened, []);
+  });
+}
+
+test("the facts in the manifest are those of the last Status before the first byte", async () => {
+  const run = prepare(clusterOf(three()));
+  when(run.cluster, "read m1", () => {
+    run.cluster.members = [
+      member("m0", { isLeader: false, leader: "b" }),
+      member("m1", { isLeader: true, leader: "b", raftIndex: 140, raftAppliedIndex: 137 }),
+      member("m2", { leader: "b" }),
+    ];
+  });
+  const { member: read } = await run.save();
+  assert.deepEqual([read.isLeader, read.lag], [true, 3]);
+});
+
+test("a quorum that is lost during the stream is told, and the backup had quorum", async () => {
+  const run = prepare(clusterOf(three()));
+  when(run.cluster, "snapshot m1", () => void (run.cluster.members = survivor()));
+  assert.equal((await run.save()).snapshot.withoutQuorum, false);
+  const told = run.steps.find(({ step }) => step === "QuorumNotConfirmed");
+  assert.deepEqual(told, { step: "QuorumNotConfirmed", member: "m1", reason: "it has no leader" });
+});
+
+test("a member that is gone after its last byte is told, and the backup stands", async () => {
+  const run = prepare(clusterOf(three()));
+  const gone = () => three().map((m) => ({ ...m, error: "connection refused" }));
+  when(run.cluster, "snapshot m1", () => void (run.cluster.members = gone()));
+  assert.equal((await run.save()).member.name, "m1");
+  assert.ok(run.steps.some((s) => s.step === "QuorumNotConfirmed" && s.reason === "connection refused"));
+});
+
+test("a CORRUPT alarm that etcd raises during the stream fails the attempt", async () => {
+  const run = prepare(clusterOf(three()));
+  const alarms = [{ memberId: "b", alarm: "CORRUPT" }];
+  when(run.cluster, "snapshot m1", () => void (run.cluster.members = three().map((m) => ({ ...m, alarms }))));
+  await rejects(run, "NoUsableMember", /m1 served the snapshot, and by its end the CORRUPT alarm/);
+});
+
+test("the backup's time is that of the stream, not of the waiting before it", async () => {
+  let clock = Date.UTC(2026, 7, 20, 12);
+  const run = prepare(clusterOf(three()), { now: () => new Date(clock) });
+  when(run.cluster, "hashKV m2", () => void (clock += 3_600_000));
+  const manifest = await run.save();
+  assert.equal(manifest.run.startedAt, "2026-08-20T13:00:00.000Z");
+  assert.match(manifest.name, /^20260820T130000Z-/);
+  assert.match(manifest.stored.object, /^prod\/20260820T130000Z-/);
 });

@@ -1,21 +1,17 @@
 import { type BackupName, dataObject, formatBackupName, manifestObject } from "../core/backup/name.ts";
-import { OperatorError } from "../core/errors.ts";
 import { hex8 } from "../core/hex.ts";
-import {
-  type ChosenMember,
-  type MemberSelection,
-  type NoMember,
-  chooseMember,
-} from "../core/etcd/member-choice.ts";
+import type { ChosenMember, MemberSelection } from "../core/etcd/member-choice.ts";
 import type { Store } from "../store/store.ts";
 import { commit } from "./commit.ts";
 import { compareMembers } from "./compare-members.ts";
+import { confirmMember, openSource } from "./confirm-member.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { throttled } from "./throttle.ts";
 import { manifestVersion } from "./manifest/schema.ts";
 import type { SaveStep } from "./progress.ts";
 import type { SnapshotCluster } from "./source.ts";
 import { type Transferred, transfer } from "./transfer.ts";
+import { type Turns, takeTurn } from "./turn.ts";
 
 export interface SaveOptions {
   cluster: SnapshotCluster;
@@ -26,6 +22,8 @@ export interface SaveOptions {
   hashKV: "WhenAvailable" | "Required" | "Skip";
   compression: "Zstd" | "None";
   readBack: boolean;
+  /** Absent: this process makes no other backup. */
+  turns?: Turns;
   /** The most bytes a second to read from the member; no limit when absent. */
   maxRate?: number;
   owner?: Manifest["owner"];
@@ -36,28 +34,27 @@ export interface SaveOptions {
 }
 
 /**
- * Makes one backup: observes and compares the members, reads the snapshot from one of them, verifies it, stores it and
- * writes the manifest. Resolves to the manifest when the store holds it. After a failure no listing shows a backup,
- * unless the error has `outcomeUnknown`.
+ * Makes one backup: takes its turn, observes and compares the members, reads the snapshot from one of them, verifies it,
+ * stores it and writes the manifest. Resolves to the manifest when the store holds it. After a failure no listing shows
+ * a backup, unless the error has `outcomeUnknown`. The backup's time is that of the stream, not of the waiting before.
  */
 export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
-  const { cluster, store, clusterName, runId, selection, signal, now } = options;
+  const { store, clusterName, runId, signal, now } = options;
   const step = options.onStep ?? (() => {});
+
+  using turn = await takeTurn(options);
+  const { clusterId, members } = turn;
+  step({ step: "MemberSelected", choice: turn.choice });
+  const hashKV = await compareMembers(members, turn.choice, options);
+  const choice = await confirmMember(turn, options);
+  if (choice.reason !== turn.choice.reason) step({ step: "MemberSelected", choice });
+
   const startedAt = now();
-
-  const { clusterId, members } = await cluster.observe(signal);
-  const choice = chooseMember(members, selection);
-  if (choice.chosen === undefined) throw noMember(choice);
-  const { chosen } = choice;
-  step({ step: "MemberSelected", choice });
-
-  const hashKV = await compareMembers(members, choice, options);
-  await using source = await cluster.snapshot(chosen, signal);
-  const object = dataObject(clusterName, startedAt, runId, options.compression);
+  await using source = await openSource({ clusterId, choice, release: turn.release }, options);
   const transferred = await transfer({
     source: throttled(source, { maxRate: options.maxRate, signal }),
     store,
-    object,
+    object: dataObject(clusterName, startedAt, runId, options.compression),
     compression: options.compression,
     signal,
     onProgress: (readBytes, totalBytes) => step({ step: "Streaming", readBytes, totalBytes }),
@@ -66,26 +63,6 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   const manifest = buildManifest({ options, clusterId, choice, hashKV, transferred, name, startedAt });
   await commit({ ...options, manifest, object: manifestObject(clusterName, name), step });
   return manifest;
-}
-
-const noMemberHints: Readonly<Record<NoMember["problem"], string>> = {
-  NoEndpoint: "run `etcd-backup members` with the same endpoints to see each member",
-  NoAnswer: "run `etcd-backup members` with the same endpoints to see each member",
-  UnknownName: "use one of these names, or select no member by name",
-  NoLeader:
-    "if the cluster is lost for good, allow a snapshot without quorum (--allow-without-quorum, spec.etcd.memberSelection.allowWithoutQuorum)",
-  NoneUsable: "run `etcd-backup members` with the same endpoints to see each member",
-};
-
-function noMember({ problem, reason, refusals }: NoMember): OperatorError {
-  // Another attempt cannot succeed with a wrong name.
-  const permanent = problem === "UnknownName";
-  const rows = refusals.map(({ member, reason: why }) => `${member.name || member.endpoint}: ${why}`);
-  const details = rows.length > 0 && !permanent ? ` (${rows.join("; ")})` : "";
-  return new OperatorError("NoUsableMember", `${reason}${details}`, {
-    hint: noMemberHints[problem],
-    permanent,
-  });
 }
 
 function buildManifest(run: {

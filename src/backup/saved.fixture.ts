@@ -1,4 +1,4 @@
-import { memberFacts } from "../core/etcd/member.fixture.ts";
+import { memberFacts, statusOf } from "../core/etcd/member.fixture.ts";
 import { defaultSelection } from "../core/etcd/member-choice.ts";
 import type { MemoryStore } from "../store/memory/memory-store.fixture.ts";
 import type { Manifest } from "./manifest/manifest.ts";
@@ -10,12 +10,13 @@ export async function saveFile(
   store: MemoryStore,
   over: Pick<SaveOptions, "clusterName" | "compression">,
 ): Promise<Manifest> {
+  const member = memberFacts("m0", { id: "a", isLeader: true });
   return saveSnapshot({
     cluster: {
-      observe: async () => ({
-        clusterId: "cafe",
-        members: [memberFacts("m0", { id: "a", isLeader: true })],
-      }),
+      endpoints: [member.endpoint],
+      observe: async () => ({ clusterId: "cafe", members: [member] }),
+      status: async () => statusOf(member),
+      confirmQuorum: async () => {},
       hashKV: async () => ({ hash: 1, compactRevision: 1 }),
       snapshot: async () => ({
         totalBytes: file.length - 32,

@@ -1,3 +1,4 @@
+import type { MemberStatus } from "../core/etcd/last-status.ts";
 import type { MemberFacts } from "../core/etcd/member-choice.ts";
 
 /** A snapshot stream: the announced size of the database, then its bytes in order and the 32-byte trailer. */
@@ -8,15 +9,19 @@ export interface SnapshotSource {
 
 /** The calls to an etcd cluster that a save needs. */
 export interface SnapshotCluster {
+  /** The client URLs that were given. Known before any member is asked. */
+  readonly endpoints: readonly string[];
   observe(signal: AbortSignal): Promise<{ clusterId: string; members: MemberFacts[] }>;
   hashKV(
     endpoint: string,
     revision: number,
     options: { signal: AbortSignal; timeoutMs: number },
   ): Promise<{ hash: number; compactRevision: number }>;
-  /** Throws when another member answers at the endpoint. */
-  snapshot(
-    member: { endpoint: string; id: string },
-    signal: AbortSignal,
-  ): Promise<SnapshotSource & AsyncDisposable>;
+  status(endpoint: string, signal: AbortSignal): Promise<MemberStatus>;
+  /**
+   * Makes a linearizable read. Its success proves that the member has reached a quorum and has applied every write that
+   * was acknowledged before the read began. Throws when the read gets no answer.
+   */
+  confirmQuorum(endpoint: string, signal: AbortSignal): Promise<void>;
+  snapshot(member: { endpoint: string }, signal: AbortSignal): Promise<SnapshotSource & AsyncDisposable>;
 }

@@ -12,7 +12,7 @@ import {
 import { createTokenKeeper, type EtcdUser, type TokenKeeper, withToken } from "./auth-token.ts";
 import { callInterceptor } from "./call-interceptor.ts";
 import { type EtcdTls, openPool } from "./connection-pool.ts";
-import { classify } from "./errors.ts";
+import { classify, isRefusedByAuthorization } from "./errors.ts";
 import { openSnapshotStream, type SnapshotStream } from "./snapshot-stream.ts";
 
 /** How to reach the members of one cluster. */
@@ -33,6 +33,13 @@ export interface EtcdEndpoint extends AsyncDisposable {
    * time.
    */
   hashKV(revision: number, options: { signal: AbortSignal; timeoutMs: number }): Promise<HashKV>;
+  /**
+   * Makes a linearizable read. etcd answers it only after the leader has confirmed with a quorum that it leads, and
+   * after this member has applied what was committed until then (etcdserver/v3_server.go, linearizableReadNotify).
+   * Permissions are checked after that: a user without any, and no user, are refused with a quorum and time out without
+   * one (3.4, 3.5 and 3.6), so the refusal proves the same. Throws when the read is not answered.
+   */
+  confirmQuorum(signal: AbortSignal): Promise<void>;
   snapshot(signal: AbortSignal): Promise<SnapshotStream>;
   /** User keys as of a revision that is not compacted. With authentication it needs the root role. */
   countKeys(revision: number, signal: AbortSignal): Promise<number>;
@@ -42,6 +49,9 @@ export interface EtcdEndpoint extends AsyncDisposable {
 
 /** Milliseconds for a count, which walks the whole key index. */
 const countTimeoutMs = 60_000;
+
+/** Reads no value. The key does not exist in most clusters, which does not matter. */
+const oneKey = { key: Buffer.from([0]), limit: 1, keys_only: true, serializable: false };
 
 /** Does not connect: the first call does. */
 export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
@@ -66,6 +76,14 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
     },
     hashKV: async (revision, limits) =>
       hashKV(await call("HashKV", limits, (options) => askHashKV(pool, revision, options))),
+    async confirmQuorum(signal) {
+      const keys = new KVClient(pool);
+      await call("linearizable read", { signal, timeoutMs }, (options) =>
+        keys.range(oneKey, options).catch((error: unknown) => {
+          if (!isRefusedByAuthorization(error)) throw error;
+        }),
+      );
+    },
     snapshot: (signal) =>
       withToken(keeper, signal, (token) =>
         openSnapshotStream(() => maintenance.snapshot({ interceptors: [callInterceptor(token)] }), {

@@ -33,6 +33,11 @@ export function isInvalidToken(error: unknown): boolean {
   return answer instanceof Error && /invalid auth token|revision in header is old/.test(answer.message);
 }
 
+/** Whether etcd refused a call because its user, or the lack of one, has no permission. Not for a rejected token. */
+export function isRefusedByAuthorization(error: unknown): boolean {
+  return error instanceof Error && /permission denied|user name is empty/i.test(error.message);
+}
+
 /**
  * Classifies what a call to one etcd endpoint threw; the cause is the error as it was thrown.
  * etcd 3.4 and 3.5 answer UNKNOWN for auth errors, so their text decides before the code does.

@@ -5,6 +5,8 @@ export const backupEvents = {
   SnapshotStarted: "An attempt begins; the note says which one of how many.",
   MembersAgree: "HashKV is equal on the members that the note names.",
   MembersNotCompared: "HashKV was not compared; the note says why.",
+  QuorumNotConfirmed:
+    "The cluster lost its quorum during the stream, or the member no longer answered. There was quorum before the first byte.",
   SnapshotSucceeded: "The backup is stored and verified; the note names it.",
   StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
 } as const satisfies Vocabulary;

@@ -100,6 +100,11 @@ function printStep(step: SaveStep, lines: Progress): void {
     case "HashesNotNeeded":
       lines.printLine(`HashKV      not compared: ${step.member} is the only voting member`);
       return;
+    case "QuorumNotConfirmed":
+      lines.printLine(
+        `warning     quorum could not be confirmed after the last byte: ${step.member}: ${step.reason}; there was quorum before the first byte`,
+      );
+      return;
     case "Streaming":
       lines.update("snapshot  ", step.readBytes, step.totalBytes);
       return;

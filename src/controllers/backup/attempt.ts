@@ -15,7 +15,6 @@ import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
-import { oneStreamAMember } from "./member-streams.ts";
 import { sweepAttempts } from "./sweep.ts";
 
 export interface AttemptWork {
@@ -32,7 +31,7 @@ export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSig
 export interface AttemptDeps {
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openCluster(backup: EtcdBackup, signal: AbortSignal): Promise<SnapshotCluster & AsyncDisposable>;
-  /** By member: only one EtcdBackup at a time reads a member. */
+  /** By endpoints and by member: only one EtcdBackup at a time compares and reads the members of a cluster. */
   streams: KeyedMutex;
   events: EventSink;
   tool: Manifest["tool"];
@@ -77,7 +76,8 @@ async function save(
   if ((backup.status.attempts ?? 0) > 1) await sweepAttempts(opened, backup, { ...deps, signal });
   await using cluster = await deps.openCluster(backup, signal);
   const manifest = await saveSnapshot({
-    cluster: oneStreamAMember(cluster, deps.streams),
+    cluster,
+    turns: deps.streams,
     store: opened,
     clusterName: spec.clusterName,
     runId,
@@ -148,6 +148,12 @@ function reportStep(step: SaveStep, report: ReportChange, events: ObjectEvents<B
       events.normal(
         "MembersNotCompared",
         `${step.member} is the only voting member; there is no other one to compare HashKV with`,
+      );
+      return;
+    case "QuorumNotConfirmed":
+      events.warning(
+        "QuorumNotConfirmed",
+        `after the last byte of the snapshot quorum could not be confirmed at ${step.member}: ${step.reason}; before the first byte there was quorum, and the snapshot is complete`,
       );
       return;
     case "Streaming":

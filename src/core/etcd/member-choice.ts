@@ -99,7 +99,8 @@ function isNamed(member: MemberFacts, selection: MemberSelection): boolean {
   return selection.name !== undefined && (member.name === selection.name || member.id === selection.name);
 }
 
-function whyRefused(
+/** Why the member may not serve the snapshot, as one clause. */
+export function whyRefused(
   member: MemberFacts,
   selection: MemberSelection,
   withoutQuorum: boolean,

@@ -1,3 +1,4 @@
+import type { MemberStatus } from "./last-status.ts";
 import type { MemberFacts } from "./member-choice.ts";
 
 /** A healthy follower of leader `a`. */
@@ -20,4 +21,10 @@ export function memberFacts(name: string, over: Partial<MemberFacts> = {}): Memb
     alarms: [],
     ...over,
   };
+}
+
+/** What the member answers about itself. */
+export function statusOf(member: MemberFacts, over: Partial<MemberStatus> = {}): MemberStatus {
+  const { endpoint: _, error: __, id: memberId, name: ___, isLeader: ____, lag: _____, ...facts } = member;
+  return { ...facts, clusterId: "cafe", memberId, ...over };
 }
