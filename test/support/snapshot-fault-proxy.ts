@@ -29,6 +29,8 @@ export interface SnapshotFaultProxy extends AsyncDisposable {
 export interface SnapshotFaults {
   /** Maps the member's snapshot messages to those that the client gets. An error that it throws ends the stream. */
   snapshot?: (messages: AsyncIterable<SnapshotMessage>) => AsyncIterable<SnapshotMessage>;
+  /** HashKV calls are forwarded when this resolves. */
+  beforeHash?: () => Promise<void>;
   /** HashKV calls are received and never answered. */
   hashSilent?: boolean;
 }
@@ -36,6 +38,7 @@ export interface SnapshotFaults {
 const status = "/etcdserverpb.Maintenance/Status";
 const hashKV = "/etcdserverpb.Maintenance/HashKV";
 const snapshot = "/etcdserverpb.Maintenance/Snapshot";
+const range = "/etcdserverpb.KV/Range";
 const memberList = "/etcdserverpb.Cluster/MemberList";
 
 /** Forwards the calls that a backup makes, without TLS. */
@@ -44,13 +47,16 @@ export async function startSnapshotFaultProxy(
   faults: SnapshotFaults,
 ): Promise<SnapshotFaultProxy> {
   const member = new Client(new URL(target).host, credentials.createInsecure());
-  const forwarded = [status, hashKV, memberList];
+  const forwarded = [status, hashKV, memberList, range];
   let hashCalls = 0;
   const forward =
     (path: string) => (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
       if (path === hashKV) hashCalls += 1;
       if (path === hashKV && faults.hashSilent === true) return;
-      member.makeUnaryRequest(path, asIs, asIs, call.request, answer);
+      const held = path === hashKV ? faults.beforeHash?.() : undefined;
+      const pass = () => void member.makeUnaryRequest(path, asIs, asIs, call.request, answer);
+      if (held === undefined) pass();
+      else void held.then(pass);
     };
   const stream = async (call: ServerWritableStream<Buffer, Buffer>) => {
     const upstream = member.makeServerStreamRequest(snapshot, asIs, asIs, call.request);
