@@ -93,7 +93,7 @@ function credentials(flags: EtcdFlags): { username: string; password: string } |
 const millisecondsOf: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Reads a duration as etcdctl does, such as 500ms, 5s or 1m30s; a bare number is seconds. Throws Usage. */
-function milliseconds(text: string, flag: string): number {
+export function milliseconds(text: string, flag: string): number {
   const total = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : sumOfParts(text);
   if (total > 0) return total;
   throw usage(`${flag} ${text} is not a duration above zero`, "write it as 500ms, 5s or 1m30s");

@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { byteRate } from "../../core/byte-rate.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
+import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import { describeGroups } from "../../core/etcd/hash-agreement.ts";
 import { openCluster } from "../../etcd/cluster.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { saveSnapshot } from "../../backup/save.ts";
 import type { SaveStep } from "../../backup/progress.ts";
+import type { Store } from "../../store/store.ts";
 import { openStore } from "../../store/open.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import {
@@ -14,6 +16,7 @@ import {
   type StoreFlags,
   accessOf,
   endpointsOf,
+  milliseconds,
   selectionOf,
   storeOf,
 } from "../flags.ts";
@@ -30,10 +33,27 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
   hashkv: "when-available" | "required" | "skip";
   readBack?: boolean;
   maxRate?: string;
+  timeout: string;
   output: OutputFormat;
 }
 
 const hashKVModes = { "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const;
+
+/**
+ * Milliseconds. The operator deletes data without a manifest, and unfinished uploads, when they are 25 h old: a save of
+ * the command line must have ended by then. The limit counts by this process's monotonic clock.
+ */
+const longestTimeoutMs = 24 * 3_600_000;
+
+/** The milliseconds of --timeout. Throws Usage. */
+export function timeoutOf({ timeout }: Pick<SaveFlags, "timeout">): number {
+  const timeoutMs = milliseconds(timeout, "--timeout");
+  if (timeoutMs <= longestTimeoutMs) return Math.ceil(timeoutMs);
+  throw usage(
+    `--timeout ${timeout} is longer than 24h: an operator at the same store deletes data without a manifest after 25h`,
+    "give 24h or less, or read faster (--max-rate)",
+  );
+}
 
 /** `etcd-backup save`: stores one verified backup. After an error no listing shows a backup. */
 export async function save(flags: SaveFlags, context: Context): Promise<void> {
@@ -45,7 +65,27 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   }
   const clusterName = checkClusterName(flags.clusterName);
   const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
+  const timeoutMs = timeoutOf(flags);
   await using store = await openStore(storeOf(flags), { env: context.env });
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([context.signal, deadline]);
+  try {
+    await saveInto(store, { flags, clusterName, maxRate }, { ...context, signal });
+  } catch (error) {
+    if (!deadline.aborted || context.signal.aborted) throw error;
+    throw new OperatorError("Timeout", `the save was stopped after --timeout ${flags.timeout}`, {
+      hint: "give a longer --timeout, or look for the slow step in the progress",
+      cause: error,
+      outcomeUnknown: asOperatorError(error).outcomeUnknown,
+    });
+  }
+}
+
+async function saveInto(
+  store: Store,
+  { flags, clusterName, maxRate }: { flags: SaveFlags; clusterName: string; maxRate: number | undefined },
+  context: Context,
+): Promise<void> {
   // A store that cannot be used is refused before any member gets a request.
   await store.probe({ signal: context.signal, write: false });
   await using cluster = openCluster(endpointsOf(flags), await accessOf(flags));
