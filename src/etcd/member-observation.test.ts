@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OperatorError } from "../core/errors.ts";
 import type { EndpointStatus, ListedMember } from "./answers.ts";
-import { membersWithoutAnswer, mergeAnswers } from "./member-observation.ts";
+import { observeCluster } from "./observe.ts";
+import { conflictingAnswers, membersWithoutAnswer, mergeAnswers } from "./member-observation.ts";
 
 function status(memberId: string, facts: Partial<EndpointStatus> = {}): EndpointStatus {
   return {
@@ -107,4 +108,40 @@ test("members of the list that have not answered are to be asked", () => {
     membersWithoutAnswer(members, answers).map(({ name }) => name),
     ["m0", "m2"],
   );
+});
+
+test("two members with one ID and different member lists are told apart", async () => {
+  const clone = { ...listed("a", "m0"), clientURLs: ["http://m0.other:2379"] };
+  const answers = [
+    { url: "http://m0:2379", status: status("a"), listed: members },
+    { url: "http://m0.other:2379", status: status("a"), listed: [clone] },
+  ];
+  const pair = { first: "http://m0:2379", second: "http://m0.other:2379", id: "a" };
+  assert.deepEqual(conflictingAnswers(answers), pair);
+  const open = (url: string) => {
+    const answer = answers.find((one) => one.url === url) ?? assert.fail(url);
+    return { status: async () => answer.status, members: async () => answer.listed };
+  };
+  const { signal } = new AbortController();
+  await assert.rejects(observeCluster([pair.first, pair.second], open, signal), {
+    code: "Refused",
+    permanent: false,
+    message: /two members with the ID a: they belong to different clusters/,
+  });
+});
+
+test("one member behind two endpoints, and a member that lags with an old list, are no conflict", () => {
+  const [m0, m1, m2] = members;
+  assert.ok(m0 && m1 && m2);
+  const old = [
+    { ...m0, clientURLs: ["http://old:2379"] },
+    { ...m1, name: "" },
+  ];
+  const answers = [
+    { url: "http://m0:2379", status: status("a"), listed: members },
+    { url: "http://10.0.0.1:2379", status: status("a"), listed: members },
+    { url: "http://m2:2379", status: status("c"), listed: old },
+    { url: "http://m1:2379", status: status("b") },
+  ];
+  assert.equal(conflictingAnswers(answers), undefined);
 });

@@ -32,6 +32,36 @@ export function membersWithoutAnswer(
   return listed.filter(({ id }) => !answered.has(id));
 }
 
+/**
+ * Two endpoints that answer with one member ID and with different member lists. One member has one list, so these are
+ * two members with equal IDs. The lists of different members prove nothing: a member that lags has an old one. Fields
+ * that are empty until a member has started are not compared. Undefined when there are no such endpoints.
+ */
+export function conflictingAnswers(
+  answers: readonly EndpointAnswer[],
+): { first: string; second: string; id: string } | undefined {
+  const known = new Map<string, EndpointAnswer>();
+  for (const answer of answers) {
+    const { url, status, listed = [] } = answer;
+    if (status === undefined) continue;
+    const other = known.get(status.memberId);
+    known.set(status.memberId, other ?? answer);
+    const before = new Map((other?.listed ?? []).map((member) => [member.id, member]));
+    const isOther = listed.some((member) => differs(before.get(member.id) ?? member, member));
+    if (other !== undefined && isOther) return { first: other.url, second: url, id: status.memberId };
+  }
+  return undefined;
+}
+
+function differs(a: ListedMember, b: ListedMember): boolean {
+  if (a.name !== "" && b.name !== "" && a.name !== b.name) return true;
+  return isDisjoint(a.clientURLs, b.clientURLs) || isDisjoint(a.peerURLs, b.peerURLs);
+}
+
+function isDisjoint(a: readonly string[], b: readonly string[]): boolean {
+  return a.length > 0 && b.length > 0 && !a.some((url) => b.includes(url));
+}
+
 /** One row a member, sorted by name and endpoint. Of several endpoints of one member the first that answered counts. */
 export function mergeAnswers(
   answers: readonly EndpointAnswer[],

@@ -4,6 +4,7 @@ import type { EtcdEndpoint } from "./endpoint.ts";
 import {
   type EndpointAnswer,
   type MemberObservation,
+  conflictingAnswers,
   membersWithoutAnswer,
   mergeAnswers,
 } from "./member-observation.ts";
@@ -19,6 +20,10 @@ type OpenEndpoint = (url: string) => Pick<EtcdEndpoint, "status" | "members">;
 /**
  * Asks every endpoint, then every member that the member list adds. A member that does not answer is a row with an
  * error. Throws Refused when the endpoints belong to several clusters.
+ *
+ * etcd derives the IDs of a new cluster and its members from their peer URLs and the cluster's token. Different IDs
+ * prove different clusters. Equal IDs do not prove one: clusters made from one template have equal IDs. They are
+ * told apart only when two endpoints answer with one member ID and with different names or URLs in their member lists.
  */
 export async function observeCluster(
   endpoints: readonly string[],
@@ -27,6 +32,7 @@ export async function observeCluster(
 ): Promise<ClusterObservation> {
   const given = await Promise.all(endpoints.map((url) => ask(open, url, signal)));
   const clusterId = clusterIdOf(given);
+  checkOneMemberPerId(given);
   const listed = given.find((answer) => answer.listed !== undefined)?.listed ?? [];
   // Passwords and certificates given for https are never sent to a plain http URL of the member list.
   const httpsOnly = endpoints.every((url) => url.startsWith("https:"));
@@ -46,6 +52,18 @@ function clusterIdOf(answers: readonly EndpointAnswer[]): string {
     });
   }
   return answered[0]?.status.clusterId ?? "";
+}
+
+/** Not permanent: the members may change between the two answers. */
+function checkOneMemberPerId(answers: readonly EndpointAnswer[]): void {
+  const conflict = conflictingAnswers(answers);
+  if (conflict === undefined) return;
+  const { first, second, id } = conflict;
+  const message = `${first} and ${second} are answered by two members with the ID ${id}: they belong to different clusters made from one template`;
+  throw new OperatorError("Refused", message, {
+    permanent: false,
+    hint: "give the endpoints of one cluster, and give each new cluster its own token (--initial-cluster-token)",
+  });
 }
 
 async function ask(open: OpenEndpoint, url: string, signal: AbortSignal): Promise<EndpointAnswer> {
