@@ -48,7 +48,7 @@ after(async () => {
 const keys: Record<string, string[]> = {
   members: ["clusterID", "snapshotFrom", "reason", "withoutQuorum", "members"],
   save: [
-    ...["formatVersion", "name", "cluster", "run", "member", "snapshot", "stored", "hashKV", "tool"],
+    ...["formatVersion", "name", "cluster", "run", "member", "snapshot", "stored", "tool"],
     ...["url", "manifestUrl"],
   ],
   list: ["name", "clusterName", "time", "revision", "manifest", "url"],
