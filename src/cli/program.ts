@@ -213,6 +213,8 @@ function addRestoreSteps(program: Command, context: Context): void {
 
 function addOperator(program: Command, context: Context): void {
   verb(program, "operator", "run the Kubernetes operator; its Deployment runs this command")
+    // Beside the longest flag few columns remain for the descriptions, and by default such a column is not wrapped.
+    .configureHelp({ minWidthToWrap: 20 })
     .option(
       "--kubeconfig <file>",
       "kubeconfig file (default: KUBECONFIG, the pod's service account, or ~/.kube/config)",
@@ -228,6 +230,14 @@ function addOperator(program: Command, context: Context): void {
     .option(
       "--host-path-namespaces <names>",
       "namespaces, separated by commas, whose resources may name files and directories of the operator's host; * is all (default: the operator's own)",
+    )
+    .option(
+      "--ambient-credentials-namespaces <names>",
+      "namespaces, separated by commas, whose stores without credentialsSecretRef may use the AWS credentials, endpoint and region of the operator's environment; * is all (default: the operator's own)",
+    )
+    .option(
+      "--ambient-credentials-endpoints <urls>",
+      "endpoints of S3-compatible stores, separated by commas, to which these credentials may be sent (default: none besides Amazon S3 and AWS_ENDPOINT_URL)",
     )
     .option("--no-leader-elect", "run without a Lease; a second operator must never run beside this one")
     .option("--lease-name <name>", "Lease in the operator's namespace", "etcd-backup-operator")

@@ -3,7 +3,7 @@ import type { EtcdBackupSpec } from "../api/v1alpha1/etcd-backup.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
 import { type ConnectionReader, missingKey, secretText } from "./connection-reader.ts";
-import { type HostPathNamespaces, checkHostPath } from "./host-paths.ts";
+import { type Permissions, checkHostPath } from "./permissions.ts";
 
 const etcdTimeoutMs = 5_000;
 
@@ -49,17 +49,18 @@ function clientUrl(scheme: string, ip: string, port: number): string {
 
 export interface ResolveOptions {
   reader: ConnectionReader;
-  hostPaths: HostPathNamespaces;
+  permissions: Permissions;
   signal: AbortSignal;
 }
 
 /** The TLS material and the user for etcd, from Secrets or from files that are mounted into the operator's Pod. */
 export async function etcdAccessFor(
   { metadata, spec }: ClusterConnection,
-  { reader, hostPaths, signal }: ResolveOptions,
+  { reader, permissions, signal }: ResolveOptions,
 ): Promise<EtcdAccess> {
   const namespace = metadata.namespace ?? "default";
-  if (spec.etcd.tls?.files !== undefined) checkHostPath("spec.etcd.tls.files", namespace, hostPaths);
+  if (spec.etcd.tls?.files !== undefined)
+    checkHostPath("spec.etcd.tls.files", namespace, permissions.hostPaths);
   const configured = await tlsFor(spec.etcd.tls, namespace, reader, signal);
   // The members of a Service are addressed by IP, and certificates rarely contain IPs.
   const { service } = spec.etcd;

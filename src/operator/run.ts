@@ -7,9 +7,9 @@ import { type Term, elected, unopposed } from "../kube/leader/election.ts";
 import { serveHealth } from "../telemetry/health.ts";
 import { createLog } from "../telemetry/log.ts";
 import { type Metrics, createMetrics } from "../telemetry/metrics.ts";
-import type { HostPathNamespaces } from "./host-paths.ts";
 import { startInformers } from "./informers.ts";
 import { followResources } from "./metrics.ts";
+import { type PermissionOptions, permissionsOf } from "./permissions.ts";
 import { runTerm } from "./term.ts";
 
 export interface OperatorOptions {
@@ -19,8 +19,8 @@ export interface OperatorOptions {
   /** Namespaces to watch; all when empty. */
   namespaces: string[];
   maxConcurrentBackups: number;
-  /** Namespaces whose resources may name paths where the operator runs; undefined: the operator's own. */
-  hostPaths: HostPathNamespaces | undefined;
+  /** What resources may use of the operator itself. */
+  permissions: PermissionOptions;
   /** Undefined: no leader election. */
   lease: { name: string; durationMs: number } | undefined;
   /** Image of this program, for the Jobs of a restore. */
@@ -80,14 +80,14 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   notReady.delete("custom resources");
   log.info({ backups: backups.list().length, stores: stores.list().length }, "ready");
   const ownNamespace = env["POD_NAMESPACE"] ?? client.namespace;
-  const hostPaths = options.hostPaths ?? new Set([ownNamespace]);
+  const permissions = permissionsOf(options.permissions, ownNamespace);
   const nextTerm = candidacy(client, options, {
     namespace: ownNamespace,
     instance,
     log,
     onLeaseSeen: () => notReady.delete("the Lease"),
   });
-  const term = { ...options, client, informers, events, metrics, hostPaths, log };
+  const term = { ...options, client, informers, events, metrics, permissions, log };
   await leadInTerms(nextTerm, { log, metrics, signal }, ({ fence }) => runTerm(fence, term));
   log.info({}, "stopped");
 }

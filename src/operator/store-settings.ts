@@ -2,17 +2,32 @@ import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { StoreConfig } from "../store/url.ts";
 import { secretText } from "./connection-reader.ts";
+import { type Environment, endpointOf } from "../store/environment.ts";
 import type { ResolveOptions } from "./etcd-connection.ts";
-import { checkHostPath } from "./host-paths.ts";
+import {
+  type Permissions,
+  checkAmbientCredentials,
+  checkHostPath,
+  isPermitted,
+  originOf,
+} from "./permissions.ts";
 
-/** The store's settings with its credentials. Throws CredentialsNotFound that names the Secret and the key. */
+export interface StoreSettingsOptions extends ResolveOptions {
+  /** The operator's. */
+  env: Environment;
+}
+
+/**
+ * The store's settings with its credentials. Throws CredentialsNotFound that names the Secret and the key, or
+ * InvalidConfiguration for what the store's namespace may not use of the operator.
+ */
 export async function storeSettings(
   { metadata, spec }: EtcdBackupStore,
-  { reader, hostPaths, signal }: ResolveOptions,
+  { reader, permissions, env, signal }: StoreSettingsOptions,
 ): Promise<StoreConfig> {
   const namespace = metadata.namespace ?? "default";
   if (spec.file !== undefined) {
-    checkHostPath("spec.file", namespace, hostPaths);
+    checkHostPath("spec.file", namespace, permissions.hostPaths);
     return { kind: "file", path: spec.file.path };
   }
   const { s3 } = spec;
@@ -28,6 +43,8 @@ export async function storeSettings(
     serverSideEncryption,
     storageClass,
   } = s3;
+  if (credentialsSecretRef === undefined)
+    checkAmbientCredentials(namespace, endpoint, withOwnEndpoint(permissions, env));
   const keys =
     credentialsSecretRef === undefined
       ? undefined
@@ -41,6 +58,7 @@ export async function storeSettings(
     bucket: s3.bucket,
     prefix: prefix ?? "",
     forcePathStyle,
+    ...(isPermitted(namespace, permissions.ambientCredentials) ? {} : { ambient: false }),
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(serverSideEncryption === undefined ? {} : { serverSideEncryption }),
@@ -52,6 +70,13 @@ export async function storeSettings(
       ? {}
       : { caBundlePem: secretText(bundle, "ca.crt", caBundleSecretRef.name) }),
   };
+}
+
+/** The endpoint of the operator's environment is part of its configuration. */
+function withOwnEndpoint(permissions: Permissions, env: Environment): Permissions {
+  const own = endpointOf(env);
+  if (own === undefined) return permissions;
+  return { ...permissions, ambientEndpoints: new Set([...permissions.ambientEndpoints, originOf(own)]) };
 }
 
 function s3Keys(secret: Record<string, Buffer>, name: string) {

@@ -14,7 +14,7 @@ import { withCallDeadline } from "../store/decorators/deadline.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, endpointsFor, etcdAccessFor } from "./etcd-connection.ts";
-import type { HostPathNamespaces } from "./host-paths.ts";
+import type { Permissions } from "./permissions.ts";
 import { operatorResources } from "./resources.ts";
 import { storeSettings } from "./store-settings.ts";
 
@@ -36,7 +36,7 @@ export interface Parts {
   tool: { name: string; version: string };
   /** Image of this program, for the Jobs of a restore. */
   image: string | undefined;
-  hostPaths: HostPathNamespaces;
+  permissions: Permissions;
   env: Readonly<Record<string, string | undefined>>;
   now: () => Date;
   log: Log;
@@ -48,15 +48,15 @@ export function controllerDeps(parts: Parts): {
   store: StoreControllerDeps;
   restore: RestoreControllerDeps;
 } {
-  const { client, fence, events, metrics, tool, image, hostPaths, env, now, log } = parts;
+  const { client, fence, events, metrics, tool, image, permissions, env, now, log } = parts;
   const reader = connectionReader(client);
   const resources = operatorResources(client, fence);
   const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
-    openStore(await storeSettings(store, { reader, hostPaths, signal }), { env, fence });
+    openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
   const openClusterOf = async (connection: ClusterConnection, signal: AbortSignal) =>
     openCluster(
       await endpointsFor(connection, reader, signal),
-      await etcdAccessFor(connection, { reader, hostPaths, signal }),
+      await etcdAccessFor(connection, { reader, permissions, signal }),
     );
   const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
     withCallDeadline(await openStoreOf(store, signal), storeCallMs);

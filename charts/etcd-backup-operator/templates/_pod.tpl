@@ -57,6 +57,12 @@ rollingUpdate:
 {{- with .Values.hostPathNamespaces }}
 - {{ printf "--host-path-namespaces=%s" (join "," .) | quote }}
 {{- end }}
+{{- with .Values.ambientCredentialsNamespaces }}
+- {{ printf "--ambient-credentials-namespaces=%s" (join "," .) | quote }}
+{{- end }}
+{{- with .Values.ambientCredentialsEndpoints }}
+- {{ printf "--ambient-credentials-endpoints=%s" (join "," .) | quote }}
+{{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}

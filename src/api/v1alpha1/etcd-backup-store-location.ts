@@ -72,7 +72,7 @@ export const s3LocationSchema = {
     region: {
       type: "string",
       description:
-        "Region of the bucket, such as eu-central-1. Without it the operator takes AWS_REGION or AWS_DEFAULT_REGION from its environment, then its AWS configuration, then us-east-1.",
+        "Region of the bucket, such as eu-central-1. Without it the operator takes AWS_REGION or AWS_DEFAULT_REGION from its environment, then its AWS configuration, if --ambient-credentials-namespaces names this namespace, then us-east-1.",
       minLength: 1,
       maxLength: 63,
       "x-kubernetes-validations": [
@@ -82,7 +82,7 @@ export const s3LocationSchema = {
     endpoint: {
       type: "string",
       description:
-        "URL of an S3-compatible store, such as https://minio.example.com:9000. Without it requests go to Amazon S3 in the region. After a change the operator does not delete backups that it stored through another endpoint.",
+        "URL of an S3-compatible store, such as https://minio.example.com:9000. Without it requests go to Amazon S3 in the region, or to AWS_ENDPOINT_URL of the operator's environment if --ambient-credentials-namespaces names this namespace.",
       maxLength: 512,
       "x-kubernetes-validations": [
         matches(
@@ -101,7 +101,7 @@ export const s3LocationSchema = {
       "Secret whose key ca.crt holds PEM certificates of authorities to trust for the endpoint, in addition to those of the operator's image.",
     ),
     credentialsSecretRef: secretReference(
-      "Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN for temporary credentials. Without it the operator uses the credentials of its environment, such as workload identity.",
+      "Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN for temporary credentials. Without it the operator uses the credentials of its environment, such as workload identity, if --ambient-credentials-namespaces names this namespace; it sends them to another endpoint than Amazon S3 only if --ambient-credentials-endpoints names that endpoint.",
     ),
     serverSideEncryption,
     storageClass: {

@@ -10,6 +10,8 @@ export interface OperatorFlags extends GlobalFlags {
   maxConcurrentBackups: string;
   listen: string;
   hostPathNamespaces?: string;
+  ambientCredentialsNamespaces?: string;
+  ambientCredentialsEndpoints?: string;
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
@@ -27,7 +29,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     kubeconfig: flags.kubeconfig,
     namespaces: listOf(flags.watchNamespaces),
     maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),
-    hostPaths: hostPathsOf(flags),
+    permissions: permissionsOf(flags),
     lease: leaseOf(flags),
     image: flags.image,
     listen: flags.listen,
@@ -44,10 +46,28 @@ function leaseOf({ leaderElect, leaseName, leaseDuration }: OperatorFlags): Oper
   return leaderElect ? { name: leaseName, durationMs: seconds * 1000 } : undefined;
 }
 
-function hostPathsOf({ hostPathNamespaces }: OperatorFlags): OperatorOptions["hostPaths"] {
-  const names = listOf(hostPathNamespaces);
+function permissionsOf(flags: OperatorFlags): OperatorOptions["permissions"] {
+  return {
+    hostPaths: namespacesOf(flags.hostPathNamespaces),
+    ambientCredentials: namespacesOf(flags.ambientCredentialsNamespaces),
+    ambientEndpoints: listOf(flags.ambientCredentialsEndpoints).map(endpointOf),
+  };
+}
+
+function namespacesOf(text: string | undefined): ReadonlySet<string> | "all" | undefined {
+  const names = listOf(text);
   if (names.includes("*")) return "all";
   return names.length > 0 ? new Set(names) : undefined;
+}
+
+function endpointOf(text: string): string {
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== "" && url.username === "")
+    return text;
+  throw usage(
+    "--ambient-credentials-endpoints has an entry that is not an http or https URL",
+    "write it such as https://minio.example.com:9000",
+  );
 }
 
 function atLeast(least: number, text: string, flag: string, unit = ""): number {

@@ -25,6 +25,11 @@ export interface S3Options {
   caBundlePem?: string;
   /** Absent: the SDK's default chain (environment, shared profiles, web identity, container and instance metadata). */
   credentials?: S3Credentials | (() => Promise<S3Credentials & { expiration?: Date }>);
+  /**
+   * False: no credentials, endpoint or region is taken from the environment, shared profiles, web identity, or container
+   * and instance metadata. `credentials` are required then.
+   */
+  ambient?: boolean;
   /** `kmsKeyID` only with KMS; absent: the account's default key. */
   serverSideEncryption?: { mode: "AES256" | "KMS"; kmsKeyID?: string };
   /** Of objects that are put with `storageClass: "Configured"`. */
@@ -40,6 +45,7 @@ export interface S3Options {
   timeouts?: { connectMs?: number; stallMs?: number };
 }
 
+const defaultRegion = "us-east-1";
 /** Milliseconds until a connection is established. */
 const connectMs = 10_000;
 /** Milliseconds without a byte in either direction during a request. */
@@ -73,7 +79,7 @@ export interface CallControl {
 export function connectS3(options: S3Options): S3Access {
   const client = createClient(options);
   const endpoint = options.endpoint === undefined ? undefined : withoutUser(options.endpoint);
-  let region = options.region ?? "us-east-1";
+  let region = options.region ?? defaultRegion;
   const place = (): S3Place => ({
     bucket: options.bucket,
     region,
@@ -109,9 +115,14 @@ export function connectS3(options: S3Options): S3Access {
 }
 
 function createClient(options: S3Options): S3Client {
-  const { endpoint, forcePathStyle, caBundlePem, credentials, timeouts } = options;
+  const { endpoint, forcePathStyle, caBundlePem, credentials, timeouts, ambient = true } = options;
+  if (!ambient && credentials === undefined)
+    throw new OperatorError("CredentialsNotFound", "the store has no credentials of its own", {
+      hint: "add credentialsSecretRef",
+    });
   const client = new S3Client({
-    region: options.region ?? once(ambientRegion),
+    region: options.region ?? (ambient ? once(ambientRegion) : defaultRegion),
+    ignoreConfiguredEndpointUrls: !ambient,
     ...(endpoint === undefined ? {} : { endpoint: withoutUser(endpoint) }),
     ...(forcePathStyle === undefined ? {} : { forcePathStyle }),
     ...(credentials === undefined ? {} : { credentials }),
@@ -163,7 +174,7 @@ async function ambientRegion(): Promise<string> {
   try {
     return await probe.config.region();
   } catch {
-    return "us-east-1";
+    return defaultRegion;
   } finally {
     probe.destroy();
   }

@@ -55,6 +55,8 @@ const presets: Record<string, object> = {
   "no metrics": { metrics: { service: { enabled: false } } },
   "an image by digest": { image: { repository: "r.example/o", digest: `sha256:${"a".repeat(64)}` } },
   "everything extra": {
+    ambientCredentialsNamespaces: ["a", "*"],
+    ambientCredentialsEndpoints: ["https://minio.example.com:9000"],
     extraArgs: ["--lease-duration=60"],
     extraEnv: [{ name: "AWS_REGION", value: "eu-1" }],
     extraVolumes: [{ name: "backups", emptyDir: {} }],

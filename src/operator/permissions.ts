@@ -1,0 +1,77 @@
+import { OperatorError } from "../core/errors.ts";
+
+/** Namespaces that have a permission. "all": every namespace. */
+export type NamespaceSet = ReadonlySet<string> | "all";
+
+/**
+ * What the operator's configuration lets resources use of the operator itself, by the namespace of the resource. The
+ * operator has more rights than whoever creates a resource: without these limits it would lend them its own.
+ */
+export interface Permissions {
+  /** May name paths in the operator's file system, such as a mounted control-plane certificate. */
+  hostPaths: NamespaceSet;
+  /** May use the AWS credentials, endpoint and region of the operator's environment. */
+  ambientCredentials: NamespaceSet;
+  /** Origins (`scheme://host:port`) of S3-compatible stores to which these credentials may be sent. */
+  ambientEndpoints: ReadonlySet<string>;
+}
+
+/** Permissions as flags give them. Undefined: the operator's own namespace. */
+export interface PermissionOptions {
+  hostPaths?: NamespaceSet | undefined;
+  ambientCredentials?: NamespaceSet | undefined;
+  /** URLs; none when absent. */
+  ambientEndpoints?: readonly string[];
+}
+
+export function permissionsOf(options: PermissionOptions, ownNamespace: string): Permissions {
+  const own = new Set([ownNamespace]);
+  return {
+    hostPaths: options.hostPaths ?? own,
+    ambientCredentials: options.ambientCredentials ?? own,
+    ambientEndpoints: new Set((options.ambientEndpoints ?? []).map(originOf)),
+  };
+}
+
+export function isPermitted(namespace: string, allowed: NamespaceSet): boolean {
+  return allowed === "all" || allowed.has(namespace);
+}
+
+/** Throws InvalidConfiguration for a namespace that may not name paths. */
+export function checkHostPath(field: string, namespace: string, allowed: NamespaceSet): void {
+  if (isPermitted(namespace, allowed)) return;
+  throw new OperatorError(
+    "InvalidConfiguration",
+    `${field} names a path in the operator's file system, which namespace ${namespace} may not use`,
+    { hint: "use a Secret or s3, or start the operator with --host-path-namespaces" },
+  );
+}
+
+/**
+ * Throws CredentialsNotFound for a namespace that may not use the operator's own credentials, and InvalidConfiguration
+ * for an endpoint that is not the operator's: whoever runs that endpoint could use the credentials elsewhere.
+ */
+export function checkAmbientCredentials(
+  namespace: string,
+  endpoint: string | undefined,
+  { ambientCredentials, ambientEndpoints }: Pick<Permissions, "ambientCredentials" | "ambientEndpoints">,
+): void {
+  if (!isPermitted(namespace, ambientCredentials))
+    throw new OperatorError(
+      "CredentialsNotFound",
+      `spec.s3 has no credentialsSecretRef, and namespace ${namespace} may not use the operator's own credentials`,
+      { hint: "add credentialsSecretRef, or start the operator with --ambient-credentials-namespaces" },
+    );
+  if (endpoint === undefined || ambientEndpoints.has(originOf(endpoint))) return;
+  throw new OperatorError(
+    "InvalidConfiguration",
+    `spec.s3 has no credentialsSecretRef, and the operator's own credentials may not be sent to ${originOf(endpoint)}`,
+    { hint: "add credentialsSecretRef, or start the operator with --ambient-credentials-endpoints" },
+  );
+}
+
+/** `scheme://host:port` of a URL, in lower case and without a default port. Another text is returned as it is. */
+export function originOf(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null ? url : parsed.origin;
+}
