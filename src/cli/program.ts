@@ -233,7 +233,7 @@ function addOperator(program: Command, context: Context): void {
     )
     .option(
       "--ambient-credentials-namespaces <names>",
-      "namespaces, separated by commas, whose stores without credentialsSecretRef may use the AWS credentials, endpoint and region of the operator's environment; * is all (default: the operator's own)",
+      "namespaces, separated by commas, whose stores may use the AWS credentials, endpoint and region of the operator's environment; * is all (default: the operator's own)",
     )
     .option(
       "--ambient-credentials-endpoints <urls>",

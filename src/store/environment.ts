@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { OperatorError } from "../core/errors.ts";
+import { proxyOf } from "./proxy.ts";
 import type { S3Credentials, S3Options } from "./s3/client.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -7,7 +8,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /**
  * The options with what they leave open, from the AWS variables of `env`. What is still open comes from the SDK's
  * default chain (shared profiles, web identity, container and instance metadata). With `ambient: false` only the CA
- * bundle comes from `env`.
+ * bundle and the proxies come from `env`.
  */
 export async function withEnvironment<Options extends S3Options>(
   options: Options,
@@ -18,8 +19,10 @@ export async function withEnvironment<Options extends S3Options>(
   const endpoint = options.endpoint ?? (ambient ? endpointOf(env) : undefined);
   const credentials = options.credentials ?? (ambient ? credentialsOf(env) : undefined);
   const caBundlePem = options.caBundlePem ?? (await bundleOf(env["AWS_CA_BUNDLE"]));
+  const proxy = options.proxy ?? proxyOf(env);
   return {
     ...options,
+    ...(proxy === undefined ? {} : { proxy }),
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),

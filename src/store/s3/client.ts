@@ -1,7 +1,9 @@
+import { Agent as HttpAgent } from "node:http";
 import { Agent } from "node:https";
 import { getCACertificates } from "node:tls";
 import { S3Client } from "@aws-sdk/client-s3";
 import { OperatorError } from "../../core/errors.ts";
+import type { ProxySettings } from "../proxy.ts";
 import { checkObjectName } from "../object-name.ts";
 import { retry } from "../retry.ts";
 import { type S3Place, classifyS3, isTransient } from "./errors.ts";
@@ -30,6 +32,8 @@ export interface S3Options {
    * and instance metadata. `credentials` are required then.
    */
   ambient?: boolean;
+  /** Proxies between this process and the store. Absent: none. */
+  proxy?: ProxySettings;
   /** `kmsKeyID` only with KMS; absent: the account's default key. */
   serverSideEncryption?: { mode: "AES256" | "KMS"; kmsKeyID?: string };
   /** Of objects that are put with `storageClass: "Configured"`. */
@@ -84,6 +88,7 @@ export function connectS3(options: S3Options): S3Access {
     bucket: options.bucket,
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
+    ...(options.proxy === undefined ? {} : { proxied: true }),
   });
   const classify: S3Access["classify"] = (thrown, doing, signal) =>
     classifyS3(thrown, doing, place(), signal);
@@ -120,6 +125,12 @@ function createClient(options: S3Options): S3Client {
     throw new OperatorError("CredentialsNotFound", "the store has no credentials of its own", {
       hint: "add credentialsSecretRef",
     });
+  const { proxy } = options;
+  const connections = {
+    keepAlive: true,
+    maxSockets: 50,
+    ...(proxy === undefined ? {} : { proxyEnv: { ...proxy } }),
+  };
   const client = new S3Client({
     region: options.region ?? (ambient ? once(ambientRegion) : defaultRegion),
     ignoreConfiguredEndpointUrls: !ambient,
@@ -136,7 +147,8 @@ function createClient(options: S3Options): S3Client {
     requestHandler: {
       connectionTimeout: timeouts?.connectMs ?? connectMs,
       socketTimeout: timeouts?.stallMs ?? stallMs,
-      httpsAgent: new Agent({ keepAlive: true, maxSockets: 50, ...trustedAuthorities(caBundlePem) }),
+      httpAgent: new HttpAgent(connections),
+      httpsAgent: new Agent({ ...connections, ...trustedAuthorities(caBundlePem) }),
     },
   });
   addPayloadRules(client);

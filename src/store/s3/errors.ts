@@ -7,6 +7,8 @@ export interface S3Place {
   region: string;
   /** Without user and password; absent for AWS. */
   endpoint?: string;
+  /** A proxy may stand between. */
+  proxied?: true;
 }
 
 /** The fields of an SDK error that are read here: an answer of the store, or a failure to get one. */
@@ -149,10 +151,18 @@ function ofConnection(error: Thrown, place: S3Place, fail: Fail): OperatorError 
       hint: "if the endpoint serves plain http, write it with http://",
     });
   }
+  if (code === "ERR_PROXY_TUNNEL") {
+    return fail("Unreachable", `the proxy opened no connection: ${message}`, {
+      hint: "check HTTPS_PROXY and NO_PROXY, and what the proxy allows",
+    });
+  }
   // The SDK names a reset connection TimeoutError as well, so the code is checked first.
   if (connectionCodes.has(code) || /socket hang up|^aborted$|other side closed/.test(message)) {
     return fail("Unreachable", `${reasonOf(code, message)} ${at(place)}`, {
-      hint: "check the endpoint, DNS and network policies",
+      hint:
+        place.proxied === undefined
+          ? "check the endpoint, DNS and network policies"
+          : "check the endpoint, DNS, network policies, HTTPS_PROXY and NO_PROXY",
     });
   }
   if (name === "TimeoutError" || code === "ETIMEDOUT" || code === "ESOCKETTIMEDOUT") {
