@@ -14,6 +14,7 @@ import { withCallDeadline } from "../store/decorators/deadline.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, endpointsFor, etcdAccessFor } from "./etcd-connection.ts";
+import { jobStoreSettings } from "./job-store-settings.ts";
 import type { Permissions } from "./permissions.ts";
 import { operatorResources } from "./resources.ts";
 import { storeSettings } from "./store-settings.ts";
@@ -53,6 +54,8 @@ export function controllerDeps(parts: Parts): {
   const resources = operatorResources(client, fence);
   const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
     openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
+  const jobStoreSettingsOf = (store: EtcdBackupStore, signal: AbortSignal) =>
+    jobStoreSettings(store, { reader, permissions, env, signal });
   const openClusterOf = async (connection: ClusterConnection, signal: AbortSignal) =>
     openCluster(
       await endpointsFor(connection, reader, signal),
@@ -75,6 +78,7 @@ export function controllerDeps(parts: Parts): {
       ...shared,
       runs: parts.restoreRuns,
       operatorImage: image,
+      jobStoreSettings: jobStoreSettingsOf,
       openRestored: (restore, signal) =>
         openClusterOf({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
     },

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fetchSnapshot } from "../../jobs/fetch-step.ts";
 import { placeData } from "../../jobs/place-step.ts";
+import { storeCaVariable } from "../../restore/kubernetes/job-store.ts";
 import { openStore } from "../../store/open.ts";
 import { placedExitCode } from "../../core/restore/placed-exit-code.ts";
 import { type Context, ExitWith, type GlobalFlags } from "../context.ts";
@@ -28,7 +29,7 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
   const { signal, env } = context;
   const [clusterName = "", backup = ""] = flags.backup.split("/");
   const config = storeOf(flags);
-  const ca = flags.storeCa === undefined ? {} : { caBundlePem: await readFile(flags.storeCa, "utf8") };
+  const ca = await authoritiesOf(flags, env);
   await using store = await openStore(config.kind === "s3" ? { ...config, ...ca } : config, { env });
   using lines = progress(context, flags);
   const onProgress = (done: number, total: number) => lines.update("verifying ", done, total);
@@ -41,6 +42,14 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
       placedExitCode,
       `${dataDir} already holds the data of this restore; nothing was changed`,
     );
+}
+
+/** The CAs of --store-ca and those that the operator passed on. */
+async function authoritiesOf({ storeCa }: StepFlags, env: Context["env"]): Promise<{ caBundlePem?: string }> {
+  const mounted = storeCa === undefined ? [] : [await readFile(storeCa, "utf8")];
+  const given = env[storeCaVariable];
+  const bundles = given === undefined ? mounted : [...mounted, given];
+  return bundles.length === 0 ? {} : { caBundlePem: bundles.join("\n") };
 }
 
 /** `etcd-backup restore-step place`, the last container of a member's Job. */

@@ -6,6 +6,7 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-res
 import type { SnapshotCluster } from "../../backup/source.ts";
 import type { RestoreReport, RestoreResult } from "../../core/restore/observed.ts";
 import type { RestoreObject } from "../../restore/kubernetes/blueprint.ts";
+import type { JobStoreSettings } from "../../restore/kubernetes/job-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log } from "../../core/log.ts";
@@ -55,6 +56,8 @@ export interface RestoreControllerDeps {
   resources: RestoreResources;
   runs: RunRegistry<RestoreReport, RestoreResult>;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  /** What the operator's environment adds to the settings of a store, for the members' Jobs. */
+  jobStoreSettings(store: EtcdBackupStore, signal: AbortSignal): Promise<JobStoreSettings>;
   openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
   /** Image of this program, for the members' Jobs; undefined when the operator was not given it. */
   operatorImage: string | undefined;

@@ -118,6 +118,7 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
       resources: operatorResources(api.client, { check() {} }),
       runs,
       openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
+      jobStoreSettings: async () => ({}),
       openRestored,
       operatorImage: "operator:1",
       events: { record: ({ reason }) => void events.push(reason) },

@@ -1,5 +1,6 @@
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
+import type { JobStoreSettings } from "./job-store.ts";
 import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
 
 /** A Kubernetes object to create, without apiVersion and kind: the client adds them. */
@@ -25,6 +26,8 @@ export interface JobBlueprint extends RestoreBlueprint {
   source: NonNullable<EtcdRestoreStatus["source"]>;
   /** Image of this program. */
   operatorImage: string;
+  /** What the operator's environment adds to the store. */
+  storeSettings: JobStoreSettings;
 }
 
 /** Metadata with the labels that every object of the restore carries. */

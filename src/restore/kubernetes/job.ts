@@ -49,9 +49,9 @@ export function memberJob(blueprint: JobBlueprint, index: number, attempt: numbe
 }
 
 function fetchContainer(job: MemberJob): object {
-  const { backup, source, store } = job;
-  const args = ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store)];
-  return { ...stepContainer(job, "fetch", args), env: storeEnv(store) };
+  const { backup, source, store, storeSettings } = job;
+  const args = ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store, storeSettings)];
+  return { ...stepContainer(job, "fetch", args), env: storeEnv(store, storeSettings) };
 }
 
 function restoreContainer({ restore, name, index, token }: MemberJob): object {

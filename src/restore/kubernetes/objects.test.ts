@@ -32,6 +32,7 @@ function blueprint(restore: EtcdRestore = restoreOf(), over: Partial<JobBlueprin
   return {
     restore,
     store,
+    storeSettings: {},
     source: restoredSource,
     token: "fresh",
     operatorImage: "operator:1",

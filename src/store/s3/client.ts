@@ -181,7 +181,8 @@ function once<T>(provide: () => Promise<T>): () => Promise<T> {
   return () => (provided ??= provide());
 }
 
-async function ambientRegion(): Promise<string> {
+/** The region of the environment or of the shared configuration, else us-east-1. */
+export async function ambientRegion(): Promise<string> {
   const probe = new S3Client({});
   try {
     return await probe.config.region();

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:https";
+import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { describe, it } from "node:test";
+import { createAuthority } from "../../test/harness/certificates.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
+import { startForwardProxy } from "../../test/support/forward-proxy.ts";
+import { listen } from "../../test/support/listen.ts";
+import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import { build } from "../cli/program.ts";
+import { restoreOf, restoredSource } from "../core/restore/restore.fixture.ts";
+import { memberJob } from "../restore/kubernetes/job.ts";
+import { jobStoreSettings } from "./job-store-settings.ts";
+import { type PermissionOptions, permissionsOf } from "./permissions.ts";
+import { readerOf, storeOf } from "./store.fixture.ts";
+
+const { signal } = new AbortController();
+const keys = { AWS_ACCESS_KEY_ID: "KEY", AWS_SECRET_ACCESS_KEY: "hunter2" };
+const secrets = { keys, ca: { "ca.crt": "-----BEGIN CERTIFICATE-----\nown\n-----END CERTIFICATE-----" } };
+
+function settingsOf(
+  store: EtcdBackupStore,
+  env: Record<string, string>,
+  permissions: PermissionOptions = {},
+) {
+  const options = { reader: readerOf({ secrets }), permissions: permissionsOf(permissions, "operator"), env };
+  return jobStoreSettings(store, { ...options, signal });
+}
+
+/** The arguments and the environment of the first container of a member's Job, as Kubernetes would pass them. */
+async function fetchContainer(store: EtcdBackupStore, env: Record<string, string>) {
+  const storeSettings = await settingsOf(store, env);
+  const blueprint = { restore: restoreOf(), store, source: restoredSource, token: "t", operatorImage: "op" };
+  const job = memberJob({ ...blueprint, storeSettings }, 0, 1);
+  const { spec } = job.spec["template"] as { spec: { initContainers: [Container] } };
+  const [{ args, env: variables }] = spec.initContainers;
+  const plain = variables.flatMap(({ name, value }) =>
+    value === undefined ? [] : [[name, value.replaceAll("$$", "$")]],
+  );
+  return { args, env: Object.fromEntries(plain) as Record<string, string> };
+}
+interface Container {
+  args: string[];
+  env: { name: string; value?: string }[];
+}
+
+describe("the Jobs of a restore", () => {
+  it("reach a store that the operator reaches by its environment alone: endpoint, region, CA and proxy", async () => {
+    const authority = await createAuthority("store authority");
+    const issued = await authority.issue({ commonName: "s3.invalid", hosts: ["s3.invalid"] });
+    const asked: string[] = [];
+    const server = createServer({ cert: issued.certPem, key: issued.keyPem }, (request, response) => {
+      asked.push(`${request.url} ${/Credential=[^,]+/.exec(request.headers.authorization ?? "")?.[0]}`);
+      response
+        .writeHead(404, { "content-type": "application/xml" })
+        .end("<Error><Code>NoSuchKey</Code></Error>");
+    });
+    const port = await listen(server);
+    await using _ = {
+      async [Symbol.asyncDispose]() {
+        server.closeAllConnections();
+        server.close();
+      },
+    };
+    await using proxy = await startForwardProxy(port);
+    await using directory = await tempDir("job");
+    const bundle = join(directory.path, "ca.pem");
+    await writeFile(bundle, [...rootCertificates, authority.caPem].join("\n"));
+    const store = storeOf({ bucket: "bbb", credentialsSecretRef: { name: "keys" } }, "operator");
+    const { args, env } = await fetchContainer(store, {
+      AWS_ENDPOINT_URL: "https://s3.invalid",
+      AWS_REGION: "eu-central-1",
+      AWS_CA_BUNDLE: bundle,
+      HTTPS_PROXY: proxy.url,
+    });
+    const dataDir = join(directory.path, "data");
+    const local = args.map((word) => (word === "/var/lib/etcd/data" ? dataDir : word));
+    const sink = { write() {} };
+    const context = { stdout: sink, stderr: sink, env: { ...keys, ...env }, now: () => new Date(0), signal };
+    await assert.rejects(build(context).parseAsync(local, { from: "user" }), { code: "NotFound" });
+    assert.match(asked[0] ?? "", /^\/bbb.*Credential=KEY\/\d+\/eu-central-1\/s3/);
+    assert.match(proxy.seen[0] ?? "", /^CONNECT s3\.invalid:443$/);
+  });
+});
+
+describe("jobStoreSettings", () => {
+  const own = { credentialsSecretRef: { name: "keys" } };
+
+  it("prefers what the resource gives, and leaves its CA to the mounted Secret", async () => {
+    const given = { endpoint: "https://minio:9000", region: "r-1", caBundleSecretRef: { name: "ca" } };
+    const env = { AWS_REGION: "other", AWS_ENDPOINT_URL: "https://other" };
+    assert.deepEqual(await settingsOf(storeOf({ ...own, ...given }, "operator"), env), {
+      region: "r-1",
+      endpoint: "https://minio:9000",
+    });
+  });
+
+  it("holds neither credentials nor a proxy's password", async () => {
+    const env = { ...keys, HTTPS_PROXY: "http://user:hunter2@proxy:3128", NO_PROXY: ".svc" };
+    const settings = await settingsOf(storeOf({ region: "r-1" }, "operator"), env);
+    assert.deepEqual(settings, {
+      region: "r-1",
+      proxy: { HTTPS_PROXY: "http://proxy:3128/", NO_PROXY: ".svc" },
+    });
+  });
+
+  it("takes neither endpoint nor region of the environment without the permission", async () => {
+    const env = { AWS_REGION: "eu-1", AWS_ENDPOINT_URL: "https://other", HTTP_PROXY: "http://p:1" };
+    assert.deepEqual(await settingsOf(storeOf(own), env), { proxy: { HTTP_PROXY: "http://p:1/" } });
+  });
+
+  it("refuses a bundle that does not fit into an environment variable", async () => {
+    await using directory = await tempDir("bundle");
+    const path = join(directory.path, "ca.pem");
+    const certificate = (index: number) =>
+      `-----BEGIN CERTIFICATE-----\n${String(index).padEnd(2000, "A")}\n-----END CERTIFICATE-----`;
+    await writeFile(path, Array.from({ length: 60 }, (_, index) => certificate(index)).join("\n"));
+    await assert.rejects(settingsOf(storeOf(own), { AWS_CA_BUNDLE: path }), {
+      code: "InvalidConfiguration",
+      hint: /caBundleSecretRef/,
+    });
+  });
+});
