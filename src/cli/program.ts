@@ -239,6 +239,10 @@ function addOperator(program: Command, context: Context): void {
       "--ambient-credentials-endpoints <urls>",
       "endpoints of S3-compatible stores, separated by commas, to which these credentials may be sent (default: none besides Amazon S3 and AWS_ENDPOINT_URL)",
     )
+    .option(
+      "--cross-namespace-etcd-namespaces <names>",
+      "namespaces, separated by commas, whose resources may find etcd by a Service or Pods of another namespace; * is all (default: the operator's own)",
+    )
     .option("--no-leader-elect", "run without a Lease; a second operator must never run beside this one")
     .option("--lease-name <name>", "Lease in the operator's namespace", "etcd-backup-operator")
     .option(

@@ -3,7 +3,7 @@ import type { EtcdBackupSpec } from "../api/v1alpha1/etcd-backup.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
 import { type ConnectionReader, missingKey, secretText } from "./connection-reader.ts";
-import { type Permissions, checkHostPath } from "./permissions.ts";
+import { type Permissions, checkHostPath, checkOtherNamespace } from "./permissions.ts";
 
 const etcdTimeoutMs = 5_000;
 
@@ -13,23 +13,25 @@ export interface ClusterConnection {
   spec: Pick<EtcdBackupSpec, "etcd">;
 }
 
-/** The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none. */
+/** The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none, and InvalidConfiguration for a namespace that the resource may not use. */
 export async function endpointsFor(
   { metadata, spec }: ClusterConnection,
-  reader: ConnectionReader,
-  signal: AbortSignal,
+  { reader, permissions, signal }: ResolveOptions,
 ): Promise<string[]> {
   const { endpoints, service, podSelector } = spec.etcd;
   if (endpoints !== undefined) return endpoints;
   const ownNamespace = metadata.namespace ?? "default";
+  const crossing = { own: ownNamespace, allowed: permissions.crossNamespaceEtcd };
   if (service !== undefined) {
     const namespace = service.namespace ?? ownNamespace;
+    checkOtherNamespace("spec.etcd.service.namespace", namespace, crossing);
     const ips = await reader.serviceIPs(namespace, service.name, signal);
     if (ips.length === 0) throw noEndpoints(`Service ${namespace}/${service.name} has no ready endpoints`);
     return ips.map((ip) => clientUrl(service.scheme, ip, service.port));
   }
   if (podSelector !== undefined) {
     const namespace = podSelector.namespace ?? ownNamespace;
+    checkOtherNamespace("spec.etcd.podSelector.namespace", namespace, crossing);
     const ips = await reader.podIPs(namespace, podSelector.matchLabels, signal);
     const labels = Object.entries(podSelector.matchLabels).map(([k, v]) => `${k}=${v}`);
     if (ips.length === 0)

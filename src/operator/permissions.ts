@@ -14,6 +14,8 @@ export interface Permissions {
   ambientCredentials: NamespaceSet;
   /** Origins (`scheme://host:port`) of S3-compatible stores to which these credentials may be sent. */
   ambientEndpoints: ReadonlySet<string>;
+  /** May find etcd by a Service or Pods of another namespace. */
+  crossNamespaceEtcd: NamespaceSet;
 }
 
 /** Permissions as flags give them. Undefined: the operator's own namespace. */
@@ -22,6 +24,7 @@ export interface PermissionOptions {
   ambientCredentials?: NamespaceSet | undefined;
   /** URLs; none when absent. */
   ambientEndpoints?: readonly string[];
+  crossNamespaceEtcd?: NamespaceSet | undefined;
 }
 
 export function permissionsOf(options: PermissionOptions, ownNamespace: string): Permissions {
@@ -30,6 +33,7 @@ export function permissionsOf(options: PermissionOptions, ownNamespace: string):
     hostPaths: options.hostPaths ?? own,
     ambientCredentials: options.ambientCredentials ?? own,
     ambientEndpoints: new Set((options.ambientEndpoints ?? []).map(originOf)),
+    crossNamespaceEtcd: options.crossNamespaceEtcd ?? own,
   };
 }
 
@@ -67,6 +71,22 @@ export function checkAmbientCredentials(
     "InvalidConfiguration",
     `spec.s3 has no credentialsSecretRef, and the operator's own credentials may not be sent to ${originOf(endpoint)}`,
     { hint: "add credentialsSecretRef, or start the operator with --ambient-credentials-endpoints" },
+  );
+}
+
+/** Throws InvalidConfiguration for a namespace that may not find etcd in another one. */
+export function checkOtherNamespace(
+  field: string,
+  namespace: string,
+  { own, allowed }: { own: string; allowed: NamespaceSet },
+): void {
+  if (namespace === own || isPermitted(own, allowed)) return;
+  throw new OperatorError(
+    "InvalidConfiguration",
+    `${field} is ${namespace}, and resources of namespace ${own} may not use another namespace`,
+    {
+      hint: "create the resource in that namespace, name the members in spec.etcd.endpoints, or start the operator with --cross-namespace-etcd-namespaces",
+    },
   );
 }
 

@@ -58,7 +58,7 @@ export function controllerDeps(parts: Parts): {
     jobStoreSettings(store, { reader, permissions, env, signal });
   const openClusterOf = async (connection: ClusterConnection, signal: AbortSignal) =>
     openCluster(
-      await endpointsFor(connection, reader, signal),
+      await endpointsFor(connection, { reader, permissions, signal }),
       await etcdAccessFor(connection, { reader, permissions, signal }),
     );
   const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>

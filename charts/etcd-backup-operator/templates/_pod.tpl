@@ -63,6 +63,9 @@ rollingUpdate:
 {{- with .Values.ambientCredentialsEndpoints }}
 - {{ printf "--ambient-credentials-endpoints=%s" (join "," .) | quote }}
 {{- end }}
+{{- with .Values.crossNamespaceEtcdNamespaces }}
+- {{ printf "--cross-namespace-etcd-namespaces=%s" (join "," .) | quote }}
+{{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}

@@ -161,7 +161,9 @@ export const etcdConnectionSchema = {
       required: ["name"],
       properties: {
         name: objectName("Name of the Service."),
-        namespace: objectName("Namespace of the Service. Without it that is the namespace of this object."),
+        namespace: objectName(
+          "Namespace of the Service. Without it that is the namespace of this object. Another one needs --cross-namespace-etcd-namespaces.",
+        ),
         port,
         scheme,
       },
@@ -172,7 +174,9 @@ export const etcdConnectionSchema = {
         "The Pods that run the members, such as kubeadm's static Pods (component: etcd, tier: control-plane in kube-system).",
       required: ["matchLabels"],
       properties: {
-        namespace: objectName("Namespace of the Pods. Without it that is the namespace of this object."),
+        namespace: objectName(
+          "Namespace of the Pods. Without it that is the namespace of this object. Another one needs --cross-namespace-etcd-namespaces.",
+        ),
         matchLabels: {
           type: "object",
           description: "Labels that the Pods have to have.",

@@ -12,6 +12,7 @@ export interface OperatorFlags extends GlobalFlags {
   hostPathNamespaces?: string;
   ambientCredentialsNamespaces?: string;
   ambientCredentialsEndpoints?: string;
+  crossNamespaceEtcdNamespaces?: string;
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
@@ -51,6 +52,7 @@ function permissionsOf(flags: OperatorFlags): OperatorOptions["permissions"] {
     hostPaths: namespacesOf(flags.hostPathNamespaces),
     ambientCredentials: namespacesOf(flags.ambientCredentialsNamespaces),
     ambientEndpoints: listOf(flags.ambientCredentialsEndpoints).map(endpointOf),
+    crossNamespaceEtcd: namespacesOf(flags.crossNamespaceEtcdNamespaces),
   };
 }
 

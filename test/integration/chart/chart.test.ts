@@ -57,6 +57,7 @@ const presets: Record<string, object> = {
   "everything extra": {
     ambientCredentialsNamespaces: ["a", "*"],
     ambientCredentialsEndpoints: ["https://minio.example.com:9000"],
+    crossNamespaceEtcdNamespaces: ["a"],
     extraArgs: ["--lease-duration=60"],
     extraEnv: [{ name: "AWS_REGION", value: "eu-1" }],
     extraVolumes: [{ name: "backups", emptyDir: {} }],
