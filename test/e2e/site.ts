@@ -135,7 +135,8 @@ async function siteOf(
     ownNode,
     async helmUpgrade(values = []) {
       const where = [`--namespace=${operatorNamespace}`, `--kubeconfig=${kubeconfig}`];
-      const sets = [`image.repository=${repository}`, `image.tag=${tag}`, ...values];
+      const image = [`image.repository=${repository}`, `image.tag=${tag}`];
+      const sets = [...image, "rbac.restoreNamespaces={lab}", ...values];
       const flags = ["--install", "--wait", "--timeout=3m", ...sets.map((set) => `--set=${set}`)];
       await helmOrThrow(["upgrade", release, chartPath, ...where, ...flags]);
     },

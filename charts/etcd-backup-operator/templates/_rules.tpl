@@ -5,7 +5,8 @@ tests run with. Each set applies in these namespaces:
   watched    all namespaces, or watchNamespaces
   secrets    as watched, or rbac.secretNamespaces if set
   discovery  as watched, and rbac.discoveryNamespaces
-  restores   as watched, if rbac.restores is on
+  restores   rbac.restoreNamespaces, or watchNamespaces, or the release's namespace, in separate Roles; none without
+             rbac.restores
   lease      the release's namespace, in a separate Role
 */}}
 {{- define "etcd-backup-operator.rules.watched" -}}

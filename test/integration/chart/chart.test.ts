@@ -49,6 +49,8 @@ const presets: Record<string, object> = {
   "two replicas": { replicas: 2, priorityClassName: "system-cluster-critical" },
   "some namespaces": { watchNamespaces: ["a", "b"], rbac: { discoveryNamespaces: ["kube-system"] } },
   "Secrets of one namespace": { rbac: { secretNamespaces: ["a"] } },
+  "restores in two namespaces": { rbac: { restoreNamespaces: ["a", "b"] } },
+  "restores everywhere": { rbac: { restoreNamespaces: ["*"] } },
   "no restores": { rbac: { restores: false } },
   "no roles": { rbac: { create: false }, serviceAccount: { create: false, name: "mine" } },
   "no definitions": { crds: { enabled: false } },
@@ -133,7 +135,22 @@ describe("the chart", { concurrency: true }, () => {
       watchNamespaces: ["a", "b"],
       rbac: { discoveryNamespaces: ["kube-system"] },
     });
-    assert.deepEqual(some.map(({ where }) => where).toSorted(), ["a", "b", "kube-system", "kube-system"]);
+    assert.deepEqual(some.map(({ where }) => where).toSorted(), [
+      ...["a", "a", "b", "b"],
+      ...["kube-system", "kube-system"],
+    ]);
+  });
+
+  it("grants the creation of Jobs and StatefulSets in the named namespaces only", async () => {
+    const creating = async (values: object) =>
+      operatorRoles(await rendered(values))
+        .filter(({ rules = [] }) => /create (batch|apps)/.test(granted(rules).join()))
+        .map(({ kind, metadata }) => (kind === "ClusterRole" ? "everywhere" : metadata.namespace));
+    assert.deepEqual(await creating({}), ["kube-system"]);
+    assert.deepEqual(await creating({ watchNamespaces: ["a", "b"] }), ["a", "b"]);
+    assert.deepEqual(await creating({ rbac: { restoreNamespaces: ["a", "b"] } }), ["a", "b"]);
+    assert.deepEqual(await creating({ rbac: { restoreNamespaces: ["*"] } }), ["everywhere"]);
+    assert.deepEqual(await creating({ rbac: { restores: false, restoreNamespaces: ["a"] } }), []);
   });
 
   it("lets editors create backups, and only those with the restore role create restores", async () => {
