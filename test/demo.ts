@@ -156,7 +156,14 @@ async function startServers(stack: AsyncDisposableStack): Promise<Servers> {
   const operator = stack.use(
     startProcess(
       etcdBackupPath,
-      ["operator", "--kubeconfig", api.kubeconfigPath, "--listen", `127.0.0.1:${port}`],
+      [
+        "operator",
+        "--kubeconfig",
+        api.kubeconfigPath,
+        "--listen",
+        `127.0.0.1:${port}`,
+        "--loopback-namespaces=*",
+      ],
       { name: "etcd-backup operator" },
     ),
   );

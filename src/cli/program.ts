@@ -243,6 +243,10 @@ function addOperator(program: Command, context: Context): void {
       "--cross-namespace-etcd-namespaces <names>",
       "namespaces, separated by commas, whose resources may find etcd by a Service or Pods of another namespace; * is all (default: the operator's own)",
     )
+    .option(
+      "--loopback-namespaces <names>",
+      "namespaces, separated by commas, whose resources may name loopback and link-local addresses of the operator's host as endpoints of etcd and S3; * is all (default: those of --host-path-namespaces)",
+    )
     .option("--no-leader-elect", "run without a Lease; a second operator must never run beside this one")
     .option("--lease-name <name>", "Lease in the operator's namespace", "etcd-backup-operator")
     .option(

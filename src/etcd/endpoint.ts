@@ -21,6 +21,8 @@ export interface EtcdAccess {
   auth?: EtcdUser;
   /** For each unary call, in milliseconds. */
   timeoutMs: number;
+  /** Throws for a URL that may not be connected to. Asked before each call. */
+  checkUrl?: (url: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** One etcd endpoint over one connection. Every failure is an OperatorError that names the endpoint. */
@@ -62,7 +64,8 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
     access.auth === undefined
       ? undefined
       : createTokenKeeper(new AuthClient(pool), { endpoint: url, user: access.auth, timeoutMs });
-  const call = unaryCaller(url, keeper);
+  const checkUrl = async (signal: AbortSignal) => access.checkUrl?.(url, signal);
+  const call = unaryCaller(url, keeper, checkUrl);
 
   return {
     url,
@@ -84,13 +87,15 @@ export function openEndpoint(url: string, access: EtcdAccess): EtcdEndpoint {
         }),
       );
     },
-    snapshot: (signal) =>
-      withToken(keeper, signal, (token) =>
+    async snapshot(signal) {
+      await checkUrl(signal);
+      return withToken(keeper, signal, (token) =>
         openSnapshotStream(() => maintenance.snapshot({ interceptors: [callInterceptor(token)] }), {
           endpoint: url,
           signal,
         }),
-      ),
+      );
+    },
     async countKeys(revision, signal) {
       const keys = new KVClient(pool);
       const all = Buffer.from([0]);
@@ -113,13 +118,18 @@ interface Limits {
 }
 
 /** Makes unary calls with deadline, token and cancellation. Throws OperatorError, or the reason of the signal. */
-function unaryCaller(endpoint: string, keeper: TokenKeeper | undefined) {
+function unaryCaller(
+  endpoint: string,
+  keeper: TokenKeeper | undefined,
+  checkUrl: (signal: AbortSignal) => Promise<void>,
+) {
   return async <T>(
     operation: string,
     { signal, timeoutMs }: Limits,
     invoke: (options: CallOptions) => Promise<T>,
   ): Promise<T> => {
     try {
+      await checkUrl(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
       return await withToken(keeper, signal, (token) =>
         invoke({ deadline: Date.now() + timeoutMs, interceptors: [callInterceptor(token, signal)] }),
       );

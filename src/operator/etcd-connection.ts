@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import type { EtcdBackupSpec } from "../api/v1alpha1/etcd-backup.ts";
 import { OperatorError } from "../core/errors.ts";
+import { type EtcdCluster, openCluster } from "../etcd/cluster.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
 import { type ConnectionReader, missingKey, secretText } from "./connection-reader.ts";
-import { type Permissions, checkHostPath, checkOtherNamespace } from "./permissions.ts";
+import { refuseOwnUrl } from "./own-addresses.ts";
+import { type Permissions, checkHostPath, checkOtherNamespace, isPermitted } from "./permissions.ts";
 
 const etcdTimeoutMs = 5_000;
 
@@ -11,6 +13,18 @@ const etcdTimeoutMs = 5_000;
 export interface ClusterConnection {
   metadata: { namespace?: string };
   spec: Pick<EtcdBackupSpec, "etcd">;
+}
+
+/** Opens the cluster of a resource, with what the namespace of the resource may use of the operator. */
+export async function openClusterOf(
+  connection: ClusterConnection,
+  options: ResolveOptions,
+): Promise<EtcdCluster> {
+  const namespace = connection.metadata.namespace ?? "default";
+  const endpoints = await endpointsFor(connection, options);
+  const access = await etcdAccessFor(connection, options);
+  const isExempt = isPermitted(namespace, options.permissions.loopback);
+  return openCluster(endpoints, isExempt ? access : { ...access, checkUrl: refuseOwnUrl });
 }
 
 /** The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none, and InvalidConfiguration for a namespace that the resource may not use. */

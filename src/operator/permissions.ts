@@ -16,6 +16,8 @@ export interface Permissions {
   ambientEndpoints: ReadonlySet<string>;
   /** May find etcd by a Service or Pods of another namespace. */
   crossNamespaceEtcd: NamespaceSet;
+  /** May name loopback and link-local addresses of the operator as endpoints. */
+  loopback: NamespaceSet;
 }
 
 /** Permissions as flags give them. Undefined: the operator's own namespace. */
@@ -25,6 +27,8 @@ export interface PermissionOptions {
   /** URLs; none when absent. */
   ambientEndpoints?: readonly string[];
   crossNamespaceEtcd?: NamespaceSet | undefined;
+  /** Absent: as hostPaths. */
+  loopback?: NamespaceSet | undefined;
 }
 
 export function permissionsOf(options: PermissionOptions, ownNamespace: string): Permissions {
@@ -34,6 +38,7 @@ export function permissionsOf(options: PermissionOptions, ownNamespace: string):
     ambientCredentials: options.ambientCredentials ?? own,
     ambientEndpoints: new Set((options.ambientEndpoints ?? []).map(originOf)),
     crossNamespaceEtcd: options.crossNamespaceEtcd ?? own,
+    loopback: options.loopback ?? options.hostPaths ?? own,
   };
 }
 

@@ -42,6 +42,14 @@ it("the API server is never reached through a proxy of the environment", async (
   };
   await writeFile(kubeconfig, JSON.stringify(config));
   await using client = await connect({ kubeconfig, env: process.env });
-  await assert.rejects(client.readyz({ signal: AbortSignal.timeout(5_000) }), { code: "Unreachable" });
+  const ready = {
+    verb: "get",
+    resource: "/readyz",
+    path: "/readyz",
+    method: "GET",
+    repeatable: false,
+  } as const;
+  const signal = AbortSignal.timeout(5_000);
+  await assert.rejects(client.request(ready, { signal }), { code: "Unreachable" });
   assert.deepEqual(proxy.seen, []);
 });

@@ -24,7 +24,7 @@ function settingsOf(
 ) {
   return storeSettings(store, {
     reader: readerOf({ secrets }),
-    permissions: permissionsOf(permissions, "operator"),
+    permissions: permissionsOf({ loopback: "all", ...permissions }, "operator"),
     env: environment,
     signal: AbortSignal.timeout(10_000),
   });

@@ -4,6 +4,7 @@ import type { StoreConfig } from "../store/url.ts";
 import { secretText } from "./connection-reader.ts";
 import { type Environment, endpointOf } from "../store/environment.ts";
 import type { ResolveOptions } from "./etcd-connection.ts";
+import { hostOf, refuseOwnAddress } from "./own-addresses.ts";
 import {
   type Permissions,
   checkAmbientCredentials,
@@ -45,6 +46,9 @@ export async function storeSettings(
   } = s3;
   if (credentialsSecretRef === undefined)
     checkAmbientCredentials(namespace, endpoint, withOwnEndpoint(permissions, env));
+  const isChecked = endpoint !== undefined && !isPermitted(namespace, permissions.loopback);
+  // A connection to an IP address resolves no name.
+  if (isChecked) refuseOwnAddress(hostOf(endpoint), hostOf(endpoint));
   const keys =
     credentialsSecretRef === undefined
       ? undefined
@@ -59,6 +63,7 @@ export async function storeSettings(
     prefix: prefix ?? "",
     forcePathStyle,
     ...(isPermitted(namespace, permissions.ambientCredentials) ? {} : { ambient: false }),
+    ...(isChecked ? { checkAddress: refuseOwnAddress } : {}),
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(serverSideEncryption === undefined ? {} : { serverSideEncryption }),

@@ -7,13 +7,12 @@ import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import { connectionTo } from "../core/restore/names.ts";
-import { openCluster } from "../etcd/cluster.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { withCallDeadline } from "../store/decorators/deadline.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
-import { type ClusterConnection, endpointsFor, etcdAccessFor } from "./etcd-connection.ts";
+import { type ClusterConnection, openClusterOf } from "./etcd-connection.ts";
 import { jobStoreSettings } from "./job-store-settings.ts";
 import type { Permissions } from "./permissions.ts";
 import { operatorResources } from "./resources.ts";
@@ -56,15 +55,12 @@ export function controllerDeps(parts: Parts): {
     openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
   const jobStoreSettingsOf = (store: EtcdBackupStore, signal: AbortSignal) =>
     jobStoreSettings(store, { reader, permissions, env, signal });
-  const openClusterOf = async (connection: ClusterConnection, signal: AbortSignal) =>
-    openCluster(
-      await endpointsFor(connection, { reader, permissions, signal }),
-      await etcdAccessFor(connection, { reader, permissions, signal }),
-    );
   const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
     withCallDeadline(await openStoreOf(store, signal), storeCallMs);
+  const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
+    openClusterOf(connection, { reader, permissions, signal });
   const shared = { resources, openStore: openStoreOf, events, now, log };
-  const attempts = { ...shared, openCluster: openClusterOf, streams: new KeyedMutex(), tool };
+  const attempts = { ...shared, openCluster: openClusterFor, streams: new KeyedMutex(), tool };
   return {
     store: { ...shared, openStore: openStoreInPass },
     backup: {
@@ -80,7 +76,7 @@ export function controllerDeps(parts: Parts): {
       operatorImage: image,
       jobStoreSettings: jobStoreSettingsOf,
       openRestored: (restore, signal) =>
-        openClusterOf({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
+        openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
     },
   };
 }

@@ -22,7 +22,9 @@ export interface OperatorOptions {
 export async function startOperator(api: ApiServer, options: OperatorOptions = {}): Promise<Operator> {
   const [port = 0] = await freePorts(1);
   const { args = [], kubeconfig = api.kubeconfigPath, env } = options;
-  const flags = ["--kubeconfig", kubeconfig, "--listen", `127.0.0.1:${port}`, ...args];
+  // The tests' servers listen on loopback.
+  const loopback = ["--loopback-namespaces", "*"];
+  const flags = [...loopback, "--kubeconfig", kubeconfig, "--listen", `127.0.0.1:${port}`, ...args];
   const process = startProcess(etcdBackupPath, ["--log-level", "debug", "operator", ...flags], {
     name: "etcd-backup operator",
     ...(env === undefined ? {} : { env }),

@@ -66,6 +66,9 @@ rollingUpdate:
 {{- with .Values.crossNamespaceEtcdNamespaces }}
 - {{ printf "--cross-namespace-etcd-namespaces=%s" (join "," .) | quote }}
 {{- end }}
+{{- with .Values.loopbackNamespaces }}
+- {{ printf "--loopback-namespaces=%s" (join "," .) | quote }}
+{{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}

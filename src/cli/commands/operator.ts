@@ -13,6 +13,7 @@ export interface OperatorFlags extends GlobalFlags {
   ambientCredentialsNamespaces?: string;
   ambientCredentialsEndpoints?: string;
   crossNamespaceEtcdNamespaces?: string;
+  loopbackNamespaces?: string;
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
@@ -53,6 +54,7 @@ function permissionsOf(flags: OperatorFlags): OperatorOptions["permissions"] {
     ambientCredentials: namespacesOf(flags.ambientCredentialsNamespaces),
     ambientEndpoints: listOf(flags.ambientCredentialsEndpoints).map(endpointOf),
     crossNamespaceEtcd: namespacesOf(flags.crossNamespaceEtcdNamespaces),
+    loopback: namespacesOf(flags.loopbackNamespaces),
   };
 }
 

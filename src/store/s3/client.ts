@@ -6,6 +6,7 @@ import { OperatorError } from "../../core/errors.ts";
 import type { ProxySettings } from "../proxy.ts";
 import { checkObjectName } from "../object-name.ts";
 import { retry } from "../retry.ts";
+import { checkedLookup } from "./checked-lookup.ts";
 import { type S3Place, classifyS3, isTransient } from "./errors.ts";
 
 export interface S3Credentials {
@@ -34,6 +35,8 @@ export interface S3Options {
   ambient?: boolean;
   /** Proxies between this process and the store. Absent: none. */
   proxy?: ProxySettings;
+  /** Throws for an IP address that may not be connected to. `host` is the name that resolved to it. */
+  checkAddress?: (ip: string, host: string) => void;
   /** `kmsKeyID` only with KMS; absent: the account's default key. */
   serverSideEncryption?: { mode: "AES256" | "KMS"; kmsKeyID?: string };
   /** Of objects that are put with `storageClass: "Configured"`. */
@@ -125,11 +128,12 @@ function createClient(options: S3Options): S3Client {
     throw new OperatorError("CredentialsNotFound", "the store has no credentials of its own", {
       hint: "add credentialsSecretRef",
     });
-  const { proxy } = options;
+  const { proxy, checkAddress } = options;
   const connections = {
     keepAlive: true,
     maxSockets: 50,
     ...(proxy === undefined ? {} : { proxyEnv: { ...proxy } }),
+    ...(checkAddress === undefined ? {} : { lookup: checkedLookup(checkAddress) }),
   };
   const client = new S3Client({
     region: options.region ?? (ambient ? once(ambientRegion) : defaultRegion),

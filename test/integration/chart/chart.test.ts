@@ -60,6 +60,7 @@ const presets: Record<string, object> = {
     ambientCredentialsNamespaces: ["a", "*"],
     ambientCredentialsEndpoints: ["https://minio.example.com:9000"],
     crossNamespaceEtcdNamespaces: ["a"],
+    loopbackNamespaces: ["a"],
     extraArgs: ["--lease-duration=60"],
     extraEnv: [{ name: "AWS_REGION", value: "eu-1" }],
     extraVolumes: [{ name: "backups", emptyDir: {} }],
