@@ -38,7 +38,7 @@ const rules: Readonly<Record<string, Folder>> = {
     because: "Controllers get their adapters from the operator's wiring.",
   },
   operator: {
-    imports: ["api", "controllers", "core", "etcd", "kube", "store", "telemetry"],
+    imports: ["api", "controllers", "core", "etcd", "kube", "restore", "store", "telemetry"],
     because: "The operator knows nothing of flags and terminals.",
   },
   cli: {
