@@ -109,15 +109,17 @@ describe("the operator writes to the API server only what is new", () => {
       if (plural === undefined || !expired.delete(plural)) return undefined;
       return { status: 410, body: { kind: "Status", code: 410, reason: "Expired", message: "too old" } };
     };
-    const reads = ["etcdbackups/small", "etcdbackups/waiting"].map((object) =>
-      requested(`a read of ${object}`, (r) => r.startsWith("GET ") && r.endsWith(`/${object}`)),
-    );
+    const isReadOf = (object: string) => (r: string) => r.startsWith("GET ") && r.endsWith(`/${object}`);
+    const requestsBefore = proxy.requests.length;
+    const read = requested("a read of etcdbackups/waiting", isReadOf("etcdbackups/waiting"));
     const listed = plurals.map((plural) => requested(`a list of ${plural}`, (r) => isList(r, plural)));
     proxy.cut();
-    await Promise.all([...listed, ...reads]);
+    await Promise.all([...listed, read]);
     await renewed;
     await requested("two renewals more", isRenewal, 2);
 
+    const readFinished = proxy.requests.slice(requestsBefore).filter(isReadOf("etcdbackups/small"));
+    assert.deepEqual(readFinished, [], "a finished EtcdBackup costs no request at a list");
     const written = proxy.writes.slice(from).filter(({ request }) => !isRenewal(request));
     // The waiting backup increases the count of its event.
     const unexpected = written.filter(({ request }) => !/^(POST|PATCH) \S+\/events\b/.test(request));
