@@ -36,8 +36,11 @@ export interface Store {
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     options: PutOptions,
   ): Promise<StoredObject>;
-  /** The bytes of an object, in order. Throws when the answer is short or altered. */
-  get(name: string, options: CallOptions): AsyncIterable<Uint8Array>;
+  /**
+   * The bytes of an object, in order. Throws when the answer is short or altered. Of a `range` only a short answer is
+   * noticed: the checksum that a store keeps is of the whole object.
+   */
+  get(name: string, options: GetOptions): AsyncIterable<Uint8Array>;
   /** Undefined when there is no such object. */
   head(name: string, options: CallOptions): Promise<ObjectInfo | undefined>;
   /**
@@ -63,6 +66,19 @@ export interface CallOptions {
 
 export interface ListOptions extends CallOptions {
   startAfter?: string;
+}
+
+export interface GetOptions extends CallOptions {
+  range?: ByteRange;
+}
+
+/**
+ * A part of an object. Without `length` it goes to the end of the object. A part that the object does not have in full
+ * fails with VerificationFailed; the part of no bytes at the object's end does not.
+ */
+export interface ByteRange {
+  offset: number;
+  length?: number;
 }
 
 export interface SweepOptions extends CallOptions {

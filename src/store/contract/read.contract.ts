@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { before, describe, it } from "node:test";
-import type { ObjectInfo } from "../store.ts";
-import { assertRejects, eachOf, names, type Opened, readAll, signal } from "./support.fixture.ts";
+import type { ByteRange, ObjectInfo } from "../store.ts";
+import {
+  assertRejects,
+  assertSameBytes,
+  eachOf,
+  names,
+  type Opened,
+  readAll,
+  signal,
+} from "./support.fixture.ts";
 
 export function readContract(opened: Opened): void {
   describe("get", () => {
@@ -20,6 +28,8 @@ export function readContract(opened: Opened): void {
       await assertRejects("Aborted", reading);
     });
 
+    rangeContract(opened);
+
     it("may be left early", async () => {
       const { store, partSize } = opened();
       await store.put("early/a", [randomBytes(2 * partSize)], { signal });
@@ -36,6 +46,50 @@ export function readContract(opened: Opened): void {
     assert.equal(await store.head("folder/gone", { signal }), undefined);
     assert.equal(await store.head("nowhere/at/all", { signal }), undefined);
     assert.equal(await store.head("folder", { signal }), undefined);
+  });
+}
+
+function rangeContract(opened: Opened): void {
+  const ranged = async (name: string, range: ByteRange) =>
+    Buffer.concat(await Array.fromAsync(opened().store.get(name, { signal, range })));
+
+  it("of a range gives these bytes, within a part, across parts, to the end and none", async () => {
+    const { store, partSize } = opened();
+    const bytes = randomBytes(2 * partSize + 1_234);
+    await store.put("range/a", [bytes], { signal });
+    const size = bytes.length;
+    for (const [offset, length] of [
+      [0, 1],
+      [0, size],
+      [7, 5_000],
+      [partSize - 3, 6],
+      [partSize, partSize],
+      [size - 1, 1],
+      [partSize, 0],
+      [size, 0],
+    ] as const) {
+      assertSameBytes(await ranged("range/a", { offset, length }), bytes.subarray(offset, offset + length));
+    }
+    for (const offset of [0, 1, partSize + 5, size - 1, size])
+      assertSameBytes(await ranged("range/a", { offset }), bytes.subarray(offset));
+  });
+
+  it("of a range that the object does not have in full fails with VerificationFailed", async () => {
+    const { store } = opened();
+    await store.put("range/short", [Buffer.from("0123456789")], { signal });
+    for (const range of [
+      { offset: 0, length: 11 },
+      { offset: 9, length: 2 },
+      { offset: 10, length: 1 },
+      { offset: 11 },
+      { offset: 11, length: 0 },
+    ])
+      await assertRejects("VerificationFailed", ranged("range/short", range));
+  });
+
+  it("of a range of an object that does not exist fails with NotFound", async () => {
+    for (const range of [{ offset: 0 }, { offset: 5, length: 5 }, { offset: 0, length: 0 }])
+      await assertRejects("NotFound", ranged("none/a", range));
   });
 }
 

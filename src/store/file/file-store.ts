@@ -6,11 +6,13 @@ import { classifyFile, errnoOf } from "./errors.ts";
 import { intendedName, putFile, syncDirectory } from "./put.ts";
 import { fileChunks } from "./read.ts";
 import { walkFiles, walkFolders } from "./walk.ts";
+import { boundsOf } from "../byte-range.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import { checkObjectName, checkPrefix, isObjectName } from "../object-name.ts";
 import { fileUrl } from "../url.ts";
 import type {
   Capabilities,
+  GetOptions,
   ListOptions,
   ObjectInfo,
   PutOptions,
@@ -34,7 +36,7 @@ export function createFileStore({ path }: { path: string }): Store {
     location: fileUrl(path),
     probe: (options) => probe(path, options),
     put: (name, source, options) => put(path, name, source, options),
-    get: (name, { signal }) => read(path, name, signal),
+    get: (name, options) => read(path, name, options),
     head: (name, { signal }) => head(path, name, signal),
     list: (prefix, options) => list(path, prefix, options),
     folders: (folder, { signal }) => folders(path, folder, signal),
@@ -121,19 +123,25 @@ async function remove(path: string, name: string, signal: AbortSignal): Promise<
 async function* read(
   path: string,
   name: string,
-  signal: AbortSignal,
+  { signal, range }: GetOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const info = await head(path, name, signal);
   if (info === undefined)
     throw new OperatorError("NotFound", `reading ${join(path, name)}: the object does not exist`);
   const doing = `reading ${join(path, name)}`;
+  const { offset, end } = boundsOf(range, info.size, doing);
+  // A whole read goes on to the end of the file, to notice a file that grows.
+  const bounds = range === undefined ? {} : { offset, end };
   let bytes = 0;
-  for await (const chunk of interruptible(fileChunks(join(await rootOf(path), name), doing), signal)) {
+  for await (const chunk of interruptible(
+    fileChunks(join(await rootOf(path), name), doing, bounds),
+    signal,
+  )) {
     bytes += chunk.length;
     yield chunk;
   }
-  if (bytes === info.size) return;
-  throw new OperatorError("VerificationFailed", `${doing}: ${bytes} bytes read of ${info.size}`, {
+  if (bytes === end - offset) return;
+  throw new OperatorError("VerificationFailed", `${doing}: ${bytes} bytes read of ${end - offset}`, {
     permanent: false,
     hint: "read it again; another program changed the file meanwhile",
   });

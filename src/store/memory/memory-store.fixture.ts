@@ -2,6 +2,7 @@ import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
 import { hex8 } from "../../core/hex.ts";
 import { checkObjectName, checkPrefix } from "../object-name.ts";
+import { boundsOf } from "../byte-range.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { ObjectInfo, PutOptions, Store } from "../store.ts";
 
@@ -70,11 +71,13 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
       modified.set(name, store.now());
       return { name, size, crc32c: crcOf(bytes), proof: "FullObjectCRC32C" };
     },
-    async *get(name, { signal }) {
+    async *get(name, { signal, range }) {
       checkObjectName(name);
       await recordCall("get", name, signal);
-      const bytes = objects.get(name);
-      if (bytes === undefined) throw new OperatorError("NotFound", `${name} does not exist`);
+      const object = objects.get(name);
+      if (object === undefined) throw new OperatorError("NotFound", `${name} does not exist`);
+      const { end, offset: begin } = boundsOf(range, object.length, `reading ${name}`);
+      const bytes = object.subarray(begin, end);
       for (let offset = 0; offset < bytes.length; offset += 1000) {
         throwIfAborted(signal);
         yield bytes.subarray(offset, offset + 1000);

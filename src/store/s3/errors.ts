@@ -252,6 +252,12 @@ export function isTransient(error: unknown): boolean {
   }
 }
 
+/** The object ends before the range of the request begins. */
+export function isOutOfRange(error: unknown): boolean {
+  const { name, status } = causeOf(error);
+  return name === "InvalidRange" || status === 416;
+}
+
 /** The unfinished upload or one of its parts does not exist: it was aborted, or is completed already. */
 export function isNoSuchUpload(error: unknown): boolean {
   return uploadIsGone.has(causeOf(error).name ?? "");

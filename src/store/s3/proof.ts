@@ -25,7 +25,7 @@ export async function confirmStored(
   }
   if (inParts) return { name, size, crc32c: crc, proof: "PartDigests" };
   let read = 0;
-  for await (const chunk of readObject(access, name, signal)) read = crc32c(chunk, read);
+  for await (const chunk of readObject(access, name, { signal })) read = crc32c(chunk, read);
   if (hex8(read) !== crc) throw differs(name, `read again, it has CRC-32C ${hex8(read)}, not ${crc}`);
   return { name, size, crc32c: crc, proof: "ReadBack" };
 }

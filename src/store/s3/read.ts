@@ -6,8 +6,9 @@ import { hex8 } from "../../core/hex.ts";
 import { crcHexOfBase64 } from "../checksum.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { S3Access } from "./client.ts";
-import { isTransient } from "./errors.ts";
-import type { ObjectInfo } from "../store.ts";
+import { isOutOfRange, isTransient } from "./errors.ts";
+import { boundsOf, outOfRange } from "../byte-range.ts";
+import type { ByteRange, GetOptions, ObjectInfo } from "../store.ts";
 
 /** ObjectInfo with what only the S3 store needs. */
 export interface S3Object extends ObjectInfo {
@@ -54,17 +55,19 @@ const progressBytes = 64 * 1024;
 
 /**
  * Store.get on S3. A read that breaks is resumed where it broke, from the same version of the object. It ends only when
- * the announced number of bytes has arrived with the checksum that the store holds. Throws OperatorError.
+ * the announced number of bytes has arrived, and for a whole object with the checksum that the store holds. Throws
+ * OperatorError.
  */
 export async function* readObject(
   access: S3Access,
   name: string,
-  signal: AbortSignal,
+  { signal, range }: GetOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reading = { offset: 0, crc: 0 };
-  const first = await open(access, name, { signal });
-  const object = { size: first.ContentLength ?? 0, etag: first.ETag, crc32c: wholeCrc(first) };
-  let body = bodyOf(first);
+  const reading = { offset: range?.offset ?? 0, crc: 0 };
+  const first = await openFirst(access, name, signal, range);
+  if (first === undefined) return;
+  const { body: firstBody, ...object } = first;
+  let body = firstBody;
   for (let withoutProgress = 0; ; ) {
     const from = reading.offset;
     let broken: OperatorError | undefined;
@@ -81,33 +84,84 @@ export async function* readObject(
     } finally {
       body.destroy();
     }
-    if (reading.offset >= object.size) break;
+    if (reading.offset >= object.end) break;
     withoutProgress = reading.offset - from >= progressBytes ? 0 : withoutProgress + 1;
     if (withoutProgress >= attemptsWithoutProgress) {
-      throw broken ?? altered(name, `it ends after ${reading.offset} bytes of ${object.size}`);
+      throw broken ?? altered(name, `it ends after ${reading.offset} bytes of ${object.end}`);
     }
-    body = await resume(access, name, { signal, offset: reading.offset, etag: object.etag });
+    const { offset } = reading;
+    const part = range === undefined ? {} : { isRange: true, end: object.end };
+    body = await resume(access, name, { signal, offset, ...part, etag: object.etag });
   }
-  if (reading.offset !== object.size) {
-    throw altered(name, `${reading.offset} bytes arrived of ${object.size} announced`);
+  if (reading.offset !== object.end) {
+    throw altered(name, `${reading.offset} bytes arrived of ${object.end} announced`);
   }
   if (object.crc32c !== undefined && object.crc32c !== hex8(reading.crc)) {
     throw altered(name, `its bytes have CRC-32C ${hex8(reading.crc)}, not ${object.crc32c}`);
   }
 }
 
+/**
+ * The first answer, and where the bytes that were asked for end in the object. Undefined when nothing is asked for: S3
+ * has no range of no bytes.
+ */
+async function openFirst(
+  access: S3Access,
+  name: string,
+  signal: AbortSignal,
+  range: ByteRange | undefined,
+): Promise<
+  { body: Readable; end: number; etag: string | undefined; crc32c: string | undefined } | undefined
+> {
+  if (range === undefined) {
+    const answer = await open(access, name, { signal });
+    return {
+      body: bodyOf(answer),
+      end: answer.ContentLength ?? 0,
+      etag: answer.ETag,
+      crc32c: wholeCrc(answer),
+    };
+  }
+  const { offset, length } = range;
+  const end = length === undefined ? undefined : offset + length;
+  const answer =
+    length === 0
+      ? undefined
+      : await open(access, name, { signal, offset, end, isRange: true }).catch((error: unknown) => {
+          if (isOutOfRange(error)) return undefined;
+          throw error;
+        });
+  if (answer === undefined) {
+    const size = (await headObject(access, name, signal))?.size;
+    if (size === undefined) throw new OperatorError("NotFound", `reading ${name}: the object does not exist`);
+    const bounds = boundsOf(range, size, `reading ${name}`);
+    if (bounds.offset < bounds.end) throw altered(name, "it was changed while it was read");
+    return undefined;
+  }
+  const body = continued(answer, name, offset);
+  const arriving = offset + (answer.ContentLength ?? 0);
+  if (end === undefined || arriving === end)
+    return { body, end: arriving, etag: answer.ETag, crc32c: undefined };
+  body.destroy();
+  throw outOfRange(range, arriving, `reading ${name}`);
+}
+
 interface Opening {
   signal: AbortSignal;
   offset?: number;
+  /** The end of the range; absent: the end of the object. */
+  end?: number | undefined;
+  /** Sends a Range header for the offset 0 too. */
+  isRange?: boolean;
   etag?: string | undefined;
 }
 
 async function open(access: S3Access, name: string, opening: Opening): Promise<GetObjectCommandOutput> {
-  const { signal, offset = 0, etag } = opening;
+  const { signal, offset = 0, end, isRange = offset > 0, etag } = opening;
   const command = new GetObjectCommand({
     Bucket: access.options.bucket,
     Key: access.key(name),
-    ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
+    ...(isRange ? { Range: `bytes=${offset}-${end === undefined ? "" : end - 1}` } : {}),
     ...(etag === undefined ? {} : { IfMatch: etag }),
   });
   return access.call(`reading ${name}`, (o) => access.client.send(command, o), { signal });
@@ -118,18 +172,16 @@ async function resume(access: S3Access, name: string, opening: Opening): Promise
     const changed = error instanceof OperatorError && error.code === "AlreadyExists";
     throw changed ? altered(name, "it was changed while it was read") : error;
   });
-  const { offset = 0 } = opening;
-  if (offset > 0 && answer.ContentRange?.startsWith(`bytes ${offset}-`) !== true) {
-    bodyOf(answer).destroy();
-    throw new OperatorError(
-      "StoreFailed",
-      `reading ${name}: the store does not continue from byte ${offset}`,
-      {
-        permanent: true,
-      },
-    );
-  }
-  return bodyOf(answer);
+  const { offset = 0, isRange = offset > 0 } = opening;
+  return isRange ? continued(answer, name, offset) : bodyOf(answer);
+}
+
+/** The body of an answer that must begin at `offset`. */
+function continued(answer: GetObjectCommandOutput, name: string, offset: number): Readable {
+  if (answer.ContentRange?.startsWith(`bytes ${offset}-`) === true) return bodyOf(answer);
+  bodyOf(answer).destroy();
+  const problem = `reading ${name}: the store does not continue from byte ${offset}`;
+  throw new OperatorError("StoreFailed", problem, { permanent: true });
 }
 
 function bodyOf({ Body }: GetObjectCommandOutput): Readable {

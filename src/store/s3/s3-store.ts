@@ -17,7 +17,7 @@ export function createS3Store(options: S3Options, testing: { allocate?: Allocate
     location: access.endpoint === undefined ? url : `${url}?endpoint=${inQuery(access.endpoint)}`,
     probe: (call) => probeBucket(context, call),
     put: (name, source, call) => putObject(context, name, source, call),
-    get: (name, { signal }) => readObject(access, name, signal),
+    get: (name, call) => readObject(access, name, call),
     async head(name, { signal }) {
       const found = await headObject(access, name, signal);
       if (found === undefined) return undefined;
