@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
 import { crc32c } from "@node-rs/crc32";
 import { readSnapshot } from "../src/snapshot/read.ts";
 import { createStatusReader } from "../src/snapshot/status.ts";
 import { trailerSize } from "../src/snapshot/trailer.ts";
-import { createCompressor, streamed } from "../src/backup/transfer.ts";
+import { compressFrames } from "../src/backup/frames.ts";
 
 // Runs one part of a save in its own process: `node bench/part.ts <part> <input>`. Prints a PartResult as JSON.
 
@@ -117,8 +116,7 @@ const fileParts: Readonly<Record<string, Part>> = {
         yield chunk;
       }
     }
-    const dropped = async (packed: AsyncIterable<Uint8Array>) => void (await drain(packed));
-    await pipeline(streamed(counted()), createCompressor(), dropped);
+    await drain(compressFrames(counted(), []));
     return bytes;
   },
 };

@@ -115,6 +115,7 @@ function buildManifest(run: {
       crc32c: stored.crc32c,
       compression: options.compression,
       proof: stored.proof,
+      ...(stored.frames === undefined ? {} : { frames: stored.frames }),
     },
     ...(hashKV === undefined ? {} : { hashKV }),
     ...(options.owner === undefined ? {} : { owner: options.owner }),

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type ZstdCompress, constants, createZstdCompress } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../core/errors.ts";
 import { hex8 } from "../core/hex.ts";
 import type { Store, StoredObject } from "../store/store.ts";
+import { compressFrames, framePlainBytes } from "./frames.ts";
+import { type Frames, maxFrames } from "./manifest/frames.ts";
 import type { SnapshotSource } from "./source.ts";
 import { type SnapshotReading, type SnapshotStatus, createStatusReader } from "../snapshot/status.ts";
 import { createTrailerCheck } from "../snapshot/trailer.ts";
@@ -16,12 +17,16 @@ export interface Transferred {
   sha256: string;
   /** CRC-32C of the plain file with its trailer; 8 hex digits. */
   crc32c: string;
-  stored: StoredObject & { sha256: string };
+  stored: StoredObject & {
+    sha256: string;
+    /** Absent without compression, and for an object of more than `maxFrames` frames. */
+    frames?: Frames;
+  };
 }
 
 /**
- * Bytes buffered before the compressor, and as many after it. Larger buffers live long enough to reach the old
- * generation, which is collected late: the collector does not count memory outside the heap.
+ * Bytes buffered before the compressor. Larger buffers live long enough to reach the old generation, which is collected
+ * late: the collector does not count memory outside the heap.
  */
 const bufferedBytes = 256 * 1024;
 
@@ -42,6 +47,7 @@ export async function transfer(options: {
   const proof = verifying(source, { signal, onProgress: options.onProgress ?? (() => {}) });
   // Without compression the stored bytes are those that `verifying` hashes.
   const digest = compression === "None" ? undefined : createHash("sha256");
+  const frameSizes: number[] = [];
   let stored: StoredObject | undefined;
 
   const sink = async (bytes: AsyncIterable<Uint8Array>): Promise<void> => {
@@ -52,7 +58,7 @@ export async function transfer(options: {
   };
   const file = streamed(proof.chunks);
   await (compression === "Zstd"
-    ? pipeline(file, createCompressor(), sink, { signal })
+    ? pipeline(file, (plain) => compressFrames(plain, frameSizes), sink, { signal })
     : pipeline(file, sink, { signal })
   ).catch((error: unknown) => {
     throw proof.failure()?.error ?? (signal.aborted ? signal.reason : error);
@@ -61,23 +67,21 @@ export async function transfer(options: {
   if (stored === undefined || proved === undefined)
     throw new OperatorError("Internal", "the transfer ended without a result");
   const { fileSha256, ...plain } = proved;
-  return { ...plain, stored: { ...stored, sha256: digest?.digest("hex") ?? fileSha256 } };
+  const isListed = compression === "Zstd" && frameSizes.length <= maxFrames;
+  const frames = isListed ? { plainBytes: framePlainBytes, storedBytes: frameSizes } : undefined;
+  return {
+    ...plain,
+    stored: {
+      ...stored,
+      sha256: digest?.digest("hex") ?? fileSha256,
+      ...(frames === undefined ? {} : { frames }),
+    },
+  };
 }
 
 /** The verified chunks as a stream for `pipeline`. */
-export function streamed(chunks: AsyncIterable<Uint8Array>): Readable {
+function streamed(chunks: AsyncIterable<Uint8Array>): Readable {
   return Readable.from(chunks, { objectMode: false, highWaterMark: bufferedBytes });
-}
-
-/**
- * Level 1 compresses 750 MB/s, and halves typical Kubernetes data. It uses no workers: Node's zstd stream loses data
- * with them.
- */
-export function createCompressor(): ZstdCompress {
-  return createZstdCompress({
-    chunkSize: bufferedBytes,
-    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-  });
 }
 
 function contentType(compression: "Zstd" | "None"): string {

@@ -17,6 +17,7 @@ export const manifest: Target = {
   generate(random) {
     const whole: Manifest = {
       ...manifestOf(random.oneIn(2) ? {} : { ownerUid: "6f9619ff-8b86-d011-b42d-00cf4fc964ff" }),
+      ...(random.oneIn(2) ? {} : withFrames(manifestOf(), random)),
       ...(random.oneIn(2)
         ? {}
         : {
@@ -64,6 +65,14 @@ export const manifest: Target = {
   },
 };
 
+/** The frames of a database of 2 MiB in frames of 1 MiB, mostly. */
+function withFrames({ stored }: Manifest, random: Random): Pick<Manifest, "stored"> {
+  const storedBytes = [1 + random.below(1000), 1 + random.below(1000), 1];
+  const bytes = storedBytes.reduce((sum, size) => sum + size, 0);
+  const plainBytes = random.pick([2 ** 20, 2 ** 20, 2 ** 20, 2 ** 22, 1]);
+  return { stored: { ...stored, bytes, frames: { plainBytes, storedBytes } } };
+}
+
 /** The same value with its names in reverse order. */
 function reversed<T>(value: T): T {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
@@ -85,7 +94,7 @@ function deep(bytes: Buffer, random: Random): Buffer {
     ["[", "]"],
     ['{"a":', "}"],
   ] as const);
-  const depth = Math.floor(60_000 / (open.length + close.length));
+  const depth = Math.floor(250_000 / (open.length + close.length));
   const nested = `${open.repeat(depth)}${open === "[" ? "" : "1"}${close.repeat(depth)}`;
   return Buffer.from(`{"later":${nested},${bytes.subarray(1).toString()}`);
 }

@@ -141,7 +141,7 @@ describe("listBackups", () => {
     [
       "a manifest that is too large",
       (s, { object }) => void s.objects.set(object, Buffer.alloc(maxManifestSize + 1)),
-      /its manifest has 65537 bytes, more than 65536/,
+      /its manifest has 262145 bytes, more than 262144/,
       "unread",
     ],
   ];

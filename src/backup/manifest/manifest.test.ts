@@ -5,6 +5,7 @@ import { OperatorError } from "../../core/errors.ts";
 import { findMismatch } from "../../core/check-schema.ts";
 import { manifestOf } from "./manifest.fixture.ts";
 import { manifestSchema } from "./schema.ts";
+import { type Frames, maxFrames } from "./frames.ts";
 import { type Manifest, encodeManifest, maxManifestSize, parseManifest } from "./manifest.ts";
 
 const manifest = manifestOf({ ownerUid: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0" });
@@ -124,6 +125,47 @@ describe("a manifest", () => {
     assert.ok(encodeManifest(manifest).length < maxManifestSize / 10);
   });
 
+  const plainBytes = 2_097_152 + 32;
+  const framed = (frames: Partial<Frames>, stored: Partial<Manifest["stored"]> = {}) =>
+    withField("stored", {
+      ...manifest.stored,
+      bytes: 60,
+      frames: { plainBytes: 1_000_000, storedBytes: [10, 20, 30], ...frames },
+      ...stored,
+    });
+
+  it("lists the frames of the data object", () => {
+    const { frames } = parseManifest(framed({}), objectName).stored;
+    assert.deepEqual(frames, { plainBytes: 1_000_000, storedBytes: [10, 20, 30] });
+  });
+
+  it("has room for the frames of 64 GiB", () => {
+    const storedBytes = Array.from({ length: maxFrames }, () => 4_210_688);
+    const snapshot = { ...manifest.snapshot, totalSizeBytes: maxFrames * 4_194_304 - 32 };
+    const bytes = maxFrames * 4_210_688;
+    const stored = { ...manifest.stored, bytes, frames: { plainBytes: 4_194_304, storedBytes } };
+    const encoded = encodeManifest({ ...manifest, snapshot, stored });
+    assert.equal(parseManifest(encoded, objectName).stored.frames?.storedBytes.length, maxFrames);
+  });
+
+  const wrongFrames: [string, Buffer, RegExp][] = [
+    ["too few", framed({ storedBytes: [30, 30] }), /2 frames are listed, 2097184 plain bytes need 3/],
+    ["too many", framed({ storedBytes: [10, 20, 20, 10] }), /4 frames are listed/],
+    ["frames that are too small together", framed({ storedBytes: [10, 20, 29] }), /59 bytes together/],
+    ["an empty frame", framed({ storedBytes: [0, 30, 30] }), /storedBytes\[0\]: less than 1/],
+    ["frames of no bytes", framed({ plainBytes: 0 }), /plainBytes: less than 1/],
+    ["frames that no reader can hold", framed({ plainBytes: 2 ** 40 }), /plainBytes is more than/],
+    [
+      "a frame larger than its content",
+      framed({ plainBytes, storedBytes: [3_000_000] }, { bytes: 3_000_000 }),
+      /frame 0 has more than/,
+    ],
+    ["frames of an uncompressed object", framed({}, { compression: "None" }), /need the compression Zstd/],
+  ];
+  for (const [what, bytes, message] of wrongFrames) {
+    it(`is refused with ${what}`, () => void refuses(bytes, message));
+  }
+
   const required = (schema: { required?: readonly string[]; properties?: object }, path: string): string[] =>
     (schema.required ?? []).flatMap((key) => {
       const here = `${path}${key}`;
@@ -201,7 +243,7 @@ describe("a manifest", () => {
 
   it("is refused without being parsed when it exceeds the size limit", () => {
     const padded = Buffer.concat([Buffer.from(text), Buffer.alloc(maxManifestSize, " ")]);
-    refuses(padded, /bytes, more than the limit of 65536/);
+    refuses(padded, /bytes, more than the limit of 262144/);
     const whole = padded.subarray(0, maxManifestSize);
     assert.equal(parseManifest(whole, objectName).name, manifest.name);
   });

@@ -2,13 +2,18 @@ import type { Infer } from "../../api/schema/schema.ts";
 import { parseBackupName, parseDataObject } from "../../core/backup/name.ts";
 import { findMismatch } from "../../core/check-schema.ts";
 import { OperatorError } from "../../core/errors.ts";
+import { trailerSize } from "../../snapshot/trailer.ts";
+import { findFrameProblem } from "./frames.ts";
 import { manifestSchema, manifestVersion } from "./schema.ts";
 
 /** Everything needed to find, verify and restore one backup. It is written last: without it there is no backup. */
 export type Manifest = Infer<typeof manifestSchema>;
 
-/** Bytes. A manifest has about 2 KiB; a larger object is not a manifest. */
-export const maxManifestSize = 64 * 1024;
+/**
+ * Bytes. A manifest has about 2 KiB, and 2 KiB more for each GiB of the database: 130 KiB for the 64 GiB that `frames`
+ * can list. A larger object is not a manifest.
+ */
+export const maxManifestSize = 256 * 1024;
 
 /** Levels of nesting. The format has three; later releases may add some, and `sorted` recurses through all of them. */
 const maxDepth = 32;
@@ -75,5 +80,9 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   }
   if (parseDataObject(manifest.stored.object)?.clusterName !== manifest.cluster.name)
     throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not the name of a data object`);
+  const { frames, ...stored } = manifest.stored;
+  const plainBytes = manifest.snapshot.totalSizeBytes + trailerSize;
+  const problem = frames && findFrameProblem(frames, { ...stored, plainBytes });
+  if (problem !== undefined) throw refuse(`stored.frames: ${problem}`);
   return manifest;
 }

@@ -1,4 +1,9 @@
-/** Version of the manifest's format. */
+import { maxFrames } from "./frames.ts";
+
+/**
+ * Version of the manifest's format. A release that only adds optional fields keeps it: earlier ones ignore them. A
+ * release raises it when an earlier one would misread the backup, for example with another compression.
+ */
 export const manifestVersion = 1;
 
 const hex64 = { type: "string", pattern: "^[0-9a-f]{64}$" } as const;
@@ -107,6 +112,25 @@ export const manifestSchema = {
           type: "string",
           enum: ["FullObjectCRC32C", "PartDigests", "ReadBack"],
           description: "What shows that the store holds these bytes.",
+        },
+        frames: {
+          type: "object",
+          required: ["plainBytes", "storedBytes"],
+          description:
+            "The independent zstd frames of the data object, in order. Absent: the object can only be read from its beginning.",
+          properties: {
+            plainBytes: {
+              type: "integer",
+              minimum: 1,
+              description: "Bytes of the plain snapshot file in each frame; the last one may hold fewer.",
+            },
+            storedBytes: {
+              type: "array",
+              items: { type: "integer", minimum: 1 },
+              maxItems: maxFrames,
+              description: "Bytes of each frame in the data object.",
+            },
+          },
         },
       },
     },
