@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { zstdCompressSync } from "node:zlib";
 import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { OperatorError } from "../core/errors.ts";
+import { breakingStore } from "./broken-store.fixture.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { saveFile } from "./saved.fixture.ts";
@@ -155,7 +156,32 @@ test("an error of the store is thrown, and is not a failed check", async () => {
       if (sent === 1) throw away;
     }
   };
-  await assert.rejects(verifyStored(store, manifest, { signal }), (error) => error === away);
+  const sleep = async () => {};
+  await assert.rejects(verifyStored(store, manifest, { signal, sleep }), (error) => error === away);
+});
+
+for (const compression of ["Zstd", "None"] as const) {
+  test(`a read that breaks goes on, and every check compares every byte once (${compression})`, async () => {
+    const { manifest, object } = await backup(compression);
+    const store = breakingStore(object, [1_500, 0, 700]);
+    const written: Buffer[] = [];
+    const { checks } = await verifyStored(store, manifest, {
+      signal,
+      sleep: async () => {},
+      write: async (chunk) => void written.push(Buffer.from(chunk)),
+    });
+    assert.equal(describeFailures(checks), undefined);
+    assert.equal(checks.length, 12);
+    assert.ok(file.equals(Buffer.concat(written)));
+    assert.equal(store.ranges.length, 4);
+  });
+}
+
+test("an object that is longer than its manifest says fails also when the read breaks", async () => {
+  const { manifest, object } = await backup("None");
+  const store = breakingStore(Buffer.concat([object, Buffer.alloc(9)]), [object.length]);
+  const { checks } = await verifyStored(store, manifest, { signal, sleep: async () => {} });
+  assert.match(describeFailures(checks) ?? "", /stored size/);
 });
 
 test("an error of `write` is thrown, and is not a failed check", async () => {

@@ -5,6 +5,7 @@ import { hex8 } from "../core/hex.ts";
 import { type SnapshotFileReading, readSnapshot } from "../snapshot/read.ts";
 import type { Store } from "../store/store.ts";
 import type { Manifest } from "./manifest/manifest.ts";
+import { type StoredBytesOptions, storedBytes } from "./stored-bytes.ts";
 import { unpack } from "./unpack.ts";
 
 /**
@@ -24,8 +25,7 @@ interface StoredVerification {
   reading: SnapshotFileReading | undefined;
 }
 
-interface VerifyOptions {
-  signal: AbortSignal;
+interface VerifyOptions extends StoredBytesOptions {
   onProgress?: (readBytes: number, totalBytes: number) => void;
   /** Called with the plain file's bytes in order, before they are verified. */
   write?: (chunk: Uint8Array) => Promise<void>;
@@ -33,7 +33,8 @@ interface VerifyOptions {
 
 /**
  * Reads a backup's data object once and compares it with its manifest: the stored bytes, the plain bytes, etcd's
- * trailer, the page structure and the status. Damage is a failed check. Throws only an error of the store or of
+ * trailer, the page structure and the status. Damage is a failed check. A read that breaks goes on where it broke; every
+ * byte is hashed once. Throws only an error of the store or of
  * `write`, or the signal's reason.
  */
 export async function verifyStored(
@@ -70,7 +71,7 @@ type Failure = { error: unknown } | undefined;
 function readStored(
   store: Pick<Store, "get">,
   { stored }: Manifest,
-  { signal, onProgress }: VerifyOptions,
+  { onProgress, ...options }: VerifyOptions,
 ): { bytes(): AsyncGenerator<Uint8Array>; failure(): Failure; checks(): Check[] } {
   const digest = createHash("sha256");
   let count = 0;
@@ -81,7 +82,7 @@ function readStored(
   return {
     async *bytes() {
       try {
-        for await (const chunk of store.get(stored.object, { signal })) {
+        for await (const chunk of storedBytes(store, stored.object, { offset: 0 }, options)) {
           digest.update(chunk);
           crc = crc32c(chunk, crc);
           count += chunk.length;

@@ -4,6 +4,9 @@ import { zstdCompressSync } from "node:zlib";
 import { crc32c } from "@node-rs/crc32";
 import { manifestOf } from "../../src/backup/manifest/manifest.fixture.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
+import { readRange } from "../../src/backup/read-range.ts";
+import { OperatorError } from "../../src/core/errors.ts";
+import type { Store } from "../../src/store/store.ts";
 import { readSnapshot } from "../../src/snapshot/read.ts";
 import { describeFailures, verifyStored } from "../../src/backup/verify.ts";
 import { hex8 } from "../../src/core/hex.ts";
@@ -42,21 +45,19 @@ export const stored: Target = {
     const manifest = input[0] === 1 ? describing(bytes) : validManifest;
     const plain = createHash("sha256");
     let unpacked = 0;
-    const { checks } = await verifyStored(
-      {
-        async *get() {
-          yield* cutUp(bytes, createRandom(crc32c(bytes)));
-        },
+    const store = {
+      async *get() {
+        yield* cutUp(bytes, createRandom(crc32c(bytes)));
       },
-      manifest,
-      {
-        signal,
-        write: async (chunk) => {
-          plain.update(chunk);
-          unpacked += chunk.length;
-        },
+    };
+    await checkFrames(store, manifest, bytes.length);
+    const { checks } = await verifyStored(store, manifest, {
+      signal,
+      write: async (chunk) => {
+        plain.update(chunk);
+        unpacked += chunk.length;
       },
-    );
+    });
     assert.ok(unpacked <= maxUnpacked, `${bytes.length} stored bytes became ${unpacked} plain ones`);
     const isValid = plain.digest("hex") === createHash("sha256").update(file).digest("hex");
     const isSame = input[0] === 1 || bytes.equals(object);
@@ -65,6 +66,22 @@ export const stored: Target = {
     else assert.ok(!bytes.equals(object) || !isValid, `the valid object failed: ${failures}`);
   },
 };
+
+/** Bytes that the manifest takes for two frames are damage, or the whole range is read. */
+async function checkFrames(store: Pick<Store, "get">, manifest: Manifest, size: number): Promise<void> {
+  if (size < 2) return;
+  const plainBytes = Math.ceil(file.length / 2);
+  const storedBytes = [size >> 1, size - (size >> 1)];
+  const framed = { ...manifest, stored: { ...manifest.stored, frames: { plainBytes, storedBytes } } };
+  let length = 0;
+  try {
+    for await (const chunk of readRange(store, framed, { offset: 0, length: file.length }, { signal }))
+      length += chunk.length;
+    assert.equal(length, file.length);
+  } catch (error) {
+    assert.ok(error instanceof OperatorError && error.code === "VerificationFailed", String(error));
+  }
+}
 
 function hostile(random: Random): Buffer {
   switch (random.below(random.oneIn(40) ? 7 : 6)) {
