@@ -4,9 +4,11 @@ import {
   dataObject,
   formatBackupName,
   manifestObject,
+  objectKind,
   parseBackupName,
   parseDataObject,
   parseManifestObject,
+  parseRun,
 } from "../../src/core/backup/name.ts";
 import { OperatorError } from "../../src/core/errors.ts";
 import { mutateText } from "./json-mutations.ts";
@@ -61,7 +63,11 @@ export const names: Target = {
       assert.equal(formatBackupName(manifest.backup), manifest.name);
     }
     const data = parseDataObject(text);
+    const kind = objectKind(text);
+    assert.equal(kind === "manifest", manifest !== undefined);
+    assert.equal(kind === "data", data !== undefined);
     if (data !== undefined) {
+      assert.deepEqual(parseRun(text), data);
       const { clusterName, time, runId } = data;
       assert.ok([".db", ".db.zst"].some((end) => text === `${clusterName}/${time}-${runId}${end}`));
       const date = new Date(time.replace(/^(....)(..)(.....)(..)(..Z)$/, "$1-$2-$3:$4:$5"));

@@ -1,7 +1,7 @@
 import { type BackupName, formatTime, parseDataObject, parseManifestObject } from "../../core/backup/name.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
-import { type Manifest, maxManifestSize, parseManifest } from "../manifest/manifest.ts";
+import { type Manifest, laterReleaseHint, maxManifestSize, parseManifest } from "../manifest/manifest.ts";
 
 /** A backup in a listing. Without `problem` its manifest is valid and its data object has the size in the manifest. */
 export interface CatalogEntry {
@@ -13,6 +13,8 @@ export interface CatalogEntry {
   manifest?: Manifest;
   /** Why the backup cannot be restored: the manifest is damaged, or the data object is missing or has another size. */
   problem?: string;
+  /** The problem is only that a later release wrote the manifest, in a format that this one does not know. */
+  isOfLaterRelease?: true;
 }
 
 /** Manifests that are read at a time. */
@@ -62,8 +64,8 @@ export type CompleteBackup = CatalogEntry & { manifest: Manifest };
 
 /**
  * Finds a backup by its name, by the name of its data object, or by `latest`: the newest without a problem. Reads no
- * more manifests than needed. Throws NotFound, VerificationFailed for a backup with a problem, and Usage when backups
- * of several clusters match. `passedOver` are the newer backups that `latest` skipped because they have a problem.
+ * more manifests than needed. Throws NotFound, VerificationFailed for a backup with a problem, Refused for one of a later
+ * release, and Usage when backups of several clusters match. `passedOver` are the newer backups that `latest` skipped because they have a problem.
  */
 export async function findBackup(
   store: Pick<Store, "list" | "get" | "url">,
@@ -92,6 +94,8 @@ export async function findBackup(
     name === "latest"
       ? `none of the ${matching.length} backups in ${where} is complete; the newest`
       : `backup ${name} in ${where}`;
+  if (first.isOfLaterRelease === true)
+    throw new OperatorError("Refused", `${what}: ${first.problem}`, { hint: laterReleaseHint });
   throw new OperatorError("VerificationFailed", `${what}: ${first.problem}`);
 }
 
@@ -173,6 +177,7 @@ async function readEntry(
   } catch (error) {
     const failure = asOperatorError(error);
     if (failure.code === "VerificationFailed") return { ...entry, problem: failure.message };
+    if (failure.code === "Refused") return { ...entry, problem: failure.message, isOfLaterRelease: true };
     if (failure.code === "NotFound") return undefined;
     throw failure;
   }

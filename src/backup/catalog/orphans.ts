@@ -1,4 +1,10 @@
-import { formatTime, parseDataObject, parseManifestObject } from "../../core/backup/name.ts";
+import {
+  formatTime,
+  objectKind,
+  parseDataObject,
+  parseManifestObject,
+  parseRun,
+} from "../../core/backup/name.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { findBackups } from "./list.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -74,18 +80,20 @@ interface RunObjects {
   manifests: { name: string; run: string }[];
   data: { name: string; run: string; modified: Date }[];
   probes: { name: string; modified: Date }[];
+  /** The runs that have objects of a kind that this release does not know. */
+  unknown: Set<string>;
 }
 
 /**
  * Deletes data without a manifest, and probe objects. A listing that breaks off throws, so a manifest that is not listed
- * does not exist.
+ * does not exist. Data stays when its run has any object of an unknown kind: that may be the manifest of a later release.
  */
 async function removeOrphans(
   store: Pick<Store, "remove">,
-  { manifests, data, probes }: RunObjects,
+  { manifests, data, probes, unknown }: RunObjects,
   { before, signal }: { before: Date; signal: AbortSignal },
 ): Promise<number> {
-  const complete = new Set(manifests.map((m) => m.run));
+  const complete = new Set([...manifests.map((m) => m.run), ...unknown]);
   const orphans = [...data.filter((d) => !complete.has(d.run)), ...probes].filter((o) => o.modified < before);
   for (const { name } of orphans) await store.remove(name, { signal });
   return orphans.length;
@@ -102,7 +110,7 @@ async function runObjectsOf(
   listed: AsyncIterable<ObjectInfo> | Iterable<ObjectInfo>,
   runPrefix = "",
 ): Promise<RunObjects> {
-  const objects: RunObjects = { manifests: [], data: [], probes: [] };
+  const objects: RunObjects = { manifests: [], data: [], probes: [], unknown: new Set() };
   for await (const { name, modified } of listed) {
     const manifest = parseManifestObject(name);
     const data = parseDataObject(name);
@@ -116,6 +124,8 @@ async function runObjectsOf(
       objects.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
     }
     if (isProbe(name)) objects.probes.push({ name, modified });
+    const run = objectKind(name) === "unknown" ? parseRun(name) : undefined;
+    if (run !== undefined) objects.unknown.add(`${run.clusterName}/${run.time}-${run.runId}`);
   }
   return objects;
 }

@@ -37,14 +37,16 @@ function isDeeperThan(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1));
 }
 
-/** Parses the manifest stored as `objectName`. Throws VerificationFailed with the first problem that it finds. */
+/** What to do about the manifest of a later release. */
+export const laterReleaseHint = "use the release of etcd-backup that wrote it, or a newer one";
+
+/**
+ * Parses the manifest stored as `objectName`. Throws Refused for the format of a later release, which is no damage, and
+ * VerificationFailed with the first problem that it finds otherwise.
+ */
 export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
-  const refuse = (problem: string, hint?: string) =>
-    new OperatorError(
-      "VerificationFailed",
-      `manifest ${objectName}: ${problem}`,
-      hint === undefined ? {} : { hint },
-    );
+  const refuse = (problem: string) =>
+    new OperatorError("VerificationFailed", `manifest ${objectName}: ${problem}`);
   if (bytes.length > maxManifestSize)
     throw refuse(`it has ${bytes.length} bytes, more than the limit of ${maxManifestSize}`);
   let document: unknown;
@@ -57,10 +59,9 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   const version =
     typeof document === "object" && document !== null ? Reflect.get(document, "formatVersion") : undefined;
   if (Number.isSafeInteger(version) && version !== manifestVersion) {
-    throw refuse(
-      `format version ${version} is not supported, only ${manifestVersion}`,
-      "use the release of etcd-backup that wrote it, or a newer one",
-    );
+    const problem = `format version ${version} is not supported, only ${manifestVersion}`;
+    if (version < manifestVersion) throw refuse(problem);
+    throw new OperatorError("Refused", `manifest ${objectName}: ${problem}`, { hint: laterReleaseHint });
   }
   const mismatch = findMismatch(document, manifestSchema);
   if (mismatch !== undefined) throw refuse(mismatch);

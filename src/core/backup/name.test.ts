@@ -7,9 +7,13 @@ import {
   formatBackupName,
   formatTime,
   manifestObject,
+  type ObjectKind,
+  objectKind,
   parseBackupName,
   parseDataObject,
   parseManifestObject,
+  parseRun,
+  reservedKinds,
 } from "./name.ts";
 
 const name = fc.record({
@@ -134,6 +138,58 @@ describe("object names", () => {
       assert.equal(parseManifestObject(object), undefined, object);
       assert.equal(parseDataObject(object), undefined, object);
     }
+  });
+});
+
+describe("kinds of objects", () => {
+  const kinds: [ObjectKind, string[]][] = [
+    ["manifest", ["prod/20260820T120000Z-r00000000000000000042-ab12x1.json"]],
+    ["data", ["prod/20260820T120000Z-ab12x1.db", "prod/20260820T120000Z-ab12x1.db.zst"]],
+    ["restores", ["prod/restores/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0.json"]],
+    ["archive", ["prod/archive/00000000000000000042-00000000000000000099.seg.zst", "prod/archive/a/b"]],
+    ["drills", ["prod/drills/20260820T120000Z-ab12x1.json"]],
+    ["keys", ["prod/keys/2026-08.json"]],
+    ["claim", ["prod/claim.json", "prod/claim/00000000000000000001.json"]],
+    ["catalog", ["prod/catalog.json", "prod/catalog/2026/08.json"]],
+    [
+      "unknown",
+      [
+        "prod/latest.json",
+        "prod/archive",
+        "prod/archive/",
+        "prod/archives/a",
+        "prod/keys.txt",
+        "archive/a",
+        "prod/20260820T120000Z-ab12x1.db.age",
+        "prod/20260820T120000Z-r00000000000000000042-ab12x1.v2.json",
+        "prod/later/20260820T120000Z-ab12x1.db",
+      ],
+    ],
+  ];
+  for (const [kind, objects] of kinds) {
+    it(`are known by their names: ${kind}`, () => {
+      for (const object of objects) assert.equal(objectKind(object), kind, object);
+    });
+  }
+
+  it("are never a manifest or data in a reserved folder, whatever the name", () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...reservedKinds), name, (kind, n) => {
+        for (const object of [manifestObject("prod", n), dataObject("prod", n.time, n.runId, "Zstd")])
+          assert.equal(objectKind(object.replace("prod/", `prod/${kind}/`)), kind);
+      }),
+    );
+  });
+
+  it("name the same run in the manifest, in the data and in any later object of that run", () => {
+    fc.assert(
+      fc.property(name, fc.constantFrom(".age", ".v2.json", "-part2", "~", ""), (n, ending) => {
+        const run = { clusterName: "prod", time: formatTime(n.time), runId: n.runId };
+        for (const object of [manifestObject("prod", n), dataObject("prod", n.time, n.runId, "None")])
+          assert.deepEqual(parseRun(object + ending), run);
+        assert.deepEqual(parseRun(`prod/${formatTime(n.time)}-${n.runId}${ending}`), run);
+      }),
+    );
   });
 });
 

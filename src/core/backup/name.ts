@@ -75,6 +75,40 @@ export function parseManifestObject(
     : { clusterName, name, backup };
 }
 
+/**
+ * Kinds of objects that have their place in a cluster's folder beside the backups: `<cluster>/<kind>/<anything>`, and
+ * `<cluster>/<kind>.json` for a kind of one object. `restores` and `claim` are in use or planned as the records of
+ * restores and of the folder's owner, `archive` for segments of the history between backups, `drills` for the records of
+ * rehearsed restores, `keys` for encryption keys, `catalog` for an index of the backups.
+ *
+ * The rule for every release: a new kind of object gets a folder here, or a name that no pattern in this file matches.
+ * Such objects are never listed as backups, never deleted as orphans, and never read. A backup that an earlier release
+ * would misread keeps the names of manifest and data and gets another `formatVersion`; or else a third object of its run,
+ * whose name begins with those of the run, tells earlier releases that the data is no orphan.
+ */
+export const reservedKinds = ["archive", "catalog", "claim", "drills", "keys", "restores"] as const;
+
+/** What an object in the store is by its name. `unknown`: of a later release, or not of this program. */
+export type ObjectKind = "manifest" | "data" | (typeof reservedKinds)[number] | "unknown";
+
+export function objectKind(objectName: string): ObjectKind {
+  if (parseManifestObject(objectName) !== undefined) return "manifest";
+  if (parseDataObject(objectName) !== undefined) return "data";
+  const kind = /^[^/]+\/([a-z]+)(?:\.json$|\/[^/])/.exec(objectName)?.[1];
+  return reservedKinds.find((reserved) => reserved === kind) ?? "unknown";
+}
+
+/** The run that an object's name begins with: `<cluster>/<time>-<run id>` or `<cluster>/<backup name>`, then any ending. */
+export function parseRun(
+  objectName: string,
+): { clusterName: string; time: string; runId: string } | undefined {
+  const match = /^([^/]+)\/(\d{8}T\d{6}Z)-(?:r\d{20}-)?([a-z0-9]{4,40})(?![a-z0-9])/.exec(objectName);
+  const [, clusterName, time, runId] = match ?? [];
+  return clusterName === undefined || time === undefined || runId === undefined
+    ? undefined
+    : { clusterName, time, runId };
+}
+
 /** Returns the name, or throws Usage when it cannot be one path segment of an object name. */
 export function checkClusterName(name: string): string {
   if (clusterNamePattern.test(name) && !name.includes("..")) return name;
