@@ -26,6 +26,23 @@ describe("a get", () => {
     assert.ok(gets.slice(1).every(({ headers }) => headers["if-match"] !== undefined));
   });
 
+  for (const [offset, after, ranges] of [
+    [1_000_000, 2_000_000, ["bytes=1000000-6999999", "bytes=3000000-6999999"]],
+    [0, 0, ["bytes=0-5999999", "bytes=0-5999999"]],
+  ] as const) {
+    it(`of a range from ${offset} continues within the range after a break at ${after}`, async () => {
+      s3.failFirst("Get", { do: "cutAnswer", after }, 1);
+      const range = { offset, length: 6_000_000 };
+      const part = Buffer.concat(await Array.fromAsync(s3.store.get("a", { signal, range })));
+      assert.equal(comparison(part, inParts.subarray(offset, offset + 6_000_000)), "these bytes");
+      const gets = s3.proxy.seen.filter(({ operation }) => operation === "Get");
+      assert.deepEqual(
+        gets.map(({ headers }) => headers.range),
+        ranges,
+      );
+    });
+  }
+
   it("fails when the object was changed meanwhile", async () => {
     s3.proxy.fault = async ({ operation, count: times }) => {
       if (operation !== "Get") return undefined;
