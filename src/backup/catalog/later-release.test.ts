@@ -50,9 +50,12 @@ describe("what a later release has stored", () => {
       const { object, data } = addBackup(store, { runId: `${runPrefix}1` });
       store.objects.delete(object);
       store.objects.set(object.replace(".json", ending), Buffer.from("later"));
-      assert.equal(await sweepAbandoned(store, { before, signal }), 0);
-      assert.equal(await sweepRun(store, { ...query, before }), 0);
+      const kept: string[] = [];
+      const onKept = (name: string) => void kept.push(name);
+      assert.equal(await sweepAbandoned(store, { before, signal, onKept }), 0);
+      assert.equal(await sweepRun(store, { ...query, before, onKept }), 0);
       assert.ok(store.objects.has(data));
+      assert.deepEqual(kept, [data, data]);
     });
   }
 

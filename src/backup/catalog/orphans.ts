@@ -16,6 +16,13 @@ interface RunQuery {
   signal: AbortSignal;
 }
 
+interface SweepScope {
+  before: Date;
+  signal: AbortSignal;
+  /** Called with data that has no manifest and stays, because its run has objects of an unknown kind. */
+  onKept?: (object: string) => void;
+}
+
 /** The complete backups of one resource's attempts, by any operator. Backups with a problem are left out. */
 export async function findBackupsOfRun(
   store: Pick<Store, "list" | "get">,
@@ -46,12 +53,12 @@ export async function removeRun(store: Pick<Store, "list" | "remove">, query: Ru
  */
 export async function sweepRun(
   store: Pick<Store, "list" | "remove" | "sweep">,
-  query: RunQuery & { before: Date },
+  query: RunQuery & SweepScope,
 ): Promise<number> {
   const { clusterName, runPrefix, before, signal } = query;
   const ofRun = (name: string) => parseDataObject(name)?.runId.startsWith(runPrefix) === true;
   const uploads = await store.sweep(`${clusterName}/`, { before, only: ofRun, signal });
-  return uploads + (await removeOrphans(store, await objectsOf(store, query), { before, signal }));
+  return uploads + (await removeOrphans(store, await objectsOf(store, query), query));
 }
 
 /**
@@ -61,13 +68,14 @@ export async function sweepRun(
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
-  { before, objects, signal }: { before: Date; objects?: Iterable<ObjectInfo>; signal: AbortSignal },
+  { objects, ...scope }: SweepScope & { objects?: Iterable<ObjectInfo> },
 ): Promise<number> {
+  const { before, signal } = scope;
   const isKnownName = (name: string) =>
     parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined || isProbe(name);
   const uploads = await store.sweep("", { before, only: isKnownName, signal });
   const known = await runObjectsOf(objects ?? store.list("", { signal }));
-  return uploads + (await removeOrphans(store, known, { before, signal }));
+  return uploads + (await removeOrphans(store, known, scope));
 }
 
 /** Whether Store.probe wrote the object. A probe that is killed before it deletes its object leaves it in the store. */
@@ -91,10 +99,14 @@ interface RunObjects {
 async function removeOrphans(
   store: Pick<Store, "remove">,
   { manifests, data, probes, unknown }: RunObjects,
-  { before, signal }: { before: Date; signal: AbortSignal },
+  { before, signal, onKept }: SweepScope,
 ): Promise<number> {
-  const complete = new Set([...manifests.map((m) => m.run), ...unknown]);
-  const orphans = [...data.filter((d) => !complete.has(d.run)), ...probes].filter((o) => o.modified < before);
+  const complete = new Set(manifests.map((m) => m.run));
+  const incomplete = data.filter((d) => !complete.has(d.run));
+  for (const { name, run } of incomplete) if (unknown.has(run)) onKept?.(name);
+  const orphans = [...incomplete.filter((d) => !unknown.has(d.run)), ...probes].filter(
+    (o) => o.modified < before,
+  );
   for (const { name } of orphans) await store.remove(name, { signal });
   return orphans.length;
 }

@@ -5,6 +5,8 @@ import type { Store } from "../../store/store.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
 
+const keptMessage = "data without a manifest stays: a later release may have stored the objects beside it";
+
 /**
  * Deletes the orphaned objects of this EtcdBackup's earlier attempts: data without a manifest, and unfinished uploads.
  * A failure is only logged.
@@ -22,6 +24,7 @@ export async function sweepAttempts(
       runPrefix: runPrefix(metadata.uid),
       before,
       signal,
+      onKept: (object) => log.warn({ backup: keyOf(metadata), object }, keptMessage),
     });
   } catch (error) {
     signal.throwIfAborted();

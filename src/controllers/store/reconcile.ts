@@ -123,7 +123,12 @@ async function sweep(
 ): Promise<void> {
   try {
     const before = new Date(now().getTime() - abandonedAfterMs);
-    const count = await sweepAbandoned(store, { before, objects, signal });
+    const onKept = (object: string) =>
+      log.warn(
+        { store: store.url, object },
+        "data without a manifest stays: a later release may have stored the objects beside it",
+      );
+    const count = await sweepAbandoned(store, { before, objects, signal, onKept });
     if (count > 0) log.info({ store: store.url, count }, "deleted orphaned objects");
   } catch (error) {
     signal.throwIfAborted();
