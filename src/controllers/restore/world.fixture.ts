@@ -70,7 +70,7 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
   const api = memoryApi();
   api.now = now;
   const bucket = memoryStore();
-  const manifest = await saveFile(file, bucket, { clusterName: "prod", compression: "Zstd" });
+  const manifest = await saveFile(file, bucket, { clusterName: "prod", compression: "None" });
   const createStore = () =>
     void api.create(stores, { metadata: storeRef, spec: { s3: { bucket: "backups" } } });
   createStore();
