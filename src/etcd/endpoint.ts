@@ -129,7 +129,7 @@ function unaryCaller(
     invoke: (options: CallOptions) => Promise<T>,
   ): Promise<T> => {
     try {
-      await checkUrl(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+      await checkUrl(AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(timeoutMs))]));
       return await withToken(keeper, signal, (token) =>
         invoke({ deadline: Date.now() + timeoutMs, interceptors: [callInterceptor(token, signal)] }),
       );
