@@ -100,6 +100,9 @@ describe("etcd at an address of the operator itself", () => {
       const connection = { metadata: { namespace: "team-a" }, spec: { etcd } };
       const options = { reader: readerOf({}), permissions: permissionsOf(permissions, "operator"), signal };
       await using cluster = await openClusterOf(connection, options);
+      const limits = { signal, timeoutMs: 1_000.5 };
+      const refused = { code: permissions.loopback === "all" ? "Unreachable" : "InvalidConfiguration" };
+      await assert.rejects(cluster.hashKV(endpoints[0] ?? "", 0, limits), refused);
       return await cluster.observe(signal).catch((error: OperatorError) => error);
     };
     assert.match(JSON.stringify(await observe({})), /loopback or link-local address/);
