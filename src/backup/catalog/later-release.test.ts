@@ -36,7 +36,10 @@ describe("what a later release has stored", () => {
       store.unfinished.push({ name, begun: new Date(0) });
     }
     assert.deepEqual(await listBackups(store, { signal }), []);
-    assert.deepEqual(await summarize(store, { signal }), { count: 0, newest: undefined });
+    assert.deepEqual(
+      await summarize(store, { objects: await Array.fromAsync(store.list("", { signal })), signal }),
+      { count: 0, newest: undefined },
+    );
     assert.equal(await sweepAbandoned(store, { before, signal }), 0);
     assert.equal(await sweepRun(store, { ...query, before }), 0);
     await removeRun(store, query);
