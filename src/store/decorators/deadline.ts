@@ -10,14 +10,16 @@ export function withCallDeadline(store: Store, callMs: number): Store {
   return {
     ...store,
     probe: (options) => within(callMs, options, (signal) => store.probe({ ...options, signal })),
-    head: (name, options) => within(callMs, options, (signal) => store.head(name, { signal })),
-    remove: (name, options) => within(callMs, options, (signal) => store.remove(name, { signal })),
+    head: (name, options) => within(callMs, options, (signal) => store.head(name, { ...options, signal })),
+    remove: (name, options) =>
+      within(callMs, options, (signal) => store.remove(name, { ...options, signal })),
     sweep: (prefix, options) =>
       within(callMs, options, (signal) => store.sweep(prefix, { ...options, signal })),
     list: (prefix, options) =>
       eachWithin(callMs, options, (signal) => store.list(prefix, { ...options, signal })),
-    folders: (folder, options) => eachWithin(callMs, options, (signal) => store.folders(folder, { signal })),
-    get: (name, options) => eachWithin(callMs, options, (signal) => store.get(name, { signal })),
+    folders: (folder, options) =>
+      eachWithin(callMs, options, (signal) => store.folders(folder, { ...options, signal })),
+    get: (name, options) => eachWithin(callMs, options, (signal) => store.get(name, { ...options, signal })),
   };
 }
 
