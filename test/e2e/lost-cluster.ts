@@ -3,7 +3,7 @@ import { before, describe, it } from "node:test";
 import { conditionOf, resourceObject } from "../support/custom-resources.ts";
 import type { Kube } from "../support/kube.ts";
 import { labCluster, newCluster, tlsSecrets } from "./etcd-in-kubernetes.ts";
-import { operatorNamespace, release, type Site } from "./site.ts";
+import { labNamespace, operatorNamespace, release, type Site } from "./site.ts";
 import { kubeIn, storeObjects } from "./store-objects.ts";
 
 /** Tests with etcd clusters that run in Kubernetes as StatefulSets. */
@@ -14,9 +14,8 @@ export function lostClusters(started: () => Site): void {
     let lab: Lab;
     before(async () => {
       site = started();
-      kube = kubeIn(site, "lab");
+      kube = kubeIn(site, labNamespace);
       lab = labOf(site, kube);
-      await site.kubectl(["create", "namespace", kube.namespace]);
       await kube.apply(...storeObjects(kube.namespace, site.store));
       await kube.wait("etcdbackupstore/store", "condition=Ready");
     });

@@ -35,6 +35,8 @@ export interface Site extends AsyncDisposable {
 }
 
 export const operatorNamespace = "kube-system";
+/** Where the tests restore clusters. It exists before the chart, which makes a Role in it. */
+export const labNamespace = "lab";
 export const release = "etcd-backup-operator";
 
 /**
@@ -62,6 +64,7 @@ async function startOwn(imagesDirectory: string): Promise<Site> {
     etcdImage: images.etcd,
     ownNode: true,
   });
+  await site.kubectl(["create", "namespace", labNamespace]);
   await site.helmUpgrade();
   const started = stack.move();
   return { ...site, [Symbol.asyncDispose]: () => started.disposeAsync() };
@@ -84,6 +87,7 @@ async function openForeign(kubeconfig: string, env: NodeJS.ProcessEnv): Promise<
   });
   const where = [`--namespace=${operatorNamespace}`, `--kubeconfig=${kubeconfig}`];
   stack.defer(async () => void (await helmOrThrow(["uninstall", release, ...where])));
+  await site.kubectl(["create", "namespace", labNamespace]);
   await site.helmUpgrade();
   const started = stack.move();
   return { ...site, [Symbol.asyncDispose]: () => started.disposeAsync() };
@@ -136,7 +140,7 @@ async function siteOf(
     async helmUpgrade(values = []) {
       const where = [`--namespace=${operatorNamespace}`, `--kubeconfig=${kubeconfig}`];
       const image = [`image.repository=${repository}`, `image.tag=${tag}`];
-      const sets = [...image, "rbac.restoreNamespaces={lab}", ...values];
+      const sets = [...image, `rbac.restoreNamespaces={${labNamespace}}`, ...values];
       const flags = ["--install", "--wait", "--timeout=3m", ...sets.map((set) => `--set=${set}`)];
       await helmOrThrow(["upgrade", release, chartPath, ...where, ...flags]);
     },
