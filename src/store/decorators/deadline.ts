@@ -1,4 +1,5 @@
 import { OperatorError } from "../../core/errors.ts";
+import { interruptible } from "../interruptible.ts";
 import type { CallOptions, Store } from "../store.ts";
 
 /**
@@ -27,7 +28,7 @@ export function withCallDeadline(store: Store, callMs: number): Store {
 function deadlineOf(callMs: number, { signal }: CallOptions) {
   const controller = new AbortController();
   const { promise: expired, reject } = Promise.withResolvers<never>();
-  // Each caller races with it; without a race the rejection must not end the process.
+  // Only `within` races with it; without a race the rejection must not end the process.
   expired.catch(() => {});
   const expire = () => {
     const error = new OperatorError("Timeout", `the store did not answer within ${callMs / 1000} s`, {
@@ -68,22 +69,14 @@ async function* eachWithin<T>(
   call: (signal: AbortSignal) => AsyncIterable<T>,
 ): AsyncGenerator<T, void, undefined> {
   const deadline = deadlineOf(callMs, options);
-  const iterator = call(deadline.signal)[Symbol.asyncIterator]();
-  let isAsked = false;
   try {
-    for (;;) {
-      deadline.restart();
-      isAsked = true;
-      const step = await Promise.race([iterator.next(), deadline.expired]);
-      isAsked = false;
+    deadline.restart();
+    for await (const item of interruptible(call(deadline.signal), deadline.signal)) {
       deadline.stop();
-      if (step.done === true) return;
-      yield step.value;
+      yield item;
+      deadline.restart();
     }
   } finally {
     deadline.stop();
-    const ended = Promise.resolve(iterator.return?.()).catch(() => {});
-    // A generator that waits for its next value does not return before it.
-    if (!isAsked) await ended;
   }
 }
