@@ -7,6 +7,7 @@ import { trailerSize } from "../snapshot/trailer.ts";
 import type { Store } from "../store/store.ts";
 import type { Frames } from "./manifest/frames.ts";
 import type { Manifest } from "./manifest/manifest.ts";
+import { withOwnFailure } from "./own-failure.ts";
 import { type StoredBytesOptions, storedBytes } from "./stored-bytes.ts";
 
 const decompress = promisify(zstdDecompress);
@@ -102,23 +103,10 @@ async function* fromBeginning(
   { offset, end }: { offset: number; end: number },
   options: StoredBytesOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let failure: { error: unknown } | undefined;
-  let isWithReader = false;
-  async function* source(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of storedBytes(store, stored.object, { offset: 0 }, options)) {
-        isWithReader = true;
-        yield chunk;
-        isWithReader = false;
-      }
-    } catch (error) {
-      // A decompressor that fails throws at the yield. Such an error means damage, not a failure of the store.
-      if (!isWithReader) failure = { error };
-      throw error;
-    }
-  }
+  // A decompressor that fails means damage, not a failure of the store.
+  const source = withOwnFailure(storedBytes(store, stored.object, { offset: 0 }, options));
   const decompressor = createZstdDecompress({ chunkSize });
-  const feeding = pipeline(Readable.from(source(), { objectMode: false }), decompressor, {
+  const feeding = pipeline(Readable.from(source.chunks, { objectMode: false }), decompressor, {
     signal: options.signal,
   });
   // The loop below gets the same error from the decompressor.
@@ -134,6 +122,7 @@ async function* fromBeginning(
     }
   } catch (error) {
     options.signal.throwIfAborted();
+    const failure = source.failure();
     if (failure !== undefined) throw failure.error;
     throw damaged(name, error instanceof Error ? error.message : String(error));
   }

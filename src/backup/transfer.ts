@@ -7,6 +7,7 @@ import { hex8 } from "../core/hex.ts";
 import type { Store, StoredObject } from "../store/store.ts";
 import { compressFrames, framePlainBytes } from "./frames.ts";
 import { type Frames, maxFrames } from "./manifest/frames.ts";
+import { withOwnFailure } from "./own-failure.ts";
 import type { SnapshotSource } from "./source.ts";
 import { type SnapshotReading, type SnapshotStatus, createStatusReader } from "../snapshot/status.ts";
 import { createTrailerCheck } from "../snapshot/trailer.ts";
@@ -111,32 +112,22 @@ function verifying(
   let crc = 0;
   let read = 0;
   let proved: Proved | undefined;
-  let failure: { error: unknown } | undefined;
-  let isWithReader = false;
 
   async function* chunks(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of source.chunks) {
-        for (const part of trailer.push(chunk)) reader.push(part);
-        crc = crc32c(chunk, crc);
-        read += chunk.length;
-        onProgress(Math.min(read, source.totalBytes), source.totalBytes);
-        isWithReader = true;
-        yield chunk;
-        isWithReader = false;
-      }
-      const { sha256, fileSha256, dbBytes, trailer: verdict } = trailer.finish();
-      if (verdict !== "valid") throw mismatch(`the SHA-256 trailer is ${verdict}`);
-      if (dbBytes !== source.totalBytes)
-        throw mismatch(`the member announced ${source.totalBytes} bytes and sent ${dbBytes}`);
-      proved = { status: soundStatus(await reader.finish(signal)), sha256, fileSha256, crc32c: hex8(crc) };
-    } catch (error) {
-      // A later stage that fails throws at the yield. Such an error is not the source's.
-      if (!isWithReader) failure = { error };
-      throw error;
+    for await (const chunk of source.chunks) {
+      for (const part of trailer.push(chunk)) reader.push(part);
+      crc = crc32c(chunk, crc);
+      read += chunk.length;
+      onProgress(Math.min(read, source.totalBytes), source.totalBytes);
+      yield chunk;
     }
+    const { sha256, fileSha256, dbBytes, trailer: verdict } = trailer.finish();
+    if (verdict !== "valid") throw mismatch(`the SHA-256 trailer is ${verdict}`);
+    if (dbBytes !== source.totalBytes)
+      throw mismatch(`the member announced ${source.totalBytes} bytes and sent ${dbBytes}`);
+    proved = { status: soundStatus(await reader.finish(signal)), sha256, fileSha256, crc32c: hex8(crc) };
   }
-  return { chunks: chunks(), result: () => proved, failure: () => failure };
+  return { ...withOwnFailure(chunks()), result: () => proved };
 }
 
 /** The status of a reading without violations; throws VerificationFailed with the first ones otherwise. */

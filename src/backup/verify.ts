@@ -5,6 +5,7 @@ import { hex8 } from "../core/hex.ts";
 import { type SnapshotFileReading, readSnapshot } from "../snapshot/read.ts";
 import type { Store } from "../store/store.ts";
 import type { Manifest } from "./manifest/manifest.ts";
+import { type WithOwnFailure, withOwnFailure } from "./own-failure.ts";
 import { type StoredBytesOptions, storedBytes } from "./stored-bytes.ts";
 import { unpack } from "./unpack.ts";
 
@@ -49,7 +50,7 @@ export async function verifyStored(
   const unpacked: Check = { check: "unpack", ok: true, detail: stored.compression };
   let reading: SnapshotFileReading | undefined;
   try {
-    reading = await unpack(source.bytes(), stored.compression, signal, async (bytes) =>
+    reading = await unpack(source.chunks, stored.compression, signal, async (bytes) =>
       readSnapshot(plain.bytes(bytes), { signal }),
     );
   } catch (error) {
@@ -72,33 +73,24 @@ function readStored(
   store: Pick<Store, "get">,
   { stored }: Manifest,
   { onProgress, ...options }: VerifyOptions,
-): { bytes(): AsyncGenerator<Uint8Array>; failure(): Failure; checks(): Check[] } {
+): WithOwnFailure & { checks(): Check[] } {
   const digest = createHash("sha256");
   let count = 0;
   let crc = 0;
   let isWhole = false;
-  let isWithReader = false;
-  let failure: Failure;
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of storedBytes(store, stored.object, { offset: 0 }, options)) {
+      digest.update(chunk);
+      crc = crc32c(chunk, crc);
+      count += chunk.length;
+      onProgress?.(count, stored.bytes);
+      yield chunk;
+    }
+    isWhole = true;
+  }
   return {
-    async *bytes() {
-      try {
-        for await (const chunk of storedBytes(store, stored.object, { offset: 0 }, options)) {
-          digest.update(chunk);
-          crc = crc32c(chunk, crc);
-          count += chunk.length;
-          onProgress?.(count, stored.bytes);
-          isWithReader = true;
-          yield chunk;
-          isWithReader = false;
-        }
-        isWhole = true;
-      } catch (error) {
-        // A decompressor that fails throws at the yield. Such an error means damage, not a failure of the store.
-        if (!isWithReader) failure = { error };
-        throw error;
-      }
-    },
-    failure: () => failure,
+    // A decompressor that fails means damage, not a failure of the store.
+    ...withOwnFailure(bytes()),
     // The digests of an object that was not read to its end are not comparable.
     checks: () =>
       isWhole
