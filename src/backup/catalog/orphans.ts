@@ -1,10 +1,4 @@
-import {
-  formatTime,
-  objectKind,
-  parseDataObject,
-  parseManifestObject,
-  parseRun,
-} from "../../core/backup/name.ts";
+import { objectKind, parseDataObject, parseRun } from "../../core/backup/name.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { findBackups } from "./list.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -15,6 +9,10 @@ interface RunQuery {
   runPrefix: string;
   signal: AbortSignal;
 }
+
+/** What to log with `onKept`. */
+export const keptMessage =
+  "data without a manifest stays: a later release may have stored the objects beside it";
 
 interface SweepScope {
   before: Date;
@@ -71,8 +69,7 @@ export async function sweepAbandoned(
   { objects, ...scope }: SweepScope & { objects?: Iterable<ObjectInfo> },
 ): Promise<number> {
   const { before, signal } = scope;
-  const isKnownName = (name: string) =>
-    parseDataObject(name) !== undefined || parseManifestObject(name) !== undefined || isProbe(name);
+  const isKnownName = (name: string) => ["data", "manifest"].includes(objectKind(name)) || isProbe(name);
   const uploads = await store.sweep("", { before, only: isKnownName, signal });
   const known = await runObjectsOf(objects ?? store.list("", { signal }));
   return uploads + (await removeOrphans(store, known, scope));
@@ -124,20 +121,15 @@ async function runObjectsOf(
 ): Promise<RunObjects> {
   const objects: RunObjects = { manifests: [], data: [], probes: [], unknown: new Set() };
   for await (const { name, modified } of listed) {
-    const manifest = parseManifestObject(name);
-    const data = parseDataObject(name);
-    if (manifest?.backup.runId.startsWith(runPrefix) === true) {
-      objects.manifests.push({
-        name,
-        run: `${manifest.clusterName}/${formatTime(manifest.backup.time)}-${manifest.backup.runId}`,
-      });
-    }
-    if (data?.runId.startsWith(runPrefix) === true) {
-      objects.data.push({ name, run: `${data.clusterName}/${data.time}-${data.runId}`, modified });
-    }
     if (isProbe(name)) objects.probes.push({ name, modified });
-    const run = objectKind(name) === "unknown" ? parseRun(name) : undefined;
-    if (run !== undefined) objects.unknown.add(`${run.clusterName}/${run.time}-${run.runId}`);
+    const { clusterName, time, runId } = parseRun(name) ?? {};
+    if (runId === undefined) continue;
+    const run = `${clusterName}/${time}-${runId}`;
+    const kind = objectKind(name);
+    const isOfQuery = runId.startsWith(runPrefix);
+    if (kind === "unknown") objects.unknown.add(run);
+    else if (kind === "manifest" && isOfQuery) objects.manifests.push({ name, run });
+    else if (kind === "data" && isOfQuery) objects.data.push({ name, run, modified });
   }
   return objects;
 }

@@ -1,11 +1,9 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
-import { sweepRun } from "../../backup/catalog/orphans.ts";
+import { keptMessage, sweepRun } from "../../backup/catalog/orphans.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
 import type { Store } from "../../store/store.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
-
-const keptMessage = "data without a manifest stays: a later release may have stored the objects beside it";
 
 /**
  * Deletes the orphaned objects of this EtcdBackup's earlier attempts: data without a manifest, and unfinished uploads.

@@ -2,7 +2,7 @@ import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { type CompleteBackup, summarize } from "../../backup/catalog/list.ts";
-import { sweepAbandoned } from "../../backup/catalog/orphans.ts";
+import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
@@ -123,11 +123,7 @@ async function sweep(
 ): Promise<void> {
   try {
     const before = new Date(now().getTime() - abandonedAfterMs);
-    const onKept = (object: string) =>
-      log.warn(
-        { store: store.url, object },
-        "data without a manifest stays: a later release may have stored the objects beside it",
-      );
+    const onKept = (object: string) => log.warn({ store: store.url, object }, keptMessage);
     const count = await sweepAbandoned(store, { before, objects, signal, onKept });
     if (count > 0) log.info({ store: store.url, count }, "deleted orphaned objects");
   } catch (error) {
