@@ -24,7 +24,8 @@ export interface CompareOptions {
 
 /**
  * Compares HashKV of the voting members at one revision, one member after the other. Undefined when the comparison is
- * skipped or inconclusive, and where there is one voting member: a hash that is compared with none proves nothing. Throws MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
+ * skipped or inconclusive, and where there is one voting member: a hash that is compared with none proves nothing. Throws
+ * MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
  */
 export async function compareMembers(
   members: readonly MemberFacts[],

@@ -35,8 +35,7 @@ interface VerifyOptions extends StoredBytesOptions {
 /**
  * Reads a backup's data object once and compares it with its manifest: the stored bytes, the plain bytes, etcd's
  * trailer, the page structure and the status. Damage is a failed check. A read that breaks goes on where it broke; every
- * byte is hashed once. Throws only an error of the store or of
- * `write`, or the signal's reason.
+ * byte is hashed once. Throws only an error of the store or of `write`, or the signal's reason.
  */
 export async function verifyStored(
   store: Pick<Store, "get">,

@@ -35,7 +35,10 @@ export interface GlobalFlags {
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** 1: another attempt may succeed. 2: usage. 3: permanent. 4: verification failed. 130: stopped by Ctrl-C; run() returns 143 for SIGTERM. */
+/**
+ * 1: another attempt may succeed. 2: usage. 3: permanent. 4: verification failed. 130: stopped by Ctrl-C; run() returns
+ * 143 for SIGTERM.
+ */
 export function exitCode(error: OperatorError): number {
   switch (error.code) {
     case "Usage":

@@ -27,7 +27,10 @@ export async function openClusterOf(
   return openCluster(endpoints, isExempt ? access : { ...access, checkUrl: refuseOwnUrl });
 }
 
-/** The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none, and InvalidConfiguration for a namespace that the resource may not use. */
+/**
+ * The client URLs in spec.etcd, or those of its Service or Pods. Throws NoUsableMember when there are none, and
+ * InvalidConfiguration for a namespace that the resource may not use.
+ */
 export async function endpointsFor(
   { metadata, spec }: ClusterConnection,
   { reader, permissions, signal }: ResolveOptions,

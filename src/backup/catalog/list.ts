@@ -65,7 +65,8 @@ export type CompleteBackup = CatalogEntry & { manifest: Manifest };
 /**
  * Finds a backup by its name, by the name of its data object, or by `latest`: the newest without a problem. Reads no
  * more manifests than needed. Throws NotFound, VerificationFailed for a backup with a problem, Refused for one of a later
- * release, and Usage when backups of several clusters match. `passedOver` are the newer backups that `latest` skipped because they have a problem.
+ * release, and Usage when backups of several clusters match. `passedOver` are the newer backups that `latest` skipped
+ * because they have a problem.
  */
 export async function findBackup(
   store: Pick<Store, "list" | "get" | "url">,

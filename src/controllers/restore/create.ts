@@ -34,7 +34,7 @@ export async function createMembers(
   // The next pass observes a name that exists: the object is this restore's after a lost answer, or another owner's.
   for (const index of volumes)
     await resources.create("PersistentVolumeClaim", volumeClaim(blueprint, index), signal);
-  const storeSettings = jobs.length === 0 ? {} : await context.jobStoreSettings(blueprint.store, signal);
+  const storeSettings = jobs.length === 0 ? {} : await context.jobStoreSettings(store, signal);
   for (const { index, attempt } of jobs)
     await resources.create("Job", memberJob({ ...blueprint, storeSettings }, index, attempt), signal);
   const withNewJobs = members.map((member) => {
