@@ -56,6 +56,11 @@ export function conditionStatus(
   return conditions?.find((c) => c.type === type)?.status;
 }
 
+/** Whether the run of an EtcdBackup or EtcdRestore has ended, in success or failure. */
+export function isFinished({ status }: { status: { conditions?: readonly Condition[] } }): boolean {
+  return conditionStatus(status.conditions, "Finished") === "True";
+}
+
 /** The time in RFC 3339, cut to whole seconds as metav1.Time is. */
 export function wholeSeconds(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;

@@ -1,7 +1,7 @@
 import type { BackupControllerDeps } from "../controllers/backup/context.ts";
 import { requestOf } from "../controllers/reconciler.ts";
 import { interrupted } from "../core/backup/status.ts";
-import { isFinished } from "./wake-ups.ts";
+import { isFinished } from "../core/conditions.ts";
 
 /** Milliseconds for all attempts together, since the process is stopping. */
 const timeoutMs = 5_000;

@@ -1,7 +1,7 @@
 import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
 import { keyOf } from "../controllers/reconciler.ts";
 import { isSettled } from "../core/backup/decide.ts";
-import { conditionStatus } from "../core/conditions.ts";
+import { isFinished } from "../core/conditions.ts";
 import type { KeyedQueue } from "../kube/queue.ts";
 import type { Informers } from "./informers.ts";
 
@@ -98,8 +98,4 @@ class StoreNeeds {
 
 function storeKeyOf({ metadata: { namespace = "" }, spec }: EtcdBackup): string {
   return keyOf({ namespace, name: spec.storeRef.name });
-}
-
-export function isFinished({ status }: EtcdBackup): boolean {
-  return conditionStatus(status.conditions, "Finished") === "True";
 }

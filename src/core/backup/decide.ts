@@ -1,5 +1,5 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
-import { conditionStatus, wholeSeconds } from "../conditions.ts";
+import { conditionStatus, isFinished, wholeSeconds } from "../conditions.ts";
 import { OperatorError } from "../errors.ts";
 import {
   type Fail,
@@ -49,7 +49,7 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   const hasFinalizer = metadata.finalizers?.includes(finalizer) === true;
   if (metadata.deletionTimestamp !== undefined) return decideDeletion(backup, run, hasFinalizer);
 
-  if (conditionStatus(status.conditions, "Finished") === "True") return decideFinished(backup);
+  if (isFinished(backup)) return decideFinished(backup);
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   if (spec.deletionPolicy === "Delete" && !hasFinalizer) return { do: "addFinalizer" };
   return decideRun(observed, run, now);
@@ -60,9 +60,7 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
  * deleted, and its generation and finalizer are as they have to be.
  */
 export function isSettled(backup: EtcdBackup): boolean {
-  const { metadata, status } = backup;
-  if (metadata.deletionTimestamp !== undefined) return false;
-  if (conditionStatus(status.conditions, "Finished") !== "True") return false;
+  if (backup.metadata.deletionTimestamp !== undefined || !isFinished(backup)) return false;
   return decideFinished(backup).do === "nothing";
 }
 

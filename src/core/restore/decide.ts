@@ -1,7 +1,7 @@
 import type { RestoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import { backoffMs } from "../backoff.ts";
-import { conditionStatus, wholeSeconds } from "../conditions.ts";
+import { conditionStatus, isFinished, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
 import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
@@ -41,7 +41,7 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
   // A deletion needs no finalizer: the volumes stay, and the garbage collector deletes the Jobs.
   if (metadata.deletionTimestamp !== undefined)
     return work.state === "none" ? { do: "nothing" } : { do: "cancel" };
-  if (conditionStatus(status.conditions, "Finished") === "True") return decideEndRecord(status, now);
+  if (isFinished(restore)) return decideEndRecord(status, now);
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   // What is proved stays proved, however late it is read.
   if (status.runningTime !== undefined && work.state === "succeeded" && work.result.step === "prove")
