@@ -1,5 +1,5 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
-import { FairLine } from "../core/fair-line.ts";
+import { FairLine, placeForMs } from "../core/fair-line.ts";
 import type { RunView } from "../core/run-view.ts";
 import { requestOf } from "./reconciler.ts";
 
@@ -23,9 +23,6 @@ interface RegistryOptions {
   /** Monotonic milliseconds. */
   now?: () => number;
 }
-
-/** Milliseconds for which a key in the line is told the same place, so that each end does not change all statuses. */
-const placeForMs = 600_000;
 
 /**
  * The long-running work of this process, at most one run a key. A slot is reserved before the attempt is written to

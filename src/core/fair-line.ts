@@ -1,3 +1,9 @@
+/**
+ * Milliseconds for which who waits is told the same place, and after which it is told again: the end of one run does not
+ * change the statuses of all that wait.
+ */
+export const placeForMs = 600_000;
+
 /** A group's keys, each with its number in the order of arrival. */
 interface Group {
   keys: Map<string, number>;

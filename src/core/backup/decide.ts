@@ -1,5 +1,6 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import { conditionStatus, isFinished, wholeSeconds } from "../conditions.ts";
+import { placeForMs } from "../fair-line.ts";
 import { OperatorError } from "../errors.ts";
 import {
   type Fail,
@@ -17,9 +18,6 @@ import type { ObservedBackup, ObservedRun, StoredBackup } from "./observed.ts";
 export const finalizer = "etcdbackup.dev/stored-objects";
 /** Annotation that releases an EtcdBackup whose store no longer exists. */
 export const forceDelete = "etcdbackup.dev/force-delete";
-
-/** Milliseconds until the place in the line is written again. */
-const placeEveryMs = 600_000;
 
 /** The next action for one EtcdBackup. After a crash at any line, the next pass decides again on what it observes. */
 export type BackupDecision =
@@ -169,7 +167,7 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
 function whileNoSlot({ spec, status }: EtcdBackup, place: number, now: Date): Wait {
   const message = `the operator waits for a free slot: place ${place}; --max-concurrent-backups limits how many backups run at once`;
   const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
-  const ms = status.startTime === undefined ? placeEveryMs : Math.min(placeEveryMs, leftMs);
+  const ms = status.startTime === undefined ? placeForMs : Math.min(placeForMs, leftMs);
   return { do: "wait", ms, reason: "Pending", message, warn: false, forSlot: true };
 }
 
