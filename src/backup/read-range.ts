@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createZstdDecompress, zstdDecompress } from "node:zlib";
-import { OperatorError } from "../core/errors.ts";
+import { OperatorError, messageOf } from "../core/errors.ts";
 import { trailerSize } from "../snapshot/trailer.ts";
 import type { Store } from "../store/store.ts";
 import type { Frames } from "./manifest/frames.ts";
@@ -63,7 +63,7 @@ async function* fromFrames(
     const expected = Math.min(plainBytes, size - begin);
     const plain = await decompress(frame, { maxOutputLength: expected, chunkSize }).catch(
       (error: unknown) => {
-        throw damaged(name, `frame ${index}: ${error instanceof Error ? error.message : String(error)}`);
+        throw damaged(name, `frame ${index}: ${messageOf(error)}`);
       },
     );
     if (plain.length !== expected)
@@ -124,7 +124,7 @@ async function* fromBeginning(
     options.signal.throwIfAborted();
     const failure = source.failure();
     if (failure !== undefined) throw failure.error;
-    throw damaged(name, error instanceof Error ? error.message : String(error));
+    throw damaged(name, messageOf(error));
   }
   throw damaged(name, `the object unpacks to ${position} bytes only`);
 }

@@ -80,8 +80,8 @@ export function asOperatorError(thrown: unknown): OperatorError {
   return new OperatorError("Internal", messageOf(thrown), { cause: thrown });
 }
 
-/** Not `String()` alone, which throws for an object without a primitive value. */
-function messageOf(thrown: unknown): string {
+/** The message of anything that was thrown. Not `String()` alone, which throws for an object without a primitive value. */
+export function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   const primitive = typeof thrown !== "object" && typeof thrown !== "function";
   return primitive || thrown === null ? String(thrown) : Object.prototype.toString.call(thrown);

@@ -1,4 +1,4 @@
-import { OperatorError } from "../core/errors.ts";
+import { OperatorError, messageOf } from "../core/errors.ts";
 
 /** A call as an error text names it: `list etcdbackups.etcdbackup.dev in namespace kube-system`. */
 export interface CallName {
@@ -113,10 +113,6 @@ const connectionTexts: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "no route to the host",
   ENETUNREACH: "no route to the network",
 };
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
 
 /** The first line of a library's message: further lines may quote a file or an answer, and with it a secret. */
 export function firstLine(thrown: unknown): string {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { OperatorError } from "../core/errors.ts";
+import { OperatorError, messageOf } from "../core/errors.ts";
 
 const outputTailBytes = 16 * 1024;
 
@@ -41,7 +41,7 @@ export async function execute(path: string, args: string[], signal: AbortSignal)
     return { ...exit, output: `${stdout}\n${stderr}`.slice(-outputTailBytes) };
   } catch (error) {
     signal.throwIfAborted();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new OperatorError("Usage", `${path} cannot be run: ${reason}`, {
       hint: "give a program that is built for this machine",
       cause: error,

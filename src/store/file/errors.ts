@@ -1,4 +1,4 @@
-import { OperatorError } from "../../core/errors.ts";
+import { OperatorError, messageOf } from "../../core/errors.ts";
 
 /** The code of what a file system call threw, such as ENOENT. */
 export function errnoOf(thrown: unknown): string | undefined {
@@ -50,7 +50,7 @@ export function classifyFile(thrown: unknown, doing: string): OperatorError {
     case "ETIMEDOUT":
       return new OperatorError("Timeout", `${doing}: the file system does not answer`, { cause });
     default: {
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
+      const message = messageOf(thrown);
       return new OperatorError("StoreFailed", `${doing}: ${message}`, { cause, permanent: false });
     }
   }
