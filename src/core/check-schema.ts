@@ -1,3 +1,5 @@
+import { isRecord } from "./record.ts";
+
 /** The part of JSON Schema that the stored documents use. Unknown properties are allowed: later versions add them. */
 export interface DocumentSchema {
   readonly type: "object" | "string" | "integer" | "boolean" | "array";
@@ -39,10 +41,6 @@ export function findMismatch(value: unknown, schema: DocumentSchema, path = ""):
     default:
       return schema.type satisfies never;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function objectMismatch(

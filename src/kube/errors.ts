@@ -1,4 +1,5 @@
 import { OperatorError, messageOf } from "../core/errors.ts";
+import { isRecord } from "../core/record.ts";
 
 /** A call as an error text names it: `list etcdbackups.etcdbackup.dev in namespace kube-system`. */
 export interface CallName {
@@ -31,10 +32,6 @@ export class ApiStatusError extends Error {
     const seconds = Number(retryAfter ?? details["retryAfterSeconds"] ?? Number.NaN);
     this.retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The error status in which a call ended; undefined when it failed in another way. */

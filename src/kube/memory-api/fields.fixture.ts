@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ArraySchema, Schema } from "../../api/schema/schema.ts";
-import { isRecord } from "../errors.ts";
+import { isRecord } from "../../core/record.ts";
 import { fieldSchema, itemKey, listType } from "./schema.fixture.ts";
 
 /** From an object to one of its fields, or from a list to one of its items. */

@@ -1,6 +1,6 @@
 import { OperatorError } from "../../core/errors.ts";
 import type { HttpAnswer, HttpRequest } from "../connection.ts";
-import { isRecord } from "../errors.ts";
+import { isRecord } from "../../core/record.ts";
 import { apiVersionOf, type KubeObject, type ObjectRef, resourceName } from "../objects.ts";
 import type { ApiObject, MemoryObjects, SentObject, Write } from "./objects.fixture.ts";
 import { badRequest, expired, invalid, notFound, type Refusal } from "./refusal.fixture.ts";

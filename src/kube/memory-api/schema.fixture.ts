@@ -1,5 +1,5 @@
 import type { ArraySchema, IntegerSchema, Schema, StringSchema } from "../../api/schema/schema.ts";
-import { isRecord } from "../errors.ts";
+import { isRecord } from "../../core/record.ts";
 
 /** The value without nulls and without the fields that the schema does not declare. */
 export function pruned(schema: Schema, value: unknown): unknown {

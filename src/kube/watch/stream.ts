@@ -1,5 +1,6 @@
 import { OperatorError } from "../../core/errors.ts";
-import { ApiStatusError, isRecord } from "../errors.ts";
+import { isRecord } from "../../core/record.ts";
+import { ApiStatusError } from "../errors.ts";
 import type { KubeObject } from "../objects.ts";
 
 /** One line of a watch: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes */
