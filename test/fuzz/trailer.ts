@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
 import { createTrailerCheck } from "../../src/snapshot/trailer.ts";
 import { withTrailer } from "../testdata/bolt-writer.ts";
 import { createRandom } from "../harness/random.ts";
+import { sha256 } from "../support/files.ts";
 import { cutUp, mutateBytes, type Target } from "./target.ts";
 
 /** In any chunks, a file is split into database and trailer as the whole file is. */
@@ -36,7 +36,3 @@ export const trailer: Target = {
     assert.equal(end.trailer, state);
   },
 };
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}

@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { removeAtExit } from "./exit-cleanup.ts";
+import { isAlive } from "./process.ts";
 
 const heartbeatMs = 2_000;
 const staleAfterMs = 30_000;
@@ -57,15 +58,6 @@ async function isStale(path: string, holder: string): Promise<boolean> {
   if (age > staleAfterMs) return true;
   const pid = Number(holder);
   return pid > 0 && !isAlive(pid);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -173,3 +173,13 @@ function boundedTail(limit: number): { add: (text: string) => void; text: () => 
     text: joined,
   };
 }
+
+/** Whether there is a process with this ID, of any user. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}

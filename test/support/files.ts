@@ -26,6 +26,6 @@ export async function treeOf(directory: string): Promise<Record<string, string>>
 }
 
 /** The digest as hexadecimal text. */
-export function sha256(content: string | Buffer): string {
+export function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
 }

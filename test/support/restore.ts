@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { RestoreOutput } from "../../src/cli/restore/report.ts";
 import { type EtcdMinor, binary } from "../harness/binaries.ts";
 import { etcdBackupJson } from "../harness/etcd-backup.ts";
 import { type EtcdCluster, type FilledOptions, startFilled } from "../harness/etcd-cluster.ts";
@@ -49,16 +50,6 @@ export async function planMembers(
   return { members, initialCluster: urls.join(",") };
 }
 
-/** The output of `etcd-backup restore -o json`. */
-export interface RestoreResult {
-  backup: string;
-  revision: number;
-  nextRevision: number;
-  token: string;
-  initialCluster: string;
-  members: { name: string; dataDir: string; walDir?: string }[];
-}
-
 /** The path of the tool that restores snapshots of a minor. */
 export function restoreTool(minor: EtcdMinor): Promise<string> {
   return binary(minor === "3.4" ? "etcdctl" : "etcdutl", minor);
@@ -75,11 +66,11 @@ export function restoreAll(
   { members, initialCluster }: Plan,
   args: string[],
   env: Record<string, string> = {},
-): Promise<RestoreResult> {
+): Promise<RestoreOutput> {
   const walDirs = members.some(({ walDir }) => walDir !== undefined);
   const wal = walDirs ? ["--wal-dir-template", join(directory, "log", "{name}")] : [];
   const data = ["--data-dir-template", join(directory, "data", "{name}")];
-  return etcdBackupJson<RestoreResult>(
+  return etcdBackupJson<RestoreOutput>(
     ["restore", ...args, "--all-members", "--initial-cluster", initialCluster, ...data, ...wal],
     env,
   );

@@ -17,38 +17,15 @@ import {
   succeeded,
 } from "./status.ts";
 import { OperatorError } from "../errors.ts";
+import { backupOf } from "./backup.fixture.ts";
 import type { MemberFacts } from "../etcd/member-choice.ts";
 
 const now = new Date("2026-08-20T12:00:00.700Z");
 const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);
 
 function backup(status: EtcdBackupStatus, generation = 1): EtcdBackup {
-  return {
-    apiVersion: "etcdbackup.dev/v1alpha1",
-    kind: "EtcdBackup",
-    metadata: {
-      name: "b",
-      namespace: "ns",
-      uid: "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-      resourceVersion: "1",
-      generation,
-      creationTimestamp: "2026-08-20T12:00:00Z",
-    },
-    spec: {
-      clusterName: "prod",
-      storeRef: { name: "s" },
-      etcd: {
-        endpoints: ["http://e:2379"],
-        memberSelection: { prefer: "Follower", maxLag: 1000, allowWithoutQuorum: false },
-      },
-      compression: "Zstd",
-      verification: { readBack: false, hashKV: "WhenAvailable" },
-      deletionPolicy: "Delete",
-      timeoutSeconds: 3600,
-      backoffLimit: 3,
-    },
-    status,
-  };
+  const metadata = { generation, creationTimestamp: "2026-08-20T12:00:00Z" };
+  return backupOf({ spec: { deletionPolicy: "Delete" }, metadata, status });
 }
 
 const member: MemberFacts = {

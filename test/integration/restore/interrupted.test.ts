@@ -5,7 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { binary } from "../../harness/binaries.ts";
 import { etcdBackup, etcdBackupJson, etcdBackupPath, s3Store } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
-import { type Exit, type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
+import { type Exit, type RunningProcess, isAlive, startProcess, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
 import { keyValues } from "../../support/cluster-state.ts";
 import { treeOf } from "../../support/files.ts";
@@ -87,14 +87,6 @@ while [ ! -e ${path}/go ]; do sleep 0.05; done`;
       await eventually("the tool has exited", async () => !isAlive(running));
     },
   };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 function assertStopped(job: RunningProcess, { code }: Exit, wanted: number, by: string): void {

@@ -1,20 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { RestoreOutput } from "../../../src/cli/restore/report.ts";
 import type { EtcdMinor } from "../../harness/binaries.ts";
 import { etcdBackup, etcdBackupPath } from "../../harness/etcd-backup.ts";
 import type { EtcdCluster } from "../../harness/etcd-cluster.ts";
 import { run, tempDir } from "../../harness/process.ts";
 import { assertSameHashKV, keyValues, revisionOf } from "../../support/cluster-state.ts";
 import { filesBelow } from "../../support/files.ts";
-import {
-  type Plan,
-  type RestoreResult,
-  bootRestored,
-  planMembers,
-  restoreAll,
-  toolFlags,
-} from "../../support/restore.ts";
+import { type Plan, bootRestored, planMembers, restoreAll, toolFlags } from "../../support/restore.ts";
 import { type Source, bump, directoryWarnings, leaseSeconds, startSource } from "./source.ts";
 
 describe("a cluster restored from a backup", { timeout: 300_000 }, () => {
@@ -30,7 +24,7 @@ describe("a cluster restored from a backup", { timeout: 300_000 }, () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  type Restore = (source: Source, minor: EtcdMinor, place: string, plan: Plan) => Promise<RestoreResult>;
+  type Restore = (source: Source, minor: EtcdMinor, place: string, plan: Plan) => Promise<RestoreOutput>;
   const ways: Record<string, { members: number; restore: Restore }> = {
     "one member from a plain file": {
       members: 1,
@@ -97,7 +91,7 @@ describe("a cluster restored from a backup", { timeout: 300_000 }, () => {
 });
 
 /** Restores the first member, and the others by the command lines that this prints, as on three hosts. */
-async function oneByOne(store: string, minor: EtcdMinor, place: string, plan: Plan): Promise<RestoreResult> {
+async function oneByOne(store: string, minor: EtcdMinor, place: string, plan: Plan): Promise<RestoreOutput> {
   const dataDir = join(place, "here");
   const [first, ...others] = plan.members;
   assert.ok(first !== undefined);
@@ -108,7 +102,7 @@ async function oneByOne(store: string, minor: EtcdMinor, place: string, plan: Pl
   first.dataDir = dataDir;
   const lines = stdout.split("\n").filter((line) => line.startsWith("  etcd-backup restore "));
   assert.equal(lines.length, others.length, stdout);
-  let last: RestoreResult | undefined;
+  let last: RestoreOutput | undefined;
   for (const [index, line] of lines.entries()) {
     // On other hosts the path would be the same. This is one host, so that each member gets its own.
     const other = others[index];
@@ -117,7 +111,7 @@ async function oneByOne(store: string, minor: EtcdMinor, place: string, plan: Pl
     const command = line.replace("etcd-backup", etcdBackupPath).replace(dataDir, other.dataDir);
     const ran = await run("sh", ["-c", `${command} -o json`]);
     assert.equal(ran.code, 0, `${command}\n${ran.stderr}`);
-    last = JSON.parse(ran.stdout) as RestoreResult;
+    last = JSON.parse(ran.stdout) as RestoreOutput;
     assert.ok(stdout.includes(last.token), "the token that was printed");
   }
   assert.ok(last !== undefined);
