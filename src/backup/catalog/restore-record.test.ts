@@ -42,7 +42,7 @@ describe("the record of a restore that has ended", () => {
 
   it("throws when it cannot be read, and is not reported as missing", async () => {
     const store = memoryStore();
-    for (const content of ["", "{", "{}", '{"formatVersion":2,"completedAt":"x"}', "x".repeat(70_000)]) {
+    for (const content of ["", "{", "{}", '{"formatVersion":1}', "x".repeat(70_000)]) {
       store.objects.set(`prod/restores/${at.uid}.json`, Buffer.from(content));
       await assert.rejects(
         readRestoreRecord(store, at),
@@ -50,6 +50,9 @@ describe("the record of a restore that has ended", () => {
         content.slice(0, 40),
       );
     }
+    const later = '{"formatVersion":2,"completedAt":"x"}';
+    store.objects.set(`prod/restores/${at.uid}.json`, Buffer.from(later));
+    await assert.rejects(readRestoreRecord(store, at), { code: "Refused", hint: /newer one/ });
     store.beforeCall = () => {
       throw new OperatorError("Unreachable", "no network");
     };

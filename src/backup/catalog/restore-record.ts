@@ -1,5 +1,5 @@
-import { OperatorError } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
+import { putJsonRecord, readJsonRecord } from "./json-record.ts";
 
 /**
  * Records that one EtcdRestore has ended. The record is in the store because an API server that is restored from a
@@ -18,8 +18,11 @@ export interface RestoreRecord {
   completedAt: string;
 }
 
-/** Bytes. A larger object is not a record. */
-const maxSize = 64 * 1024;
+const restoreRecordSchema = {
+  type: "object",
+  required: ["completedAt"],
+  properties: { completedAt: { type: "string", maxLength: 64 } },
+} as const;
 
 function restoreRecordObject(clusterName: string, uid: string): string {
   return `${clusterName}/restores/${uid}.json`;
@@ -30,32 +33,13 @@ export async function readRestoreRecord(
   store: Pick<Store, "get">,
   at: { clusterName: string; uid: string; signal: AbortSignal },
 ): Promise<RestoreRecord | undefined> {
-  const object = restoreRecordObject(at.clusterName, at.uid);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of store.get(object, { signal: at.signal })) {
-      size += chunk.length;
-      if (size > maxSize) throw unreadable(object);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof OperatorError && error.code === "NotFound") return undefined;
-    throw error;
-  }
-  try {
-    const record = JSON.parse(Buffer.concat(chunks).toString("utf8")) as Partial<RestoreRecord>;
-    if (record.formatVersion === 1 && typeof record.completedAt === "string") return record as RestoreRecord;
-  } catch {
-    // It is not JSON, and is reported below.
-  }
-  throw unreadable(object);
-}
-
-function unreadable(object: string): OperatorError {
-  return new OperatorError("VerificationFailed", `${object} is not a record of a restore`, {
+  const document = await readJsonRecord(store, restoreRecordObject(at.clusterName, at.uid), {
+    schema: restoreRecordSchema,
+    what: "a record of a restore",
     hint: "inspect the object, and delete it if the restore has to run",
+    signal: at.signal,
   });
+  return document as RestoreRecord | undefined;
 }
 
 /** Writes the record. Keeps an existing one: an earlier call wrote it, and its answer was lost. */
@@ -65,14 +49,5 @@ export async function writeRestoreRecord(
   record: RestoreRecord,
   signal: AbortSignal,
 ): Promise<void> {
-  const bytes = Buffer.from(`${JSON.stringify(record)}\n`);
-  try {
-    await store.put(restoreRecordObject(clusterName, record.uid), [bytes], {
-      contentType: "application/json",
-      storageClass: "Default",
-      signal,
-    });
-  } catch (error) {
-    if (!(error instanceof OperatorError) || error.code !== "AlreadyExists") throw error;
-  }
+  await putJsonRecord(store, restoreRecordObject(clusterName, record.uid), record, { signal });
 }
