@@ -20,6 +20,7 @@ function prepare(over: Partial<CommitOptions> = {}) {
       manifest,
       object,
       readBack: false,
+      confirm: async () => {},
       signal: new AbortController().signal,
       step: (step) => steps.push(step),
       ...over,

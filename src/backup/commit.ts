@@ -15,12 +15,14 @@ export interface CommitOptions {
   /** The manifest's object name. */
   object: string;
   readBack: boolean;
+  /** Throws when the folder no longer belongs to this backup's etcd cluster and writer. */
+  confirm: () => Promise<void>;
   signal: AbortSignal;
   step: (step: SaveStep) => void;
 }
 
 /**
- * Reads the data back where asked, writes the manifest, which makes the data a backup, and looks at the data once more.
+ * Reads the data back where asked, makes sure that the folder is still the backup's, writes the manifest, which makes the data a backup, and looks at the data once more.
  * After a failure the data object is deleted, unless the store does not say whether it holds the manifest: then the
  * error has `outcomeUnknown`.
  */
@@ -28,6 +30,7 @@ export async function commit(options: CommitOptions): Promise<void> {
   const { manifest, object, store, signal } = options;
   try {
     if (options.readBack) await readBack(options);
+    await options.confirm();
     signal.throwIfAborted();
   } catch (error) {
     await removeData(options, AbortSignal.timeout(cleanupTimeoutMs));

@@ -4,6 +4,7 @@ import { snapshotFile } from "../../test/testdata/snapshot-files.ts";
 import { type ErrorCode, OperatorError } from "../core/errors.ts";
 import { memberFacts, statusOf } from "../core/etcd/member.fixture.ts";
 import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.ts";
+import { objectKind } from "../core/backup/name.ts";
 import { parseManifest } from "./manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { type SaveOptions, saveSnapshot } from "./save.ts";
@@ -82,6 +83,8 @@ function clusterOf(
   return watched;
 }
 
+const firstClaim = "prod/claim/00000000000000000001.json";
+
 interface Run {
   steps: SaveStep[];
   cluster: Watched;
@@ -119,7 +122,8 @@ async function rejects(run: Run, code: ErrorCode, message: RegExp): Promise<void
     assert.match(error.message, message);
     return true;
   });
-  assert.deepEqual([...run.store.objects.keys()], [], "nothing stays in the store");
+  const left = [...run.store.objects.keys()].filter((name) => name !== firstClaim);
+  assert.deepEqual(left, [], "nothing but the claim stays in the store");
   assert.equal(run.cluster.closed, run.cluster.opened.length, "every stream is disposed");
 }
 
@@ -128,13 +132,13 @@ const three = () => [member("m0"), member("m1"), member("m2")];
 test("the manifest is written last, and describes the snapshot, the member and the choice", async () => {
   const run = prepare(clusterOf(three()));
   const manifest = await run.save();
-  const data = "prod/20260820T120001Z-0123456789ab.db.zst";
+  const data = "prod/20260820T120002Z-0123456789ab.db.zst";
   const name = `prod/${manifest.name}.json`;
-  assert.deepEqual(run.store.puts, [data, name]);
+  assert.deepEqual(run.store.puts, [firstClaim, data, name]);
   assert.deepEqual(parseManifest(run.store.objects.get(name) ?? Buffer.alloc(0), name), manifest);
   assert.equal(
     manifest.name,
-    `20260820T120001Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`,
+    `20260820T120002Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`,
   );
   assert.equal(manifest.stored.object, data);
   assert.equal(manifest.member.name, "m1");
@@ -176,13 +180,13 @@ test("a stream with altered bytes leaves no object", async () => {
   bytes.writeUInt8(bytes.readUInt8(9000) ^ 1, 9000);
   const run = prepare(clusterOf(three(), { bytes }));
   await rejects(run, "VerificationFailed", /trailer is wrong/);
-  assert.equal(run.store.puts.length, 1, "no manifest was put");
+  assert.deepEqual(run.store.puts.map(objectKind), ["claim", "data"], "no manifest was put");
 });
 
 test("the data object is deleted when the manifest cannot be written", async () => {
   const run = prepare(clusterOf(three()));
   run.store.beforePut = (name) => {
-    if (name.endsWith(".json")) throw new OperatorError("Unauthorized", "the store refused it");
+    if (objectKind(name) === "manifest") throw new OperatorError("Unauthorized", "the store refused it");
   };
   await rejects(run, "Unauthorized", /refused/);
 });
@@ -192,6 +196,10 @@ test("no manifest is written when the data reads back altered", async () => {
   const { get } = run.store;
   run.store.get = async function* (name, options) {
     for await (const chunk of get.call(run.store, name, options)) {
+      if (objectKind(name) !== "data") {
+        yield chunk;
+        continue;
+      }
       const copy = Buffer.from(chunk);
       copy.writeUInt8(copy.readUInt8(copy.length >> 1) ^ 1, copy.length >> 1);
       yield copy;
@@ -204,7 +212,7 @@ test("Ctrl-C between the last byte and the manifest leaves no object", async () 
   const abort = new AbortController();
   const run = prepare(clusterOf(three()), { signal: abort.signal });
   run.store.beforePut = (name) => {
-    if (name.endsWith(".json")) abort.abort(new OperatorError("Aborted", "stopped by Ctrl-C"));
+    if (objectKind(name) === "manifest") abort.abort(new OperatorError("Aborted", "stopped by Ctrl-C"));
   };
   await rejects(run, "Aborted", /stopped by Ctrl-C/);
 });

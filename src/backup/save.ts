@@ -5,6 +5,7 @@ import type { Store } from "../store/store.ts";
 import { commit } from "./commit.ts";
 import { compareMembers } from "./compare-members.ts";
 import { confirmMember, openSource } from "./confirm-member.ts";
+import { type FolderUser, enterFolder } from "./folder.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { throttled } from "./throttle.ts";
 import { manifestVersion } from "./manifest/schema.ts";
@@ -15,13 +16,15 @@ import { type Turns, takeTurn } from "./turn.ts";
 
 export interface SaveOptions {
   cluster: SnapshotCluster;
-  store: Pick<Store, "put" | "get" | "head" | "remove" | "url">;
+  store: Pick<Store, "put" | "get" | "head" | "list" | "remove" | "url">;
   clusterName: string;
   runId: string;
   selection: MemberSelection;
   hashKV: "WhenAvailable" | "Required" | "Skip";
   compression: "Zstd" | "None";
   readBack: boolean;
+  /** Of the operator that holds the folder. Absent: a command line. */
+  writer?: NonNullable<FolderUser["writer"]>;
   /** Absent: this process makes no other backup. */
   turns?: Turns;
   /** The most bytes a second to read from the member; no limit when absent. */
@@ -34,9 +37,9 @@ export interface SaveOptions {
 }
 
 /**
- * Makes one backup: takes its turn, observes and compares the members, reads the snapshot from one of them, verifies it,
+ * Makes one backup: takes its turn, enters the folder, observes and compares the members, reads the snapshot from one of them, verifies it,
  * stores it and writes the manifest. Resolves to the manifest when the store holds it. After a failure no listing shows
- * a backup, unless the error has `outcomeUnknown`. The backup's time is that of the stream, not of the waiting before.
+ * a backup, unless the error has `outcomeUnknown`. Throws FolderClaimed for the folder of another cluster or writer. The backup's time is that of the stream, not of the waiting before.
  */
 export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   const { store, clusterName, runId, signal, now } = options;
@@ -44,6 +47,7 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
 
   using turn = await takeTurn(options);
   const { clusterId, members } = turn;
+  const folder = await enterFolder(options, clusterId, signal);
   step({ step: "MemberSelected", choice: turn.choice });
   const hashKV = await compareMembers(members, turn.choice, options);
   const choice = await confirmMember(turn, options);
@@ -61,7 +65,8 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   });
   const name: BackupName = { time: startedAt, revision: transferred.status.revision, runId };
   const manifest = buildManifest({ options, clusterId, choice, hashKV, transferred, name, startedAt });
-  await commit({ ...options, manifest, object: manifestObject(clusterName, name), step });
+  const confirm = () => folder.confirm(signal);
+  await commit({ ...options, manifest, object: manifestObject(clusterName, name), confirm, step });
   return manifest;
 }
 

@@ -1,4 +1,6 @@
-import { type CompleteBackup, findBackup } from "../backup/catalog/list.ts";
+import { findBackup } from "../backup/catalog/find.ts";
+import { clockWarning } from "../backup/catalog/latest.ts";
+import type { CompleteBackup } from "../backup/catalog/listing.ts";
 import type { Store } from "../store/store.ts";
 import type { BackupArgument } from "./backup-argument.ts";
 import type { Context } from "./context.ts";
@@ -10,8 +12,10 @@ export async function findStored(
   { signal, stderr }: Context,
 ): Promise<CompleteBackup> {
   const scope = clusterName === undefined ? { signal } : { clusterName, signal };
-  const { passedOver, ...backup } = await findBackup(store, { name, ...scope });
-  for (const newer of passedOver) stderr.write(`warning: skipped ${newer.name}: ${newer.problem}\n`);
+  const { passedOver, laterByClock, ...backup } = await findBackup(store, { name, ...scope });
+  for (const other of passedOver)
+    stderr.write(`warning: skipped ${other.name}: ${other.problem ?? other.stranger}\n`);
+  if (laterByClock !== undefined) stderr.write(`warning: ${clockWarning(laterByClock, backup)}\n`);
   if (name === "latest") stderr.write(`latest is ${backup.clusterName}/${backup.name}\n`);
   return backup;
 }

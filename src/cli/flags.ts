@@ -4,8 +4,8 @@ import type { EtcdAccess } from "../etcd/endpoint.ts";
 import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
 import { usage } from "./usage.ts";
 
-/** The flags of etcdctl, and those that choose the member. */
-export interface EtcdFlags {
+/** The flags of etcdctl. */
+export interface EtcdAccessFlags {
   endpoints?: string;
   cacert?: string;
   cert?: string;
@@ -14,6 +14,10 @@ export interface EtcdFlags {
   user?: string;
   password?: string;
   commandTimeout: string;
+}
+
+/** The flags of etcdctl, and those that choose the member. */
+export interface EtcdFlags extends EtcdAccessFlags {
   prefer: "follower" | "leader" | "any";
   member?: string;
   maxLag: string;
@@ -33,7 +37,7 @@ export function listOf(text: string | undefined): string[] {
 }
 
 /** The client URLs, `scheme://host:port`. The scheme is https by default where a certificate is given. Throws Usage. */
-export function endpointsOf(flags: EtcdFlags): string[] {
+export function endpointsOf(flags: EtcdAccessFlags): string[] {
   const endpoints = listOf(flags.endpoints);
   const hint = "add --endpoints https://10.0.0.11:2379,… or set ETCDCTL_ENDPOINTS";
   if (endpoints.length === 0) throw usage("no etcd endpoint was given", hint);
@@ -49,7 +53,7 @@ export function endpointsOf(flags: EtcdFlags): string[] {
 }
 
 /** Reads the certificate files and the password. Throws Usage. */
-export async function accessOf(flags: EtcdFlags): Promise<EtcdAccess> {
+export async function accessOf(flags: EtcdAccessFlags): Promise<EtcdAccess> {
   const [ca, cert, key] = await Promise.all([
     readPem(flags.cacert, "--cacert"),
     readPem(flags.cert, "--cert"),
@@ -80,7 +84,7 @@ async function readPem(file: string | undefined, flag: string): Promise<Buffer |
   return bytes;
 }
 
-function credentials(flags: EtcdFlags): { username: string; password: string } | undefined {
+function credentials(flags: EtcdAccessFlags): { username: string; password: string } | undefined {
   if (flags.user === undefined || flags.user === "") return undefined;
   const colon = flags.user.indexOf(":");
   const username = colon < 0 ? flags.user : flags.user.slice(0, colon);

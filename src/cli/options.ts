@@ -16,46 +16,49 @@ export function fromEnv(flags: string, description: string, variable: string): O
   return new Option(flags, description).env(variable);
 }
 
-/** etcdctl's flags and variables. */
+/** etcdctl's flags and variables, and those that choose a member. */
 export function withEtcd(command: Command): Command {
-  return withMemberChoice(
-    command
-      .addOption(
-        fromEnv(
-          "--endpoints <urls>",
-          "client URLs of members, separated by commas; the member list adds the other members",
-          "ETCDCTL_ENDPOINTS",
-        ),
-      )
-      .addOption(
-        fromEnv(
-          "--cacert <file>",
-          "CA certificates (PEM) that have signed the members' certificates",
-          "ETCDCTL_CACERT",
-        ),
-      )
-      .addOption(fromEnv("--cert <file>", "client certificate (PEM)", "ETCDCTL_CERT"))
-      .addOption(fromEnv("--key <file>", "private key of the client certificate (PEM)", "ETCDCTL_KEY"))
-      .option(
-        "--server-name <name>",
-        "name that the members' certificates must have (default: the host of the client URL)",
-      )
-      .addOption(fromEnv("--user <name[:password]>", "etcd user to log in as", "ETCDCTL_USER"))
-      .addOption(
-        fromEnv(
-          "--password <password>",
-          "password of the etcd user; other users of this host can read a command line, so set the variable instead",
-          "ETCDCTL_PASSWORD",
-        ),
-      )
-      .addOption(
-        fromEnv(
-          "--command-timeout <duration>",
-          "time limit of each call to a member, such as 500ms, 5s or 1m",
-          "ETCDCTL_COMMAND_TIMEOUT",
-        ).default("5s"),
+  return withMemberChoice(withEtcdAccess(command));
+}
+
+/** etcdctl's flags and variables. */
+export function withEtcdAccess(command: Command): Command {
+  return command
+    .addOption(
+      fromEnv(
+        "--endpoints <urls>",
+        "client URLs of members, separated by commas; the member list adds the other members",
+        "ETCDCTL_ENDPOINTS",
       ),
-  );
+    )
+    .addOption(
+      fromEnv(
+        "--cacert <file>",
+        "CA certificates (PEM) that have signed the members' certificates",
+        "ETCDCTL_CACERT",
+      ),
+    )
+    .addOption(fromEnv("--cert <file>", "client certificate (PEM)", "ETCDCTL_CERT"))
+    .addOption(fromEnv("--key <file>", "private key of the client certificate (PEM)", "ETCDCTL_KEY"))
+    .option(
+      "--server-name <name>",
+      "name that the members' certificates must have (default: the host of the client URL)",
+    )
+    .addOption(fromEnv("--user <name[:password]>", "etcd user to log in as", "ETCDCTL_USER"))
+    .addOption(
+      fromEnv(
+        "--password <password>",
+        "password of the etcd user; other users of this host can read a command line, so set the variable instead",
+        "ETCDCTL_PASSWORD",
+      ),
+    )
+    .addOption(
+      fromEnv(
+        "--command-timeout <duration>",
+        "time limit of each call to a member, such as 500ms, 5s or 1m",
+        "ETCDCTL_COMMAND_TIMEOUT",
+      ).default("5s"),
+    );
 }
 
 function withMemberChoice(command: Command): Command {

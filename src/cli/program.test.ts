@@ -31,6 +31,7 @@ describe("help", () => {
   it("is there for every verb, and for the steps of a restore's Jobs", () => {
     assert.deepEqual(all.map(([name]) => name).toSorted(), [
       "",
+      ...["claim", "claim show", "claim take"],
       ...["fetch", "list", "members", "operator", "restore"],
       ...["restore-step", "restore-step fetch", "restore-step place", "save", "status", "verify"],
     ]);

@@ -7,6 +7,7 @@ import {
   verb,
   withBackup,
   withEtcd,
+  withEtcdAccess,
   withStore,
 } from "./options.ts";
 import { defaultBumpRevision } from "./restore/flags.ts";
@@ -39,6 +40,7 @@ export function build(context: Context): Command {
   addEtcdVerbs(program, context);
   addStoreVerbs(program, context);
   addRestore(program, context);
+  addClaim(program, context);
   addRestoreSteps(program, context);
   addOperator(program, context);
   return program;
@@ -134,6 +136,30 @@ function addRestore(program: Command, context: Context): void {
     .addHelpText("after", restoreHelp)
     .action(async (backup: string, _flags, command: Command) =>
       (await import("./commands/restore.ts")).restore(backup, command.optsWithGlobals(), context),
+    );
+}
+
+function addClaim(program: Command, context: Context): void {
+  const claim = program
+    .command("claim")
+    .description("show or settle to which etcd cluster and operator a cluster's folder in the store belongs");
+  const cluster = () => clusterNameOption("name of the cluster in the store (required)");
+  withStore(verb(claim, "show", "show whose the folder is, since when and why"))
+    .addOption(cluster())
+    .addOption(outputFormat())
+    .action(async (_flags, command: Command) =>
+      (await import("./commands/claim.ts")).showClaim(command.optsWithGlobals(), context),
+    );
+  withStore(withEtcdAccess(verb(claim, "take", "give the folder to an etcd cluster; no backup is changed")))
+    .addOption(cluster())
+    .option("--etcd-cluster-id <hex>", "ID of the etcd cluster (default: that of the cluster at --endpoints)")
+    .option(
+      "--writer <id>",
+      "operator that shall hold the folder, as status.writer of its EtcdBackupStore names it (default: the first that backs the cluster up)",
+    )
+    .addOption(outputFormat())
+    .action(async (_flags, command: Command) =>
+      (await import("./commands/claim.ts")).takeClaim(command.optsWithGlobals(), context),
     );
 }
 
@@ -253,6 +279,11 @@ function addOperator(program: Command, context: Context): void {
       "--lease-duration <seconds>",
       "seconds (3 or more) before a standby replaces an unresponsive leader; the leader stops its own work after two thirds of them",
       "30",
+    )
+    .option(
+      "--claim-duration <duration>",
+      "silence in a store after which an operator of another Kubernetes cluster may take over the folders of this one's backups",
+      "30m",
     )
     .addOption(
       fromEnv("--image <name>", "image of this program for the Jobs of an EtcdRestore", "OPERATOR_IMAGE"),

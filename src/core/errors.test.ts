@@ -11,6 +11,7 @@ const permanence: Record<ErrorCode, boolean> = {
   AlreadyExists: true,
   Conflict: false,
   Refused: true,
+  FolderClaimed: false,
   NoUsableMember: false,
   MembersDisagree: false,
   Unauthorized: false,

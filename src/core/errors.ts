@@ -7,6 +7,7 @@ export type ErrorCode =
   | "AlreadyExists" // an object of this name exists; nothing was overwritten
   | "Conflict" // another client has changed the object; read it again and retry
   | "Refused" // a safety rule forbids it
+  | "FolderClaimed" // the folder belongs to another etcd cluster or writer
   | "NoUsableMember" // no etcd member may serve the snapshot
   | "MembersDisagree" // HashKV differs between members
   | "Unauthorized" // credentials are missing, wrong or lack a permission

@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { findBackup } from "../backup/catalog/list.ts";
+import { findBackup } from "../backup/catalog/find.ts";
 import { download } from "../backup/download.ts";
 import { OperatorError } from "../core/errors.ts";
 import { syncPath } from "../restore/chown-and-sync.ts";

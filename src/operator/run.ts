@@ -21,6 +21,8 @@ export interface OperatorOptions {
   maxConcurrentBackups: number;
   /** What resources may use of the operator itself. */
   permissions: PermissionOptions;
+  /** Milliseconds of silence in a store after which another operator may take over this one's folders. */
+  holdMs: number;
   /** Undefined: no leader election. */
   lease: { name: string; durationMs: number } | undefined;
   /** Image of this program, for the Jobs of a restore. */

@@ -32,8 +32,13 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     metadata: { namespace, name },
     spec: { clusterName: "c", storeRef: { name: "s" }, etcd: { endpoints: ["http://e:2379"] } },
   });
-  for (const namespace of ["a", "b"])
-    api.create(stores, { metadata: { namespace, name: "s" }, spec: { s3: { bucket: "backups" } } });
+  for (const namespace of ["a", "b"]) {
+    const ref = { namespace, name: "s" };
+    api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
+    api.change(stores, ref, ({ status }) => {
+      status.writer = { id: namespace, renewal: 1, nonce: "00000000" };
+    });
+  }
   for (let i = 0; i < 20; i++) {
     const { metadata, spec } = draft("a", `deleted-${i}`);
     const backup = api.create(backups, {
@@ -50,7 +55,7 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     resources: operatorResources(api.client, { check() {} }),
     runs: new RunRegistry<BackupReport, StoredBackup>({ limit: 2, wake: (key) => queue.add(key) }),
     attempt: () => new Promise<StoredBackup>(() => {}),
-    openStore: async () => silent,
+    openStore: async ({ metadata }) => (metadata.namespace === "a" ? silent : memoryStore()),
     events: { record() {} },
     metrics: { backupEnded() {} },
     now: () => new Date(),

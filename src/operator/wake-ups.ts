@@ -53,13 +53,14 @@ function wakeByBackups(
 }
 
 /**
- * A change of the spec wakes the store and its backups. A change of its status does not: its own controller writes it.
+ * A change of the spec wakes the store and its backups, and so does another writer, for which the backups wait. Another
+ * change of its status does not: its own controller writes it.
  */
 function wakeByStores({ stores }: Informers, queues: Queues, needs: StoreNeeds, until: AbortSignal): void {
   const specs = new Map<string, string>();
   stores.onChange((key, store) => {
     const { uid, generation, deletionTimestamp } = store?.metadata ?? {};
-    const spec = `${uid} ${generation} ${deletionTimestamp}`;
+    const spec = `${uid} ${generation} ${deletionTimestamp} ${store?.status.writer?.id}`;
     if (specs.get(key) === spec) return;
     if (store === undefined) specs.delete(key);
     else specs.set(key, spec);

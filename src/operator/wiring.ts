@@ -37,6 +37,8 @@ export interface Parts {
   /** Image of this program, for the Jobs of a restore. */
   image: string | undefined;
   permissions: Permissions;
+  /** Milliseconds of silence in a store after which another operator may take over this one's folders. */
+  holdMs: number;
   env: Readonly<Record<string, string | undefined>>;
   now: () => Date;
   log: Log;
@@ -62,7 +64,7 @@ export function controllerDeps(parts: Parts): {
   const shared = { resources, openStore: openStoreOf, events, now, log };
   const attempts = { ...shared, openCluster: openClusterFor, streams: new KeyedMutex(), tool };
   return {
-    store: { ...shared, openStore: openStoreInPass },
+    store: { ...shared, openStore: openStoreInPass, holdMs: parts.holdMs },
     backup: {
       ...shared,
       openStore: openStoreInPass,

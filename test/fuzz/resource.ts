@@ -97,7 +97,9 @@ export const resource: Target = {
         outcomeUnknown: code === "Unreachable",
       });
       for (const stored of storedRuns(error))
-        checkDecision(decide({ ...value, place: 1, run: runOf(run, error), stored }, now));
+        checkDecision(
+          decide({ ...value, place: 1, folder: { state: "free" }, run: runOf(run, error), stored }, now),
+        );
       checkDecision(afterFailure(backup, error, now));
       checkDecision(whileUnknown(backup, error, now));
     }

@@ -5,6 +5,7 @@ import { type S3Server, startS3 } from "../harness/s3-server.ts";
 import { resourceObject, secret } from "./custom-resources.ts";
 import { type Kube, kubeOf } from "./kube.ts";
 import { type Hold, holdRequests } from "./request-hold.ts";
+import { isOwnership } from "./files.ts";
 import { objectKeys, rawClient, unfinishedUploads } from "./s3-store.ts";
 import { type S3FaultProxy, type S3Request, startS3FaultProxy } from "./s3-fault-proxy.ts";
 
@@ -101,7 +102,7 @@ function objectsOf(network: S3FaultProxy, etcd: EtcdCluster, auth: boolean): Ben
 
 function bucketsOf(raw: S3Client): BenchBuckets {
   const objects = async (bucket: string): Promise<string[]> =>
-    (await objectKeys(raw, bucket)).filter((key) => !key.startsWith(".probe-"));
+    (await objectKeys(raw, bucket)).filter((key) => !key.startsWith(".probe-") && !isOwnership(key));
   return {
     objects,
     unfinished: (bucket) => unfinishedUploads(raw, bucket),

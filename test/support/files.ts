@@ -11,6 +11,16 @@ export async function filesBelow(directory: string): Promise<string[]> {
     .toSorted();
 }
 
+/** The files of a file store below its directory that belong to backups, and not to the claims of their folders. */
+export async function backupFilesBelow(directory: string): Promise<string[]> {
+  return (await filesBelow(directory)).filter((name) => !isOwnership(name));
+}
+
+/** Whether the object says to whom a folder of the store belongs. It stays when a backup fails. */
+export function isOwnership(name: string): boolean {
+  return /^(.*\/)?\.writers\//.test(name) || /(^|\/)claim\/\d{20}\.json$/.test(name);
+}
+
 /** Kind, mode, owner and SHA-256 of everything below a directory, by relative path: equal before and after when nothing changed. */
 export async function treeOf(directory: string): Promise<Record<string, string>> {
   const tree: Record<string, string> = {};

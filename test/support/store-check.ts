@@ -4,7 +4,7 @@ import { openStore } from "../../src/store/open.ts";
 import { type StoreConfig, parseStoreUrl } from "../../src/store/url.ts";
 import type { Store } from "../../src/store/store.ts";
 import { etcdBackup, etcdBackupJson } from "../harness/etcd-backup.ts";
-import { filesBelow } from "./files.ts";
+import { filesBelow, isOwnership } from "./files.ts";
 import { objectKeys, rawClient, unfinishedUploads } from "./s3-store.ts";
 
 /** How the command line reaches a store directly, without a proxy that breaks requests. */
@@ -87,7 +87,7 @@ async function leftoversOf(
   );
   const { objects, unfinished } = await contentsOf(config, env);
   const others = [...objects.filter((name) => !needed.has(name)), ...unfinished];
-  return others.filter(isNoProbe).toSorted();
+  return others.filter(isOfBackups).toSorted();
 }
 
 /** What is in the store, read without the code under test. `unfinished` has the names that the objects would have got. */
@@ -145,12 +145,12 @@ async function wouldBeSwept(store: Store): Promise<string[]> {
     },
     { before: anHourFromNow(), signal: AbortSignal.timeout(60_000) },
   );
-  return swept.filter(isNoProbe).toSorted();
+  return swept.filter(isOfBackups).toSorted();
 }
 
-/** A running operator may put and remove the object of a probe at any moment. */
-function isNoProbe(name: string): boolean {
-  return !name.startsWith(".probe-");
+/** A running operator may put and remove the object of a probe at any moment, and renews its writer. */
+function isOfBackups(name: string): boolean {
+  return !name.startsWith(".probe-") && !isOwnership(name);
 }
 
 /** Later than every object, even on a server whose clock is ahead. */

@@ -86,6 +86,8 @@ export const backupReasons = {
   VerificationFailed:
     "A digest, a total or the page structure of the database does not match. The upload is not a backup.",
   StoreNotReady: "The EtcdBackupStore does not exist or is ReadOnly, or its bucket does not exist.",
+  FolderClaimed:
+    "The folder of spec.clusterName in the store belongs to another etcd cluster, or another operator holds it. The operator writes and deletes nothing there. `etcd-backup claim show` tells whose it is.",
   InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
   CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   Unauthorized: "etcd or the store refuses the credentials, or they lack a permission.",
@@ -101,6 +103,8 @@ export const backupReasons = {
 
 export const storeConditions = {
   Ready: "True when the store answers, accepts the credentials, and permits what spec.accessMode needs.",
+  Writer:
+    "True when no other operator writes under the name of this one. False when this Kubernetes cluster is a copy of another one that still runs. Absent with accessMode ReadOnly.",
 } as const satisfies Vocabulary;
 
 export const storeReasons = {
@@ -108,6 +112,11 @@ export const storeReasons = {
   Reachable: "The last probe could list, write and delete objects.",
   ReadOnly:
     "The last probe could list and read objects. The operator writes nothing, as spec.accessMode says.",
+  SoleWriter: "Only this operator writes under the ID of status.writer.",
+  CopyOfLivingWriter:
+    "This Kubernetes cluster is a copy of another one, whose operator still renews the writer in status.writer.copyOf. This operator writes and deletes nothing in that writer's folders.",
+  CopyOfSilentWriter:
+    "This Kubernetes cluster is a copy of another one, whose operator is silent. The next backup of each cluster takes its folder over.",
   Unreachable: "The store did not answer, or the connection broke.",
   Unauthorized: "The store refuses the credentials, or they lack a permission.",
   BucketNotFound: "The bucket does not exist.",

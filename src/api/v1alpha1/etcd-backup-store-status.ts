@@ -39,6 +39,21 @@ const latestBackup = {
   },
 } as const satisfies ObjectSchema;
 
+const writer = {
+  type: "object",
+  description:
+    "How the operator is known in the store. It renews this in the store at every probe. A folder `<clusterName>/` that its backups claim belongs to this writer, and nobody else deletes there.",
+  required: ["id", "renewal", "nonce"],
+  properties: {
+    id: textField("The writer's ID, which a claim of a folder names."),
+    renewal: countField("How often it has been renewed."),
+    nonce: textField("Tells the last renewal from one of a copy of this Kubernetes cluster."),
+    copyOf: textField(
+      "The writer that this resource had before. Another operator renews it: this Kubernetes cluster is a copy of the one that made the backups.",
+    ),
+  },
+} as const satisfies ObjectSchema;
+
 export const etcdBackupStoreStatusSchema = {
   type: "object",
   description: "What the operator observed. Only the operator writes it.",
@@ -57,5 +72,6 @@ export const etcdBackupStoreStatusSchema = {
       description: "Number of backups in the store, of all clusters.",
     },
     latestBackup,
+    writer,
   },
 } as const satisfies ObjectSchema;

@@ -21,6 +21,7 @@ const source = {
   properties: {
     name: textField("Name of the backup in the store. `latest` is resolved once, when the restore begins."),
     clusterName: textField("Name in the store of the etcd cluster that was backed up."),
+    clusterID: textField("ID of that etcd cluster in hexadecimal. The restored cluster has another one."),
     storeRef: reference(
       "The EtcdBackupStore that holds the backup. From the verification on, the restore needs no EtcdBackup.",
       "Name of the EtcdBackupStore in the same namespace.",

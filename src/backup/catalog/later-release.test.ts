@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { addBackup } from "../manifest/manifest.fixture.ts";
-import { findBackup, listBackups, summarize } from "./list.ts";
+import { findBackup } from "./find.ts";
+import { summarize } from "./latest.ts";
+import { listBackups } from "./list.ts";
 import { removeRun, sweepAbandoned, sweepRun } from "./orphans.ts";
 
 const { signal } = new AbortController();

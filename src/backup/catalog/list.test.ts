@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ErrorCode, OperatorError } from "../../core/errors.ts";
-import { findBackup, listBackups, summarize } from "./list.ts";
+import { findBackup } from "./find.ts";
+import { summarize } from "./latest.ts";
+import { listBackups } from "./list.ts";
 import { type BackupIdentity, addBackup } from "../manifest/manifest.fixture.ts";
 import { maxManifestSize } from "../manifest/manifest.ts";
 import { type MemoryStore, memoryStore } from "../../store/memory/memory-store.fixture.ts";

@@ -21,6 +21,13 @@ interface SweepScope {
   onKept?: (object: string) => void;
 }
 
+interface AbandonedScope {
+  /** A whole listing of the store, for a caller that has one. */
+  objects?: Iterable<ObjectInfo>;
+  /** Whether objects in the folder of this cluster may be deleted. Absent: in all folders. */
+  isOurs?: (clusterName: string) => boolean;
+}
+
 /** The complete backups of one resource's attempts, by any operator. Backups with a problem are left out. */
 export async function findBackupsOfRun(
   store: Pick<Store, "list" | "get">,
@@ -61,17 +68,20 @@ export async function sweepRun(
 
 /**
  * Deletes the orphaned objects of all runs and probes that are older than `before`. A run must not be able to last from
- * `before` until now. Keeps objects with other names than this program gives. `objects`: a whole listing of the store,
- * for a caller that has one. Resolves to the number of deleted objects.
+ * `before` until now. Keeps objects with other names than this program gives, and those of other writers' folders.
+ * Resolves to the number of deleted objects.
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
-  { objects, ...scope }: SweepScope & { objects?: Iterable<ObjectInfo> },
+  { objects, isOurs = () => true, ...scope }: SweepScope & AbandonedScope,
 ): Promise<number> {
   const { before, signal } = scope;
-  const isKnownName = (name: string) => ["data", "manifest"].includes(objectKind(name)) || isProbe(name);
-  const uploads = await store.sweep("", { before, only: isKnownName, signal });
-  const known = await runObjectsOf(objects ?? store.list("", { signal }));
+  const isOurObject = (name: string) => isProbe(name) || isOurs(name.split("/")[0] ?? "");
+  const isSwept = (name: string) =>
+    isOurObject(name) && (["data", "manifest"].includes(objectKind(name)) || isProbe(name));
+  const uploads = await store.sweep("", { before, only: isSwept, signal });
+  const listed = await Array.fromAsync(objects ?? store.list("", { signal }));
+  const known = await runObjectsOf(listed.filter(({ name }) => isOurObject(name)));
   return uploads + (await removeOrphans(store, known, scope));
 }
 

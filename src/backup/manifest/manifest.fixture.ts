@@ -4,6 +4,8 @@ import type { MemoryStore } from "../../store/memory/memory-store.fixture.ts";
 
 export interface BackupIdentity {
   clusterName?: string;
+  /** etcd's cluster ID. */
+  clusterId?: string;
   time?: string;
   revision?: number;
   runId?: string;
@@ -24,7 +26,7 @@ export function manifestOf(identity: BackupIdentity = {}): Manifest {
   return {
     formatVersion: 1,
     name: formatBackupName({ time: startedAt, revision, runId }),
-    cluster: { name: clusterName, id: "cafe" },
+    cluster: { name: clusterName, id: identity.clusterId ?? "cafe" },
     run: {
       id: runId,
       startedAt: startedAt.toISOString(),

@@ -1,4 +1,5 @@
-import { type CatalogEntry, listBackups } from "../../backup/catalog/list.ts";
+import { listBackups } from "../../backup/catalog/list.ts";
+import type { CatalogEntry } from "../../backup/catalog/listing.ts";
 import { openStore } from "../../store/open.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import { type OutputFormat, type StoreFlags, storeOf } from "../flags.ts";
@@ -33,13 +34,15 @@ export async function list(
 
 function listTable(entries: readonly CatalogEntry[], now: Date): string {
   const header = ["BACKUP", "CLUSTER", "REVISION", "SIZE", "STORED", "ETCD", "AGE", "STATE"];
-  const rows = entries.map(({ name, clusterName, revision, time, manifest, problem }) => {
+  const rows = entries.map(({ name, clusterName, revision, time, manifest, problem, stranger }) => {
     const sizes =
       manifest === undefined
         ? ["-", "-", "-"]
         : [bytes(manifest.snapshot.totalSizeBytes), bytes(manifest.stored.bytes), manifest.member.version];
     const state =
-      problem ?? (manifest?.snapshot.withoutQuorum === true ? "complete, without quorum" : "complete");
+      problem ??
+      stranger ??
+      (manifest?.snapshot.withoutQuorum === true ? "complete, without quorum" : "complete");
     return [name, clusterName, String(revision), ...sizes, age(time, now), state];
   });
   return table(header, rows, ["REVISION", "SIZE", "STORED"]);

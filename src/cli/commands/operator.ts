@@ -1,6 +1,6 @@
 import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { listOf, wholeNumber } from "../flags.ts";
+import { listOf, milliseconds, wholeNumber } from "../flags.ts";
 import { usage } from "../usage.ts";
 import { toolName, programVersion } from "../version.ts";
 
@@ -17,6 +17,7 @@ export interface OperatorFlags extends GlobalFlags {
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
+  claimDuration: string;
   image?: string;
 }
 
@@ -33,6 +34,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),
     permissions: permissionsOf(flags),
     lease: leaseOf(flags),
+    holdMs: claimDurationOf(flags),
     image: flags.image,
     listen: flags.listen,
     logLevel: flags.logLevel,
@@ -46,6 +48,15 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
 function leaseOf({ leaderElect, leaseName, leaseDuration }: OperatorFlags): OperatorOptions["lease"] {
   const seconds = atLeast(shortestLeaseSeconds, leaseDuration, "--lease-duration", " seconds");
   return leaderElect ? { name: leaseName, durationMs: seconds * 1000 } : undefined;
+}
+
+/** A holder renews three times in this time, and each renewal may take as long as a probe. */
+const shortestClaimMs = 10_000;
+
+function claimDurationOf({ claimDuration }: OperatorFlags): number {
+  const ms = milliseconds(claimDuration, "--claim-duration");
+  if (ms >= shortestClaimMs) return ms;
+  throw usage(`--claim-duration must be at least ${shortestClaimMs / 1000}s`);
 }
 
 function permissionsOf(flags: OperatorFlags): OperatorOptions["permissions"] {

@@ -1,3 +1,5 @@
+import { asOperatorError, withHint } from "../../core/errors.ts";
+import { clusterIdOf } from "../../core/etcd/cluster-id.ts";
 import { formatInitialCluster } from "../../restore/initial-cluster.ts";
 import { restoreMembers } from "../../restore/restore-members.ts";
 import { checkTarget } from "../../restore/target.ts";
@@ -39,16 +41,37 @@ export async function restore(text: string, flags: RestoreFlags, context: Contex
         lines.printLine(`restoring   ${step.member} with ${tool.kind} ${tool.release}`);
     },
   });
+  const clusterId = clusterIdOf(token, layout.cluster);
+  const isIntroduced = await introduce(source, clusterId, context);
   lines[Symbol.dispose]();
   const result: RestoreOutput = {
     backup: source.name,
     revision,
     nextRevision: bump === 0 ? revision : revision + bump,
     token,
+    clusterID: clusterId,
     initialCluster: formatInitialCluster(layout.cluster),
     members: layout.members.map(({ member, target }) => ({ name: member.name, ...target })),
   };
   await print(context, flags.output, result, () =>
-    restoreReport(result, { text, kind: backup.kind, flags, layout }),
+    restoreReport(result, { text, kind: backup.kind, flags, layout, isIntroduced }),
   );
+}
+
+/** The data is in place by now, so a failure is only a warning. */
+async function introduce(
+  source: Awaited<ReturnType<typeof openSource>>,
+  clusterId: string,
+  { stderr, signal }: Context,
+): Promise<boolean> {
+  if (source.introduce === undefined) return false;
+  try {
+    await source.introduce(clusterId);
+    return true;
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = withHint(asOperatorError(error));
+    stderr.write(`warning: the store does not know the new cluster: ${why}\n`);
+    return false;
+  }
 }

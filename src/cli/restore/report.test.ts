@@ -9,7 +9,15 @@ const next =
   "start etcd on every member, with the same name and peer URLs, then compare the members: etcdctl endpoint hashkv --cluster";
 
 function result(initialCluster: string, members: RestoreOutput["members"]): RestoreOutput {
-  return { backup: url, revision: 4, nextRevision: 4 + bump, token: "restored-1", initialCluster, members };
+  return {
+    backup: url,
+    revision: 4,
+    nextRevision: 4 + bump,
+    token: "restored-1",
+    clusterID: "beef",
+    initialCluster,
+    members,
+  };
 }
 
 const one = result("m1=http://a:2380", [{ name: "m1", dataDir: "/data" }]);
@@ -20,6 +28,7 @@ function command(changes: Omit<Partial<RestoreCommand>, "flags"> & { flags?: obj
   return {
     text: "latest",
     kind: "stored",
+    isIntroduced: true,
     layout: layoutOf({ name: "m1", dataDir: "/data", initialCluster: three }),
     ...changes,
     flags: { dataDir: "/data", bumpRevision: String(bump), ...changes.flags },
@@ -44,10 +53,17 @@ describe("the report of a restore", () => {
 BACKUP    ${url}
 REVISION  4, raised to 1000000004: older watches end with ErrCompacted
 TOKEN     restored-1
+CLUSTER   beef
 
 Next: ${next}
 `,
     );
+  });
+
+  it("tells how the old cluster's folder is given to a new cluster that the store does not know", () => {
+    const layout = layoutOf({ dataDir: "/data", name: "m1", initialCluster: one.initialCluster });
+    const report = restoreReport(one, command({ layout, isIntroduced: false }));
+    assert.match(report, /etcd-backup claim take .* --etcd-cluster-id beef$/m);
   });
 
   it("has one revision where none were skipped", () => {

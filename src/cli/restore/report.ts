@@ -11,6 +11,8 @@ export interface RestoreOutput {
   /** Of the restored cluster before its first write. */
   nextRevision: number;
   token: string;
+  /** Of the restored cluster, hex: etcd computes it from the token and the peer URLs. */
+  clusterID: string;
   initialCluster: string;
   /** Those that were restored. */
   members: { name: string; dataDir: string; walDir?: string }[];
@@ -23,11 +25,13 @@ export interface RestoreCommand {
   kind: BackupArgument["kind"];
   flags: Pick<RestoreFlags, "store" | "dataDir" | "walDir" | "etcdutl" | "bumpRevision">;
   layout: Layout;
+  /** Whether the store knows that the new cluster follows the one of the backup. */
+  isIntroduced: boolean;
 }
 
 /** The result as text, with a command for each member that is still to be restored. */
 export function restoreReport(result: RestoreOutput, command: RestoreCommand): string {
-  const { backup, revision, nextRevision, token, members } = result;
+  const { backup, revision, nextRevision, token, clusterID, members } = result;
   const width = Math.max(...members.map(({ name }) => name.length));
   const revisions =
     nextRevision === revision
@@ -41,8 +45,10 @@ export function restoreReport(result: RestoreOutput, command: RestoreCommand): s
     `BACKUP    ${backup}`,
     `REVISION  ${revisions}`,
     `TOKEN     ${token}`,
+    `CLUSTER   ${clusterID}`,
     "",
     ...nextSteps(result, command),
+    ...claimStep(result, command),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -58,6 +64,16 @@ function nextSteps(result: RestoreOutput, command: RestoreCommand): string[] {
     ...others.map(({ name }) => `  ${commandFor(name, result, command).map(shellQuoted).join(" ")}`),
     `Then ${start}`,
   ];
+}
+
+/** A cluster that the store does not know may not store its backups in the folder of the old one. */
+function claimStep({ clusterID }: RestoreOutput, { isIntroduced }: RestoreCommand): string[] {
+  return isIntroduced
+    ? []
+    : [
+        "Before its first backup under the name of the old cluster, give it that cluster's folder:",
+        `  etcd-backup claim take --store STORE --cluster-name NAME --etcd-cluster-id ${clusterID}`,
+      ];
 }
 
 function commandFor(

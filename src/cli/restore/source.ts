@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { download, writeAll } from "../../backup/download.ts";
+import { recordSuccession } from "../../backup/catalog/succession.ts";
 import { describeFailures, plainChecks } from "../../backup/verify.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { parseEtcdVersion } from "../../core/etcd/version.ts";
@@ -12,7 +13,14 @@ import { findStored } from "../find-stored.ts";
 import type { Progress } from "../progress.ts";
 import { readSnapshotFile, snapshotFileSize } from "../snapshot-file.ts";
 
-type OpenSource = SnapshotToRestore & AsyncDisposable;
+type OpenSource = SnapshotToRestore &
+  AsyncDisposable & {
+    /**
+     * Records in the folder of the backup that the cluster `id` was restored from it, so that its own backups may follow
+     * there. Absent for a file.
+     */
+    introduce?: (id: string) => Promise<void>;
+  };
 
 /** Finds the snapshot of a BACKUP argument: a file on this machine, or a backup in a store. Reads no snapshot data. */
 export async function openSource(
@@ -89,6 +97,13 @@ async function storedSource(
       await download(store, manifest, file, { signal, onProgress });
       return { revision, sha256 };
     },
+    introduce: (id) =>
+      recordSuccession(
+        store,
+        manifest.cluster.name,
+        { id, of: manifest.cluster.id, backup: manifest.name },
+        signal,
+      ),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

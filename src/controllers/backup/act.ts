@@ -62,7 +62,8 @@ export async function actOnBackup(
     case "wait":
       return wait(context, decision);
     case "lookUpStored":
-      throw new OperatorError("Internal", "this pass has already looked up what the store holds");
+    case "lookAtFolder":
+      throw new OperatorError("Internal", "this pass has already asked the store");
     case "takeUpAgain":
       return takeUpAgain(context);
     case "start":

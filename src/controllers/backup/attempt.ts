@@ -3,6 +3,7 @@ import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import type { SaveStep } from "../../backup/progress.ts";
+import { mayDelete } from "../../backup/folder.ts";
 import { saveSnapshot } from "../../backup/save.ts";
 import type { SnapshotCluster } from "../../backup/source.ts";
 import { deadlineOf } from "../../core/backup/failure.ts";
@@ -15,7 +16,9 @@ import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
+import type { BackupResources } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
+import { writerIn } from "./writer.ts";
 
 export interface AttemptWork {
   backup: EtcdBackup;
@@ -29,6 +32,7 @@ type ReportChange = (change: Partial<BackupReport>) => void;
 export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSignal) => Promise<StoredBackup>;
 
 export interface AttemptDeps {
+  resources: Pick<BackupResources, "store">;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openCluster(backup: EtcdBackup, signal: AbortSignal): Promise<SnapshotCluster & AsyncDisposable>;
   /** By endpoints and by member: only one EtcdBackup at a time compares and reads the members of a cluster. */
@@ -73,13 +77,17 @@ async function save(
   await using opened = await deps.openStore(store, signal);
   // The probe finds an unusable store before any member is asked.
   await opened.probe({ signal, write: false });
-  if ((backup.status.attempts ?? 0) > 1) await sweepAttempts(opened, backup, { ...deps, signal });
+  const writer = writerIn(backup, deps.resources);
+  const { clusterName } = spec;
+  if ((backup.status.attempts ?? 0) > 1 && (await mayDelete({ store: opened, clusterName, writer }, signal)))
+    await sweepAttempts(opened, backup, { ...deps, signal });
   await using cluster = await deps.openCluster(backup, signal);
   const manifest = await saveSnapshot({
     cluster,
     turns: deps.streams,
     store: opened,
-    clusterName: spec.clusterName,
+    clusterName,
+    writer,
     runId,
     selection: spec.etcd.memberSelection,
     hashKV: spec.verification.hashKV,

@@ -1,4 +1,5 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
+import { checkMayDelete } from "../../backup/folder.ts";
 import { removeRun } from "../../backup/catalog/orphans.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
@@ -9,6 +10,7 @@ import type { Store } from "../../store/store.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
+import { writerIn } from "./writer.ts";
 
 const tryAgainMs = 60_000;
 
@@ -56,8 +58,10 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
     throw new OperatorError("Refused", `EtcdBackupStore ${store.metadata.name} has accessMode ReadOnly`);
   await using opened = await openStore(store, signal);
   checkLocation(backup, opened);
+  const { clusterName } = backup.spec;
+  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context.resources) }, signal);
   await removeRun(opened, {
-    clusterName: backup.spec.clusterName,
+    clusterName,
     runPrefix: runPrefix(backup.metadata.uid),
     signal,
   });

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { forceDelete } from "../../core/backup/decide.ts";
+import { objectKind } from "../../core/backup/name.ts";
 import { conditionStatus } from "../../core/conditions.ts";
-import { type Happening, type World, createWorld, totalBytes } from "./world.fixture.ts";
+import { putClaim } from "../../backup/catalog/claim.ts";
+import { putHeartbeat } from "../../backup/catalog/writers.ts";
+import { type Happening, type World, createWorld, totalBytes, writerStatus } from "./world.fixture.ts";
+
+const { signal } = new AbortController();
 
 /** Passes until the reconciler has decided this. */
 async function until(world: World, decision: string): Promise<void> {
@@ -29,7 +34,8 @@ function assertEnded(world: World, succeeded: "True" | "False", attempts: number
   assert.deepEqual(world.ends, [succeeded === "True" ? "succeeded" : "failed"]);
 }
 
-const manifests = ({ bucket }: World) => [...bucket.objects.keys()].filter((name) => name.endsWith(".json"));
+const manifests = ({ bucket }: World) =>
+  [...bucket.objects.keys()].filter((name) => objectKind(name) === "manifest");
 
 describe("an EtcdBackup", () => {
   it("is initialized, started, watched and recorded", async () => {
@@ -274,5 +280,80 @@ describe("an EtcdBackup that is deleted", () => {
     assert.equal(world.runState(), "none");
     await until(world, "deleteStored");
     assert.equal(world.gone, true);
+  });
+});
+
+describe("an EtcdBackup whose folder another writer holds", () => {
+  const holder = { id: "w9", who: "EtcdBackupStore other/main", renewal: 4, nonce: "99999999" };
+
+  /** The other writer holds the folder, and was last heard of so many minutes ago. */
+  async function hold({ bucket }: World, silentMinutes: number): Promise<void> {
+    const at = Date.parse("2026-08-20T12:00:00Z");
+    bucket.now = () => new Date(at - silentMinutes * 60_000);
+    const claim = { number: 1, lineage: [{ id: "cafe", number: 1 }], since: "s", reason: "r" };
+    await putClaim(bucket, "prod", { ...claim, writer: { id: holder.id, who: holder.who } }, signal);
+    await putHeartbeat(bucket, holder, 30 * 60_000, signal);
+    bucket.now = () => new Date(at);
+  }
+
+  it("waits without an attempt, says who holds it, and begins when that one is silent", async () => {
+    const world = createWorld(0);
+    await hold(world, 10);
+    await until(world, "wait");
+    const condition = world.backup.status.conditions?.find(({ type }) => type === "Succeeded");
+    assert.deepEqual([condition?.status, condition?.reason], ["Unknown", "FolderClaimed"]);
+    assert.match(
+      condition?.message ?? "",
+      /held by EtcdBackupStore other\/main \(writer w9\), which is alive/,
+    );
+    assert.equal(world.backup.status.attempts, undefined);
+    const { resourceVersion } = world.backup.metadata;
+    for (let pass = 0; pass < 5; pass++) await world.look();
+    assert.equal(world.backup.metadata.resourceVersion, resourceVersion, "a wait changes nothing");
+    const before = world.bucket.objects.size;
+    world.bucket.now = () => new Date(Date.parse("2026-08-20T12:21:00Z"));
+    await until(world, "start");
+    assert.equal(world.bucket.objects.size, before);
+  });
+
+  it("deletes nothing there, stays, and says why", async () => {
+    const world = createWorld(0);
+    world.change(({ spec }) => {
+      spec.deletionPolicy = "Delete";
+    });
+    await until(world, "start");
+    await world.happen({ what: "runSucceeds" });
+    await until(world, "succeed");
+    await hold(world, 100);
+    await world.happen({ what: "deleted" });
+    await until(world, "deleteStored");
+    assert.equal(manifests(world).length, 1);
+    assert.equal(world.gone, false);
+    const stalled = world.backup.status.conditions?.find(({ type }) => type === "Stalled");
+    assert.equal(stalled?.reason, "DeletionBlocked");
+    assert.match(stalled?.message ?? "", /held by .* \(writer w9\), and only its holder deletes there/);
+  });
+
+  it("discards nothing of an attempt that may be the original's, and waits", async () => {
+    const world = await running(3);
+    const { runID } = world.backup.status;
+    const data = `prod/20260820T120000Z-${runID}.db.zst`;
+    world.bucket.objects.set(data, Buffer.from("under way in the original"));
+    await hold(world, 1);
+    await world.happen({ what: "crash", stored: false });
+    await until(world, "wait");
+    assert.equal(reasonOf(world), "FolderClaimed");
+    assert.ok(world.bucket.objects.has(data));
+  });
+});
+
+describe("an EtcdBackup whose store has not been probed", () => {
+  it("waits for it, and begins when the store has a writer", async () => {
+    const world = createWorld(0);
+    world.setWriter(undefined);
+    await until(world, "wait");
+    assert.equal(reasonOf(world), "StoreNotReady");
+    world.setWriter(writerStatus);
+    await until(world, "start");
   });
 });

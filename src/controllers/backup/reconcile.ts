@@ -1,11 +1,12 @@
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
+import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
-import { lookUpStored } from "./recover.ts";
+import { lookAtFolder, lookUpStored } from "./recover.ts";
 
 /** Reconciles one EtcdBackup: observe → decide → act. */
 export function backupReconciler(deps: BackupControllerDeps): Reconcile {
@@ -41,6 +42,10 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
       observed = { ...observed, stored: await lookUpStored(context) };
       decision = decide(observed, deps.now());
     }
+    if (decision.do === "lookAtFolder") {
+      observed = { ...observed, folder: await lookAtFolder(context) };
+      decision = decide(observed, deps.now());
+    }
     deps.log.debug({ backup: key, decision: decision.do }, "decided");
     return actOnBackup(context, observed, decision);
   };
@@ -49,9 +54,16 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
 function observe({ backup, store, runs, key }: BackupContext): ObservedBackup {
   return {
     backup,
-    store: store === undefined ? "missing" : store.spec.accessMode === "ReadOnly" ? "readOnly" : "found",
+    store: stateOf(store),
+    folder: { state: "notAsked" },
     run: runs.view(key, backup.metadata.uid),
     stored: { state: "notAsked" },
     ...runs.slotFor(key),
   };
+}
+
+function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
+  if (store === undefined) return "missing";
+  if (store.spec.accessMode === "ReadOnly") return "readOnly";
+  return store.status.writer === undefined ? "notProbed" : "found";
 }

@@ -1,9 +1,12 @@
+import { checkMayDelete, whyNotWrite } from "../../backup/folder.ts";
 import { findBackupsOfRun } from "../../backup/catalog/orphans.ts";
-import type { StoredBackup, StoredRun } from "../../core/backup/observed.ts";
+import type { FolderState, StoredBackup, StoredRun } from "../../core/backup/observed.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
 import { asOperatorError } from "../../core/errors.ts";
+import type { Store } from "../../store/store.ts";
 import type { BackupContext } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
+import { writerIn } from "./writer.ts";
 
 /**
  * Looks up in the store what the attempts of this EtcdBackup stored. Before it answers `absent` it deletes their data
@@ -24,6 +27,8 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
     };
     let stored = await find();
     if (stored === undefined && store.spec.accessMode !== "ReadOnly") {
+      // A copy of the Kubernetes cluster has the same EtcdBackup, whose attempt may be under way in the original.
+      await checkMayDelete(folderOf(context, opened), signal);
       await sweepAttempts(opened, backup, context);
       // A manifest whose put was in flight may have been stored before its data was deleted.
       stored = await find();
@@ -33,4 +38,23 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
     signal.throwIfAborted();
     return { state: "unknown", error: asOperatorError(thrown) };
   }
+}
+
+/** Looks up whether another writer holds the folder. A store that does not answer is for the attempt to report. */
+export async function lookAtFolder(context: BackupContext): Promise<FolderState> {
+  const { store, signal } = context;
+  if (store === undefined) return { state: "notAsked" };
+  try {
+    await using opened = await context.openStore(store, signal);
+    const error = await whyNotWrite(folderOf(context, opened), signal);
+    return error === undefined ? { state: "free" } : { state: "claimed", error };
+  } catch {
+    signal.throwIfAborted();
+    return { state: "free" };
+  }
+}
+
+function folderOf({ backup, resources, now }: BackupContext, store: Store) {
+  const { clusterName } = backup.spec;
+  return { store, clusterName, writer: writerIn(backup, resources), now };
 }

@@ -3,6 +3,7 @@ import { type EtcdBackup, etcdBackupDefinition } from "../../api/v1alpha1/etcd-b
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { type BackupDecision, forceDelete } from "../../core/backup/decide.ts";
+import { objectKind } from "../../core/backup/name.ts";
 import { restamped } from "../../core/backup/status.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import { conditionStatus } from "../../core/conditions.ts";
@@ -57,6 +58,8 @@ const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
 const storeRef = { namespace: "ns", name: "s" };
 const storeDraft = { metadata: storeRef, spec: { s3: { bucket: "backups" } } };
+/** The writer that the store's own controller has given it. */
+export const writerStatus = { id: "w0", renewal: 1, nonce: "00000000" };
 export const totalBytes = 20_480;
 
 const choice: ChosenMember = {
@@ -84,7 +87,7 @@ export function createWorld(backoffLimit: number) {
     },
   };
   api.create(backups, draft);
-  api.create(stores, storeDraft);
+  createStore();
   const read = () => api.object(backups, ref);
   let backup = read() ?? assert.fail("the EtcdBackup was not created");
   const history: Version[] = [{ backup, by: { who: "begin" }, at: now() }];
@@ -100,7 +103,7 @@ export function createWorld(backoffLimit: number) {
   let attempt: RunningAttempt | undefined;
   const last: { decision: BackupDecision["do"] } = { decision: "nothing" };
   const lastDecision = () => last.decision;
-  let writer: Version["by"] = { who: "controller" };
+  let author: Version["by"] = { who: "controller" };
   bucket.beforeCall = () => {
     if (answers === "silent") throw new OperatorError("StoreFailed", "503 SlowDown");
     if (answers === "refuses") throw new OperatorError("InvalidConfiguration", "no such region");
@@ -112,13 +115,13 @@ export function createWorld(backoffLimit: number) {
   };
   api.afterRequest = ({ verb }) => {
     if (verb !== "patch") return;
-    note(writer);
+    note(author);
     if (lost === undefined) return;
     lost = undefined;
     throw noRoute();
   };
 
-  const isInBucket = () => [...bucket.objects.keys()].some((name) => name.endsWith(".json"));
+  const isInBucket = () => [...bucket.objects.keys()].some((name) => objectKind(name) === "manifest");
   const isDeleted = () => backup.metadata.deletionTimestamp !== undefined;
   const isFinished = () => conditionStatus(backup.status.conditions, "Finished") === "True";
 
@@ -263,9 +266,9 @@ export function createWorld(backoffLimit: number) {
         const { runs, deps } = process;
         const interrupted = await runs.stopAll("the operator is stopping");
         const [given] = interrupted;
-        if (given !== undefined) writer = { who: "handBack", attempt: given.attempt };
+        if (given !== undefined) author = { who: "handBack", attempt: given.attempt };
         await handBack(deps, interrupted);
-        writer = { who: "controller" };
+        author = { who: "controller" };
         process = startProcess();
         if (free === 0) occupySlot();
         return;
@@ -302,6 +305,14 @@ export function createWorld(backoffLimit: number) {
     }
   }
 
+  /** The store as its first probe leaves it. */
+  function createStore(): void {
+    api.create(stores, storeDraft);
+    api.change(stores, storeRef, ({ status }) => {
+      status.writer = writerStatus;
+    });
+  }
+
   function occupySlot(): void {
     process.runs.reserve("other/b", { uid: "another", attempt: 1 });
   }
@@ -311,7 +322,7 @@ export function createWorld(backoffLimit: number) {
       if (api.object(stores, storeRef) !== undefined) api.remove(stores, storeRef);
       return;
     }
-    if (api.object(stores, storeRef) === undefined) api.create(stores, storeDraft);
+    if (api.object(stores, storeRef) === undefined) createStore();
     api.change(stores, storeRef, ({ spec }) => {
       spec.accessMode = is === "readOnly" ? "ReadOnly" : "ReadWrite";
     });
@@ -330,6 +341,12 @@ export function createWorld(backoffLimit: number) {
     /** The EtcdBackupStore leads elsewhere, as one that was deleted and made again under its name. */
     moveStore(next: { url: string; location: string }) {
       place = next;
+    },
+    setWriter(writer: typeof writerStatus | undefined) {
+      api.change(stores, storeRef, ({ status }) => {
+        if (writer === undefined) delete status.writer;
+        else status.writer = writer;
+      });
     },
     /** What the last probe of the store reported. */
     setCapabilities(capabilities: NonNullable<EtcdBackupStore["status"]["capabilities"]>) {

@@ -18,7 +18,10 @@ function assertRestored(world: RestoreWorld): void {
     StatefulSet: 1,
   });
   const records = [...world.bucket.objects.keys()].filter((name) => name.includes("/restores/"));
-  assert.deepEqual(records, [`prod/restores/${world.restore().metadata.uid}.json`]);
+  assert.deepEqual(records, [
+    "prod/restores/cluster-beef.json",
+    `prod/restores/${world.restore().metadata.uid}.json`,
+  ]);
 }
 
 function failure(world: RestoreWorld): [reason: string | undefined, message: string] {
@@ -128,9 +131,9 @@ describe("an EtcdRestore", () => {
     await liveToTheEnd(before);
     const again = await createRestoreWorld();
     const record = `prod/restores/${again.restore().metadata.uid}.json`;
-    const [found] = [...before.bucket.objects].filter(([name]) => name.includes("/restores/"));
+    const found = before.bucket.objects.get(`prod/restores/${before.restore().metadata.uid}.json`);
     assert.ok(found);
-    again.bucket.objects.set(record, found[1]);
+    again.bucket.objects.set(record, found);
     await liveToTheEnd(again);
     assert.deepEqual(again.conditions(), proved);
     assert.deepEqual(again.events, ["RestoredBefore"]);

@@ -5,6 +5,7 @@ import { afterUnrecordedEnd } from "../../core/restore/decide.ts";
 import { endNotRecorded, endRecorded } from "../../core/restore/status.ts";
 import type { Result } from "../reconciler.ts";
 import { type RestoreContext, writeRestoreStatus } from "./context.ts";
+import { introduceCluster } from "./introduce.ts";
 import { storeOfSource } from "./source.ts";
 
 /** Milliseconds. A store that does not answer holds a worker for no longer. */
@@ -74,5 +75,6 @@ async function write(
     token: restore.status.token ?? "",
     completedAt: completionTime,
   };
+  await introduceCluster(opened, restore, signal);
   await writeRestoreRecord(opened, source.clusterName, entry, signal);
 }

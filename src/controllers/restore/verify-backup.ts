@@ -14,7 +14,7 @@ import {
   targetVersion,
   volumeName,
 } from "../../core/restore/names.ts";
-import { findBackup } from "../../backup/catalog/list.ts";
+import { findBackup } from "../../backup/catalog/find.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { readRestoreRecord } from "../../backup/catalog/restore-record.ts";
 import { describeFailures, verifyStored } from "../../backup/verify.ts";
@@ -119,6 +119,7 @@ function sourceStatus(
   return {
     name,
     clusterName: cluster.name,
+    clusterID: cluster.id,
     storeRef: { name: storeName },
     url: `${storeUrl}/${stored.object}`,
     revision: snapshot.revision,

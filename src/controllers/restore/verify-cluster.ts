@@ -4,6 +4,7 @@ import { hashTimeout } from "../../core/etcd/hash-agreement.ts";
 import type { MemberFacts } from "../../core/etcd/member-choice.ts";
 import type { RestoreResult } from "../../core/restore/observed.ts";
 import type { RestoreContext, RestoredCluster } from "./context.ts";
+import { tryToIntroduce } from "./introduce.ts";
 
 type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
 
@@ -16,12 +17,12 @@ const safeShare = 0.9;
  * Verifies the new cluster: every member answers and votes, all follow one leader, their HashKV is equal, and the
  * cluster holds as many keys as the backup.
  */
-export async function verifyCluster(
-  { restore, openRestored }: RestoreContext,
-  signal: AbortSignal,
-): Promise<RestoreResult> {
+export async function verifyCluster(context: RestoreContext, signal: AbortSignal): Promise<RestoreResult> {
+  const { restore, openRestored } = context;
   await using cluster = await openRestored(restore, signal);
-  return { step: "prove", verification: await prove(restore, cluster, signal) };
+  const verification = await prove(restore, cluster, signal);
+  await tryToIntroduce(context, verification.clusterID, signal);
+  return { step: "prove", verification };
 }
 
 async function prove(

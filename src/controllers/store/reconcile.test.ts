@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
+import { putClaim } from "../../backup/catalog/claim.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { noLog } from "../../core/log.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
@@ -15,28 +16,37 @@ const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefi
 const minuteMs = 60_000;
 
 /** One EtcdBackupStore in an API server and a bucket, both in memory. */
-function begun() {
+function begun(holdMs = 30 * minuteMs) {
   let clock = Date.parse("2026-08-20T12:00:00Z");
   const now = () => new Date(clock);
   const api = memoryApi();
   api.now = now;
   api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
   const bucket = memoryStore();
+  const events: string[] = [];
   const reconcile = storeReconciler({
     resources: operatorResources(api.client, { check() {} }),
     openStore: async () => bucket,
-    events: { record() {} },
+    events: { record: ({ reason }) => void events.push(reason) },
     now,
+    holdMs,
     log: noLog,
   });
   return {
     api,
     bucket,
-    /** One pass. Resolves to the kinds of calls to the bucket. */
+    /** Reasons, without that of the first probe. */
+    get events() {
+      return events.filter((reason) => reason !== "Reachable");
+    },
+    look: () => reconcile(ref, signal),
+    /** One pass. Resolves to the kinds of calls to the bucket, without those that renew the writer. */
     async pass(): Promise<string[]> {
       bucket.calls.length = 0;
       await reconcile(ref, signal);
-      return bucket.calls.map((call) => call.slice(0, call.indexOf(" ")));
+      return bucket.calls
+        .filter((call) => !call.includes(" .writers/"))
+        .map((call) => call.slice(0, call.indexOf(" ")));
     },
     later(ms: number) {
       clock += ms;
@@ -84,11 +94,118 @@ describe("a probe of a store", () => {
 
   it("that failed leaves the sweep due", async () => {
     const { bucket, pass } = begun();
-    bucket.beforeCall = (call) => {
-      if (call === "list") throw new Error("reset");
+    bucket.beforeCall = (call, name) => {
+      if (call === "list" && name === "") throw new Error("reset");
     };
     assert.deepEqual(await pass(), ["probe", "list"]);
     bucket.beforeCall = () => {};
     assert.deepEqual(await pass(), ["probe", "list", "sweep"]);
+  });
+});
+
+describe("the writer of a store", () => {
+  const heartbeats = ({ bucket }: ReturnType<typeof begun>) =>
+    [...bucket.objects.keys()].filter((name) => name.startsWith(".writers/"));
+  const conditionOf = ({ status }: ReturnType<typeof begun>) =>
+    status()?.conditions?.find(({ type }) => type === "Writer");
+
+  it("is renewed at every probe, in the resource first, and leaves one object", async () => {
+    const world = begun();
+    await world.pass();
+    const first = world.status()?.writer;
+    const announced: unknown[] = [];
+    world.bucket.beforePut = (name) => {
+      if (name.startsWith(".writers/")) announced.push(world.status()?.writer?.renewal);
+    };
+    await world.pass();
+    const writer = world.status()?.writer;
+    assert.deepEqual([writer?.id, writer?.renewal], [first?.id, (first?.renewal ?? 0) + 1]);
+    assert.deepEqual(announced, [writer?.renewal]);
+    assert.deepEqual(heartbeats(world), [
+      `.writers/${writer?.id}/${String(writer?.renewal).padStart(20, "0")}-${writer?.nonce}`,
+    ]);
+    assert.deepEqual([conditionOf(world)?.status, conditionOf(world)?.reason], ["True", "SoleWriter"]);
+  });
+
+  it("is given before the first answer of the store, so that backups may begin", async () => {
+    const world = begun();
+    world.bucket.beforeCall = () => {
+      throw new Error("reset");
+    };
+    await world.pass();
+    assert.equal(world.status()?.writer?.renewal, 1);
+    assert.equal(conditionOf(world), undefined);
+  });
+
+  it("becomes another one in a copy of the Kubernetes cluster, which says so until the original is silent", async () => {
+    const world = begun();
+    await world.pass();
+    const original = world.status()?.writer;
+    assert.ok(original);
+    // The original has renewed since the copy was made.
+    const renewal = String(original.renewal + 3).padStart(20, "0");
+    const beat = `.writers/${original.id}/${renewal}-0000000a`;
+    world.bucket.objects.set(beat, Buffer.from('{"formatVersion":1,"who":"x","holdSeconds":1800}'));
+    world.bucket.now = () => new Date(60_000 * 29);
+    world.bucket.modified.set(beat, new Date(0));
+    await world.pass();
+    const own = world.status()?.writer;
+    assert.notEqual(own?.id, original.id);
+    assert.equal(own?.copyOf, original.id);
+    const copy = conditionOf(world);
+    assert.deepEqual([copy?.status, copy?.reason], ["False", "CopyOfLivingWriter"]);
+    assert.match(copy?.message ?? "", new RegExp(`${original.id}, which is alive: as writer ${own?.id}`));
+    assert.deepEqual(world.events, ["CopyOfLivingWriter"]);
+    assert.ok(world.bucket.objects.has(beat), "the original's sign of life stays");
+    world.bucket.now = () => new Date(60_000 * 31);
+    await world.pass();
+    assert.deepEqual(
+      [conditionOf(world)?.status, conditionOf(world)?.reason],
+      ["True", "CopyOfSilentWriter"],
+    );
+    assert.equal(world.status()?.writer?.id, own?.id);
+  });
+
+  it("sweeps in its own folders and in those of nobody, and in no other writer's", async () => {
+    const world = begun();
+    const orphans = ["ours", "free", "unclaimed", "theirs", "unreadable"].map((clusterName) => {
+      const { object, data } = addBackup(world.bucket, { clusterName });
+      world.bucket.objects.delete(object);
+      return data;
+    });
+    await world.pass();
+    for (const data of orphans) world.bucket.objects.set(data, Buffer.from("data"));
+    const claim = { number: 1, lineage: [{ id: "a", number: 1 }], since: "s", reason: "r" };
+    const put = (clusterName: string, writer?: string) =>
+      putClaim(
+        world.bucket,
+        clusterName,
+        { ...claim, ...(writer && { writer: { id: writer, who: "" } }) },
+        signal,
+      );
+    await put("ours", world.status()?.writer?.id);
+    await put("free");
+    await put("theirs", "another");
+    world.bucket.objects.set("unreadable/claim/00000000000000000001.json", Buffer.from("?"));
+    world.later(60 * minuteMs);
+    await world.pass();
+    assert.deepEqual(
+      orphans.filter((data) => world.bucket.objects.has(data)),
+      orphans.slice(3),
+    );
+  });
+
+  it("is not written to a ReadOnly store", async () => {
+    const world = begun();
+    world.api.change(stores, ref, (store) => {
+      store.spec.accessMode = "ReadOnly";
+    });
+    await world.pass();
+    assert.deepEqual([world.status()?.writer, world.bucket.puts], [undefined, []]);
+  });
+
+  it("is renewed three times in the time that it may be silent", async () => {
+    assert.equal((await begun(90_000).look())?.againAfterMs, 30_000);
+    assert.equal((await begun(60 * minuteMs).look())?.againAfterMs, 5 * minuteMs);
   });
 });

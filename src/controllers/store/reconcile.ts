@@ -1,15 +1,19 @@
 import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { type CompleteBackup, summarize } from "../../backup/catalog/list.ts";
+import { foldersOfOthers } from "../../backup/catalog/claim.ts";
+import { clockWarning, summarize } from "../../backup/catalog/latest.ts";
+import type { CompleteBackup } from "../../backup/catalog/listing.ts";
 import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
+import { firstWriter, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
+import { freshNames, renewWriter } from "./renew.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
@@ -21,12 +25,16 @@ export interface StoreControllerDeps {
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;
   now: () => Date;
+  /** Milliseconds that this operator may be silent in a store before another one may take over its folders. */
+  holdMs: number;
   log: Log;
 }
 
 const probeEveryMs = 5 * 60_000;
 /** Milliseconds until the next probe after one that failed. */
 const retryProbeMs = 30_000;
+/** Two renewals may be lost before the hold ends. */
+const renewalsPerHold = 3;
 const probeTimeoutMs = 60_000;
 /** A run lasts a day at most (spec.timeoutSeconds), so an object that is older than this belongs to no run. */
 const abandonedAfterMs = 25 * 60 * 60_000;
@@ -43,13 +51,12 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   /** When each store was swept, by its UID and generation: another location is another store. */
   const sweeps = new Map<string, { of: string; at: number }>();
   return async (request, signal) => {
-    const store = await resources.store(request, signal);
-    if (store === undefined || store.metadata.deletionTimestamp !== undefined) {
+    const found = await resources.store(request, signal);
+    if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
       sweeps.delete(keyOf(request));
       return undefined;
     }
-    if ((store.status.conditions ?? []).length === 0)
-      await resources.writeStoreStatus(store, probing(store, now()), signal);
+    const store = await introduced(deps, found, signal);
     const deadline = AbortSignal.timeout(probeTimeoutMs);
     const of = `${store.metadata.uid} ${store.metadata.generation}`;
     const last = sweeps.get(keyOf(request));
@@ -59,40 +66,69 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
     const probe = await probeStore(deps, store, { sweeping, signal: AbortSignal.any([signal, deadline]) });
     signal.throwIfAborted();
     if (sweeping && probe.error === undefined) sweeps.set(keyOf(request), { of, at: now().getTime() });
-    const status = probed(store, probe, now());
+    const status = probed(probe.resource, probe, now());
     await resources.writeStoreStatus(store, status, signal);
-    recordChange(deps.events, store, status);
-    return { againAfterMs: probe.error === undefined ? probeEveryMs : retryProbeMs };
+    recordChanges(deps.events, store, status);
+    const renewEveryMs = deps.holdMs / renewalsPerHold;
+    return { againAfterMs: Math.min(renewEveryMs, probe.error === undefined ? probeEveryMs : retryProbeMs) };
   };
 }
 
-/** Records an event when the status of Ready changes. */
-function recordChange(sink: EventSink, store: EtcdBackupStore, status: EtcdBackupStoreStatus): void {
+/** The store with a writer and a first condition, so that its backups may begin before its first probe has ended. */
+async function introduced(
+  { resources, now }: StoreControllerDeps,
+  store: EtcdBackupStore,
+  signal: AbortSignal,
+): Promise<EtcdBackupStore> {
+  const isProbed = (store.status.conditions ?? []).length > 0;
+  const hasWriter = store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined;
+  if (isProbed && hasWriter) return store;
+  const writer = store.status.writer ?? firstWriter(freshNames());
+  const status = isProbed ? { ...store.status, writer } : probing(store, writer, now());
+  await resources.writeStoreStatus(store, status, signal);
+  return { ...store, status };
+}
+
+/** Records an event when the status of a condition changes. That of the only writer, which is usual, needs none. */
+function recordChanges(sink: EventSink, store: EtcdBackupStore, status: EtcdBackupStoreStatus): void {
   const events = eventsOf<StoreEvent>(sink, store, "Probe");
-  const readyOf = ({ conditions }: EtcdBackupStoreStatus) => conditions?.find((c) => c.type === "Ready");
-  const after = readyOf(status);
-  if (after === undefined || after.status === readyOf(store.status)?.status) return;
-  const reason = after.reason as StoreReason;
-  if (after.status === "True") events.normal(reason, after.message);
-  else events.warning(reason, after.message);
+  for (const type of ["Ready", "Writer"]) {
+    const find = ({ conditions }: EtcdBackupStoreStatus) => conditions?.find((c) => c.type === type);
+    const after = find(status);
+    const before = find(store.status)?.status;
+    if (after === undefined || after.status === before) continue;
+    if (type === "Writer" && before === undefined && after.status === "True") continue;
+    const reason = after.reason as StoreReason;
+    if (after.status === "True") events.normal(reason, after.message);
+    else events.warning(reason, after.message);
+  }
 }
 
 async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
   { sweeping, signal }: { sweeping: boolean; signal: AbortSignal },
-): Promise<StoreProbe> {
+): Promise<StoreProbe & { resource: EtcdBackupStore }> {
   let url: string | undefined;
+  let current = resource;
   try {
     await using store = await deps.openStore(resource, signal);
     url = store.url;
     const write = needsWriteProbe(resource);
     const capabilities = await store.probe({ signal, write });
+    let original: StoreProbe["original"];
+    if (resource.spec.accessMode === "ReadWrite")
+      ({ resource: current, original } = await renewWriter(deps, resource, store, signal));
     const objects = await Array.fromAsync(store.list("", { signal }));
-    if (sweeping) await sweep(deps, store, objects, signal);
-    const { count, newest } = await summarize(store, { objects, signal });
+    if (sweeping) await sweep(deps, store, { objects, writer: writerOf(current).id, signal });
+    const { count, newest, laterByClock } = await summarize(store, { objects, signal });
     return {
+      resource: current,
       url,
+      original,
+      ...(newest === undefined || laterByClock === undefined
+        ? {}
+        : { clockWarning: clockWarning(laterByClock, newest) }),
       // A read-only probe cannot test every capability, so the result of the last write probe stays.
       capabilities: write
         ? capabilities
@@ -101,7 +137,7 @@ async function probeStore(
       ...(newest === undefined ? {} : { latest: latestOf(newest) }),
     };
   } catch (thrown) {
-    return { ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
+    return { resource: current, ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
   }
 }
 
@@ -114,17 +150,18 @@ function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {
   return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
 }
 
-/** Deletes abandoned objects. A failure is only logged, since a store that refuses deletion is still usable. */
+/** Deletes abandoned objects in the folders that are this writer's. A failure is only logged, since a store that refuses deletion is still usable. */
 async function sweep(
   { now, log }: StoreControllerDeps,
   store: Store,
-  objects: readonly ObjectInfo[],
-  signal: AbortSignal,
+  { objects, writer, signal }: { objects: readonly ObjectInfo[]; writer: string; signal: AbortSignal },
 ): Promise<void> {
   try {
+    const others = await foldersOfOthers(store, { objects, writer, signal });
+    const isOurs = (clusterName: string) => !others.has(clusterName);
     const before = new Date(now().getTime() - abandonedAfterMs);
     const onKept = (object: string) => log.warn({ store: store.url, object }, keptMessage);
-    const count = await sweepAbandoned(store, { before, objects, signal, onKept });
+    const count = await sweepAbandoned(store, { before, objects, isOurs, signal, onKept });
     if (count > 0) log.info({ store: store.url, count }, "deleted orphaned objects");
   } catch (error) {
     signal.throwIfAborted();

@@ -65,7 +65,11 @@ const reserved = { state: "reserved", attempt: 1 } as const;
 const noAnswer = new OperatorError("StoreFailed", "503 SlowDown");
 
 function decideOn(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): BackupDecision {
-  const observed = { run: { state: "none" }, stored: { state: "notAsked" } } as const;
+  const observed = {
+    run: { state: "none" },
+    stored: { state: "notAsked" },
+    folder: { state: "free" },
+  } as const;
   return decide({ backup: b, store: "found", freeSlots: 1, place: 3, ...observed, ...over }, at);
 }
 

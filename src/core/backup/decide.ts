@@ -10,6 +10,7 @@ import {
   deadlineOf,
   reasonOf,
   timedOut,
+  whileClaimed,
   whileUnknown,
 } from "./failure.ts";
 import type { ObservedBackup, ObservedRun, StoredBackup } from "./observed.ts";
@@ -33,6 +34,8 @@ export type BackupDecision =
   | Wait
   /** Look up in the store what the attempts stored, then decide again with the answer. */
   | { do: "lookUpStored" }
+  /** Look up in the store who holds the folder, then decide again with the answer. */
+  | { do: "lookAtFolder" }
   | { do: "start"; attempt: number }
   | { do: "reportProgress" }
   | { do: "succeed"; stored: StoredBackup }
@@ -98,7 +101,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
         : { do: "reportProgress" };
     case "reserved":
       // Without a writable store the attempt cannot begin, so its slot is released.
-      return observed.store === "found"
+      return observed.store === "found" || observed.store === "notProbed"
         ? { do: "start", attempt: run.attempt }
         : { do: "cancel", why: "the EtcdBackupStore is missing or ReadOnly" };
     case "succeeded":
@@ -143,7 +146,7 @@ function decideUnknownEnd(
 }
 
 function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
-  const { backup, store, freeSlots, place } = observed;
+  const { backup, store, freeSlots, place, folder } = observed;
   const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
   if (store === "missing") return whileStoreMissing(backup, now);
@@ -159,8 +162,24 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
     const ms = next.getTime() - now.getTime();
     return { do: "wait", ms, reason: "Retrying", message: currentMessage(status), warn: false };
   }
+  if (store === "notProbed") return whileNotProbed(spec.storeRef.name);
   if (freeSlots <= 0) return whileNoSlot(backup, place, now);
-  return { do: "start", attempt: attempts + 1 };
+  switch (folder.state) {
+    case "notAsked":
+      return { do: "lookAtFolder" };
+    case "claimed":
+      return whileClaimed(folder.error);
+    case "free":
+      return { do: "start", attempt: attempts + 1 };
+    default:
+      return folder satisfies never;
+  }
+}
+
+/** The store wakes the EtcdBackup when the operator has given it a writer. */
+function whileNotProbed(store: string): Wait {
+  const message = `the operator has not probed EtcdBackupStore ${store} yet`;
+  return { do: "wait", ms: 5_000, reason: "StoreNotReady", message, warn: false };
 }
 
 /** The turn wakes the EtcdBackup. It is looked at again only to renew the place, and at its deadline. */

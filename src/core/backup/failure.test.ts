@@ -110,6 +110,7 @@ describe("reasonOf", () => {
     AlreadyExists: "UploadFailed",
     Conflict: "SnapshotFailed",
     Refused: "InvalidConfiguration",
+    FolderClaimed: "FolderClaimed",
     NoUsableMember: "NoUsableMember",
     MembersDisagree: "MembersDisagree",
     Unauthorized: "Unauthorized",

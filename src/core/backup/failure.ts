@@ -76,8 +76,17 @@ export function whileUnknown(
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message };
   const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
   if (leftMs <= 0) return timedOut(spec.timeoutSeconds, message);
+  if (error.code === "FolderClaimed") return { ...whileClaimed(error), ms: Math.min(claimedMs, leftMs) };
   const reason = ended === undefined ? "OperatorRestarted" : reasonOf(ended);
   return { do: "wait", ms: Math.min(delay.baseMs, leftMs), reason, message, warn: true };
+}
+
+/** Milliseconds between two looks at a folder that another writer holds. */
+const claimedMs = 2 * 60_000;
+
+/** Another writer holds the folder. It may be gone for good, so the backup waits, and no attempt is counted. */
+export function whileClaimed(error: OperatorError): Wait {
+  return { do: "wait", ms: claimedMs, reason: "FolderClaimed", message: withHint(error), warn: true };
 }
 
 export function timedOut(timeoutSeconds: number, last: string): Fail {
@@ -105,6 +114,7 @@ export function reasonOf(error: OperatorError): BackupReason {
     case "InvalidConfiguration":
     case "CredentialsNotFound":
     case "Unauthorized":
+    case "FolderClaimed":
       return error.code;
     case "Usage":
     case "Refused":

@@ -7,8 +7,10 @@ import type { BackupRecord } from "./status.ts";
 /** The input of the decision about one EtcdBackup. */
 export interface ObservedBackup {
   backup: EtcdBackup;
-  /** The state of its EtcdBackupStore. */
-  store: "found" | "missing" | "readOnly";
+  /** The state of its EtcdBackupStore. `notProbed`: the operator has no name yet under which it writes there. */
+  store: "found" | "missing" | "readOnly" | "notProbed";
+  /** Whether another writer holds the folder of its backups. */
+  folder: FolderState;
   run: ObservedRun;
   stored: StoredRun;
   /** Slots that this EtcdBackup may take now: 0 while none is free, or those ahead of it in the line take them. */
@@ -29,6 +31,12 @@ export type StoredRun =
   | { state: "found"; backup: StoredBackup }
   | { state: "absent" }
   | { state: "unknown"; error: OperatorError };
+
+/** `free`: no other writer holds it, or the store does not say, which the attempt then finds out. */
+export type FolderState =
+  | { state: "notAsked" }
+  | { state: "free" }
+  | { state: "claimed"; error: OperatorError };
 
 /** What a running attempt reports. */
 export interface BackupReport {

@@ -222,6 +222,7 @@ function restoreReasonOf(error: OperatorError, verifying: boolean): RestoreReaso
       return error.code;
     case "Usage":
     case "Refused":
+    case "FolderClaimed":
       return "InvalidConfiguration";
     case "MembersDisagree":
     case "NoUsableMember":

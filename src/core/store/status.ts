@@ -1,7 +1,8 @@
-import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
+import type { Condition, StoreReason } from "../../api/v1alpha1/conditions.ts";
 import { conditionStatus, setCondition, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
+import type { WriterStatus } from "./writer.ts";
 
 /** The result of one probe of the store. Without `error` the store is ready. */
 export interface StoreProbe {
@@ -9,6 +10,10 @@ export interface StoreProbe {
   error?: OperatorError;
   capabilities?: NonNullable<EtcdBackupStoreStatus["capabilities"]>;
   backups?: number;
+  /** A backup that only a wrong clock makes newer than the latest, for people. */
+  clockWarning?: string;
+  /** The writer of which this one is a copy. */
+  original?: { id: string; isAlive: boolean } | undefined;
   latest?: NonNullable<EtcdBackupStoreStatus["latestBackup"]>;
 }
 
@@ -23,9 +28,10 @@ export function needsWriteProbe({ spec, status, metadata }: EtcdBackupStore): bo
   return spec.accessMode === "ReadWrite" && !isProved;
 }
 
-/** The status before the first probe. */
+/** The status before the first probe. `writer`: for a store that is written to. */
 export function probing(
-  { metadata: { generation }, status }: EtcdBackupStore,
+  { metadata: { generation }, status, spec }: EtcdBackupStore,
+  writer: WriterStatus,
   now: Date,
 ): EtcdBackupStoreStatus {
   const reason: StoreReason = "Probing";
@@ -35,6 +41,7 @@ export function probing(
     ...status,
     observedGeneration: generation,
     conditions: setCondition([], ready, { generation, now }),
+    ...(spec.accessMode === "ReadWrite" ? { writer } : {}),
   };
 }
 
@@ -49,7 +56,7 @@ export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): Et
     error === undefined ? (isReadOnly ? "ReadOnly" : "Reachable") : storeReasonOf(error, store);
   const message =
     error === undefined
-      ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}`
+      ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}${probe.clockWarning === undefined ? "" : `; ${probe.clockWarning}`}`
       : withHint(error);
   const ready = {
     type: "Ready",
@@ -58,15 +65,45 @@ export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): Et
     message,
   };
   const previous = store.status;
+  const stamp = { generation, now };
   return {
     observedGeneration: generation,
-    conditions: setCondition(previous.conditions ?? [], ready, { generation, now }),
+    conditions: withWriter(setCondition(previous.conditions ?? [], ready, stamp), store, probe, stamp),
     lastProbeTime: wholeSeconds(now),
     ...fieldOf("url", url ?? previous.url),
     ...fieldOf("capabilities", capabilities ?? previous.capabilities),
     ...fieldOf("backups", backups ?? previous.backups),
     ...fieldOf("latestBackup", error === undefined ? latest : previous.latestBackup),
+    ...fieldOf("writer", previous.writer),
   };
+}
+
+/** A failed probe says nothing new about the writer. */
+function withWriter(
+  conditions: Condition[],
+  { spec, status: { writer } }: EtcdBackupStore,
+  { error, original }: StoreProbe,
+  stamp: { generation: number; now: Date },
+): Condition[] {
+  if (spec.accessMode === "ReadOnly" || writer === undefined)
+    return conditions.filter((c) => c.type !== "Writer");
+  if (error !== undefined) return conditions;
+  const type = "Writer";
+  if (original === undefined) {
+    const reason: StoreReason = "SoleWriter";
+    const message = `the operator writes as writer ${writer.id}`;
+    return setCondition(conditions, { type, status: "True", reason, message }, stamp);
+  }
+  const copy = `this Kubernetes cluster is a copy of the one whose operator writes as ${original.id}`;
+  const reason: StoreReason = original.isAlive ? "CopyOfLivingWriter" : "CopyOfSilentWriter";
+  const message = original.isAlive
+    ? `${copy}, which is alive: as writer ${writer.id}, this operator writes and deletes nothing in its folders`
+    : `${copy}, which is silent: the next backup of each etcd cluster takes its folder over, as writer ${writer.id}`;
+  return setCondition(
+    conditions,
+    { type, status: original.isAlive ? "False" : "True", reason, message },
+    stamp,
+  );
 }
 
 function fieldOf<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {

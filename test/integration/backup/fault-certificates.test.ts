@@ -6,7 +6,7 @@ import { type Authority, createAuthority, type Issued } from "../../harness/cert
 import { etcdBackup } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 
 const hosts = ["localhost", "127.0.0.1"];
 const yesterday = new Date(Date.now() - 24 * 60 * 60 * 1000);
@@ -97,7 +97,7 @@ for (const [what, { server = valid, client, trust = () => authority, flags = [],
     assert.equal(ran.code, 1, ran.stderr);
     assert.match(ran.stderr, says);
     assert.match(ran.stderr, /hint: /);
-    assert.deepEqual(await filesBelow(dir.path), []);
+    assert.deepEqual(await backupFilesBelow(dir.path), []);
   });
 }
 

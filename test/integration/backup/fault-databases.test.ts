@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { etcdBackup, etcdBackupJson } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { tempDir } from "../../harness/process.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
 import { saveArgs } from "../../support/save-command.ts";
 import { assertHoldsBackups } from "../../support/store-check.ts";
@@ -103,7 +103,7 @@ test("with authentication enabled, save without valid credentials gives the reas
       const { code, stderr } = await etcdBackup([...save, ...user]);
       assert.equal(code, 1, stderr);
       assert.match(stderr, says);
-      assert.deepEqual(await filesBelow(dir.path), []);
+      assert.deepEqual(await backupFilesBelow(dir.path), []);
     });
   }
 });

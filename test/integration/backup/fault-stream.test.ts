@@ -7,7 +7,7 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { bytesOf, keyValue, revisionKey, withTrailer, writeBolt } from "../../testdata/bolt-writer.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow, filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
 import { assertHoldsBackups, checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -146,7 +146,7 @@ test("save from a faulty stream gives the reason, exits with its code and stores
       assert.equal(ran.code, code, ran.stderr);
       assert.match(ran.stderr, says);
       assert.equal(ran.stdout, "");
-      assert.deepEqual(await filesBelow(dir.path), []);
+      assert.deepEqual(await backupFilesBelow(dir.path), []);
     });
   }
 });
@@ -167,7 +167,7 @@ test("save whose connection breaks in the stream exits with code 1, names the me
   const { code } = await exitOf(run);
   assert.equal(code, 1, run.output());
   assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}`));
-  assert.deepEqual(await filesBelow(dir.path), []);
+  assert.deepEqual(await backupFilesBelow(dir.path), []);
 });
 
 test("save into S3 from a faulty stream leaves no object and no unfinished upload", async (t) => {

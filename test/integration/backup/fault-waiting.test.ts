@@ -9,7 +9,7 @@ import { startEtcd } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { writeKeys } from "../../testdata/histories.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow, filesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
 import { type StoreAccess, assertHoldsBackups } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -43,7 +43,7 @@ describe("save while a server is slow or silent", { concurrency: true }, () => {
     assert.equal(code, 1, run.output());
     assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}: no data for 30 s`));
     assert.match(run.output(), /hint: check whether the member is paused/);
-    assert.deepEqual(await filesBelow(dir.path), []);
+    assert.deepEqual(await backupFilesBelow(dir.path), []);
   });
 
   test("goes on after 30 s without the HashKV of a member that does not answer", {

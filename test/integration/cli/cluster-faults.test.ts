@@ -7,7 +7,7 @@ import { tempDir } from "../../harness/process.ts";
 import { changeStoredValue } from "../../support/diverged-member.ts";
 import { restoreWithEtcdutl } from "../../support/restore-with-etcdutl.ts";
 import { eventually } from "../../support/eventually.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { saveArgs } from "../../support/save-command.ts";
 
 interface Saved {
@@ -41,7 +41,7 @@ for (const minor of ["3.5", "3.6"] as const) {
       );
       assert.notEqual(groups[0]?.[1], groups[1]?.[1]);
       assert.match(stderr, /hint: .*--member/);
-      assert.deepEqual(await filesBelow(dir.path), []);
+      assert.deepEqual(await backupFilesBelow(dir.path), []);
     });
 
     await t.test("save --member reads the member and warns of the difference", async () => {
@@ -69,7 +69,7 @@ test("save --hashkv required fails with exit code 1 while a member is down and n
   const save = saveArgs(cluster, `file://${dir.path}`);
   const complete = await etcdBackupJson<Saved>([...save, "--hashkv", "required"]);
   assert.equal(complete.hashKV?.membersCompared.length, 3);
-  const before = await filesBelow(dir.path);
+  const before = await backupFilesBelow(dir.path);
 
   await lost?.kill();
   const refused = await etcdBackup([...save, "--hashkv", "required"]);
@@ -78,7 +78,7 @@ test("save --hashkv required fails with exit code 1 while a member is down and n
     refused.stderr,
     new RegExp(`HashKV of all members is required.*${lost?.name}: connection refused`),
   );
-  assert.deepEqual(await filesBelow(dir.path), before);
+  assert.deepEqual(await backupFilesBelow(dir.path), before);
 
   const available = await etcdBackupJson<Saved>(save);
   assert.equal(available.hashKV?.membersCompared.length, 2);

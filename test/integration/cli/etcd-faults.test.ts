@@ -10,7 +10,7 @@ import { etcdBackupPath } from "../../harness/etcd-backup.ts";
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { during, exitOf } from "../../support/running-process.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { fill, marker } from "../../support/sample-data.ts";
 import { saveArgs } from "../../support/save-command.ts";
 import { type TcpFaultProxy, startTcpFaultProxy } from "../../support/tcp-fault-proxy.ts";
@@ -40,7 +40,7 @@ test("save of a snapshot with a flipped bit exits with code 4 and stores nothing
   assert.equal(code, 4, run.output());
   assert.match(run.output(), /etcd-backup: snapshot: the SHA-256 trailer is wrong/);
   assert.match(run.output(), /hint: /);
-  assert.deepEqual(await filesBelow(dir.path), []);
+  assert.deepEqual(await backupFilesBelow(dir.path), []);
 });
 
 test("a transfer from a paused member fails after the stall timeout and stores nothing", async () => {
@@ -75,7 +75,7 @@ test("a transfer from a paused member fails after the stall timeout and stores n
     member.resume();
     pool.close();
   }
-  assert.deepEqual(await filesBelow(dir.path), []);
+  assert.deepEqual(await backupFilesBelow(dir.path), []);
 });
 
 test("save from a member that is killed in the stream exits with code 1, names the member and stores nothing", async () => {
@@ -89,6 +89,6 @@ test("save from a member that is killed in the stream exits with code 1, names t
   const { code } = await exitOf(run);
   assert.equal(code, 1, run.output());
   assert.match(run.output(), new RegExp(`etcd-backup: snapshot at ${proxy.endpoint}`));
-  assert.deepEqual(await filesBelow(dir.path), []);
+  assert.deepEqual(await backupFilesBelow(dir.path), []);
   await cluster.members[0]?.start();
 });

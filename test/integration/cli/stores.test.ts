@@ -15,7 +15,7 @@ import {
 import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { freePorts, run, tempDir } from "../../harness/process.ts";
 import { type S3Server, startS3 } from "../../harness/s3-server.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { mountTmpfs } from "../../support/tmpfs.ts";
 import { fill } from "../../support/sample-data.ts";
 import { rawClient } from "../../support/s3-store.ts";
@@ -77,7 +77,7 @@ test("on a full disk", async (t) => {
     assert.equal(code, 1, stderr);
     assert.match(stderr, /etcd-backup: writing .*no space is left/);
     assert.equal(stdout, "");
-    assert.deepEqual(await filesBelow(dir.path), []);
+    assert.deepEqual(await backupFilesBelow(dir.path), []);
   });
 
   await t.test("fetch fails with exit code 1, blames the disk and leaves no file", async () => {
@@ -88,7 +88,7 @@ test("on a full disk", async (t) => {
     assert.equal(code, 1, stderr);
     assert.match(stderr, new RegExp(`etcd-backup: writing ${file}: no space is left`));
     assert.doesNotMatch(stderr, /damaged|another backup/);
-    assert.deepEqual(await filesBelow(dir.path), []);
+    assert.deepEqual(await backupFilesBelow(dir.path), []);
   });
 });
 
@@ -245,7 +245,7 @@ test("no command prints a secret or writes one into the store", async () => {
     assert.equal(ran.code, code, ran.stderr);
     holdsNoSecret(ran, "s3cret-of-root", s3.secretAccessKey, s3.accessKeyId);
   }
-  const manifests = (await filesBelow(s3.rootDir)).filter((name) => name.endsWith(".json"));
+  const manifests = (await backupFilesBelow(s3.rootDir)).filter((name) => name.endsWith(".json"));
   assert.ok(manifests.length > 0);
   const grep = await run("grep", [
     "-rlaE",

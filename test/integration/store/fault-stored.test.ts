@@ -11,7 +11,7 @@ import { etcdBackup, etcdBackupJson, etcdFlags, s3Store } from "../../harness/et
 import { tempDir } from "../../harness/process.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
 import { conditionOf } from "../../support/custom-resources.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 import { fill } from "../../support/sample-data.ts";
 import { type StoreAccess, checkStore } from "../../support/store-check.ts";
@@ -136,7 +136,7 @@ describe("a stored backup with", () => {
       assert.equal(verified.code, kind.code, verified.stderr);
       assert.match(verified.stderr, kind.says);
       assert.equal(fetched.code, kind.code, fetched.stderr);
-      assert.deepEqual(await filesBelow(dir.path), []);
+      assert.deepEqual(await backupFilesBelow(dir.path), []);
     });
   }
 

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { WriterIdentity } from "../core/backup/claim.ts";
+import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
+import { addBackup } from "./manifest/manifest.fixture.ts";
+import { readClaim } from "./catalog/claim.ts";
+import { recordSuccession } from "./catalog/succession.ts";
+import { putHeartbeat } from "./catalog/writers.ts";
+import { type FolderUser, checkMayDelete, enterFolder, whyNotWrite } from "./folder.ts";
+
+const { signal } = new AbortController();
+const minute = 60_000;
+const holdMs = 30 * minute;
+const [cafe, beef, face] = ["cafe", "beef", "face"];
+
+/** A store whose clock the test sets, and the operators and command lines that use the folder prod in it. */
+function world() {
+  const bucket = memoryStore();
+  let clock = Date.parse("2026-11-30T12:00:00Z");
+  const now = () => new Date(clock);
+  bucket.now = now;
+  const identities = new Map<string, WriterIdentity>();
+  const user = (id?: string, store: MemoryStore = bucket): FolderUser => ({
+    store,
+    clusterName: "prod",
+    now,
+    ...(id === undefined ? {} : { writer: async () => identities.get(id) ?? assert.fail(`no writer ${id}`) }),
+  });
+  return {
+    bucket,
+    user,
+    operator: (id: string) => ({ ...user(id), writer: user(id).writer ?? assert.fail("no writer") }),
+    later: (minutes: number) => void (clock += minutes * minute),
+    /** The operator renews as its store controller does. */
+    async renew(id: string, renewal: number, nonce = "11111111"): Promise<void> {
+      const identity = { id, who: `EtcdBackupStore ${id}/main`, renewal, nonce };
+      identities.set(id, identity);
+      await putHeartbeat(bucket, identity, holdMs, signal);
+    },
+    enter: (clusterId: string, id?: string) => enterFolder(user(id), clusterId, signal),
+    claim: async () => (await readClaim(bucket, "prod", signal)) ?? assert.fail("there is no claim"),
+    store(runId: string, clusterId: string): void {
+      const { object } = addBackup(bucket, { runId, clusterId }, now());
+      assert.ok(bucket.objects.has(object));
+    },
+  };
+}
+
+const claimed = { code: "FolderClaimed" };
+
+describe("a copied manifest with the cluster name of another cluster", () => {
+  it("stores nothing in that cluster's folder, from an operator or a command line", async () => {
+    const { enter, renew, bucket } = world();
+    await renew("prod-operator", 1);
+    await enter(cafe, "prod-operator");
+    await renew("staging", 1);
+    const before = [...bucket.objects.keys()];
+    for (const by of ["staging", undefined])
+      await assert.rejects(enter(beef, by), { ...claimed, permanent: true });
+    assert.deepEqual([...bucket.objects.keys()], before);
+  });
+});
+
+describe("a copy of a Kubernetes cluster beside its living original", () => {
+  it("neither writes nor deletes, and the original goes on", async () => {
+    const { enter, renew, operator, later, claim } = world();
+    await renew("w", 5);
+    await enter(cafe, "w");
+    // The copy was made here. The original renews; the copy's resource still names renewal 5.
+    const original = operator("w");
+    const old = { id: "w", who: "EtcdBackupStore w/main", renewal: 5, nonce: "11111111" };
+    const copy = { ...original, writer: async () => old };
+    await renew("w", 6);
+    later(1);
+    await assert.rejects(enterFolder(copy, cafe, signal), { ...claimed, message: /is a copy/ });
+    await assert.rejects(checkMayDelete(copy, signal), { ...claimed, message: /is a copy/ });
+    assert.match((await whyNotWrite(copy, signal))?.message ?? "", /is a copy/);
+    await enterFolder(original, cafe, signal);
+    await checkMayDelete(original, signal);
+    assert.equal((await claim()).number, 1);
+  });
+
+  it("under a writer of its own waits for the silence of the original, then takes the folder", async () => {
+    const { enter, renew, operator, later, claim } = world();
+    await renew("w", 5);
+    await enter(cafe, "w");
+    await renew("copy", 1);
+    later(29);
+    assert.match((await whyNotWrite(operator("copy"), signal))?.message ?? "", /held by .* \(writer w\)/);
+    await assert.rejects(enter(cafe, "copy"), { ...claimed, permanent: false });
+    await assert.rejects(checkMayDelete(operator("copy"), signal), claimed);
+    later(2);
+    assert.equal(await whyNotWrite(operator("copy"), signal), undefined);
+    await assert.rejects(checkMayDelete(operator("copy"), signal), claimed, "silence permits no deletion");
+    await enter(cafe, "copy");
+    assert.equal((await claim()).writer?.id, "copy");
+    await checkMayDelete(operator("copy"), signal);
+    await renew("copy", 2);
+    await renew("w", 6);
+    await assert.rejects(enter(cafe, "w"), { ...claimed, message: /held by .* \(writer copy\)/ });
+  });
+
+  it("is measured by the store's clock, not by its own", async () => {
+    const { enter, renew, user, bucket } = world();
+    await renew("w", 1);
+    await enter(cafe, "w");
+    await renew("copy", 1);
+    const ahead = { ...user("copy"), now: () => new Date(Date.parse("2030-01-01T00:00:00Z")) };
+    await assert.rejects(enterFolder(ahead, cafe, signal), claimed);
+    assert.ok(![...bucket.objects.keys()].some((name) => name.startsWith(".probe-")));
+  });
+});
+
+describe("a backup under way", () => {
+  it("is given up when its writer loses the folder before the manifest", async () => {
+    const { enter, renew, later } = world();
+    await renew("w", 1);
+    const entry = await enter(cafe, "w");
+    await entry.confirm(signal);
+    later(31);
+    await renew("other", 1);
+    await enter(cafe, "other");
+    await assert.rejects(entry.confirm(signal), { ...claimed, message: /taken over during the backup/ });
+  });
+
+  it("is given up when its etcd cluster is replaced before the manifest", async () => {
+    const { enter, bucket } = world();
+    const entry = await enter(cafe);
+    await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "x" }, signal);
+    await enter(beef);
+    await assert.rejects(entry.confirm(signal), claimed);
+  });
+
+  it("of a command line stays valid when an operator takes the folder for the same cluster", async () => {
+    const { enter, renew } = world();
+    const entry = await enter(cafe);
+    await renew("w", 1);
+    await enter(cafe, "w");
+    await entry.confirm(signal);
+  });
+});
+
+describe("a restored cluster", () => {
+  it("goes on in the folder of the cluster that it was restored from", async () => {
+    const { enter, bucket, claim, store } = world();
+    await enter(cafe);
+    store("run1", cafe);
+    await assert.rejects(enter(beef), { ...claimed, permanent: true });
+    await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "b" }, signal);
+    await enter(beef);
+    assert.deepEqual((await claim()).lineage, [
+      { id: cafe, number: 1 },
+      { id: beef, number: 2, restoredFrom: "b" },
+    ]);
+    await assert.rejects(enter(cafe), { ...claimed, message: /has replaced it/ });
+  });
+
+  it("is refused while its original is still backed up after the restore", async () => {
+    const { enter, bucket, store, later } = world();
+    await enter(cafe);
+    await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "b" }, signal);
+    later(1);
+    store("run2", cafe);
+    await assert.rejects(enter(beef), { ...claimed, message: /restored copy/ });
+  });
+
+  it("goes on in a folder of an earlier release, which has no claim", async () => {
+    const { enter, bucket, store, claim } = world();
+    store("run1", cafe);
+    await assert.rejects(enter(face), { ...claimed, message: /belongs to etcd cluster cafe/ });
+    await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "b" }, signal);
+    await enter(beef);
+    assert.deepEqual(
+      (await claim()).lineage.map(({ id }) => id),
+      [cafe, beef],
+    );
+  });
+});
+
+describe("two that claim a folder at the same moment", () => {
+  it("do not both get it", async () => {
+    const { bucket, user } = world();
+    const other = memoryStore(bucket);
+    const outcomes = await Promise.allSettled([
+      enterFolder(user(undefined), cafe, signal),
+      enterFolder(user(undefined, other), beef, signal),
+    ]);
+    assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  });
+
+  it("do not both get it where the store accepts both puts, and the later one wins", async () => {
+    const { bucket, user } = world();
+    // A store without conditional writes: each put finds the name free, and the later one replaces the earlier.
+    const put = bucket.put.bind(bucket);
+    const waiting: (() => void)[] = [];
+    bucket.put = async (name, source, options) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.push(resolve);
+      if (waiting.length === 2) for (const go of waiting) go();
+      if (waiting.length <= 2) await promise;
+      bucket.objects.delete(name);
+      const stored = await put(name, source, options);
+      // Both have put before either reads.
+      await new Promise(setImmediate);
+      return stored;
+    };
+    const outcomes = await Promise.allSettled([
+      enterFolder(user(undefined), cafe, signal),
+      enterFolder(user(undefined), beef, signal),
+    ]);
+    assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  });
+});
+
+describe("a claim that cannot be read", () => {
+  it("refuses every backup, and names the object and what to do", async () => {
+    const { enter, bucket } = world();
+    bucket.objects.set("prod/claim/00000000000000000003.json", Buffer.from("<html>"));
+    await assert.rejects(enter(cafe), {
+      code: "VerificationFailed",
+      message: /prod\/claim\/0+3\.json is not a claim: it is not JSON/,
+      hint: /claim take/,
+    });
+    bucket.objects.set("prod/claim/00000000000000000004.json", Buffer.from('{"formatVersion":2}'));
+    await assert.rejects(enter(cafe), { code: "Refused", hint: /newer one/ });
+  });
+});

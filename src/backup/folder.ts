@@ -1,0 +1,198 @@
+import {
+  type ClaimWriter,
+  type Heartbeat,
+  type ObservedFolder,
+  type WriterIdentity,
+  admit,
+  heldByOther,
+  whyCopy,
+  whyNotDelete,
+} from "../core/backup/claim.ts";
+import { OperatorError } from "../core/errors.ts";
+import type { Store } from "../store/store.ts";
+import { type StoredClaim, putClaim, readClaim } from "./catalog/claim.ts";
+import { newestByStoreTime } from "./catalog/latest.ts";
+import { readSuccession } from "./catalog/succession.ts";
+import { type ListedHeartbeat, listHeartbeats, measureSilence, storeTime } from "./catalog/writers.ts";
+
+/** Whoever wants to write to a folder. */
+export interface FolderUser {
+  store: Pick<Store, "list" | "get" | "head" | "put" | "remove">;
+  clusterName: string;
+  /**
+   * The writer as its resource names it now; asked after the store, since the resource announces a renewal before the
+   * store holds it. Absent: a command line.
+   */
+  writer?: (signal: AbortSignal) => Promise<WriterIdentity>;
+  now: () => Date;
+}
+
+/** The right to store a backup in a folder. */
+export interface FolderEntry {
+  /** Throws FolderClaimed when the folder has been taken over since. */
+  confirm(signal: AbortSignal): Promise<void>;
+}
+
+/** Writers that change a claim at the same moment try again. Each round one of them succeeds. */
+const rounds = 5;
+
+/**
+ * Enters the folder for backups of this etcd cluster, and claims it where that is needed. Throws FolderClaimed when it
+ * belongs to another cluster or writer.
+ */
+export async function enterFolder(
+  user: FolderUser,
+  clusterId: string,
+  signal: AbortSignal,
+): Promise<FolderEntry> {
+  const { clusterName, store, now } = user;
+  for (let round = 1; round <= rounds; round++) {
+    const { folder, writer } = await observe(user, clusterId, signal);
+    const admission = admit(folder, { clusterName, clusterId, writer, now: now() });
+    switch (admission.is) {
+      case "refused":
+        throw admission.error;
+      case "entered":
+        return entryOf(user, folder.claim);
+      case "claim": {
+        const claim = await putClaim(store, clusterName, admission.next, signal);
+        if (claim !== undefined) return entryOf(user, claim);
+        break;
+      }
+      default:
+        admission satisfies never;
+    }
+  }
+  throw new OperatorError(
+    "FolderClaimed",
+    `several writers want the folder ${clusterName} at the same time`,
+    {
+      permanent: false,
+      hint: "give each etcd cluster a cluster name of its own",
+    },
+  );
+}
+
+function entryOf(user: FolderUser, entered: StoredClaim | undefined): FolderEntry {
+  const { store, clusterName } = user;
+  return {
+    async confirm(signal) {
+      const claim = await readClaim(store, clusterName, signal);
+      const { heartbeats, writer } = await observeWriters(user, undefined, signal);
+      const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
+      if (copy !== undefined) throw copy;
+      if (claim !== undefined && entered !== undefined && isSameHold(user, claim, entered)) return;
+      throw new OperatorError(
+        "FolderClaimed",
+        `the folder ${clusterName} was taken over during the backup: ${claim?.reason ?? "its claim is gone"}`,
+        { permanent: false, hint: `see etcd-backup claim show --cluster-name ${clusterName}` },
+      );
+    },
+  };
+}
+
+/** A command line needs no hold, so its backup stays valid when only the writer changes. */
+function isSameHold({ writer }: FolderUser, now: StoredClaim, entered: StoredClaim): boolean {
+  const isSameCluster = now.lineage.at(-1)?.id === entered.lineage.at(-1)?.id;
+  return writer === undefined ? isSameCluster : now.nonce === entered.nonce;
+}
+
+interface Observed {
+  folder: ObservedFolder & { claim: StoredClaim | undefined };
+  writer: WriterIdentity | undefined;
+}
+
+/** Reads what the decision needs, and what only a dispute needs only in a dispute. */
+async function observe(user: FolderUser, clusterId: string, signal: AbortSignal): Promise<Observed> {
+  const { store, clusterName } = user;
+  const claim = await readClaim(store, clusterName, signal);
+  const current = claim?.lineage.at(-1)?.id;
+  // A command line needs no hold for backups of the present cluster.
+  const holder = user.writer === undefined && current === clusterId ? undefined : claim?.writer;
+  const { heartbeats, writer } = await observeWriters(user, holder, signal);
+  if (current === clusterId) return { folder: { claim, heartbeats }, writer };
+  const newest = await newestByStoreTime(store, clusterName, signal);
+  const newestId = newest?.manifest.cluster.id;
+  const unclaimed = claim === undefined && newestId !== undefined ? { unclaimedBackupsOf: newestId } : {};
+  const found =
+    current === undefined && newestId === undefined
+      ? undefined
+      : await readSuccession(store, { clusterName, id: clusterId }, signal);
+  const succession =
+    found === undefined
+      ? {}
+      : {
+          succession: found.succession,
+          isPredecessorInUse:
+            newest !== undefined && newestId === (current ?? newestId) && newest.modified > found.recorded,
+        };
+  return { folder: { claim, heartbeats, ...unclaimed, ...succession }, writer };
+}
+
+/**
+ * The writers that matter to the claim: its holder, and the asking one. The silence of the holder is measured only when
+ * it is another one: that needs the store's clock, and so an object that is put for it.
+ */
+async function observeWriters(
+  user: Pick<FolderUser, "store" | "writer">,
+  holder: ClaimWriter | undefined,
+  signal: AbortSignal,
+): Promise<{ heartbeats: Heartbeat[]; writer: WriterIdentity | undefined }> {
+  const { store } = user;
+  if (user.writer === undefined && holder === undefined) return { heartbeats: [], writer: undefined };
+  const listed = await listHeartbeats(store, signal);
+  const writer = await user.writer?.(signal);
+  const own = listed.filter(({ id }) => id === writer?.id).map(withoutSilence);
+  const ofHolder = listed.filter(({ id }) => id === holder?.id);
+  if (holder === undefined || holder.id === writer?.id || ofHolder.length === 0)
+    return { heartbeats: own, writer };
+  const now = await storeTime(store, signal);
+  return { heartbeats: [...own, ...(await measureSilence(store, ofHolder, now, signal))], writer };
+}
+
+function withoutSilence({ id, renewal, nonce }: ListedHeartbeat): Heartbeat {
+  return { id, renewal, nonce, silentMs: 0, holdMs: Number.POSITIVE_INFINITY };
+}
+
+/**
+ * Why this writer may write nothing to the folder, whatever etcd cluster it backs up: another writer holds it. Undefined
+ * when it may.
+ */
+export async function whyNotWrite(user: FolderUser, signal: AbortSignal): Promise<OperatorError | undefined> {
+  const { store, clusterName } = user;
+  const claim = await readClaim(store, clusterName, signal);
+  const { heartbeats, writer } = await observeWriters(user, claim?.writer, signal);
+  const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
+  return copy ?? heldByOther(claim, { clusterName, writer, heartbeats });
+}
+
+/** Throws FolderClaimed unless this writer may delete objects in the folder. */
+export async function checkMayDelete(
+  user: Pick<FolderUser, "clusterName"> & {
+    store: Pick<Store, "list" | "get">;
+    writer: (signal: AbortSignal) => Promise<WriterIdentity>;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, clusterName } = user;
+  const claim = await readClaim(store, clusterName, signal);
+  const listed = await listHeartbeats(store, signal);
+  const writer = await user.writer(signal);
+  const heartbeats = listed.map(withoutSilence);
+  const error = whyNotDelete({ claim, heartbeats }, { clusterName, writer });
+  if (error !== undefined) throw error;
+}
+
+/** Whether this writer may delete objects in the folder. Throws when the store does not say. */
+export async function mayDelete(
+  user: Parameters<typeof checkMayDelete>[0],
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await checkMayDelete(user, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "FolderClaimed") return false;
+    throw error;
+  }
+}
