@@ -81,6 +81,11 @@ describe("a store without credentials of its own", () => {
 });
 
 describe("a store with credentials of its own", () => {
+  it("is opened with the checksum of its spec", async () => {
+    const settings = await settingsOf(storeOf({ ...keys, checksum: "MD5" }));
+    assert.equal(settings.kind === "s3" && settings.checksum, "MD5");
+  });
+
   it("takes neither endpoint nor region of the operator's environment without the permission", async () => {
     await using operators = await recordingEndpoint();
     await using tenants = await recordingEndpoint();

@@ -43,6 +43,7 @@ export async function storeSettings(
     forcePathStyle,
     serverSideEncryption,
     storageClass,
+    checksum,
   } = s3;
   if (credentialsSecretRef === undefined)
     checkAmbientCredentials(namespace, endpoint, withOwnEndpoint(permissions, env));
@@ -62,6 +63,7 @@ export async function storeSettings(
     bucket: s3.bucket,
     prefix: prefix ?? "",
     forcePathStyle,
+    checksum,
     ...(isPermitted(namespace, permissions.ambientCredentials) ? {} : { ambient: false }),
     ...(isChecked ? { checkAddress: refuseOwnAddress } : {}),
     ...(region === undefined ? {} : { region }),

@@ -12,7 +12,10 @@ export function storeOf(
     apiVersion: "etcdbackup.dev/v1alpha1",
     kind: "EtcdBackupStore",
     metadata: { name: "s", namespace, uid: "s", generation: 1, resourceVersion: "1", creationTimestamp: "" },
-    spec: { s3: { bucket: "platform-backups", forcePathStyle: true, ...s3 }, accessMode: "ReadWrite" },
+    spec: {
+      s3: { bucket: "platform-backups", forcePathStyle: true, checksum: "Auto", ...s3 },
+      accessMode: "ReadWrite",
+    },
     status: { observedGeneration: 1 },
   };
 }

@@ -121,7 +121,7 @@ export interface StoredObject {
    * How the stored bytes were compared with the sent ones.
    * FullObjectCRC32C: the store computed the CRC of the whole object, and it equals that of the sent bytes.
    * PartDigests: the store accepted each part with its digest, and the size of the object is right.
-   * ReadBack: the bytes were read again (file store: after fsync, before the object becomes visible).
+   * ReadBack: the bytes were read again (file store: after fsync, before the object becomes visible; S3: after it).
    */
   proof: "FullObjectCRC32C" | "PartDigests" | "ReadBack";
 }
@@ -130,7 +130,7 @@ export interface StoredObject {
 export interface Capabilities {
   /** An object is not overwritten, not even by two writers at the same moment. */
   conditionalWrites: boolean;
-  /** The store computes the CRC-32C of a whole object itself. */
+  /** The store computes the CRC-32C of a whole object itself, and is asked for it. */
   checksums: boolean;
   /** The bucket can keep objects from being deleted for a time. */
   objectLock: boolean;

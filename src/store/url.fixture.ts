@@ -14,6 +14,7 @@ export function formatStoreUrl(config: StoreConfig): string {
         forcePathStyle,
         serverSideEncryption: sse,
         storageClass,
+        checksum,
       } = config;
       const query = new URLSearchParams({
         ...(endpoint === undefined ? {} : { endpoint }),
@@ -22,6 +23,7 @@ export function formatStoreUrl(config: StoreConfig): string {
         ...(sse === undefined ? {} : { sse: sse.mode === "KMS" ? "aws:kms" : sse.mode }),
         ...(sse?.kmsKeyID === undefined ? {} : { kmsKeyID: sse.kmsKeyID }),
         ...(storageClass === undefined ? {} : { storageClass }),
+        ...(checksum === undefined ? {} : { checksum }),
       });
       return `s3://${bucket}${prefix === "" ? "" : `/${prefix}`}${query.size === 0 ? "" : `?${query.toString()}`}`;
     }

@@ -1,6 +1,7 @@
 import { OperatorError } from "../core/errors.ts";
 import { isObjectName } from "./object-name.ts";
 import type { S3Options } from "./s3/client.ts";
+import { s3Checksums } from "./s3/settings.ts";
 
 /** Where a store is and how to reach it, from a URL or an EtcdBackupStore. */
 export type StoreConfig =
@@ -10,7 +11,7 @@ export type StoreConfig =
 const forms = "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///directory";
 /** Characters of a DNS name. */
 const longestHost = 253;
-const parameters = ["endpoint", "region", "pathStyle", "sse", "kmsKeyID", "storageClass"];
+const parameters = ["endpoint", "region", "pathStyle", "sse", "kmsKeyID", "storageClass", "checksum"];
 
 /** Parses a store URL. Throws Usage; the message quotes nothing of a URL that holds a user or password. */
 export function parseStoreUrl(text: string): StoreConfig {
@@ -56,6 +57,7 @@ function s3Config(url: URL, text: string): StoreConfig {
   const endpoint = endpointOf(value(query, "endpoint"));
   const forcePathStyle = booleanOf(value(query, "pathStyle"));
   const serverSideEncryption = encryptionOf(value(query, "sse"), value(query, "kmsKeyID"));
+  const checksum = choiceOf(query, "checksum", s3Checksums);
   return {
     kind: "s3",
     bucket,
@@ -65,6 +67,7 @@ function s3Config(url: URL, text: string): StoreConfig {
     ...(forcePathStyle === undefined ? {} : { forcePathStyle }),
     ...(serverSideEncryption === undefined ? {} : { serverSideEncryption }),
     ...(storageClass === undefined ? {} : { storageClass }),
+    ...(checksum === undefined ? {} : { checksum }),
   };
 }
 
@@ -72,6 +75,18 @@ function value(query: URLSearchParams, name: string): string | undefined {
   const text = query.get(name);
   if (text === "") throw usage(`the store URL's parameter ${name} is empty`);
   return text ?? undefined;
+}
+
+function choiceOf<T extends string>(
+  query: URLSearchParams,
+  name: string,
+  choices: readonly T[],
+): T | undefined {
+  const text = value(query, name);
+  const chosen = choices.find((choice) => choice === text);
+  if (text !== undefined && chosen === undefined)
+    throw usage(`${name} is ${quoted(text)}`, `use ${choices.join(", ")}`);
+  return chosen;
 }
 
 /** The URL of an endpoint. Throws Usage; a user or password in it is refused and not quoted. */

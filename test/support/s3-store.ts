@@ -52,9 +52,14 @@ export async function unfinishedUploads(client: S3Client, bucket: string): Promi
   return (Uploads ?? []).map(({ Key = "" }) => Key);
 }
 
-export async function storeUnderTest(server: S3Server, bucket: string): Promise<StoreUnderTest> {
+/** The store takes `changes` in place of the usual options. */
+export async function storeUnderTest(
+  server: S3Server,
+  bucket: string,
+  changes: Partial<S3Options> = {},
+): Promise<StoreUnderTest> {
   await server.createBucket(bucket);
-  const options = optionsFor(server, bucket);
+  const options = { ...optionsFor(server, bucket), ...changes };
   const client = rawClient(server);
   const store = createS3Store(options);
   return {

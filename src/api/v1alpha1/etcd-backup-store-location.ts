@@ -114,6 +114,13 @@ export const s3LocationSchema = {
         matches("^[A-Za-z0-9][A-Za-z0-9_-]*$", "must be the name of a storage class, such as STANDARD_IA"),
       ],
     },
+    checksum: {
+      type: "string",
+      description:
+        "Digest of uploads. Change it only for an S3-compatible store that fails with Auto. Auto: CRC-32C, and Content-MD5 where the store refuses or ignores it. CRC32C: only CRC-32C; a store that does not report it is refused. MD5: only Content-MD5, and no header of S3's newer checksums. None: no digest; every object is read back after it was stored.",
+      enum: ["Auto", "CRC32C", "MD5", "None"],
+      default: "Auto",
+    },
   },
 } as const satisfies ObjectSchema;
 

@@ -13,7 +13,8 @@ const capabilities = {
     },
     checksums: {
       type: "boolean",
-      description: "Whether the store itself computes the CRC-32C of a whole object.",
+      description:
+        "Whether the store itself computes the CRC-32C of a whole object. False where spec.s3.checksum is MD5 or None.",
     },
     objectLock: {
       type: "boolean",

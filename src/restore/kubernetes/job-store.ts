@@ -38,6 +38,7 @@ export function storeFlags({ spec }: EtcdBackupStore, settings: JobStoreSettings
     ...(endpoint === undefined ? [] : [`endpoint=${encodeURIComponent(endpoint)}`]),
     ...(region === undefined ? [] : [`region=${encodeURIComponent(region)}`]),
     ...(s3.forcePathStyle ? ["pathStyle=true"] : []),
+    ...(s3.checksum === "Auto" ? [] : [`checksum=${s3.checksum}`]),
   ];
   const folder = s3.prefix === undefined ? s3.bucket : `${s3.bucket}/${s3.prefix}`;
   const query = parameters.length === 0 ? "" : `?${parameters.join("&")}`;

@@ -17,6 +17,7 @@ const s3 = {
   endpoint: "https://s3.example.com:9000",
   region: "eu-1",
   forcePathStyle: true,
+  checksum: "Auto",
   credentialsSecretRef: { name: "keys" },
   caBundleSecretRef: { name: "ca" },
 };
@@ -158,6 +159,14 @@ describe("the objects of a restore", () => {
     );
     assert.ok(fetch?.args?.includes(restoredSource.sha256));
     assert.ok(fetch?.volumeMounts.some(({ name }) => name === "store-ca"));
+  });
+
+  it("read the store with the checksum of its spec, which older S3-compatible stores need", () => {
+    const urlOf = (made: JobBlueprint) =>
+      podOf(memberJob(made, 0, 1)).spec.initContainers?.[0]?.args?.find((word) => word.startsWith("s3://"));
+    const withMD5 = { ...store, spec: { ...store.spec, s3: { ...s3, checksum: "MD5" } } } as EtcdBackupStore;
+    assert.match(urlOf(blueprint(restoreOf(), { store: withMD5 })) ?? "", /&checksum=MD5$/);
+    assert.doesNotMatch(urlOf(blueprint()) ?? "", /checksum/);
   });
 
   it("have Pods without privileges or a token, with the scheduling of the members", () => {

@@ -8,6 +8,7 @@ import { checkObjectName } from "../object-name.ts";
 import { retry } from "../retry.ts";
 import { checkedLookup } from "./checked-lookup.ts";
 import { type S3Place, classifyS3, isTransient } from "./errors.ts";
+import { type S3Checksum, reportsCrc } from "./settings.ts";
 
 export interface S3Credentials {
   accessKeyId: string;
@@ -41,6 +42,8 @@ export interface S3Options {
   serverSideEncryption?: { mode: "AES256" | "KMS"; kmsKeyID?: string };
   /** Of objects that are put with `storageClass: "Configured"`. */
   storageClass?: string;
+  /** Absent: Auto. */
+  checksum?: S3Checksum;
   /** Bytes; at least 5 MiB. */
   partSize?: number;
   /** Parts that are uploaded at the same time, per put. */
@@ -155,7 +158,7 @@ function createClient(options: S3Options): S3Client {
       httpsAgent: new Agent({ ...connections, ...trustedAuthorities(caBundlePem) }),
     },
   });
-  addPayloadRules(client);
+  addPayloadRules(client, reportsCrc(options));
   return client;
 }
 
@@ -165,14 +168,15 @@ function createClient(options: S3Options): S3Client {
  * signed digests in a manifest protect the data object. GetObject requests the stored checksum by a header, which does
  * not start the SDK's own slow check.
  */
-function addPayloadRules(client: S3Client): void {
+function addPayloadRules(client: S3Client, withChecksum: boolean): void {
   client.middlewareStack.add(
     (next, context) => (args) => {
       const { request } = args as { request?: { headers?: Record<string, string> } };
       if (request?.headers !== undefined) {
         if (context.commandName === "UploadPartCommand")
           request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
-        if (context.commandName === "GetObjectCommand") request.headers["x-amz-checksum-mode"] = "ENABLED";
+        if (context.commandName === "GetObjectCommand" && withChecksum)
+          request.headers["x-amz-checksum-mode"] = "ENABLED";
       }
       return next(args);
     },

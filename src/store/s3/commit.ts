@@ -101,7 +101,12 @@ function mayFollowSuccess(error: unknown): boolean {
   return (error instanceof OperatorError && error.code === "AlreadyExists") || isNoSuchUpload(error);
 }
 
+/** The store holds other bytes than were sent, or cannot show that it does not. */
+export function isUnproved(error: unknown): boolean {
+  return isDamage(error) || (error instanceof OperatorError && error.code === "InvalidConfiguration");
+}
+
 /** The store holds other bytes than were sent. */
-export function isDamage(error: unknown): boolean {
+function isDamage(error: unknown): boolean {
   return error instanceof OperatorError && error.code === "VerificationFailed";
 }

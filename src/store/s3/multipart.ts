@@ -13,14 +13,20 @@ import type { Part } from "../parts/gather.ts";
 import { lingering } from "../interruptible.ts";
 import type { S3Access } from "./client.ts";
 import { type S3Commit, graceMs } from "./commit.ts";
-import { type S3Dialect, attributeFields, digestFields } from "./dialect.ts";
-import { isNotImplemented } from "./errors.ts";
+import {
+  type S3Dialect,
+  attributeFields,
+  crcUnconfirmed,
+  digestFields,
+  isUnknownParameter,
+  refusedCrc,
+} from "./dialect.ts";
 import { differs } from "./proof.ts";
 import type { PutOptions } from "../store.ts";
 
 /**
- * The multipart upload of one object. Its digest is CRC-32C until the bucket turns out not to know it, then MD5, also
- * for later uploads.
+ * The multipart upload of one object. With `checksum: Auto` its digest is CRC-32C until the bucket turns out not to know
+ * it, then MD5, also for later uploads.
  */
 export class S3Multipart {
   readonly #access: S3Access;
@@ -50,7 +56,7 @@ export class S3Multipart {
         this.#uploadId = await this.#create({ ChecksumAlgorithm: "CRC32C", ChecksumType: "FULL_OBJECT" });
       } catch (error) {
         if (!isUnknownParameter(error)) throw error;
-        this.#useMD5();
+        this.#useMD5(refusedCrc(error, `starting the upload of ${this.#options.name}`));
       }
     }
     this.#uploadId ??= await this.#create({});
@@ -58,23 +64,33 @@ export class S3Multipart {
 
   /** Stores one part. Parts may come in any order, several at once. */
   async part(part: Part): Promise<void> {
+    const { number } = part;
     const crc = crc32c(part.bytes);
-    const sentAs = this.#digest;
-    let answer = await this.#upload(part, crc);
-    if (sentAs === "CRC32C" && answer.ChecksumCRC32C === undefined) {
-      // The store ignored the checksum. Every S3 store checks Content-MD5.
-      this.#useMD5();
-      answer = await this.#upload(part, crc);
+    const answer = this.#digest === "CRC32C" ? await this.#uploadWithCrc(part, crc) : undefined;
+    if (answer !== undefined) {
+      const { ETag, ChecksumCRC32C: stored } = answer;
+      if (stored !== crcBase64(crc))
+        throw differs(this.#options.name, `part ${number} has CRC-32C ${stored}, not ${crcBase64(crc)}`);
+      this.#completed[number - 1] = { PartNumber: number, ETag, ChecksumCRC32C: stored };
+      return;
     }
-    const { ETag, ChecksumCRC32C: stored } = answer;
-    if (stored !== undefined && stored !== crcBase64(crc)) {
-      throw differs(this.#options.name, `part ${part.number} has CRC-32C ${stored}, not ${crcBase64(crc)}`);
+    const { ETag } = await this.#upload(part, crc);
+    this.#completed[number - 1] = { PartNumber: number, ETag };
+  }
+
+  /** Undefined when the store refused or ignored the CRC-32C. Every S3 store checks Content-MD5, which takes its place. */
+  async #uploadWithCrc(part: Part, crc: number): Promise<UploadPartCommandOutput | undefined> {
+    const doing = `storing part ${part.number} of ${this.#options.name}`;
+    let refusal: unknown = crcUnconfirmed(doing, "the store ignores it");
+    try {
+      const answer = await this.#upload(part, crc, "CRC32C");
+      if (answer.ChecksumCRC32C !== undefined) return answer;
+    } catch (error) {
+      if (!isUnknownParameter(error)) throw error;
+      refusal = refusedCrc(error, doing);
     }
-    this.#completed[part.number - 1] = {
-      PartNumber: part.number,
-      ETag,
-      ...(stored === undefined ? {} : { ChecksumCRC32C: stored }),
-    };
+    this.#useMD5(refusal);
+    return undefined;
   }
 
   /** Makes the object visible. `sent` is what all parts hold together. */
@@ -125,7 +141,11 @@ export class S3Multipart {
   }
 
   /** Outlives the signal by `graceMs`: a part that is stored after the upload was aborted would never be removed. */
-  async #upload({ number, bytes }: Part, crc: number): Promise<UploadPartCommandOutput> {
+  async #upload(
+    { number, bytes }: Part,
+    crc: number,
+    digest: S3Dialect["digest"] = this.#digest,
+  ): Promise<UploadPartCommandOutput> {
     const { name, signal } = this.#options;
     using late = lingering(signal, graceMs);
     const command = new UploadPartCommand({
@@ -133,7 +153,7 @@ export class S3Multipart {
       UploadId: this.#uploadId,
       PartNumber: number,
       Body: bytes,
-      ...digestFields(bytes, crc, this.#digest),
+      ...digestFields(bytes, crc, digest),
     });
     return await this.#access.call(
       `storing part ${number} of ${name}`,
@@ -142,13 +162,10 @@ export class S3Multipart {
     );
   }
 
-  #useMD5(): void {
+  /** Throws `otherwise` where the checksum has to be CRC-32C. */
+  #useMD5(otherwise: unknown): void {
+    if (this.#dialect.withoutCrc === "Fail") throw otherwise;
     this.#digest = "MD5";
     this.#dialect.digest = "MD5";
   }
-}
-
-function isUnknownParameter(error: unknown): boolean {
-  if (isNotImplemented(error)) return true;
-  return error instanceof OperatorError && error.code === "StoreFailed" && error.permanent;
 }

@@ -4,8 +4,8 @@ import { type Part, gatherParts, growingPartSize } from "../parts/gather.ts";
 import { abortError } from "../interruptible.ts";
 import { type Allocate, createPartBuffers } from "../parts/buffers.ts";
 import type { S3Access } from "./client.ts";
-import { type S3Commit, alreadyExists, createCommit, isDamage } from "./commit.ts";
-import { type S3Dialect, attributeFields, digestFields } from "./dialect.ts";
+import { type S3Commit, alreadyExists, createCommit, isUnproved } from "./commit.ts";
+import { type S3Dialect, attributeFields, digestFields, isUnknownParameter, refusedCrc } from "./dialect.ts";
 import { S3Multipart } from "./multipart.ts";
 import { confirmStored } from "./proof.ts";
 import { headObject } from "./read.ts";
@@ -22,6 +22,8 @@ const cleanupMs = 10_000;
 export interface S3PutContext {
   access: S3Access;
   dialect: S3Dialect;
+  /** Sends also an object that fits into one part as a multipart upload. */
+  alwaysInParts?: boolean;
   /** Replaced in tests that count the buffers. */
   allocate?: Allocate;
 }
@@ -51,7 +53,7 @@ export async function putObject(
     for await (const part of parts) {
       sent.size += part.bytes.length;
       sent.crc = crc32c(part.bytes, sent.crc);
-      if (part.number === 1 && part.last) {
+      if (part.number === 1 && part.last && context.alwaysInParts !== true) {
         await putWhole(context, commit, { part, crc: sent.crc }, { ...options, name });
         progress(part.bytes.length);
         continue;
@@ -64,14 +66,14 @@ export async function putObject(
     await Promise.all(tasks);
     if (signal.aborted) throw abortError(signal);
     if (sent.inParts) await multipart.complete(sent);
-    return await confirmStored(access, sent, signal);
+    return await confirmStored(context, sent, signal);
   } catch (error) {
     scope.abort(error);
     await Promise.all(tasks);
     const cleanup = AbortSignal.timeout(cleanupMs);
     // Report the error of the put, not that of the cleanup; sweep finds what the cleanup leaves.
     await multipart.abort(cleanup).catch(() => {});
-    const takeBack = isDamage(error) ? undefined : options.takeBack;
+    const takeBack = isUnproved(error) ? undefined : options.takeBack;
     await commit.undo(cleanup, takeBack).catch(() => {});
     throw error;
   }
@@ -112,20 +114,31 @@ async function putWhole(
   { part, crc }: { part: Part; crc: number },
   options: PutOptions & { name: string },
 ): Promise<void> {
-  await commit.run(`storing ${options.name}`, (condition, abortSignal) =>
-    access.client.send(
-      new PutObjectCommand({
-        Bucket: access.options.bucket,
-        Key: access.key(options.name),
-        ...attributeFields(access.options, options),
-        ...condition,
-        Metadata: commit.metadata,
-        Body: part.bytes,
-        ...digestFields(part.bytes, crc, dialect.digest),
-      }),
-      { abortSignal },
-    ),
-  );
+  const doing = `storing ${options.name}`;
+  const send = (digest: S3Dialect["digest"]) =>
+    commit.run(doing, (condition, abortSignal) =>
+      access.client.send(
+        new PutObjectCommand({
+          Bucket: access.options.bucket,
+          Key: access.key(options.name),
+          ...attributeFields(access.options, options),
+          ...condition,
+          Metadata: commit.metadata,
+          Body: part.bytes,
+          ...digestFields(part.bytes, crc, digest),
+        }),
+        { abortSignal },
+      ),
+    );
+  const { digest } = dialect;
+  try {
+    await send(digest);
+  } catch (error) {
+    if (digest !== "CRC32C" || !isUnknownParameter(error)) throw error;
+    if (dialect.withoutCrc === "Fail") throw refusedCrc(error, doing);
+    await send("MD5");
+    dialect.digest = "MD5";
+  }
 }
 
 function counter(onProgress: PutOptions["onProgress"]): (bytes: number) => void {

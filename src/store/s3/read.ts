@@ -1,5 +1,10 @@
 import type { Readable } from "node:stream";
-import { type GetObjectCommandOutput, GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
+import {
+  type GetObjectCommandOutput,
+  type HeadObjectCommandOutput,
+  GetObjectCommand,
+  HeadObjectCommand,
+} from "@aws-sdk/client-s3";
 import { crc32c } from "@node-rs/crc32";
 import { OperatorError } from "../../core/errors.ts";
 import { hex8 } from "../../core/hex.ts";
@@ -7,6 +12,7 @@ import { crcHexOfBase64 } from "../checksum.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import type { S3Access } from "./client.ts";
 import { isOutOfRange, isTransient } from "./errors.ts";
+import { reportsCrc } from "./settings.ts";
 import { boundsOf, outOfRange } from "../byte-range.ts";
 import type { ByteRange, GetOptions, ObjectInfo } from "../store.ts";
 
@@ -29,13 +35,13 @@ export async function headObject(
           new HeadObjectCommand({
             Bucket: access.options.bucket,
             Key: access.key(name),
-            ChecksumMode: "ENABLED",
+            ...(reportsCrc(access.options) ? { ChecksumMode: "ENABLED" } : {}),
           }),
           o,
         ),
       { signal },
     );
-    const crc = head.ChecksumType === "COMPOSITE" ? undefined : crcHexOfBase64(head.ChecksumCRC32C);
+    const crc = wholeCrc(access, head);
     return {
       name,
       size: head.ContentLength ?? 0,
@@ -119,7 +125,7 @@ async function openFirst(
       body: bodyOf(answer),
       end: answer.ContentLength ?? 0,
       etag: answer.ETag,
-      crc32c: wholeCrc(answer),
+      crc32c: wholeCrc(access, answer),
     };
   }
   const { offset, length } = range;
@@ -189,8 +195,13 @@ function bodyOf({ Body }: GetObjectCommandOutput): Readable {
   return Body as unknown as Readable;
 }
 
-function wholeCrc({ ChecksumType, ChecksumCRC32C }: GetObjectCommandOutput): string | undefined {
-  return ChecksumType === "COMPOSITE" ? undefined : crcHexOfBase64(ChecksumCRC32C);
+/** A checksum that was not asked for is ignored. */
+function wholeCrc(
+  { options }: S3Access,
+  { ChecksumType, ChecksumCRC32C }: Pick<HeadObjectCommandOutput, "ChecksumType" | "ChecksumCRC32C">,
+): string | undefined {
+  const isOfParts = ChecksumType === "COMPOSITE";
+  return isOfParts || !reportsCrc(options) ? undefined : crcHexOfBase64(ChecksumCRC32C);
 }
 
 function altered(name: string, how: string): OperatorError {

@@ -1,5 +1,6 @@
 import type { Allocate } from "../parts/buffers.ts";
 import { type S3Options, connectS3 } from "./client.ts";
+import { dialectOf } from "./dialect.ts";
 import { listFolders, listObjects, sweepUploads } from "./list.ts";
 import { probeBucket } from "./probe.ts";
 import { type S3PutContext, putObject } from "./put.ts";
@@ -11,7 +12,7 @@ import type { Store } from "../store.ts";
 export function createS3Store(options: S3Options, testing: { allocate?: Allocate } = {}): Store {
   const access = connectS3(options);
   const url = `s3://${options.bucket}${options.prefix === "" ? "" : `/${options.prefix}`}`;
-  const context: S3PutContext = { access, dialect: { digest: "CRC32C", ifNoneMatch: true }, ...testing };
+  const context: S3PutContext = { access, dialect: dialectOf(options), ...testing };
   return {
     url,
     location: access.endpoint === undefined ? url : `${url}?endpoint=${inQuery(access.endpoint)}`,

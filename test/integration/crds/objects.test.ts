@@ -66,7 +66,10 @@ describe("a new object", () => {
       backoffLimit: 3,
     });
     const store = await validate("EtcdBackupStore", { s3: { bucket: "etcd" } });
-    assert.deepEqual(store.spec, { s3: { bucket: "etcd", forcePathStyle: false }, accessMode: "ReadWrite" });
+    assert.deepEqual(store.spec, {
+      s3: { bucket: "etcd", forcePathStyle: false, checksum: "Auto" },
+      accessMode: "ReadWrite",
+    });
   });
 
   test("of any kind is InProgress in kstatus until the operator writes its status", async () => {

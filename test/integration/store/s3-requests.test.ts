@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { createS3Store } from "../../../src/store/s3/s3-store.ts";
+import type { S3Checksum } from "../../../src/store/s3/settings.ts";
 import { rejection } from "../../support/operator-error.ts";
+import type { S3Fault, S3Request } from "../../support/s3-fault-proxy.ts";
 import { smallestPart } from "../../support/s3-store.ts";
 import { ProxiedStore, inParts, signal, small } from "./proxied-store.ts";
 
@@ -21,6 +23,16 @@ describe("a server with fewer features than S3", () => {
     assert.equal(parts.length, 4);
     assert.ok(parts.every(({ headers }) => headers["content-md5"] !== undefined));
     s3.failFirst("Part", { do: "flipRequest" });
+    await s3.assertStores("b", inParts);
+  });
+
+  it("gets small objects with MD5 when it refuses their CRC-32C, and later the parts of others", async () => {
+    s3.proxy.fault = withoutCrc;
+    assert.equal((await s3.put("a", small)).proof, "ReadBack");
+    assert.equal(await s3.held("a", small), "these bytes");
+    assert.ok(
+      s3.proxy.seen.some(({ operation, headers }) => operation === "Put" && "content-md5" in headers),
+    );
     await s3.assertStores("b", inParts);
   });
 
@@ -54,6 +66,79 @@ describe("a server with fewer features than S3", () => {
       versioning: false,
     });
     assert.equal(await s3.held("a", small), "these bytes");
+  });
+});
+
+/** Refuses every request that holds a CRC-32C. */
+function withoutCrc({ headers }: S3Request): S3Fault | undefined {
+  return headers["x-amz-checksum-crc32c"] === undefined
+    ? undefined
+    : { do: "answer", status: 501, code: "NotImplemented" };
+}
+
+describe("a store with a fixed checksum", () => {
+  const noChecksum = { "x-amz-checksum-crc32c": undefined, "x-amz-checksum-type": undefined };
+  const hides = (operations: S3Request["operation"][]) => (request: S3Request) =>
+    operations.includes(request.operation)
+      ? ({ do: "alterAnswer", headers: noChecksum } as const)
+      : undefined;
+  const refusesUploads = ({ operation }: S3Request) =>
+    operation === "Create" ? ({ do: "answer", status: 501, code: "NotImplemented" } as const) : undefined;
+  for (const [what, fault, sizes] of [
+    ["refuses it", withoutCrc, [small, inParts]],
+    ["refuses it for uploads in parts", refusesUploads, [inParts]],
+    ["ignores it in parts", hides(["Part"]), [inParts]],
+    ["does not report it of the whole object", hides(["Head"]), [small, inParts]],
+  ] as const)
+    it(`CRC32C fails and leaves nothing where the store ${what}, and a probe names the setting that works`, async () => {
+      s3.reopen({ checksum: "CRC32C" });
+      for (const bytes of sizes) {
+        s3.proxy.fault = fault;
+        const { message, hint = "", permanent } = await rejection(s3.put("a", bytes), "InvalidConfiguration");
+        assert.match(message, /^(storing|starting the upload of) .*: checksum CRC32C does not work: /);
+        assert.match(hint, /set the checksum to Auto, or to MD5 or None \(spec\.s3\.checksum.*checksum=/);
+        assert.equal(permanent, true);
+        assert.equal(await s3.held("a", bytes), "nothing");
+        assert.deepEqual(await s3.unfinished(), []);
+      }
+      const probed = await rejection(s3.store.probe({ signal, write: true }), "InvalidConfiguration");
+      assert.match(probed.message, /checksum CRC32C does not work: /);
+      assert.match(probed.hint ?? "", /^set the checksum to Auto, with which a trial write succeeded/);
+      assert.deepEqual(await Array.fromAsync(s3.store.list("", { signal })), []);
+    });
+
+  it("MD5 and None fail where the store refuses them, and a probe names the setting that works", async () => {
+    const refusals: [S3Checksum, (request: S3Request) => boolean][] = [
+      ["MD5", ({ headers }) => "content-md5" in headers],
+      ["None", ({ operation, headers }) => operation === "Put" && !("x-amz-checksum-crc32c" in headers)],
+    ];
+    for (const [checksum, refuses] of refusals) {
+      s3.reopen({ checksum });
+      s3.proxy.fault = (request) =>
+        refuses(request) ? { do: "answer", status: 400, code: "InvalidRequest" } : undefined;
+      const probed = await rejection(s3.store.probe({ signal, write: true }), "InvalidConfiguration");
+      assert.match(
+        probed.message,
+        new RegExp(`^checksum ${checksum} does not work: storing .*InvalidRequest`),
+      );
+      assert.match(probed.hint ?? "", /^set the checksum to Auto, with which a trial write succeeded/);
+    }
+  });
+
+  it("a probe reports the store's own error where no checksum helps", async () => {
+    s3.failFirst("Put", { do: "answer", status: 400, code: "InvalidStorageClass" }, Infinity);
+    const error = await rejection(s3.store.probe({ signal, write: true }), "StoreFailed");
+    assert.match(error.message, /InvalidStorageClass/);
+  });
+
+  it("MD5 sends a damaged part again, and None finds it when it reads the object back", async () => {
+    s3.reopen({ checksum: "MD5" });
+    s3.failFirst("Part", { do: "flipRequest" });
+    await s3.assertStores("a", inParts);
+    assert.equal(s3.count("Part"), 5);
+    s3.reopen({ checksum: "None" });
+    s3.proxy.seen.length = 0;
+    await s3.assertFailsAndLeavesNothing("b", inParts, "VerificationFailed");
   });
 });
 

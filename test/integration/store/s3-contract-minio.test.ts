@@ -1,0 +1,3 @@
+import { s3Contract } from "./s3-contract.ts";
+
+s3Contract("minio");
