@@ -81,9 +81,9 @@ describe("a store without credentials of its own", () => {
 });
 
 describe("a store with credentials of its own", () => {
-  it("is opened with the checksum of its spec", async () => {
-    const settings = await settingsOf(storeOf({ ...keys, checksum: "MD5" }));
-    assert.equal(settings.kind === "s3" && settings.checksum, "MD5");
+  it("is opened with the checksum and the versions of its spec", async () => {
+    const settings = await settingsOf(storeOf({ ...keys, checksum: "MD5", versions: "Remove" }));
+    assert.partialDeepStrictEqual(settings, { kind: "s3", checksum: "MD5", versions: "Remove" });
   });
 
   it("takes neither endpoint nor region of the operator's environment without the permission", async () => {

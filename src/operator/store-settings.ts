@@ -44,6 +44,7 @@ export async function storeSettings(
     serverSideEncryption,
     storageClass,
     checksum,
+    versions,
   } = s3;
   if (credentialsSecretRef === undefined)
     checkAmbientCredentials(namespace, endpoint, withOwnEndpoint(permissions, env));
@@ -64,6 +65,7 @@ export async function storeSettings(
     prefix: prefix ?? "",
     forcePathStyle,
     checksum,
+    versions,
     ...(isPermitted(namespace, permissions.ambientCredentials) ? {} : { ambient: false }),
     ...(isChecked ? { checkAddress: refuseOwnAddress } : {}),
     ...(region === undefined ? {} : { region }),

@@ -13,7 +13,7 @@ export function storeOf(
     kind: "EtcdBackupStore",
     metadata: { name: "s", namespace, uid: "s", generation: 1, resourceVersion: "1", creationTimestamp: "" },
     spec: {
-      s3: { bucket: "platform-backups", forcePathStyle: true, checksum: "Auto", ...s3 },
+      s3: { bucket: "platform-backups", forcePathStyle: true, checksum: "Auto", versions: "Keep", ...s3 },
       accessMode: "ReadWrite",
     },
     status: { observedGeneration: 1 },

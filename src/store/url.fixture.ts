@@ -15,6 +15,7 @@ export function formatStoreUrl(config: StoreConfig): string {
         serverSideEncryption: sse,
         storageClass,
         checksum,
+        versions,
       } = config;
       const query = new URLSearchParams({
         ...(endpoint === undefined ? {} : { endpoint }),
@@ -24,6 +25,7 @@ export function formatStoreUrl(config: StoreConfig): string {
         ...(sse?.kmsKeyID === undefined ? {} : { kmsKeyID: sse.kmsKeyID }),
         ...(storageClass === undefined ? {} : { storageClass }),
         ...(checksum === undefined ? {} : { checksum }),
+        ...(versions === undefined ? {} : { versions }),
       });
       return `s3://${bucket}${prefix === "" ? "" : `/${prefix}`}${query.size === 0 ? "" : `?${query.toString()}`}`;
     }

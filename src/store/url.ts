@@ -1,7 +1,7 @@
 import { OperatorError } from "../core/errors.ts";
 import { isObjectName } from "./object-name.ts";
 import type { S3Options } from "./s3/client.ts";
-import { s3Checksums } from "./s3/settings.ts";
+import { s3Checksums, s3Versions } from "./s3/settings.ts";
 
 /** Where a store is and how to reach it, from a URL or an EtcdBackupStore. */
 export type StoreConfig =
@@ -11,7 +11,16 @@ export type StoreConfig =
 const forms = "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true, or file:///directory";
 /** Characters of a DNS name. */
 const longestHost = 253;
-const parameters = ["endpoint", "region", "pathStyle", "sse", "kmsKeyID", "storageClass", "checksum"];
+const parameters = [
+  "endpoint",
+  "region",
+  "pathStyle",
+  "sse",
+  "kmsKeyID",
+  "storageClass",
+  "checksum",
+  "versions",
+];
 
 /** Parses a store URL. Throws Usage; the message quotes nothing of a URL that holds a user or password. */
 export function parseStoreUrl(text: string): StoreConfig {
@@ -58,6 +67,7 @@ function s3Config(url: URL, text: string): StoreConfig {
   const forcePathStyle = booleanOf(value(query, "pathStyle"));
   const serverSideEncryption = encryptionOf(value(query, "sse"), value(query, "kmsKeyID"));
   const checksum = choiceOf(query, "checksum", s3Checksums);
+  const versions = choiceOf(query, "versions", s3Versions);
   return {
     kind: "s3",
     bucket,
@@ -68,6 +78,7 @@ function s3Config(url: URL, text: string): StoreConfig {
     ...(serverSideEncryption === undefined ? {} : { serverSideEncryption }),
     ...(storageClass === undefined ? {} : { storageClass }),
     ...(checksum === undefined ? {} : { checksum }),
+    ...(versions === undefined ? {} : { versions }),
   };
 }
 

@@ -10,6 +10,7 @@ const samples = [
   "s3://bucket",
   "s3://bucket/a/prefix",
   "s3://bucket/a?endpoint=https://minio.example.com:9000&region=eu-west-1&pathStyle=true",
+  "s3://bucket?checksum=None&versions=Remove",
   "s3://bucket?sse=aws:kms&kmsKeyID=alias/key&storageClass=STANDARD_IA",
   "s3://bucket?endpoint=http%3A%2F%2F127.0.0.1%3A9000%2Fbase%2F",
   "file:///backups",

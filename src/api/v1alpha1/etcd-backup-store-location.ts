@@ -121,6 +121,13 @@ export const s3LocationSchema = {
       enum: ["Auto", "CRC32C", "MD5", "None"],
       default: "Auto",
     },
+    versions: {
+      type: "string",
+      description:
+        "What a deletion does in a bucket with versioning. Keep: it hides the object, whose versions stay until a lifecycle rule or a person removes them. Remove: it removes all versions and delete markers of the object, which needs the permissions s3:ListBucketVersions and s3:DeleteObjectVersion. A version under object lock stays, and blocks the deletion.",
+      enum: ["Keep", "Remove"],
+      default: "Keep",
+    },
   },
 } as const satisfies ObjectSchema;
 

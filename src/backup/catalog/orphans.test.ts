@@ -169,6 +169,16 @@ describe("sweepRun", () => {
 });
 
 describe("sweepAbandoned", () => {
+  it("deletes the other objects where one is under object lock, and throws the error of that one", async () => {
+    const store = memoryStore();
+    const [locked, other] = [addOrphan(store, attempt(1)), addOrphan(store, attempt(2))];
+    store.beforeCall = (call, name) => {
+      if (call === "remove" && name === locked) throw new OperatorError("Refused", "under object lock");
+    };
+    await assert.rejects(sweepAbandoned(store, { before: new Date(), signal }), { code: "Refused" });
+    assert.deepEqual([store.objects.has(locked), store.objects.has(other)], [true, false]);
+  });
+
   it("deletes old uploads and data without a manifest of every cluster, and counts them", async () => {
     const store = memoryStore();
     const kept = addBackup(store, attempt(1), long);

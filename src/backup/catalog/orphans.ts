@@ -1,4 +1,5 @@
 import { objectKind, parseDataObject, parseRun } from "../../core/backup/name.ts";
+import { OperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { findBackups } from "./list.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -102,6 +103,7 @@ interface RunObjects {
 /**
  * Deletes data without a manifest, and probe objects. A listing that breaks off throws, so a manifest that is not listed
  * does not exist. Data stays when its run has any object of an unknown kind: that may be the manifest of a later release.
+ * An object under object lock does not keep the others from being deleted; its error is thrown at the end.
  */
 async function removeOrphans(
   store: Pick<Store, "remove">,
@@ -114,7 +116,16 @@ async function removeOrphans(
   const orphans = [...incomplete.filter((d) => !unknown.has(d.run)), ...probes].filter(
     (o) => o.modified < before,
   );
-  for (const { name } of orphans) await store.remove(name, { signal });
+  const locked: OperatorError[] = [];
+  for (const { name } of orphans) {
+    try {
+      await store.remove(name, { signal });
+    } catch (error) {
+      if (!(error instanceof OperatorError && error.code === "Refused")) throw error;
+      locked.push(error);
+    }
+  }
+  if (locked[0] !== undefined) throw locked[0];
   return orphans.length;
 }
 

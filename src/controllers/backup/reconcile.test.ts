@@ -262,6 +262,18 @@ describe("an EtcdBackup that is deleted", () => {
     }
   });
 
+  it("does not say so where spec.s3.versions is Remove", async () => {
+    for (const objectLock of [false, true]) {
+      const world = await stored({ what: "deleted" });
+      world.setCapabilities({ conditionalWrites: true, checksums: true, objectLock, versioning: true });
+      world.changeStore(({ spec }) => {
+        spec.s3 = { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Remove" };
+      });
+      await until(world, "deleteStored");
+      assert.match(world.notes.at(-1) ?? "", /as spec\.deletionPolicy says$/);
+    }
+  });
+
   it("is released by the annotation, and leaves its stored backup", async () => {
     const world = await stored({ what: "deleted" }, { what: "bucket", is: "refuses" });
     world.change(({ metadata }) => {

@@ -354,6 +354,9 @@ export function createWorld(backoffLimit: number) {
         status.capabilities = capabilities;
       });
     },
+    changeStore(change: (store: EtcdBackupStore) => void) {
+      api.change(stores, storeRef, change);
+    },
     /** Deletes the object and creates another of its name. */
     replaceObject() {
       api.remove(backups, ref);

@@ -77,7 +77,7 @@ describe("a probe of a store", () => {
     await pass();
     assert.deepEqual(await pass(), ["probe", "list"]);
     api.change(stores, ref, (store) => {
-      store.spec.s3 = { bucket: "others", forcePathStyle: false, checksum: "Auto" };
+      store.spec.s3 = { bucket: "others", forcePathStyle: false, checksum: "Auto", versions: "Keep" };
     });
     assert.deepEqual(await pass(), ["probe", "list", "sweep"]);
     later(-120 * minuteMs);

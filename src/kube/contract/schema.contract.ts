@@ -32,7 +32,7 @@ const backupSpec: EtcdBackup["spec"] = {
 };
 
 const storeSpec: EtcdBackupStore["spec"] = {
-  s3: { bucket: "backups", forcePathStyle: false, checksum: "Auto" },
+  s3: { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Keep" },
   accessMode: "ReadWrite",
 };
 

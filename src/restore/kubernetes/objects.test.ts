@@ -18,6 +18,7 @@ const s3 = {
   region: "eu-1",
   forcePathStyle: true,
   checksum: "Auto",
+  versions: "Keep",
   credentialsSecretRef: { name: "keys" },
   caBundleSecretRef: { name: "ca" },
 };

@@ -8,7 +8,7 @@ import { checkObjectName } from "../object-name.ts";
 import { retry } from "../retry.ts";
 import { checkedLookup } from "./checked-lookup.ts";
 import { type S3Place, classifyS3, isTransient } from "./errors.ts";
-import { type S3Checksum, reportsCrc } from "./settings.ts";
+import { type S3Checksum, type S3Versions, reportsCrc } from "./settings.ts";
 
 export interface S3Credentials {
   accessKeyId: string;
@@ -44,6 +44,8 @@ export interface S3Options {
   storageClass?: string;
   /** Absent: Auto. */
   checksum?: S3Checksum;
+  /** Absent: Keep. */
+  versions?: S3Versions;
   /** Bytes; at least 5 MiB. */
   partSize?: number;
   /** Parts that are uploaded at the same time, per put. */

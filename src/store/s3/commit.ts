@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { OperatorError } from "../../core/errors.ts";
 import { abortError, lingering } from "../interruptible.ts";
 import { retry } from "../retry.ts";
@@ -7,6 +6,7 @@ import { type S3Access, defaultAttempts } from "./client.ts";
 import type { S3Dialect } from "./dialect.ts";
 import { isNoSuchUpload, isNotImplemented, isTransient } from "./errors.ts";
 import { headObject } from "./read.ts";
+import { takeBackObject } from "./remove.ts";
 
 /** Milliseconds after an abort in which a request that creates something may still answer, so that it can be undone. */
 export const graceMs = 2_000;
@@ -86,8 +86,7 @@ export function createCommit(
 
     async undo(cleanup, takeBack = async () => true) {
       if (!maybeVisible || !(await isFromThisPut(cleanup)) || !(await takeBack(cleanup))) return;
-      const command = new DeleteObjectCommand({ Bucket: access.options.bucket, Key: access.key(name) });
-      await access.call(`removing ${name}`, (o) => access.client.send(command, o), { signal: cleanup });
+      await takeBackObject({ access, dialect }, name, cleanup);
     },
   };
 }

@@ -14,6 +14,8 @@ export interface S3Dialect {
   /** What to do where the store refuses or ignores CRC-32C. */
   readonly withoutCrc: "UseMD5" | "Fail";
   ifNoneMatch: boolean;
+  /** Whether the bucket keeps versions; absent: not asked yet. */
+  versioned?: boolean;
 }
 
 export function dialectOf({ checksum = "Auto" }: Pick<S3Options, "checksum">): S3Dialect {

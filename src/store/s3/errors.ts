@@ -267,6 +267,18 @@ export function isNoSuchBucket(error: unknown): boolean {
   return causeOf(error).name === "NoSuchBucket";
 }
 
+/** The version was removed before. */
+export function isNoSuchVersion(error: unknown): boolean {
+  const { name, status } = causeOf(error);
+  return name === "NoSuchVersion" || (status === 404 && !isNoSuchBucket(error));
+}
+
+/** The store knows the credentials, and they lack a permission. */
+export function isAccessDenied(error: unknown): boolean {
+  const { name = "", status } = causeOf(error);
+  return status === 403 && !wrongCredentials.has(name) && name !== "RequestTimeTooSkewed";
+}
+
 /** The store does not support a header or parameter of the request. */
 export function isNotImplemented(error: unknown): boolean {
   const { name, status } = causeOf(error);

@@ -83,7 +83,7 @@ async function* pages(
   } while (token !== undefined);
 }
 
-function untrustworthy(doing: string, how: string): OperatorError {
+export function untrustworthy(doing: string, how: string): OperatorError {
   return new OperatorError("StoreFailed", `${doing}: the store's listing cannot be trusted: ${how}`, {
     permanent: true,
   });

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import {
-  GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -12,8 +11,9 @@ import { type S3Access, connectS3 } from "./client.ts";
 import { checksumFails, dialectOf, digestFields, mayBeOfChecksum } from "./dialect.ts";
 import { isNotImplemented } from "./errors.ts";
 import { type S3PutContext, putObject } from "./put.ts";
-import { removeObject } from "./remove.ts";
+import { takeBackObject } from "./remove.ts";
 import { type S3Checksum, s3Checksums } from "./settings.ts";
+import { versioningOf } from "./versions.ts";
 import type { Capabilities } from "../store.ts";
 
 /** Fewer than of other requests: a user or a controller waits for the answer. */
@@ -41,7 +41,8 @@ export async function probeBucket(
     { signal, attempts: probeAttempts },
   );
   const objectLock = await hasObjectLock(access, signal);
-  const seen = { objectLock, ...(await versioningOf(access, signal)) };
+  const versioning = await versioningOf(access, { signal, attempts: probeAttempts });
+  const seen = { objectLock, ...(versioning === undefined ? {} : { versioning }) };
   if (!options.write) return { conditionalWrites: false, checksums: false, ...seen };
   const { checksum = "Auto" } = access.options;
   try {
@@ -60,7 +61,6 @@ async function tryWrite(
   context: S3PutContext,
   signal: AbortSignal,
 ): Promise<Pick<Capabilities, "conditionalWrites" | "checksums">> {
-  const { access } = context;
   const name = `.probe-${randomUUID()}`;
   const content = [Buffer.from("written to find out what this store can do\n")];
   const { proof } = await putObject(context, name, content, { signal, storageClass: "Default" });
@@ -68,7 +68,7 @@ async function tryWrite(
     const conditionalWrites = await refusesToOverwrite(context, name, signal);
     return { conditionalWrites, checksums: proof === "FullObjectCRC32C" };
   } finally {
-    await removeObject(access, name, signal);
+    await takeBackObject(context, name, signal);
   }
 }
 
@@ -103,25 +103,6 @@ async function hasObjectLock(access: S3Access, signal: AbortSignal): Promise<boo
     // The bucket has no lock, asking is not permitted, or the store does not support locks.
     throwIfAborted(signal);
     return false;
-  }
-}
-
-/** A bucket whose versioning is suspended still holds the versions from before. */
-async function versioningOf(
-  access: S3Access,
-  signal: AbortSignal,
-): Promise<Pick<Capabilities, "versioning">> {
-  try {
-    const { Status: status } = await access.call(
-      "reading the versioning of the bucket",
-      (o) => access.client.send(new GetBucketVersioningCommand({ Bucket: access.options.bucket }), o),
-      { signal, attempts: probeAttempts },
-    );
-    return { versioning: status === "Enabled" || status === "Suspended" };
-  } catch {
-    // Asking is not permitted, or the store does not support versioning.
-    throwIfAborted(signal);
-    return {};
   }
 }
 

@@ -27,7 +27,7 @@ export function createS3Store(options: S3Options, testing: { allocate?: Allocate
     },
     list: (prefix, call) => listObjects(access, prefix, call),
     folders: (folder, call) => listFolders(access, folder, call),
-    remove: (name, { signal }) => removeObject(access, name, signal),
+    remove: (name, { signal }) => removeObject(context, name, signal),
     sweep: (prefix, call) => sweepUploads(access, prefix, call),
     [Symbol.asyncDispose]: () => access[Symbol.asyncDispose](),
   };

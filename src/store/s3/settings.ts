@@ -8,6 +8,14 @@
 export const s3Checksums = ["Auto", "CRC32C", "MD5", "None"] as const;
 export type S3Checksum = (typeof s3Checksums)[number];
 
+/**
+ * What a deletion does in a bucket with versioning.
+ * Keep: it hides the object, whose versions stay.
+ * Remove: it removes all versions and delete markers of the object.
+ */
+export const s3Versions = ["Keep", "Remove"] as const;
+export type S3Versions = (typeof s3Versions)[number];
+
 /** Whether the store is asked for the checksum that it holds of an object. */
 export function reportsCrc({ checksum = "Auto" }: { checksum?: S3Checksum }): boolean {
   return checksum === "Auto" || checksum === "CRC32C";

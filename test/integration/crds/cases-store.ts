@@ -32,6 +32,7 @@ export const acceptedStores: Acceptance[] = [
         serverSideEncryption: { mode: "KMS", kmsKeyID: "arn:aws:kms:eu-central-1:111122223333:key/1234abcd" },
         storageClass: "STANDARD_IA",
         checksum: "CRC32C",
+        versions: "Remove",
       },
     },
   },

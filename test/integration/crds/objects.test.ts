@@ -67,7 +67,7 @@ describe("a new object", () => {
     });
     const store = await validate("EtcdBackupStore", { s3: { bucket: "etcd" } });
     assert.deepEqual(store.spec, {
-      s3: { bucket: "etcd", forcePathStyle: false, checksum: "Auto" },
+      s3: { bucket: "etcd", forcePathStyle: false, checksum: "Auto", versions: "Keep" },
       accessMode: "ReadWrite",
     });
   });

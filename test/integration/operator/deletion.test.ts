@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { ListObjectVersionsCommand, PutObjectLegalHoldCommand } from "@aws-sdk/client-s3";
 import { finalizer, forceDelete } from "../../../src/core/backup/decide.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
@@ -112,6 +113,36 @@ describe("deleting an EtcdBackup", () => {
     await bench.api.kubectl(["annotate", "etcdbackup", "orphan", `${forceDelete}=yes`]);
     await isGone("orphan");
     assert.equal((await bench.objects("lost")).length, 2);
+  });
+
+  it("with versions Remove leaves no version, and is blocked while object lock keeps one", async () => {
+    await bench.s3.createBucket("versions", { objectLock: true });
+    const { spec } = bench.storeObject("versions") as { spec: { s3: object } };
+    await bench.kube.apply(bench.storeObject("versions", { s3: { ...spec.s3, versions: "Remove" } }));
+    const { metadata, status } = await create("versions", "versions", { deletionPolicy: "Delete" });
+    const versions = async () => {
+      const listed = await bench.raw.send(new ListObjectVersionsCommand({ Bucket: "versions" }));
+      return [...(listed.Versions ?? []), ...(listed.DeleteMarkers ?? [])];
+    };
+    assert.equal((await versions()).length, 2);
+    const Key = (await objectsOf("versions", metadata.uid)).find((key) => key.endsWith(".json"));
+    const held = (Status: "ON" | "OFF") =>
+      bench.raw.send(new PutObjectLegalHoldCommand({ Bucket: "versions", Key, LegalHold: { Status } }));
+    await held("ON");
+    await deleteBackup("versions");
+    await bench.kube.waitReason("etcdbackup/versions", "Stalled", "DeletionBlocked");
+    const message = conditionOf(await bench.kube.backup("versions"), "Stalled")?.message ?? "";
+    assert.match(message, /is under object lock, by a legal hold \(wait until .* or set versions to Keep/);
+    assert.deepEqual(await bench.manifests("versions"), [status.artifact?.name]);
+    await held("OFF");
+    // The operator tries again after a minute. A change of the object wakes it sooner.
+    await bench.api.kubectl(["annotate", "etcdbackup", "versions", "test/wake=now"]);
+    await isGone("versions");
+    assert.deepEqual(await versions(), []);
+    const [deleted] = (await bench.kube.events("versions")).filter(
+      ({ reason }) => reason === "StoredBackupDeleted",
+    );
+    assert.match(deleted?.note ?? "", /as spec\.deletionPolicy says$/);
   });
 
   it("continues when the missing store is created again", async () => {
