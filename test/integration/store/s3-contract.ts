@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { readAll, signal, assertSameBytes } from "../../../src/store/contract/support.fixture.ts";
 import { createS3Store } from "../../../src/store/s3/s3-store.ts";
@@ -15,6 +16,12 @@ const names = { versitygw: "versitygw", minio: "MinIO" } satisfies Record<S3Kind
 /** The contract of a store with each setting of its checksum, and what that setting sends. */
 export function s3Contract(kind: S3Kind): void {
   for (const checksum of s3Checksums) checksumContract(kind, checksum);
+
+  it(`docs/reference/stores.md says which version of ${names[kind]} the contract runs against`, async () => {
+    const read = (path: string) => readFile(new URL(`../../../${path}`, import.meta.url), "utf8");
+    const required = new RegExp(`/${kind} (v\\S+)`).exec(await read(`test/tools/${kind}/go.mod`))?.[1];
+    assert.ok((await read("docs/reference/stores.md")).includes(`| ${names[kind]} ${required} |`), required);
+  });
 }
 
 function checksumContract(kind: S3Kind, checksum: S3Checksum): void {
