@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { EtcdBackupSpec } from "../api/v1alpha1/etcd-backup.ts";
+import type { EtcdConnection } from "../api/v1alpha1/etcd-connection.ts";
 import { OperatorError } from "../core/errors.ts";
 import { type EtcdCluster, openCluster } from "../etcd/cluster.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
@@ -12,7 +12,7 @@ const etcdTimeoutMs = 5_000;
 /** A resource that has a connection to an etcd cluster. Names without a namespace are in the resource's namespace. */
 export interface ClusterConnection {
   metadata: { namespace?: string };
-  spec: Pick<EtcdBackupSpec, "etcd">;
+  spec: { etcd: EtcdConnection };
 }
 
 /** Opens the cluster of a resource, with what the namespace of the resource may use of the operator. */
@@ -101,7 +101,7 @@ export async function etcdAccessFor(
 }
 
 async function tlsFor(
-  tls: EtcdBackupSpec["etcd"]["tls"],
+  tls: EtcdConnection["tls"],
   namespace: string,
   reader: ConnectionReader,
   signal: AbortSignal,

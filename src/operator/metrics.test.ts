@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EtcdBackup, EtcdBackupStatus } from "../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
-import { backupOf } from "../core/backup/backup.fixture.ts";
+import { backupOf, importOf } from "../core/backup/backup.fixture.ts";
 import type { LatestBackup } from "../telemetry/metrics.ts";
 import { memoryInformer } from "./informers.fixture.ts";
 import { followResources } from "./metrics.ts";
@@ -52,6 +52,12 @@ function ended(name: string, minute: number, succeeded: "True" | "False", cluste
   return backupOf({ metadata: { name }, spec: { clusterName }, status });
 }
 
+/** The same as the record of an imported backup. */
+function imported(...of: Parameters<typeof ended>): EtcdBackup {
+  const { metadata, status } = ended(...of);
+  return importOf(metadata.name, { metadata, status });
+}
+
 function follow() {
   const backups = memoryInformer<EtcdBackup>();
   const latest = new Map<string, LatestBackup | undefined>();
@@ -78,6 +84,17 @@ test("the newest success and the newest failure are shown in any order of change
   assert.equal(revision(), 2);
   for (const name of ["a", "b", "f"]) backups.set(`ns/${name}`, undefined);
   assert.equal(latest.get("ns/prod"), undefined);
+});
+
+test("an imported backup is as old as the backup, and one that could not be imported is no failed backup", () => {
+  const { latest, set, revision } = follow();
+  set(imported("old", 1, "True"));
+  set(imported("missing", 9, "False"));
+  assert.equal(latest.get("ns/prod")?.success?.completedAt.toISOString(), "2026-01-01T00:01:00.000Z");
+  assert.equal(latest.get("ns/prod")?.failedAt, undefined);
+  set(ended("made", 2, "True"));
+  set(imported("older", 0, "True"));
+  assert.equal(revision(), 2);
 });
 
 test("a name that is used again for another cluster leaves the cluster before", () => {

@@ -51,7 +51,8 @@ export function followResources(
     clusterOf.set(key, clusterKey);
     cluster.keys.add(key);
     setEnd(cluster.succeeded, key, backup, "True");
-    setEnd(cluster.failed, key, backup, "False");
+    // A failed import says nothing about the backups of the cluster.
+    if (backup.spec.imported === undefined) setEnd(cluster.failed, key, backup, "False");
     setGauges(metrics, cluster);
   });
   stores.onChange((key, store) => {

@@ -167,6 +167,7 @@ function checkDecision(decision: BackupDecision): void {
       assert.ok(decision.ms > 0 && Number.isFinite(decision.ms), `waits ${decision.ms} ms`);
       return;
     case "retry":
+    case "lookAgain":
       assert.ok(decision.at > now && !Number.isNaN(decision.at.getTime()));
       return;
     case "start":

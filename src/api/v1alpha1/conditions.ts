@@ -72,10 +72,11 @@ export const backupReasons = {
   Verifying:
     "The snapshot has been read completely. The operator completes the upload and verifies it before it writes the manifest.",
   Retrying:
-    "An attempt failed for a reason that may be temporary; status.nextAttemptTime says when the next one begins.",
+    "An attempt, or a look for the imported backup, failed for a reason that may be temporary; status.nextAttemptTime says when the next one begins.",
   OperatorRestarted:
     "The operator stopped during an attempt. The next operator either finds the completed backup in the store, or discards the attempt and begins another one.",
-  Succeeded: "The backup is stored, all digests match, and the manifest is written.",
+  Succeeded:
+    "The backup is stored, all digests match, and the manifest is written. An imported backup: the store holds its manifest, and its data with the size in the manifest.",
   NoUsableMember:
     "The snapshot can be read from no member: each one is unreachable, a learner, too far behind, corrupt or without a leader.",
   MembersDisagree:
@@ -84,14 +85,19 @@ export const backupReasons = {
     "The snapshot stream of the member ended early, stalled, or sent another number of bytes than it announced.",
   UploadFailed: "The store did not accept the data object or the manifest.",
   VerificationFailed:
-    "A digest, a total or the page structure of the database does not match. The upload is not a backup.",
-  StoreNotReady: "The EtcdBackupStore does not exist or is ReadOnly, or its bucket does not exist.",
+    "A digest, a total or the page structure of the database does not match. The upload is not a backup. An imported backup: its manifest is damaged, or its data is missing or has another size.",
+  BackupNotFound:
+    "The store did not hold the imported backup within spec.timeoutSeconds. As the reason of an event: the operator looks again.",
+  StoreNotReady:
+    "The EtcdBackupStore does not exist or is ReadOnly, its bucket does not exist, or the operator cannot read the imported backup from it.",
   FolderClaimed:
     "The folder of spec.clusterName in the store belongs to another etcd cluster, or another operator holds it. The operator writes and deletes nothing there. `etcd-backup claim show` tells whose it is.",
-  InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
+  InvalidConfiguration:
+    "The operator cannot use a setting, a certificate or an address, or a later release made the imported backup.",
   CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   Unauthorized: "etcd or the store refuses the credentials, or they lack a permission.",
-  TimedOut: "The backup took longer than spec.timeoutSeconds, over all attempts.",
+  TimedOut:
+    "The backup took longer than spec.timeoutSeconds, over all attempts, or the imported backup could not be read in that time.",
   BackoffLimitExceeded:
     "All attempts that spec.backoffLimit allows have failed; the message gives the error of the last one.",
   InternalError: "The operator itself has a fault; its log has the details.",

@@ -116,13 +116,17 @@ export const etcdBackupStatusSchema = {
       minimum: 0,
       description: "Number of attempts begun.",
     },
-    nextAttemptTime: timeField("When the next attempt begins after a failed one."),
+    nextAttemptTime: timeField(
+      "When the next attempt begins after a failed one, or when the operator looks again for the imported backup.",
+    ),
     waitingSince: timeField(
       "Since when the operator has waited for the EtcdBackupStore to exist. Absent while it does not wait.",
     ),
-    startTime: timeField("When the first attempt began."),
+    startTime: timeField(
+      "When the first attempt began. Of an imported backup: when its run began, as its manifest says; before it is found, when the operator first looked for it.",
+    ),
     completionTime: timeField(
-      "When the backup failed, or when its stored data were verified, as its manifest says. A backup that an operator finds in the store later keeps that time.",
+      "When the backup failed, or when its stored data were verified, as its manifest says. A backup that an operator finds in the store later, or imports, keeps that time.",
     ),
     duration: textField("Time from startTime to completionTime for display, such as 12.4s."),
     member,

@@ -4,16 +4,37 @@ import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
 import { clusterName, reference } from "../schema/name-schemas.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
-import { immutable, matches } from "../schema/cel-rules.ts";
+import { exactlyOneOf, immutable, matches } from "../schema/cel-rules.ts";
 import type { ObjectSchema, Schema } from "../schema/schema.ts";
+
+const imported = {
+  type: "object",
+  description:
+    "A backup that the store already holds, in place of etcd. The operator makes no snapshot: it reads the manifest of the backup and records it in status. The store may be ReadOnly. An imported record uses only clusterName, storeRef and timeoutSeconds besides, and ignores the other fields.",
+  required: ["backup"],
+  properties: {
+    backup: {
+      type: "string",
+      description: "Name of the backup, as `etcd-backup list` shows it.",
+      maxLength: 128,
+      "x-kubernetes-validations": [
+        matches(
+          "^[0-9]{8}T[0-9]{6}Z-r[0-9]{20}-[a-z0-9]{4,40}$",
+          "must be the name of a backup as `etcd-backup list` shows it",
+        ),
+      ],
+    },
+  },
+} as const satisfies ObjectSchema;
 
 const properties = {
   clusterName: clusterName(
     "Name of the etcd cluster in the store: the folder that holds its backups. Use one name for each cluster and never reuse it for another.",
   ),
   etcd: etcdConnectionSchema,
+  imported,
   storeRef: reference(
-    "The EtcdBackupStore to store the backup in.",
+    "The EtcdBackupStore to store the backup in, or the one that holds the imported backup.",
     "Name of the EtcdBackupStore in the same namespace.",
   ),
   compression: {
@@ -58,14 +79,15 @@ const properties = {
   deletionPolicy: {
     type: "string",
     description:
-      "What happens to the stored backup when this object is deleted. Retain keeps it. Delete first deletes it from the store. This field can be changed at any time.",
+      "What happens to the stored backup when this object is deleted. Retain keeps it. Delete first deletes it from the store; an imported record cannot have it, since other objects may record the same stored backup. This field can be changed at any time.",
     enum: ["Retain", "Delete"],
     default: "Retain",
   },
   timeoutSeconds: {
     type: "integer",
     format: "int32",
-    description: "How long the backup may take in seconds, over all attempts.",
+    description:
+      "How long the backup may take in seconds, over all attempts. For an imported backup: how long the operator looks for it in the store.",
     minimum: 10,
     maximum: 86400,
     default: 3600,
@@ -86,14 +108,23 @@ const mutable: ReadonlySet<string> = new Set(["deletionPolicy"]);
 const spec = {
   type: "object",
   description:
-    "What to back up and where to store it. Only deletionPolicy can be changed after the object was created.",
-  required: ["clusterName", "etcd", "storeRef"],
+    "What to back up and where to store it, or which stored backup to record. Only deletionPolicy can be changed after the object was created.",
+  required: ["clusterName", "storeRef"],
   properties,
-  "x-kubernetes-validations": Object.keys(properties)
-    .filter((name) => !mutable.has(name))
-    .map((name) =>
-      immutable(name, "cannot be changed: create another EtcdBackup (only deletionPolicy can be changed)"),
-    ),
+  "x-kubernetes-validations": [
+    exactlyOneOf("etcd", "imported"),
+    {
+      rule: "!has(self.imported) || self.deletionPolicy != 'Delete'",
+      message:
+        "an imported record never deletes the stored backup: remove deletionPolicy, or set it to Retain",
+      fieldPath: ".deletionPolicy",
+    },
+    ...Object.keys(properties)
+      .filter((name) => !mutable.has(name))
+      .map((name) =>
+        immutable(name, "cannot be changed: create another EtcdBackup (only deletionPolicy can be changed)"),
+      ),
+  ],
 } as const satisfies ObjectSchema;
 
 export const etcdBackupDefinition = defineResource({
@@ -102,7 +133,7 @@ export const etcdBackupDefinition = defineResource({
   singular: "etcdbackup",
   shortNames: ["eb"],
   description:
-    "EtcdBackup requests one backup of one etcd cluster, and records the result. It runs once. Deleting it keeps the stored backup unless deletionPolicy is Delete.",
+    "EtcdBackup requests one backup of one etcd cluster, and records the result. It runs once. With spec.imported it only records a backup that the store already holds. Deleting it keeps the stored backup unless deletionPolicy is Delete.",
   spec,
   status: etcdBackupStatusSchema,
   selectableFields: [".spec.clusterName", ".spec.storeRef.name"],

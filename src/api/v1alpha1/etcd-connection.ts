@@ -1,6 +1,6 @@
 import { objectName, secretReference } from "../schema/name-schemas.ts";
 import { absolutePath, exactlyOneOf, matches } from "../schema/cel-rules.ts";
-import type { IntegerSchema, ObjectSchema, StringSchema } from "../schema/schema.ts";
+import type { Infer, IntegerSchema, ObjectSchema, StringSchema } from "../schema/schema.ts";
 
 const host = "([a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?|\\[[0-9a-fA-F:.]+\\])";
 const portNumber = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
@@ -203,3 +203,5 @@ export const etcdConnectionSchema = {
     memberSelection,
   },
 } as const satisfies ObjectSchema;
+
+export type EtcdConnection = Infer<typeof etcdConnectionSchema>;

@@ -8,6 +8,7 @@ export const backupEvents = {
   QuorumNotConfirmed:
     "The cluster lost its quorum during the stream, or the member no longer answered. There was quorum before the first byte.",
   SnapshotSucceeded: "The backup is stored and verified; the note names it.",
+  BackupImported: "The operator recorded a backup that the store already held; the note names it.",
   StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
 } as const satisfies Vocabulary;
 

@@ -3,7 +3,14 @@ import { OperatorError } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { laterReleaseHint } from "../manifest/manifest.ts";
 import { type Latest, firstComplete, latestOf } from "./latest.ts";
-import { type CompleteBackup, type ListedManifest, type Scope, readEntry, scan } from "./listing.ts";
+import {
+  type CatalogEntry,
+  type CompleteBackup,
+  type ListedManifest,
+  type Scope,
+  readEntry,
+  scan,
+} from "./listing.ts";
 
 /**
  * Finds a backup by its name, by the name of its data object, or by `latest` (see latestOf). Reads no more
@@ -43,9 +50,17 @@ export async function findBackup(
     name === "latest"
       ? `none of the ${matching.length} backups in ${where} is complete; the newest`
       : `backup ${name} in ${where}`;
-  if (first.isOfLaterRelease === true)
-    throw new OperatorError("Refused", `${what}: ${first.problem}`, { hint: laterReleaseHint });
-  throw new OperatorError("VerificationFailed", `${what}: ${first.problem ?? first.stranger}`);
+  throw problemOf(what, first);
+}
+
+/** Why a backup with a problem cannot be used: Refused for one of a later release, else VerificationFailed. */
+export function problemOf(
+  what: string,
+  { problem, stranger, isOfLaterRelease }: CatalogEntry,
+): OperatorError {
+  return isOfLaterRelease === true
+    ? new OperatorError("Refused", `${what}: ${problem}`, { hint: laterReleaseHint })
+    : new OperatorError("VerificationFailed", `${what}: ${problem ?? stranger}`);
 }
 
 export type FoundBackup = CompleteBackup & Omit<Latest, "complete">;

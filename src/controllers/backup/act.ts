@@ -1,12 +1,15 @@
 import { type BackupDecision, finalizer } from "../../core/backup/decide.ts";
+import type { LookAgain } from "../../core/backup/import.ts";
 import { type Fail, type Retry, type Wait, reasonOf } from "../../core/backup/failure.ts";
 import type { BackupReport, ObservedBackup, StoredBackup } from "../../core/backup/observed.ts";
 import { runIdOf } from "../../core/backup/run-id.ts";
 import {
   deleting,
   failed,
+  imported,
   initialized,
   interrupted,
+  lookingAgain,
   memberSelected,
   restamped,
   retrying,
@@ -62,16 +65,21 @@ export async function actOnBackup(
     case "wait":
       return wait(context, decision);
     case "lookUpStored":
+    case "lookUpImported":
     case "lookAtFolder":
       throw new OperatorError("Internal", "this pass has already asked the store");
     case "takeUpAgain":
       return takeUpAgain(context);
     case "start":
-      return start(context, decision.attempt);
+      return start(context, decision);
     case "reportProgress":
       return observed.run.state === "running" ? reportProgress(context, observed.run.report) : undefined;
     case "succeed":
       return recordSuccess(context, decision.stored);
+    case "recordImported":
+      return recordImported(context, decision.stored);
+    case "lookAgain":
+      return lookAgain(context, decision);
     case "retry":
     case "fail":
       return recordFailure(context, observed, decision);
@@ -96,7 +104,10 @@ async function takeUpAgain(context: BackupContext): Promise<Result> {
 }
 
 /** Writes the attempt to status before it begins, so that the next operator finds it when this one dies. */
-async function start(context: BackupContext, attempt: number): Promise<Result> {
+async function start(
+  context: BackupContext,
+  { attempt, etcd }: BackupDecision & { do: "start" },
+): Promise<Result> {
   const { backup, store, key, now, runs } = context;
   const { uid } = backup.metadata;
   if (store === undefined || !runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
@@ -106,7 +117,7 @@ async function start(context: BackupContext, attempt: number): Promise<Result> {
   await writeStatus(context, status);
   context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1} starts`);
   runs.start(key, {}, (report, signal) =>
-    context.attempt({ backup: { ...backup, status }, store, runId }, report, signal),
+    context.attempt({ backup: { ...backup, status }, etcd, store, runId }, report, signal),
   );
   return { againAfterMs: progressEveryMs };
 }
@@ -136,6 +147,29 @@ async function recordSuccess(
   return undefined;
 }
 
+/** No backup was made, so the metrics count none. */
+async function recordImported(
+  context: BackupContext,
+  { manifest, storeUrl, storeLocation }: StoredBackup,
+): Promise<Result> {
+  const { backup, key, log, now, events } = context;
+  await writeStatus(context, imported(backup, manifest, { url: storeUrl, location: storeLocation }, now()));
+  const { name, snapshot } = manifest;
+  events.normal(
+    "BackupImported",
+    `EtcdBackupStore ${backup.spec.storeRef.name} holds revision ${snapshot.revision} as ${name}; no snapshot was made`,
+  );
+  log.info({ backup: key, cluster: backup.spec.clusterName, name }, "backup imported");
+  return undefined;
+}
+
+async function lookAgain(context: BackupContext, decision: LookAgain): Promise<Result> {
+  const { backup, events, now } = context;
+  events.warning(decision.eventReason, decision.message);
+  await writeStatus(context, lookingAgain(backup, decision, now()));
+  return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
+}
+
 async function recordFailure(
   context: BackupContext,
   { run }: ObservedBackup,
@@ -162,6 +196,8 @@ async function recordFailure(
 
 function recordEnd({ backup, key, metrics, log }: BackupContext, result: "succeeded" | "failed"): void {
   const { metadata, spec } = backup;
-  metrics.backupEnded({ namespace: metadata.namespace ?? "", cluster: spec.clusterName }, result);
+  // The metrics count the backups that were to be made.
+  if (spec.imported === undefined)
+    metrics.backupEnded({ namespace: metadata.namespace ?? "", cluster: spec.clusterName }, result);
   log.info({ backup: key, cluster: spec.clusterName, result }, "backup ended");
 }

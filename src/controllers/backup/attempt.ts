@@ -1,5 +1,6 @@
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
+import type { EtcdConnection } from "../../api/v1alpha1/etcd-connection.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import type { SaveStep } from "../../backup/progress.ts";
@@ -22,6 +23,8 @@ import { writerIn } from "./writer.ts";
 
 export interface AttemptWork {
   backup: EtcdBackup;
+  /** Its spec.etcd. */
+  etcd: EtcdConnection;
   store: EtcdBackupStore;
   runId: string;
 }
@@ -34,7 +37,10 @@ export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSig
 export interface AttemptDeps {
   resources: Pick<BackupResources, "store">;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
-  openCluster(backup: EtcdBackup, signal: AbortSignal): Promise<SnapshotCluster & AsyncDisposable>;
+  openCluster(
+    of: { metadata: EtcdBackup["metadata"]; spec: { etcd: EtcdConnection } },
+    signal: AbortSignal,
+  ): Promise<SnapshotCluster & AsyncDisposable>;
   /** By endpoints and by member: only one EtcdBackup at a time compares and reads the members of a cluster. */
   streams: KeyedMutex;
   events: EventSink;
@@ -69,7 +75,7 @@ export async function runAttempt(
 
 async function save(
   deps: AttemptDeps,
-  { backup, store, runId }: AttemptWork,
+  { backup, etcd, store, runId }: AttemptWork,
   report: ReportChange,
   signal: AbortSignal,
 ): Promise<StoredBackup> {
@@ -81,7 +87,7 @@ async function save(
   const { clusterName } = spec;
   if ((backup.status.attempts ?? 0) > 1 && (await mayDelete({ store: opened, clusterName, writer }, signal)))
     await sweepAttempts(opened, backup, { ...deps, signal });
-  await using cluster = await deps.openCluster(backup, signal);
+  await using cluster = await deps.openCluster({ metadata, spec: { etcd } }, signal);
   const manifest = await saveSnapshot({
     cluster,
     turns: deps.streams,
@@ -89,7 +95,7 @@ async function save(
     clusterName,
     writer,
     runId,
-    selection: spec.etcd.memberSelection,
+    selection: etcd.memberSelection,
     hashKV: spec.verification.hashKV,
     compression: spec.compression,
     ...(spec.maxRate === undefined ? {} : { maxRate: byteRate(spec.maxRate, "spec.maxRate") }),

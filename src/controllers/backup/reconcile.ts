@@ -6,6 +6,7 @@ import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
+import { lookUpImported } from "./import.ts";
 import { lookAtFolder, lookUpStored } from "./recover.ts";
 
 /** Reconciles one EtcdBackup: observe → decide → act. */
@@ -40,6 +41,9 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     let decision = decide(observed, deps.now());
     if (decision.do === "lookUpStored") {
       observed = { ...observed, stored: await lookUpStored(context) };
+      decision = decide(observed, deps.now());
+    } else if (decision.do === "lookUpImported") {
+      observed = { ...observed, stored: await lookUpImported(context, decision.name) };
       decision = decide(observed, deps.now());
     }
     if (decision.do === "lookAtFolder") {

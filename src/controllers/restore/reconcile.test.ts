@@ -82,6 +82,13 @@ describe("an EtcdRestore", () => {
     assert.equal(world.restore().status.members?.[1]?.attempts, 2);
   });
 
+  it("restores the backup that an imported EtcdBackup records", async () => {
+    const world = await createRestoreWorld({ byBackupRef: true, isImported: true });
+    await liveToTheEnd(world);
+    assertRestored(world);
+    assert.equal(world.restore().status.source?.name, world.manifest.name);
+  });
+
   it("is refused before anything is created where the volumes are too small", async () => {
     const world = await createRestoreWorld({ storageSize: "1Mi" });
     await liveToTheEnd(world);

@@ -33,7 +33,7 @@ export async function sourceOf(
   const succeeded = conditionStatus(backup.status.conditions, "Succeeded");
   const { artifact } = backup.status;
   if (succeeded === "False")
-    throw new OperatorError("NotFound", `EtcdBackup ${name} has failed and stored no backup`, {
+    throw new OperatorError("NotFound", `EtcdBackup ${name} has failed and records no backup`, {
       hint: "name another EtcdBackup, or a backup in the store (spec.source.store)",
     });
   if (artifact === undefined) throw mayAppear(`EtcdBackup ${name} has not ended yet`);

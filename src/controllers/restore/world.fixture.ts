@@ -5,7 +5,7 @@ import { type EtcdBackup, etcdBackupDefinition } from "../../api/v1alpha1/etcd-b
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { type EtcdRestore, etcdRestoreDefinition } from "../../api/v1alpha1/etcd-restore.ts";
 import { saveFile } from "../../backup/saved.fixture.ts";
-import { succeeded } from "../../core/backup/status.ts";
+import { imported, succeeded } from "../../core/backup/status.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { memberFacts } from "../../core/etcd/member.fixture.ts";
 import type { MemberFacts } from "../../core/etcd/member-choice.ts";
@@ -58,13 +58,19 @@ export interface Options {
   storageSize?: string;
   /** Names the backup by its EtcdBackup. */
   byBackupRef?: boolean;
+  /** The EtcdBackup records a stored backup and made none. */
+  isImported?: boolean;
 }
 
 /**
  * One EtcdRestore of three members in an API server and a bucket, both in memory; the real reconciler in a process that
  * may die; and a kubelet that runs what it finds: each Job succeeds, each StatefulSet becomes ready.
  */
-export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = false }: Options = {}) {
+export async function createRestoreWorld({
+  storageSize = "8Gi",
+  byBackupRef = false,
+  isImported = false,
+}: Options = {}) {
   let clock = Date.parse("2026-08-20T12:00:00Z");
   const now = () => new Date(clock);
   const api = memoryApi();
@@ -76,10 +82,14 @@ export async function createRestoreWorld({ storageSize = "8Gi", byBackupRef = fa
   createStore();
   api.create(backups, {
     metadata: backupRef,
-    spec: { clusterName: "prod", storeRef: { name: "s" }, etcd: { endpoints: ["http://e:2379"] } },
+    spec: {
+      clusterName: "prod",
+      storeRef: { name: "s" },
+      ...(isImported ? { imported: { backup: manifest.name } } : { etcd: { endpoints: ["http://e:2379"] } }),
+    },
   });
   api.change(backups, backupRef, (backup) => {
-    backup.status = succeeded(backup, manifest, bucket, now());
+    backup.status = (isImported ? imported : succeeded)(backup, manifest, bucket, now());
   });
   api.create(restores, {
     metadata: ref,

@@ -40,3 +40,10 @@ export function backupOf(
     status: over.status ?? { observedGeneration: -1 },
   };
 }
+
+/** An EtcdBackup that records the stored backup `name`, as the API server defaults it. */
+export function importOf(name: string, ...[over]: Parameters<typeof backupOf>): EtcdBackup {
+  const backup = backupOf(over);
+  const { etcd: _, ...spec } = backup.spec;
+  return { ...backup, spec: { ...spec, imported: { backup: name } } };
+}

@@ -1,4 +1,5 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
+import type { EtcdConnection } from "../../api/v1alpha1/etcd-connection.ts";
 import { conditionStatus, isFinished, wholeSeconds } from "../conditions.ts";
 import { placeForMs } from "../fair-line.ts";
 import { OperatorError } from "../errors.ts";
@@ -13,6 +14,7 @@ import {
   whileClaimed,
   whileUnknown,
 } from "./failure.ts";
+import { type ImportDecision, decideImport } from "./import.ts";
 import type { ObservedBackup, ObservedRun, StoredBackup } from "./observed.ts";
 
 /** Set on an EtcdBackup with `deletionPolicy: Delete`, and removed when the store holds none of its objects. */
@@ -36,11 +38,12 @@ export type BackupDecision =
   | { do: "lookUpStored" }
   /** Look up in the store who holds the folder, then decide again with the answer. */
   | { do: "lookAtFolder" }
-  | { do: "start"; attempt: number }
+  | { do: "start"; attempt: number; etcd: EtcdConnection }
   | { do: "reportProgress" }
   | { do: "succeed"; stored: StoredBackup }
   /** The operator stopped in the middle of an attempt that stored nothing. */
   | { do: "takeUpAgain" }
+  | ImportDecision
   | Retry
   | Fail;
 
@@ -53,7 +56,15 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   if (isFinished(backup)) return decideFinished(backup);
   if (conditionStatus(status.conditions, "Succeeded") === undefined) return { do: "initialize" };
   if (spec.deletionPolicy === "Delete" && !hasFinalizer) return { do: "addFinalizer" };
-  return decideRun(observed, run, now);
+  const { etcd, imported } = spec;
+  if (imported !== undefined) {
+    if (observed.store === "missing") return whileStoreMissing(backup, now);
+    return decideImport(observed, imported.backup, now);
+  }
+  // The API server ensures that one of the two is set, unless its CRD is of another release.
+  if (etcd === undefined)
+    return { do: "fail", reason: "InvalidConfiguration", message: "spec has neither etcd nor imported" };
+  return decideRun(observed, etcd, now);
 }
 
 /**
@@ -93,7 +104,8 @@ function isDeleting({ conditions = [] }: EtcdBackupStatus): boolean {
   return conditions.some(({ reason }) => reason === "Deleting" || reason === "DeletionBlocked");
 }
 
-function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): BackupDecision {
+function decideRun(observed: ObservedBackup, etcd: EtcdConnection, now: Date): BackupDecision {
+  const { run } = observed;
   switch (run.state) {
     case "running":
       return observed.store === "readOnly"
@@ -102,7 +114,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
     case "reserved":
       // Without a writable store the attempt cannot begin, so its slot is released.
       return observed.store === "found" || observed.store === "notProbed"
-        ? { do: "start", attempt: run.attempt }
+        ? { do: "start", attempt: run.attempt, etcd }
         : { do: "cancel", why: "the EtcdBackupStore is missing or ReadOnly" };
     case "succeeded":
       return { do: "succeed", stored: run.result };
@@ -115,7 +127,7 @@ function decideRun(observed: ObservedBackup, run: ObservedRun, now: Date): Backu
       return ended.do === "fail" ? { ...ended, eventReason: reasonOf(error) } : ended;
     }
     case "none":
-      return decideWithoutRun(observed, now);
+      return decideWithoutRun(observed, etcd, now);
     default:
       return run satisfies never;
   }
@@ -145,7 +157,7 @@ function decideUnknownEnd(
   }
 }
 
-function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
+function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: Date): BackupDecision {
   const { backup, store, freeSlots, place, folder } = observed;
   const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
@@ -170,7 +182,7 @@ function decideWithoutRun(observed: ObservedBackup, now: Date): BackupDecision {
     case "claimed":
       return whileClaimed(folder.error);
     case "free":
-      return { do: "start", attempt: attempts + 1 };
+      return { do: "start", attempt: attempts + 1, etcd };
     default:
       return folder satisfies never;
   }

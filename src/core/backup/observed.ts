@@ -23,7 +23,7 @@ export interface ObservedBackup {
 export type ObservedRun = RunView<BackupReport, StoredBackup>;
 
 /**
- * What the store holds of this EtcdBackup's attempts. After `absent` no attempt can still become a backup, unless the
+ * What the store holds of this EtcdBackup's attempts, or of the backup that it imports. After `absent` no attempt can still become a backup, unless the
  * store refuses to delete data or is ReadOnly: then a manifest whose put is in flight may still be stored.
  */
 export type StoredRun =

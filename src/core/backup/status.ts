@@ -1,6 +1,7 @@
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { BackupReason } from "../../api/v1alpha1/conditions.ts";
 import type { Fail, Retry, Wait } from "./failure.ts";
+import type { LookAgain } from "./import.ts";
 import { withHint } from "../errors.ts";
 import { type Outcome, runConditions, setCondition, wholeSeconds } from "../conditions.ts";
 import { bytes, duration } from "../human.ts";
@@ -79,15 +80,11 @@ export function deleting(backup: EtcdBackup, now: Date): EtcdBackupStatus {
 }
 
 export function initialized(backup: EtcdBackup, now: Date): EtcdBackupStatus {
-  return changed(
-    backup,
-    {
-      outcome: "InProgress",
-      reason: "Pending",
-      message: "the operator starts the backup when a slot is free",
-    },
-    now,
-  );
+  const message =
+    backup.spec.imported === undefined
+      ? "the operator starts the backup when a slot is free"
+      : "the operator reads the manifest of the imported backup";
+  return changed(backup, { outcome: "InProgress", reason: "Pending", message }, now);
 }
 
 export function started(
@@ -150,6 +147,16 @@ export function retrying(backup: EtcdBackup, { at, error }: Retry, now: Date): E
   return { ...status, nextAttemptTime: wholeSeconds(at) };
 }
 
+/** The status until the next look for an imported backup. Its time counts from startTime, the first look. */
+export function lookingAgain(backup: EtcdBackup, { at, message }: LookAgain, now: Date): EtcdBackupStatus {
+  const status = changed(backup, { outcome: "InProgress", reason: "Retrying", message }, now);
+  return {
+    ...status,
+    startTime: status.startTime ?? wholeSeconds(now),
+    nextAttemptTime: wholeSeconds(at),
+  };
+}
+
 export function failed(backup: EtcdBackup, { reason, message }: Fail, now: Date): EtcdBackupStatus {
   const {
     progress: _,
@@ -196,11 +203,36 @@ export function succeeded(
   store: { url: string; location: string },
   now: Date,
 ): EtcdBackupStatus {
-  const { snapshot, stored, member } = record;
+  const message = `the store holds a verified backup of ${contentOf(record)}`;
+  return recorded(backup, record, store, { message, now });
+}
+
+/** The status of an imported backup: as `succeeded`, with the start of the manifest's run in place of the first look. */
+export function imported(
+  backup: EtcdBackup,
+  record: BackupRecord,
+  store: { url: string; location: string },
+  now: Date,
+): EtcdBackupStatus {
+  const message = `imported from the store: a backup of ${contentOf(record)}; its manifest was read, and its data has the size in the manifest`;
+  const { startTime: _, ...status } = backup.status;
+  return recorded({ ...backup, status }, record, store, { message, now });
+}
+
+function contentOf({ snapshot }: BackupRecord): string {
   const quorum = snapshot.withoutQuorum
     ? "; it was taken without quorum, so the last writes may be missing"
     : "";
-  const message = `the store holds a verified backup of revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}${quorum}`;
+  return `revision ${snapshot.revision}, ${bytes(snapshot.totalSizeBytes)}${quorum}`;
+}
+
+function recorded(
+  backup: EtcdBackup,
+  record: BackupRecord,
+  store: { url: string; location: string },
+  { message, now }: { message: string; now: Date },
+): EtcdBackupStatus {
+  const { snapshot, stored, member } = record;
   const {
     progress: _,
     nextAttemptTime: __,

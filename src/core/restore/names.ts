@@ -1,4 +1,4 @@
-import type { EtcdBackupSpec } from "../../api/v1alpha1/etcd-backup.ts";
+import type { EtcdConnection } from "../../api/v1alpha1/etcd-connection.ts";
 import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError } from "../errors.ts";
 import { parseEtcdVersion } from "../etcd/version.ts";
@@ -72,7 +72,7 @@ export function membershipOf(restore: EtcdRestore): {
 }
 
 /** The connection from the operator to the new cluster. */
-export function connectionTo(restore: EtcdRestore): EtcdBackupSpec["etcd"] {
+export function connectionTo(restore: EtcdRestore): EtcdConnection {
   const { tls, auth } = restore.spec.target.cluster;
   const secure = tls?.client !== undefined;
   return {

@@ -21,6 +21,12 @@ export function backup(changes: Spec = {}): Spec {
   return { clusterName: "prod", storeRef: { name: "prod" }, etcd, ...changes };
 }
 
+const imported = { backup: "20260820T120000Z-r00000000000000004711-k3v9x2" };
+/** A record of a stored backup; `changes` replace fields of the spec. */
+export function importedBackup(changes: Spec = {}): Spec {
+  return { clusterName: "prod", storeRef: { name: "prod" }, imported, ...changes };
+}
+
 const withEtcd = (changes: Spec): Spec => backup({ etcd: { ...etcd, ...changes } });
 const withEndpoints = (...endpoints: string[]): Spec => backup({ etcd: { endpoints } });
 
@@ -97,6 +103,12 @@ export const acceptedBackups: Acceptance[] = [
     kind: "EtcdBackup",
     spec: withEndpoints(...Array.from({ length: 50 }, (_, i) => `https://10.0.1.${i}:2379`)),
   },
+  { name: "an imported backup", kind: "EtcdBackup", spec: importedBackup() },
+  {
+    name: "an imported backup that says Retain and sets fields that it does not use",
+    kind: "EtcdBackup",
+    spec: importedBackup({ deletionPolicy: "Retain", timeoutSeconds: 60, compression: "None", maxRate: "1" }),
+  },
 ];
 
 const backups = (field: string, message: string, specs: Record<string, Spec>): Refusal[] =>
@@ -118,6 +130,20 @@ export const refusedBackups: Refusal[] = [
     "a rate in decimal units": backup({ maxRate: "50MB" }),
     "a rate with a fraction": backup({ maxRate: "1.5Gi" }),
     "an empty rate": backup({ maxRate: "" }),
+  }),
+  ...backups("spec", "set exactly one of etcd, imported", {
+    "a backup of no cluster and of no stored backup": backup({ etcd: undefined }),
+    "a backup of a cluster and of a stored backup": backup({ imported }),
+  }),
+  ...backups("spec.deletionPolicy", "an imported record never deletes the stored backup", {
+    "an imported backup that deletes the stored one": importedBackup({ deletionPolicy: "Delete" }),
+  }),
+  ...backups("spec.imported.backup", "must be the name of a backup as `etcd-backup list` shows it", {
+    "the newest backup as an imported one": importedBackup({ imported: { backup: "latest" } }),
+    "a data object as an imported backup": importedBackup({
+      imported: { backup: "20260820T120000Z-k3v9x2.db.zst" },
+    }),
+    "a path as an imported backup": importedBackup({ imported: { backup: `prod/${imported.backup}` } }),
   }),
   ...backups("spec.etcd", "set exactly one of endpoints, service, podSelector", {
     "no way to etcd": backup({ etcd: {} }),
@@ -221,6 +247,22 @@ export const refusedBackupChanges: RefusedChange[] = [
     ["the timeout", "spec.timeoutSeconds", backup(), backup({ timeoutSeconds: 60 })],
     ["the timeout removed", "spec.timeoutSeconds", backup({ timeoutSeconds: 60 }), backup()],
     ["the attempts", "spec.backoffLimit", backup(), backup({ backoffLimit: 0 })],
+    [
+      "the imported backup",
+      "spec.imported",
+      importedBackup(),
+      importedBackup({ imported: { backup: imported.backup.replace("4711", "4712") } }),
+    ],
+    ["a cluster in place of the imported backup", "spec.imported", importedBackup(), backup()],
+    ["an imported backup in place of the cluster", "spec.etcd", backup(), importedBackup()],
+  ]),
+  ...refusedChanges("EtcdBackup", "an imported record never deletes the stored backup", [
+    [
+      "deletionPolicy of an imported backup to Delete",
+      "spec.deletionPolicy",
+      importedBackup(),
+      importedBackup({ deletionPolicy: "Delete" }),
+    ],
   ]),
 ];
 
