@@ -264,6 +264,7 @@ describe("kubectl", () => {
       server.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", join(root, directory)]);
     assert.equal((await apply("deploy/samples")).trimEnd().split("\n").length, 4);
     assert.match(await apply("deploy/examples/restore"), /etcdrestore.* created/);
+    assert.match(await apply("deploy/examples/import"), /etcdbackup.* created/);
   });
 
   test("explain prints the description of a field", async () => {
