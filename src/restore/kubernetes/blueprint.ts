@@ -3,13 +3,22 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-res
 import type { JobStoreSettings } from "./job-store.ts";
 import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
 
+/** The API server deletes an object with the last of its owners, which are in its namespace. */
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller: boolean;
+}
+
 /** A Kubernetes object to create, without apiVersion and kind: the client adds them. */
 export interface RestoreObject {
   metadata: {
     name: string;
     namespace: string;
     labels: Record<string, string>;
-    ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller: boolean }[];
+    ownerReferences?: OwnerReference[];
   };
   spec: Record<string, unknown>;
 }
@@ -30,8 +39,15 @@ export interface JobBlueprint extends RestoreBlueprint {
   storeSettings: JobStoreSettings;
 }
 
-/** Metadata with the labels that every object of the restore carries. */
-export function metadataOf(restore: EtcdRestore, name: string): RestoreObject["metadata"] {
+/**
+ * Metadata with the labels that every object of the restore carries. An object without owners remains when the
+ * EtcdRestore is deleted.
+ */
+export function metadataOf(
+  restore: EtcdRestore,
+  name: string,
+  owners: OwnerReference[] = [],
+): RestoreObject["metadata"] {
   return {
     name,
     namespace: namespaceOf(restore),
@@ -40,5 +56,11 @@ export function metadataOf(restore: EtcdRestore, name: string): RestoreObject["m
       "app.kubernetes.io/managed-by": "etcd-backup-operator",
       [restoreLabel]: restore.metadata.uid,
     },
+    ...(owners.length === 0 ? {} : { ownerReferences: owners }),
   };
+}
+
+/** The EtcdRestore as the owner that controls an object. */
+export function ownerOf({ apiVersion, kind, metadata: { name, uid } }: EtcdRestore): OwnerReference {
+  return { apiVersion, kind, name, uid, controller: true };
 }

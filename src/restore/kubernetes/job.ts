@@ -1,4 +1,4 @@
-import { type JobBlueprint, type RestoreObject, metadataOf } from "./blueprint.ts";
+import { type JobBlueprint, type RestoreObject, metadataOf, ownerOf } from "./blueprint.ts";
 import { jobName, memberName, membershipOf, targetVersion, volumeName } from "../../core/restore/names.ts";
 import { restoreArguments } from "../tool-arguments.ts";
 import { workLayout } from "../work-layout.ts";
@@ -19,13 +19,11 @@ interface MemberJob extends JobBlueprint {
  */
 export function memberJob(blueprint: JobBlueprint, index: number, attempt: number): RestoreObject {
   const { restore, store, source } = blueprint;
-  const { apiVersion, kind, metadata } = restore;
   const backup = `${source.clusterName}/${source.name}`;
   const job: MemberJob = { ...blueprint, index, name: memberName(restore, index), backup };
-  const owner = { apiVersion, kind, name: metadata.name, uid: metadata.uid, controller: true };
   const caSecret = storeCaSecret(store);
   return {
-    metadata: { ...metadataOf(restore, jobName(restore, index, attempt)), ownerReferences: [owner] },
+    metadata: metadataOf(restore, jobName(restore, index, attempt), [ownerOf(restore)]),
     spec: {
       // The operator makes the attempts itself: it records why one failed before it creates the next Job.
       backoffLimit: 0,

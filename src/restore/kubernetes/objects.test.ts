@@ -79,9 +79,12 @@ describe("the objects of a restore", () => {
   it("have no owner except the Jobs, so deleting the EtcdRestore keeps the volumes and the cluster", () => {
     const owned = all(blueprint()).filter(({ metadata }) => metadata.ownerReferences !== undefined);
     assert.deepEqual(
-      owned.map(({ metadata }) => [metadata.name, metadata.ownerReferences?.[0]?.uid]),
-      [["back-0-restore-1", restoreUid]],
+      owned.map(({ metadata }) => metadata.name),
+      ["back-0-restore-1"],
     );
+    const { apiVersion, kind, metadata } = restoreOf();
+    const owner = { apiVersion, kind, name: metadata.name, uid: restoreUid, controller: true };
+    assert.deepEqual(owned[0]?.metadata.ownerReferences, [owner]);
     assert.deepEqual(statefulSet(blueprint()).spec["persistentVolumeClaimRetentionPolicy"], {
       whenDeleted: "Retain",
       whenScaled: "Retain",
