@@ -72,6 +72,14 @@ export const secrets: ResourceKind<Secret> = {
   namespaced: true,
 };
 
+export const namespaces: ResourceKind<KubeObject> = {
+  group: "",
+  version: "v1",
+  plural: "namespaces",
+  kind: "Namespace",
+  namespaced: false,
+};
+
 /** The kind of a custom resource of this project. */
 export function customResource<D extends ResourceDefinition>(definition: D): ResourceKind<Resource<D>> {
   return { group, version, plural: definition.plural, kind: definition.kind, namespaced: true };

@@ -6,7 +6,8 @@ import type { RestoreResources } from "../controllers/restore/context.ts";
 import type { StoreResources } from "../controllers/store/reconcile.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
-import { customResource } from "../kube/objects.ts";
+import { needsStore } from "../core/store/guard.ts";
+import { customResource, namespaces, secrets } from "../kube/objects.ts";
 import { createOnce, findWorkload, podSummaries } from "../kube/workloads.ts";
 
 const backupKind = customResource(etcdBackupDefinition);
@@ -33,6 +34,20 @@ export function operatorResources(client: KubeClient, fence: Pick<Fence, "check"
       const { resourceVersion } = metadata;
       await client.patchMetadata(backupKind, refOf(metadata), { resourceVersion, finalizers }, { signal });
     },
+    async writeStoreFinalizers({ metadata }, finalizers, signal) {
+      fence.check();
+      const { resourceVersion } = metadata;
+      await client.patchMetadata(storeKind, refOf(metadata), { resourceVersion, finalizers }, { signal });
+    },
+    async countBackupsNeeding({ namespace, name }, signal) {
+      const { items } = await client.list(backupKind, { namespace, signal });
+      return items.filter((backup) => backup.spec.storeRef.name === name && needsStore(backup)).length;
+    },
+    async isTerminating(name, signal) {
+      const namespace = await client.get(namespaces, { name }, { signal });
+      return namespace?.metadata.deletionTimestamp !== undefined;
+    },
+    hasSecret: async (request, signal) => (await client.get(secrets, request, { signal })) !== undefined,
     async writeStoreStatus({ metadata }, status, signal) {
       fence.check();
       await client.applyStatus(storeKind, refOf(metadata), { uid: metadata.uid, status }, { signal });

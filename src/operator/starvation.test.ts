@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import { test } from "node:test";
 import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
@@ -57,7 +58,8 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     attempt: () => new Promise<StoredBackup>(() => {}),
     openStore: async ({ metadata }) => (metadata.namespace === "a" ? silent : memoryStore()),
     events: { record() {} },
-    metrics: { backupEnded() {} },
+    metrics: { backupEnded() {}, storedBackupLeft() {} },
+    guards: new KeyedMutex(),
     now: () => new Date(),
     log: noLog,
   });

@@ -11,7 +11,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { handBack } from "./hand-back.ts";
 import type { Informers } from "./informers.ts";
 import { severalNamespaces } from "./tenants.ts";
-import { wakeControllers } from "./wake-ups.ts";
+import { backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
 /**
@@ -24,7 +24,8 @@ export const passLimits = { workers: 12, workersPerGroup: 4 };
 const restoresAtOnce = 2;
 
 /** The parts that outlive a term of leadership. */
-export interface TermOptions extends Omit<Parts, "fence" | "metrics" | "backupRuns" | "restoreRuns"> {
+export interface TermOptions
+  extends Omit<Parts, "fence" | "metrics" | "backupRuns" | "restoreRuns" | "backupsNeeding"> {
   informers: Informers;
   metrics: Metrics;
   /** Backups that may run at once. */
@@ -53,8 +54,10 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     wake: (key) => queues.restores.add(key),
   });
   metrics.running(() => backupRuns.active);
-  const deps = controllerDeps({ ...options, fence, backupRuns, restoreRuns });
-  wakeControllers(informers, queues, (key) => backupRuns.has(key), signal);
+  const guarding = backupsThatNeedStores();
+  const backupsNeeding = (store: string) => guarding.of(store).size;
+  const deps = controllerDeps({ ...options, fence, backupRuns, restoreRuns, backupsNeeding });
+  wakeControllers(informers, queues, { hasRun: (key) => backupRuns.has(key), guarding }, signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       ...passLimits,

@@ -4,10 +4,11 @@ import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../api/v1alpha1/etcd-restore.ts";
 import { backupOf, now } from "../core/backup/backup.fixture.ts";
+import { finalizer } from "../core/backup/decide.ts";
 import { failed, initialized } from "../core/backup/status.ts";
 import { KeyedQueue } from "../kube/queue.ts";
 import { memoryInformer } from "./informers.fixture.ts";
-import { wakeControllers } from "./wake-ups.ts";
+import { backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
 
 const { signal } = new AbortController();
 
@@ -47,7 +48,7 @@ function woken(hasRun: (key: string) => boolean = () => false) {
       onError: (_key, error) => assert.fail(String(error)),
       signal,
     });
-  wakeControllers(informers, queues, hasRun, signal);
+  wakeControllers(informers, queues, { hasRun, guarding: backupsThatNeedStores() }, signal);
   const set = (backup: EtcdBackup) => informers.backups.set(`ns/${backup.metadata.name}`, backup);
   return {
     informers,
@@ -68,14 +69,35 @@ describe("a change wakes", () => {
     assert.deepEqual(await take(), []);
   });
 
+  it("a store soon after the first EtcdBackup that needs it, and at once after the last", async () => {
+    const { informers, set, timers, take } = woken();
+    const guarding = (name: string) => ({
+      ...pending(name),
+      metadata: { ...pending(name).metadata, finalizers: [finalizer] },
+    });
+    set(guarding("b1"));
+    set(guarding("b2"));
+    assert.deepEqual(await take(), ["backups ns/b1", "backups ns/b2"]);
+    assert.equal(timers.length, 1);
+    timers.pop()?.run();
+    assert.deepEqual(await take(), ["stores ns/s"]);
+    informers.backups.set("ns/b1", undefined);
+    assert.deepEqual([await take(), timers.length], [["backups ns/b1"], 1]);
+    timers.pop()?.run();
+    assert.deepEqual(await take(), ["stores ns/s"]);
+    informers.backups.set("ns/b2", undefined);
+    assert.deepEqual(await take(), ["stores ns/s", "backups ns/b2"]);
+  });
+
   it("a finished EtcdBackup whose generation, finalizer or deletion needs a pass", async () => {
     const { set, take } = woken();
     const done = finished("b");
     set({ ...done, metadata: { ...done.metadata, generation: 2 } });
     assert.deepEqual(await take(), ["backups ns/b"]);
-    set({ ...done, metadata: { ...done.metadata, finalizers: ["etcdbackup.dev/stored-objects"] } });
+    set({ ...done, metadata: { ...done.metadata, finalizers: [finalizer] } });
     assert.deepEqual(await take(), ["backups ns/b"]);
-    set({ ...done, metadata: { ...done.metadata, deletionTimestamp: now.toISOString() } });
+    const deletionTimestamp = now.toISOString();
+    set({ ...done, metadata: { ...done.metadata, finalizers: [finalizer], deletionTimestamp } });
     assert.deepEqual(await take(), ["backups ns/b"]);
   });
 

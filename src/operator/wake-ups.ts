@@ -1,8 +1,8 @@
-import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
-import { keyOf } from "../controllers/reconciler.ts";
 import { isSettled } from "../core/backup/decide.ts";
 import { isFinished } from "../core/conditions.ts";
+import { needsStore } from "../core/store/guard.ts";
 import type { KeyedQueue } from "../kube/queue.ts";
+import { BackupsByStore, storeKeyOf } from "./backups-by-store.ts";
 import type { Informers } from "./informers.ts";
 
 /** The queue of each controller, with the keys of the objects to reconcile. */
@@ -15,20 +15,42 @@ export interface Queues {
 /** Milliseconds between the end of a backup and the probe of its store: ends that follow each other share one. */
 const probeAfterEndMs = 5_000;
 
+/** The EtcdBackups of each store that need it for their own deletion. */
+export function backupsThatNeedStores(): BackupsByStore {
+  return new BackupsByStore(needsStore);
+}
+
 /**
  * Maps changes of objects to the keys that the controllers reconcile. At the start every existing object is a change.
- * `hasRun`: whether this process holds a run of an EtcdBackup.
+ * `hasRun`: whether this process holds a run of an EtcdBackup. `guarding` follows the EtcdBackups.
  */
 export function wakeControllers(
   informers: Informers,
   queues: Queues,
-  hasRun: (key: string) => boolean,
+  { hasRun, guarding }: { hasRun: (key: string) => boolean; guarding: BackupsByStore },
   until: AbortSignal,
 ): void {
   informers.restores.onChange((key) => queues.restores.add(key), until);
-  const needs = new StoreNeeds();
-  wakeByBackups(informers, queues, { hasRun, needs, until });
-  wakeByStores(informers, queues, needs, until);
+  const active = new BackupsByStore(
+    (backup) => backup.metadata.deletionTimestamp !== undefined || !isFinished(backup),
+  );
+  wakeByGuards(informers, queues, guarding, until);
+  wakeByBackups(informers, queues, { hasRun, active, until });
+  wakeByStores(informers, queues, active, until);
+}
+
+/** A store gets its finalizer with the first EtcdBackup that needs it, and loses it with the last. */
+function wakeByGuards(
+  { backups }: Informers,
+  { stores }: Queues,
+  guarding: BackupsByStore,
+  until: AbortSignal,
+): void {
+  backups.onChange((key, backup) => {
+    const { from, to } = guarding.set(key, backup);
+    if (from !== undefined) stores.addAfter(from, guarding.of(from).size === 0 ? 0 : probeAfterEndMs);
+    if (to !== undefined && guarding.of(to).size === 1) stores.addAfter(to, probeAfterEndMs);
+  }, until);
 }
 
 /**
@@ -40,11 +62,11 @@ export function wakeControllers(
 function wakeByBackups(
   { backups }: Informers,
   queues: Queues,
-  { hasRun, needs, until }: { hasRun: (key: string) => boolean; needs: StoreNeeds; until: AbortSignal },
+  { hasRun, active, until }: { hasRun: (key: string) => boolean; active: BackupsByStore; until: AbortSignal },
 ): void {
   const unfinished = new Set<string>();
   backups.onChange((key, backup) => {
-    needs.set(key, backup);
+    active.set(key, backup);
     if (backup === undefined || hasRun(key) || !isSettled(backup)) queues.backups.add(key);
     if (backup !== undefined && !isFinished(backup)) unfinished.add(key);
     else if (unfinished.delete(key) && backup !== undefined)
@@ -53,10 +75,15 @@ function wakeByBackups(
 }
 
 /**
- * A change of the spec wakes the store and its backups, and so does another writer, for which the backups wait. Another
- * change of its status does not: its own controller writes it.
+ * A change of the spec wakes the store and its active backups: those that are unfinished or being deleted. So does another
+ * writer, for which the backups wait. Another change of its status does not: its own controller writes it.
  */
-function wakeByStores({ stores }: Informers, queues: Queues, needs: StoreNeeds, until: AbortSignal): void {
+function wakeByStores(
+  { stores }: Informers,
+  queues: Queues,
+  active: BackupsByStore,
+  until: AbortSignal,
+): void {
   const specs = new Map<string, string>();
   stores.onChange((key, store) => {
     const { uid, generation, deletionTimestamp } = store?.metadata ?? {};
@@ -65,38 +92,6 @@ function wakeByStores({ stores }: Informers, queues: Queues, needs: StoreNeeds, 
     if (store === undefined) specs.delete(key);
     else specs.set(key, spec);
     queues.stores.add(key);
-    for (const backup of needs.of(key)) queues.backups.add(backup);
+    for (const backup of active.of(key)) queues.backups.add(backup);
   }, until);
-}
-
-/** The EtcdBackups that need each store: those that are unfinished or being deleted. */
-class StoreNeeds {
-  readonly #backups = new Map<string, Set<string>>();
-  readonly #stores = new Map<string, string>();
-
-  of(store: string): Iterable<string> {
-    return this.#backups.get(store) ?? [];
-  }
-
-  set(key: string, backup: EtcdBackup | undefined): void {
-    const before = this.#stores.get(key);
-    const isNeeded =
-      backup !== undefined && (backup.metadata.deletionTimestamp !== undefined || !isFinished(backup));
-    const store = isNeeded ? storeKeyOf(backup) : undefined;
-    if (before === store) return;
-    if (before !== undefined) {
-      this.#stores.delete(key);
-      const keys = this.#backups.get(before);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#backups.delete(before);
-    }
-    if (store === undefined) return;
-    this.#stores.set(key, store);
-    const keys = this.#backups.get(store) ?? new Set();
-    this.#backups.set(store, keys.add(key));
-  }
-}
-
-function storeKeyOf({ metadata: { namespace = "" }, spec }: EtcdBackup): string {
-  return keyOf({ namespace, name: spec.storeRef.name });
 }

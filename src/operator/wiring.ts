@@ -32,6 +32,7 @@ export interface Parts {
   metrics: BackupMetrics;
   backupRuns: BackupControllerDeps["runs"];
   restoreRuns: RestoreControllerDeps["runs"];
+  backupsNeeding: StoreControllerDeps["backupsNeeding"];
   /** Name and version of this program, for manifests. */
   tool: { name: string; version: string };
   /** Image of this program, for the Jobs of a restore. */
@@ -61,10 +62,15 @@ export function controllerDeps(parts: Parts): {
     withCallDeadline(await openStoreOf(store, signal), storeCallMs);
   const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
     openClusterOf(connection, { reader, permissions, signal });
-  const shared = { resources, openStore: openStoreOf, events, now, log };
+  const shared = { resources, openStore: openStoreOf, guards: new KeyedMutex(), events, now, log };
   const attempts = { ...shared, openCluster: openClusterFor, streams: new KeyedMutex(), tool };
   return {
-    store: { ...shared, openStore: openStoreInPass, holdMs: parts.holdMs },
+    store: {
+      ...shared,
+      openStore: openStoreInPass,
+      holdMs: parts.holdMs,
+      backupsNeeding: parts.backupsNeeding,
+    },
     backup: {
       ...shared,
       openStore: openStoreInPass,

@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 export interface Metrics {
   readonly registry: Registry;
   backupEnded(labels: ClusterLabels, result: "succeeded" | "failed"): void;
+  /** A deleted EtcdBackup with `deletionPolicy: Delete` left its stored backup in the store. */
+  storedBackupLeft(namespace: string): void;
   /** Undefined when the cluster has no EtcdBackup any more. */
   latestBackup(labels: ClusterLabels, latest: LatestBackup | undefined): void;
   /** Sets the source of the number of running backups; each call replaces the one before. */
@@ -40,6 +42,12 @@ export function createMetrics(): Metrics {
     labelNames: ["namespace", "cluster", "result"],
     registers,
   });
+  const left = new Counter({
+    name: "etcd_backup_left_in_store_total",
+    help: "Stored backups that outlived their EtcdBackup although its deletionPolicy is Delete, because its namespace was deleted and nothing in it could reach the store any more.",
+    labelNames: ["namespace"],
+    registers,
+  });
   const leader = new Gauge({
     name: "etcd_backup_operator_leader",
     help: "1 in the replica that leads, 0 in one that stands by.",
@@ -48,6 +56,7 @@ export function createMetrics(): Metrics {
   return {
     registry,
     backupEnded: (labels, result) => ended.inc({ ...labels, result }),
+    storedBackupLeft: (namespace) => left.inc({ namespace }),
     latestBackup: latestBackupGauges(registers),
     running: runningGauge(registry),
     leading: (leads) => leader.set(leads ? 1 : 0),

@@ -98,7 +98,17 @@ export const resource: Target = {
       });
       for (const stored of storedRuns(error))
         checkDecision(
-          decide({ ...value, place: 1, folder: { state: "free" }, run: runOf(run, error), stored }, now),
+          decide(
+            {
+              ...value,
+              isStoreGuarded: true,
+              place: 1,
+              folder: { state: "free" },
+              run: runOf(run, error),
+              stored,
+            },
+            now,
+          ),
         );
       checkDecision(afterFailure(backup, error, now));
       checkDecision(whileUnknown(backup, error, now));

@@ -111,6 +111,7 @@ export const storeConditions = {
   Ready: "True when the store answers, accepts the credentials, and permits what spec.accessMode needs.",
   Writer:
     "True when no other operator writes under the name of this one. False when this Kubernetes cluster is a copy of another one that still runs. Absent with accessMode ReadOnly.",
+  Stalled: "True while the deletion of the object waits for EtcdBackups that need it. Absent otherwise.",
 } as const satisfies Vocabulary;
 
 export const storeReasons = {
@@ -130,6 +131,8 @@ export const storeReasons = {
   InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
   CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   StoreFailed: "The store answered with an error.",
+  NeededByBackups:
+    "The object is being deleted, and EtcdBackups with deletionPolicy Delete need it to delete what they stored. The message says how many.",
   InternalError: "The operator itself has a fault; its log has the details.",
 } as const satisfies Vocabulary;
 

@@ -1,3 +1,4 @@
+import type { EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import { type BackupDecision, finalizer } from "../../core/backup/decide.ts";
 import type { LookAgain } from "../../core/backup/import.ts";
 import { type Fail, type Retry, type Wait, reasonOf } from "../../core/backup/failure.ts";
@@ -22,6 +23,7 @@ import { OperatorError, withHint } from "../../core/errors.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
 import { deleteStored } from "./delete.ts";
+import { addFinalizer, guardStore } from "./guard.ts";
 
 /** Milliseconds until the next pass over a running backup, even when it reports nothing. */
 const progressEveryMs = 5_000;
@@ -41,22 +43,20 @@ export async function actOnBackup(
       runs.forget(key);
       return undefined;
     case "restamp":
-      await writeStatus(context, restamped(backup));
-      return { againAfterMs: 0 };
+      return writeAndGoOn(context, restamped(backup));
     case "initialize":
-      await writeStatus(context, initialized(backup, now()));
-      return { againAfterMs: 0 };
+      return writeAndGoOn(context, initialized(backup, now()));
     case "addFinalizer":
-      await resources.writeFinalizers(backup, [...finalizers, finalizer], signal);
-      return { againAfterMs: 0 };
+      return addFinalizer(context);
+    case "guardStore":
+      return guardStore(context);
     case "removeFinalizer": {
       const others = finalizers.filter((f) => f !== finalizer);
       await resources.writeFinalizers(backup, others, signal);
       return undefined;
     }
     case "recordDeleting":
-      await writeStatus(context, deleting(backup, now()));
-      return { againAfterMs: 0 };
+      return writeAndGoOn(context, deleting(backup, now()));
     case "deleteStored":
       return deleteStored(context);
     case "cancel":
@@ -86,6 +86,11 @@ export async function actOnBackup(
     default:
       return decision satisfies never;
   }
+}
+
+async function writeAndGoOn(context: BackupContext, status: EtcdBackupStatus): Promise<Result> {
+  await writeStatus(context, status);
+  return { againAfterMs: 0 };
 }
 
 async function wait(context: BackupContext, decision: Wait): Promise<Result> {

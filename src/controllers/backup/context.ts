@@ -5,6 +5,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
+import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
 import type { RunRegistry } from "../run-registry.ts";
@@ -17,6 +18,8 @@ export interface BackupControllerDeps {
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;
   metrics: BackupMetrics;
+  /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
+  guards: KeyedMutex;
   now: () => Date;
   log: Log;
 }
@@ -27,10 +30,16 @@ export interface BackupResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
   writeStatus(backup: EtcdBackup, status: EtcdBackupStatus, signal: AbortSignal): Promise<void>;
   writeFinalizers(backup: EtcdBackup, finalizers: string[], signal: AbortSignal): Promise<void>;
+  writeStoreFinalizers(store: EtcdBackupStore, finalizers: string[], signal: AbortSignal): Promise<void>;
+  /** Whether the namespace is being deleted. Throws Unauthorized without the right to read it. */
+  isTerminating(namespace: string, signal: AbortSignal): Promise<boolean>;
+  hasSecret(request: Request, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface BackupMetrics {
   backupEnded(cluster: { namespace: string; cluster: string }, result: "succeeded" | "failed"): void;
+  /** A deleted EtcdBackup with `deletionPolicy: Delete` left its stored backup in the store. */
+  storedBackupLeft(namespace: string): void;
 }
 
 /** One pass over one EtcdBackup: the objects that it read, and what it needs to act on them. */

@@ -9,19 +9,30 @@ import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
+import { judgeLoss, reportLeft } from "./loss.ts";
 import { sweepAttempts } from "./sweep.ts";
 import { writerIn } from "./writer.ts";
 
 const tryAgainMs = 60_000;
 
-/** deletionPolicy Delete: removes the finalizer only when the store holds none of the backup's objects. */
+/**
+ * deletionPolicy Delete: removes the finalizer only when the store holds none of the backup's objects, or when nothing
+ * can delete them any more because the namespace is being deleted.
+ */
 export async function deleteStored(context: BackupContext): Promise<Result> {
-  const { backup, signal, now, resources } = context;
+  const { backup, signal, now } = context;
   try {
     await deleteFromStore(context);
   } catch (thrown) {
     signal.throwIfAborted();
-    const why = withHint(asOperatorError(thrown));
+    const error = asOperatorError(thrown);
+    const loss = await judgeLoss(context, error);
+    if (loss.do === "release") {
+      reportLeft(context, loss.because);
+      await removeFinalizer(context);
+      return undefined;
+    }
+    const why = [withHint(error), ...(loss.note === undefined ? [] : [loss.note])].join("; ");
     const note = `the stored backup cannot be deleted: ${why}; to delete the EtcdBackup alone, annotate it with etcdbackup.dev/force-delete=true`;
     context.deletionEvents.warning("DeletionBlocked", note);
     await writeStatus(context, deletionBlocked(backup, note, now()));
@@ -32,9 +43,13 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
     "StoredBackupDeleted",
     `the stored backup was deleted from ${where}, as spec.deletionPolicy says${versionsNote(context)}`,
   );
+  await removeFinalizer(context);
+  return undefined;
+}
+
+async function removeFinalizer({ backup, resources, signal }: BackupContext): Promise<void> {
   const others = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await resources.writeFinalizers(backup, others, signal);
-  return undefined;
 }
 
 /**

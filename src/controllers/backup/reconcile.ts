@@ -1,7 +1,8 @@
-import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
+import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
+import { isGuarded } from "../../core/store/guard.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
 import { actOnBackup } from "./act.ts";
@@ -55,19 +56,21 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
   };
 }
 
+function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
+  if (store === undefined) return "missing";
+  if (store.spec.accessMode === "ReadOnly") return "readOnly";
+  if (store.metadata.deletionTimestamp !== undefined) return "deleting";
+  return store.status.writer === undefined ? "notProbed" : "found";
+}
+
 function observe({ backup, store, runs, key }: BackupContext): ObservedBackup {
   return {
     backup,
     store: stateOf(store),
     folder: { state: "notAsked" },
+    isStoreGuarded: store !== undefined && isGuarded(store),
     run: runs.view(key, backup.metadata.uid),
     stored: { state: "notAsked" },
     ...runs.slotFor(key),
   };
-}
-
-function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
-  if (store === undefined) return "missing";
-  if (store.spec.accessMode === "ReadOnly") return "readOnly";
-  return store.status.writer === undefined ? "notProbed" : "found";
 }

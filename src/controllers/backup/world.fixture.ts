@@ -8,6 +8,7 @@ import { restamped } from "../../core/backup/status.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import { conditionStatus } from "../../core/conditions.ts";
 import { OperatorError } from "../../core/errors.ts";
+import { storeFinalizer } from "../../core/store/guard.ts";
 import { memberFacts } from "../../core/etcd/member.fixture.ts";
 import type { ChosenMember } from "../../core/etcd/member-choice.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
@@ -16,6 +17,7 @@ import { handBack } from "../../operator/hand-back.ts";
 import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { type Result, requestOf } from "../reconciler.ts";
+import { KeyedMutex } from "../keyed-mutex.ts";
 import { RunRegistry } from "../run-registry.ts";
 import type { BackupControllerDeps } from "./context.ts";
 import { backupReconciler } from "./reconcile.ts";
@@ -162,7 +164,8 @@ export function createWorld(backoffLimit: number, imported?: string) {
           notes.push(text);
         },
       },
-      metrics: { backupEnded: (_cluster, result) => void ends.push(result) },
+      metrics: { backupEnded: (_cluster, result) => void ends.push(result), storedBackupLeft() {} },
+      guards: new KeyedMutex(),
       now,
       log: {
         ...log,
@@ -193,6 +196,8 @@ export function createWorld(backoffLimit: number, imported?: string) {
     if (decided === "start") {
       assert.equal(store, "found", "an attempt starts only where it can be stored");
       assert.equal(isInBucket(), false, "a second backup would be stored");
+      const guarded = api.object(stores, storeRef)?.metadata.finalizers?.includes(storeFinalizer) === true;
+      assert.ok(guarded || deletionPolicy === "Retain", "the store could be deleted first");
     }
     if (decided === "removeFinalizer" || decided === "deleteStored" || decided === "recordDeleting")
       assert.equal(isUnderWay, false, "a run may still store something");
@@ -325,7 +330,12 @@ export function createWorld(backoffLimit: number, imported?: string) {
 
   function setStore(is: "found" | "missing" | "readOnly"): void {
     if (is === "missing") {
-      if (api.object(stores, storeRef) !== undefined) api.remove(stores, storeRef);
+      if (api.object(stores, storeRef) === undefined) return;
+      // A person removes the finalizer of a store whose backups are not to be deleted.
+      api.change(stores, storeRef, ({ metadata }) => {
+        metadata.finalizers = [];
+      });
+      api.remove(stores, storeRef);
       return;
     }
     if (api.object(stores, storeRef) === undefined) createStore();

@@ -1,18 +1,23 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { type EtcdBackup, etcdBackupDefinition } from "../../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { putClaim } from "../../backup/catalog/claim.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
+import { finalizer } from "../../core/backup/decide.ts";
 import { noLog } from "../../core/log.ts";
+import { needsStore, storeFinalizer } from "../../core/store/guard.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
+import { KeyedMutex } from "../keyed-mutex.ts";
 import { storeReconciler } from "./reconcile.ts";
 
 const { signal } = new AbortController();
 const ref = { namespace: "ns", name: "s" };
 const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
+const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const minuteMs = 60_000;
 
 /** One EtcdBackupStore in an API server and a bucket, both in memory. */
@@ -24,10 +29,15 @@ function begun(holdMs = 30 * minuteMs) {
   api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
   const bucket = memoryStore();
   const events: string[] = [];
+  const guards = new KeyedMutex();
+  const resources = operatorResources(api.client, { check() {} });
+  const watch = { behind: false };
   const reconcile = storeReconciler({
-    resources: operatorResources(api.client, { check() {} }),
+    resources,
+    backupsNeeding: () => (watch.behind ? 0 : api.objects(backups).filter(needsStore).length),
+    guards,
     openStore: async () => bucket,
-    events: { record: ({ reason }) => void events.push(reason) },
+    events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
     now,
     holdMs,
     log: noLog,
@@ -35,11 +45,30 @@ function begun(holdMs = 30 * minuteMs) {
   return {
     api,
     bucket,
-    /** Reasons, without that of the first probe. */
-    get events() {
-      return events.filter((reason) => reason !== "Reachable");
+    events,
+    /** The reasons of the events, without that of the first probe. */
+    get reasons() {
+      return events
+        .map((text) => text.slice(0, text.indexOf(":")))
+        .filter((reason) => reason !== "Reachable");
     },
     look: () => reconcile(ref, signal),
+    guards,
+    watch,
+    finalizers: () => api.object(stores, ref)?.metadata.finalizers ?? [],
+    /** Creates an EtcdBackup that needs the store. */
+    addBackup: (name: string) =>
+      api.create(backups, {
+        metadata: { namespace: ref.namespace, name, finalizers: [finalizer] },
+        spec: { clusterName: "c", storeRef: { name: ref.name }, etcd: { endpoints: ["http://e:2379"] } },
+      }),
+    removeBackup(name: string) {
+      const at = { namespace: ref.namespace, name };
+      api.change(backups, at, ({ metadata }) => {
+        metadata.finalizers = [];
+      });
+      api.remove(backups, at);
+    },
     /** One pass. Resolves to the kinds of calls to the bucket, without those that renew the writer. */
     async pass(): Promise<string[]> {
       bucket.calls.length = 0;
@@ -155,7 +184,7 @@ describe("the writer of a store", () => {
     const copy = conditionOf(world);
     assert.deepEqual([copy?.status, copy?.reason], ["False", "CopyOfLivingWriter"]);
     assert.match(copy?.message ?? "", new RegExp(`${original.id}, which is alive: as writer ${own?.id}`));
-    assert.deepEqual(world.events, ["CopyOfLivingWriter"]);
+    assert.deepEqual(world.reasons, ["CopyOfLivingWriter"]);
     assert.ok(world.bucket.objects.has(beat), "the original's sign of life stays");
     world.bucket.now = () => new Date(60_000 * 31);
     await world.pass();
@@ -207,5 +236,68 @@ describe("the writer of a store", () => {
   it("is renewed three times in the time that it may be silent", async () => {
     assert.equal((await begun(90_000).look())?.againAfterMs, 30_000);
     assert.equal((await begun(60 * minuteMs).look())?.againAfterMs, 5 * minuteMs);
+  });
+});
+
+describe("a store that EtcdBackups need for their deletion", () => {
+  it("has the finalizer from the first pass that sees one until the pass after the last has gone", async () => {
+    const { pass, addBackup, removeBackup, finalizers } = begun();
+    await pass();
+    assert.deepEqual(finalizers(), []);
+    addBackup("one");
+    addBackup("two");
+    await pass();
+    assert.deepEqual(finalizers(), [storeFinalizer]);
+    removeBackup("one");
+    await pass();
+    assert.deepEqual(finalizers(), [storeFinalizer]);
+    removeBackup("two");
+    await pass();
+    assert.deepEqual(finalizers(), []);
+  });
+
+  it("outlives its own deletion until the last has gone, and says how many it waits for", async () => {
+    const { api, pass, addBackup, removeBackup, events, status } = begun();
+    for (const name of ["one", "two"]) addBackup(name);
+    await pass();
+    api.remove(stores, ref);
+    events.length = 0;
+    assert.deepEqual(await pass(), [], "a store that is being deleted is not probed");
+    await pass();
+    assert.match(
+      events.join("\n"),
+      /^NeededByBackups: 2 EtcdBackups with deletionPolicy Delete need [^\n]*$/,
+    );
+    removeBackup("one");
+    await pass();
+    const stalled = status()?.conditions?.find(({ type }) => type === "Stalled");
+    assert.match(stalled?.message ?? "", /^1 EtcdBackup /);
+    removeBackup("two");
+    await pass();
+    assert.equal(api.object(stores, ref), undefined);
+  });
+
+  it("is not released while the watch is behind and has not seen an EtcdBackup", async () => {
+    const { pass, addBackup, finalizers, watch } = begun();
+    addBackup("new");
+    await pass();
+    watch.behind = true;
+    await pass();
+    assert.deepEqual(finalizers(), [storeFinalizer]);
+  });
+
+  it("is not released while an EtcdBackup gets its finalizer", async () => {
+    const { pass, addBackup, removeBackup, finalizers, guards } = begun();
+    addBackup("last");
+    await pass();
+    removeBackup("last");
+    const unlock = await guards.acquire("ns/s", signal);
+    const passing = pass();
+    await new Promise(setImmediate);
+    assert.deepEqual(finalizers(), [storeFinalizer]);
+    addBackup("next");
+    unlock();
+    await passing;
+    assert.deepEqual(finalizers(), [storeFinalizer]);
   });
 });

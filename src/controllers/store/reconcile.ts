@@ -11,18 +11,27 @@ import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/st
 import { firstWriter, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
+import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
+import { guard } from "./guard.ts";
 import { freshNames, renewWriter } from "./renew.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
   writeStoreStatus(store: EtcdBackupStore, status: EtcdBackupStoreStatus, signal: AbortSignal): Promise<void>;
+  writeStoreFinalizers(store: EtcdBackupStore, finalizers: string[], signal: AbortSignal): Promise<void>;
+  /** How many EtcdBackups need the store, by the API server itself. */
+  countBackupsNeeding(store: Request, signal: AbortSignal): Promise<number>;
 }
 
 export interface StoreControllerDeps {
   resources: StoreResources;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  /** How many EtcdBackups need the store with this key, by the watch. */
+  backupsNeeding(key: string): number;
+  /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
+  guards: KeyedMutex;
   events: EventSink;
   now: () => Date;
   /** Milliseconds that this operator may be silent in a store before another one may take over its folders. */
@@ -52,9 +61,10 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const sweeps = new Map<string, { of: string; at: number }>();
   return async (request, signal) => {
     const found = await resources.store(request, signal);
+    if (found !== undefined) await guard(deps, found, signal);
     if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
       sweeps.delete(keyOf(request));
-      return undefined;
+      return found === undefined ? undefined : { againAfterMs: probeEveryMs };
     }
     const store = await introduced(deps, found, signal);
     const deadline = AbortSignal.timeout(probeTimeoutMs);

@@ -70,7 +70,10 @@ function decideOn(b: EtcdBackup, over: Partial<ObservedBackup> = {}, at = now): 
     stored: { state: "notAsked" },
     folder: { state: "free" },
   } as const;
-  return decide({ backup: b, store: "found", freeSlots: 1, place: 3, ...observed, ...over }, at);
+  return decide(
+    { backup: b, store: "found", isStoreGuarded: true, freeSlots: 1, place: 3, ...observed, ...over },
+    at,
+  );
 }
 
 describe("decide", () => {
@@ -82,6 +85,11 @@ describe("decide", () => {
     ...backup(wantsDeletion),
     status: done.status,
     metadata: { ...done.metadata, ...deleted, ...held },
+  };
+  const wanted: EtcdBackup = {
+    ...pending,
+    spec: { ...pending.spec, deletionPolicy: "Delete" },
+    metadata: { ...pending.metadata, ...held },
   };
   const retry = { ...begun, status: retrying(begun, { do: "retry", at: later(10), error: broken }, now) };
 
@@ -95,6 +103,47 @@ describe("decide", () => {
       "deletionPolicy Delete adds the finalizer before anything is stored",
       decideOn({ ...pending, spec: { ...pending.spec, deletionPolicy: "Delete" } }),
       "addFinalizer",
+    ],
+    [
+      "with deletionPolicy Delete no attempt begins before the store is guarded",
+      decideOn(wanted, { isStoreGuarded: false }),
+      "guardStore",
+    ],
+    ["with deletionPolicy Delete an attempt begins in a guarded store", decideOn(wanted), "start"],
+    [
+      "with deletionPolicy Retain an attempt needs no guarded store",
+      decideOn(pending, { isStoreGuarded: false }),
+      "start",
+    ],
+    [
+      "a reserved attempt does not begin before the store is guarded",
+      decideOn(wanted, { run: reserved, isStoreGuarded: false }),
+      "guardStore",
+    ],
+    [
+      "a running attempt guards a store whose finalizer a person removed",
+      decideOn(wanted, { run: running, isStoreGuarded: false }),
+      "guardStore",
+    ],
+    [
+      "a pending backup waits while its store is being deleted",
+      decideOn(pending, { store: "deleting" }),
+      "wait",
+    ],
+    [
+      "a running attempt goes on while its store is being deleted",
+      decideOn(begun, { run: running, store: "deleting" }),
+      "reportProgress",
+    ],
+    [
+      "a reserved attempt is cancelled when its store is being deleted",
+      decideOn(begun, { run: reserved, store: "deleting" }),
+      "cancel",
+    ],
+    [
+      "an attempt without a run is looked up in a store that is being deleted, too",
+      decideOn(begun, { store: "deleting" }),
+      "lookUpStored",
     ],
     ["a running attempt reports its progress", decideOn(begun, { run: running }), "reportProgress"],
     [

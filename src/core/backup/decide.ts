@@ -38,6 +38,8 @@ export type BackupDecision =
   | { do: "lookUpStored" }
   /** Look up in the store who holds the folder, then decide again with the answer. */
   | { do: "lookAtFolder" }
+  /** Keep the store from being deleted before the EtcdBackup. */
+  | { do: "guardStore" }
   | { do: "start"; attempt: number; etcd: EtcdConnection }
   | { do: "reportProgress" }
   | { do: "succeed"; stored: StoredBackup }
@@ -58,7 +60,7 @@ export function decide(observed: ObservedBackup, now: Date): BackupDecision {
   if (spec.deletionPolicy === "Delete" && !hasFinalizer) return { do: "addFinalizer" };
   const { etcd, imported } = spec;
   if (imported !== undefined) {
-    if (observed.store === "missing") return whileStoreMissing(backup, now);
+    if (observed.store === "missing") return whileStoreMissing(observed, now);
     return decideImport(observed, imported.backup, now);
   }
   // The API server ensures that one of the two is set, unless its CRD is of another release.
@@ -108,14 +110,13 @@ function decideRun(observed: ObservedBackup, etcd: EtcdConnection, now: Date): B
   const { run } = observed;
   switch (run.state) {
     case "running":
-      return observed.store === "readOnly"
-        ? { do: "cancel", why: "the EtcdBackupStore became ReadOnly" }
-        : { do: "reportProgress" };
+      if (observed.store === "readOnly") return { do: "cancel", why: "the EtcdBackupStore became ReadOnly" };
+      return isUnguarded(observed) ? { do: "guardStore" } : { do: "reportProgress" };
     case "reserved":
       // Without a writable store the attempt cannot begin, so its slot is released.
       return observed.store === "found" || observed.store === "notProbed"
-        ? { do: "start", attempt: run.attempt, etcd }
-        : { do: "cancel", why: "the EtcdBackupStore is missing or ReadOnly" };
+        ? guardOrStart(observed, run.attempt, etcd)
+        : { do: "cancel", why: "the EtcdBackupStore is missing, ReadOnly or being deleted" };
     case "succeeded":
       return { do: "succeed", stored: run.result };
     case "failed": {
@@ -135,13 +136,14 @@ function decideRun(observed: ObservedBackup, etcd: EtcdConnection, now: Date): B
 
 /** An attempt began, and only the store knows how it ended. `error`: how it failed, if it ran in this operator. */
 function decideUnknownEnd(
-  { backup, store, stored }: ObservedBackup,
+  observed: ObservedBackup,
   error: OperatorError | undefined,
   now: Date,
 ): BackupDecision {
+  const { backup, stored } = observed;
   switch (stored.state) {
     case "notAsked":
-      return store === "missing" ? whileStoreMissing(backup, now) : { do: "lookUpStored" };
+      return observed.store === "missing" ? whileStoreMissing(observed, now) : { do: "lookUpStored" };
     case "found":
       return { do: "succeed", stored: stored.backup };
     case "unknown":
@@ -161,7 +163,7 @@ function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: D
   const { backup, store, freeSlots, place, folder } = observed;
   const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
-  if (store === "missing") return whileStoreMissing(backup, now);
+  if (store === "missing") return whileStoreMissing(observed, now);
   const next = status.nextAttemptTime === undefined ? undefined : new Date(status.nextAttemptTime);
   // An attempt began, none is planned, and no run exists: the operator of that attempt stopped in the middle of it.
   if (attempts > 0 && next === undefined) return decideUnknownEnd(observed, undefined, now);
@@ -169,6 +171,7 @@ function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: D
     const message = `EtcdBackupStore ${spec.storeRef.name} has accessMode ReadOnly: the operator writes nothing to it`;
     return { do: "fail", reason: "StoreNotReady", message };
   }
+  if (store === "deleting") return whileStoreMissing(observed, now);
   if (isLate(backup, now)) return timedOut(spec.timeoutSeconds, currentMessage(status));
   if (next !== undefined && next > now) {
     const ms = next.getTime() - now.getTime();
@@ -182,7 +185,7 @@ function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: D
     case "claimed":
       return whileClaimed(folder.error);
     case "free":
-      return { do: "start", attempt: attempts + 1, etcd };
+      return guardOrStart(observed, attempts + 1, etcd);
     default:
       return folder satisfies never;
   }
@@ -194,6 +197,16 @@ function whileNotProbed(store: string): Wait {
   return { do: "wait", ms: 5_000, reason: "StoreNotReady", message, warn: false };
 }
 
+/** A store that could be deleted first would leave the EtcdBackup with a stored backup that nothing can delete. */
+function guardOrStart(observed: ObservedBackup, attempt: number, etcd: EtcdConnection): BackupDecision {
+  return isUnguarded(observed) ? { do: "guardStore" } : { do: "start", attempt, etcd };
+}
+
+function isUnguarded({ backup, store, isStoreGuarded }: ObservedBackup): boolean {
+  const isWritten = store === "found" || store === "notProbed";
+  return backup.spec.deletionPolicy === "Delete" && isWritten && !isStoreGuarded;
+}
+
 /** The turn wakes the EtcdBackup. It is looked at again only to renew the place, and at its deadline. */
 function whileNoSlot({ spec, status }: EtcdBackup, place: number, now: Date): Wait {
   const message = `the operator waits for a free slot: place ${place}; --max-concurrent-backups limits how many backups run at once`;
@@ -202,11 +215,12 @@ function whileNoSlot({ spec, status }: EtcdBackup, place: number, now: Date): Wa
   return { do: "wait", ms, reason: "Pending", message, warn: false, forSlot: true };
 }
 
-function whileStoreMissing(backup: EtcdBackup, now: Date): Wait | Fail {
+function whileStoreMissing({ backup, store }: ObservedBackup, now: Date): Wait | Fail {
   const { timeoutSeconds, storeRef } = backup.spec;
   const { waitingSince } = backup.status;
   const since = waitingSince === undefined ? now : new Date(waitingSince);
-  const missing = `EtcdBackupStore ${storeRef.name} does not exist in this namespace; the operator has waited for it`;
+  const state = store === "deleting" ? "is being deleted" : "does not exist in this namespace";
+  const missing = `EtcdBackupStore ${storeRef.name} ${state}; the operator has waited for it`;
   const message = `${missing} since ${waitingSince ?? wholeSeconds(now)}: create it, or delete this EtcdBackup`;
   return isLate(backup, now)
     ? timedOut(timeoutSeconds, message)

@@ -24,7 +24,10 @@ function decideOn(backup: EtcdBackup, over: Partial<ObservedBackup> = {}, at = n
     stored: { state: "notAsked" },
     folder: { state: "free" },
   } as const;
-  return decide({ backup, store: "found", freeSlots: 0, place: 3, ...observed, ...over }, at);
+  return decide(
+    { backup, store: "found", isStoreGuarded: true, freeSlots: 0, place: 3, ...observed, ...over },
+    at,
+  );
 }
 
 const missed = decideOn(pending, { stored: absent });

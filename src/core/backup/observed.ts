@@ -7,10 +7,15 @@ import type { BackupRecord } from "./status.ts";
 /** The input of the decision about one EtcdBackup. */
 export interface ObservedBackup {
   backup: EtcdBackup;
-  /** The state of its EtcdBackupStore. `notProbed`: the operator has no name yet under which it writes there. */
-  store: "found" | "missing" | "readOnly" | "notProbed";
+  /**
+   * The state of its EtcdBackupStore. `notProbed`: the operator has no name yet under which it writes there. `deleting`:
+   * it exists, and no attempt may begin.
+   */
+  store: "found" | "missing" | "readOnly" | "notProbed" | "deleting";
   /** Whether another writer holds the folder of its backups. */
   folder: FolderState;
+  /** Whether the EtcdBackupStore cannot be deleted before its EtcdBackups. */
+  isStoreGuarded: boolean;
   run: ObservedRun;
   stored: StoredRun;
   /** Slots that this EtcdBackup may take now: 0 while none is free, or those ahead of it in the line take them. */
