@@ -281,9 +281,9 @@ function addOperator(program: Command, context: Context): void {
       "30",
     )
     .option(
-      "--claim-duration <duration>",
-      "silence in a store after which an operator of another Kubernetes cluster may take over the folders of this one's backups",
-      "30m",
+      "--hold-duration <seconds>",
+      "seconds (15 to 3600) of silence after which another operator may take over what this one holds: an EtcdBackupStore, or a cluster's folder in the store; this one renews its hold after a third of them",
+      "900",
     )
     .addOption(
       fromEnv("--image <name>", "image of this program for the Jobs of an EtcdRestore", "OPERATOR_IMAGE"),

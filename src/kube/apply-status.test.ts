@@ -66,6 +66,13 @@ test("another object of the same name is a Conflict, and none is NotFound: nothi
   assert.deepEqual([...replaced.written, ...deleted.written], []);
 });
 
+test("with a version the status is written for that version alone, and a change since is a Conflict", async () => {
+  const server = serverOf([widget("u1", "2")], 1);
+  const versioned = { resourceVersion: "1", status: {} };
+  await assert.rejects(applyStatus(server, widgets, ref, versioned, options), { code: "Conflict" });
+  assert.deepEqual(versions(server.written), ["1"]);
+});
+
 test("without a UID the status is written at once", async () => {
   const server = serverOf([undefined]);
   await applyStatus(server, widgets, ref, { status: {} }, options);

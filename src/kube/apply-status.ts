@@ -10,7 +10,7 @@ const attempts = 4;
 /**
  * KubeClient.applyStatus. The API server takes no UID as a precondition for a status. So with `uid` the object is read
  * first and its resourceVersion sent along: else a status meant for a deleted object would be written to another
- * object of the same name.
+ * object of the same name. With `resourceVersion` it is sent at once, for this version and no other.
  */
 export async function applyStatus<T extends KubeObject & { status: object }>(
   client: {
@@ -19,11 +19,12 @@ export async function applyStatus<T extends KubeObject & { status: object }>(
   },
   kind: ResourceKind<T>,
   ref: ObjectRef,
-  { uid, status }: { uid?: string; status: Partial<T["status"]> },
+  { uid, resourceVersion, status }: { uid?: string; resourceVersion?: string; status: Partial<T["status"]> },
   options: RequestOptions,
 ): Promise<T> {
   const write = async (metadata: object) =>
     (await client.request(applyCall(kind, ref, { metadata, status }, "status"), options)) as T;
+  if (resourceVersion !== undefined) return await write({ ...ref, resourceVersion });
   if (uid === undefined) return await write(ref);
   for (let attempt = 1; ; attempt += 1) {
     try {

@@ -42,12 +42,12 @@ export interface KubeClient extends AsyncDisposable {
   create<T extends KubeObject>(kind: ResourceKind<T>, draft: Draft<T>, options: RequestOptions): Promise<T>;
   /**
    * Server-side apply of the whole status: fields of this manager that are left out are removed. NotFound when there is
-   * no object; with `uid` Conflict when the object has another UID.
+   * no object; with `uid` Conflict when the object has another UID, with `resourceVersion` when it has another version.
    */
   applyStatus<T extends KubeObject & { status: object }>(
     kind: ResourceKind<T>,
     ref: ObjectRef,
-    change: { uid?: string; status: Partial<T["status"]> },
+    change: { uid?: string; resourceVersion?: string; status: Partial<T["status"]> },
     options: RequestOptions,
   ): Promise<T>;
   /** Replaces the whole object. Conflict when it has changed since its resourceVersion. Never sent twice. */

@@ -24,12 +24,13 @@ test("a closed fence refuses every write to the API server", async () => {
     resources.writeFinalizers(object as never, [], signal),
     resources.writeStoreFinalizers(object as never, [], signal),
     resources.writeStoreStatus(object as never, { observedGeneration: 1 }, signal),
+    resources.replaceStoreStatus(object as never, { observedGeneration: 1 }, signal),
     resources.writeRestoreStatus(object as never, { observedGeneration: 1 }, signal),
     resources.create("Job", object as never, signal),
   ];
   await Promise.all(writes());
-  assert.deepEqual(written, ["status", "metadata", "metadata", "status", "status", "object"]);
+  assert.deepEqual(written, ["status", "metadata", "metadata", "status", "status", "status", "object"]);
   isOpen = false;
   for (const write of writes()) await assert.rejects(write, /closed/);
-  assert.equal(written.length, 6);
+  assert.equal(written.length, 7);
 });

@@ -3,6 +3,7 @@ import { etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts"
 import { etcdRestoreDefinition } from "../api/v1alpha1/etcd-restore.ts";
 import type { BackupResources } from "../controllers/backup/context.ts";
 import type { RestoreResources } from "../controllers/restore/context.ts";
+import type { HoldDeps } from "../controllers/store/holds.ts";
 import type { StoreResources } from "../controllers/store/reconcile.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
@@ -14,7 +15,9 @@ const backupKind = customResource(etcdBackupDefinition);
 const storeKind = customResource(etcdBackupStoreDefinition);
 const restoreKind = customResource(etcdRestoreDefinition);
 
-export interface OperatorResources extends BackupResources, RestoreResources, StoreResources {}
+export interface OperatorResources extends BackupResources, RestoreResources, StoreResources {
+  replaceStoreStatus: HoldDeps["resources"]["replaceStoreStatus"];
+}
 
 /**
  * Reads and writes the resources for the controllers. Reads go to the API server, so no decision depends on a stale
@@ -51,6 +54,11 @@ export function operatorResources(client: KubeClient, fence: Pick<Fence, "check"
     async writeStoreStatus({ metadata }, status, signal) {
       fence.check();
       await client.applyStatus(storeKind, refOf(metadata), { uid: metadata.uid, status }, { signal });
+    },
+    async replaceStoreStatus({ metadata }, status, signal) {
+      fence.check();
+      const { resourceVersion } = metadata;
+      return client.applyStatus(storeKind, refOf(metadata), { resourceVersion, status }, { signal });
     },
     async writeRestoreStatus({ metadata }, status, signal) {
       fence.check();

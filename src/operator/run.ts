@@ -21,10 +21,10 @@ export interface OperatorOptions {
   maxConcurrentBackups: number;
   /** What resources may use of the operator itself. */
   permissions: PermissionOptions;
-  /** Milliseconds of silence in a store after which another operator may take over this one's folders. */
-  holdMs: number;
   /** Undefined: no leader election. */
   lease: { name: string; durationMs: number } | undefined;
+  /** Milliseconds of silence after which another operator may take over this one's EtcdBackupStores and folders. */
+  holdMs: number;
   /** Image of this program, for the Jobs of a restore. */
   image: string | undefined;
   /** host:port of /healthz, /readyz and /metrics. */
@@ -89,7 +89,8 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
     log,
     onLeaseSeen: () => notReady.delete("the Lease"),
   });
-  const term = { ...options, client, informers, events, metrics, permissions, log };
+  const holder = { lease: `${ownNamespace}/${options.lease?.name ?? "none"}`, durationMs: options.holdMs };
+  const term = { ...options, holder, client, informers, events, metrics, permissions, log };
   await leadInTerms(nextTerm, { log, metrics, signal }, ({ fence }) => runTerm(fence, term));
   log.info({}, "stopped");
 }

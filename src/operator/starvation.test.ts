@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { holdsOver } from "../controllers/store/holds.fixture.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import { test } from "node:test";
 import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
@@ -52,8 +53,10 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     api.remove(backups, metadata);
     queue.add(keyOf(metadata));
   }
+  const resources = operatorResources(api.client, { check() {} });
   const reconcile = backupReconciler({
-    resources: operatorResources(api.client, { check() {} }),
+    resources,
+    holds: holdsOver(resources),
     runs: new RunRegistry<BackupReport, StoredBackup>({ limit: 2, wake: (key) => queue.add(key) }),
     attempt: () => new Promise<StoredBackup>(() => {}),
     openStore: async ({ metadata }) => (metadata.namespace === "a" ? silent : memoryStore()),

@@ -57,6 +57,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const guarding = backupsThatNeedStores();
   const backupsNeeding = (store: string) => guarding.of(store).size;
   const deps = controllerDeps({ ...options, fence, backupRuns, restoreRuns, backupsNeeding });
+  metrics.foreignStores(() => deps.store.holds.foreignStores);
   wakeControllers(informers, queues, { hasRun: (key) => backupRuns.has(key), guarding }, signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
@@ -76,6 +77,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     run("EtcdBackupStore", queues.stores, storeReconciler(deps.store)),
     run("EtcdRestore", queues.restores, restoreReconciler(deps.restore)),
   ]);
+  metrics.foreignStores(() => 0);
   // The next operator observes how far a restore got, and repeats the step that was stopped.
   const restoresStopped = restoreRuns.stopAll("the operator is stopping");
   log.info({ running: backupRuns.active }, "stopping");

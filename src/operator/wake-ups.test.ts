@@ -89,6 +89,25 @@ describe("a change wakes", () => {
     assert.deepEqual(await take(), ["stores ns/s", "backups ns/b2"]);
   });
 
+  it("the unfinished EtcdBackups and the EtcdRestores of a store that gets another holder, and not at a renewal", async () => {
+    const { informers, set, take } = woken();
+    set(pending("b"));
+    set(finished("done"));
+    const heldBy = (lease: string, renewTime: string) =>
+      informers.stores.set("ns/s", {
+        metadata: { namespace: "ns", name: "s", uid: "u", generation: 1 },
+        status: { observedGeneration: 1, operator: { lease, renewTime, durationSeconds: 900 } },
+      } as EtcdBackupStore);
+    heldBy("a/operator", "2026-08-20T12:00:00Z");
+    informers.restores.set("ns/r", { metadata: { namespace: "ns", name: "r" } } as EtcdRestore);
+    informers.restores.set("other/r", { metadata: { namespace: "other", name: "r" } } as EtcdRestore);
+    await take();
+    heldBy("a/operator", "2026-08-20T12:05:00Z");
+    assert.deepEqual(await take(), []);
+    heldBy("b/operator", "2026-08-20T12:25:00Z");
+    assert.deepEqual((await take()).toSorted(), ["backups ns/b", "restores ns/r", "stores ns/s"]);
+  });
+
   it("a finished EtcdBackup whose generation, finalizer or deletion needs a pass", async () => {
     const { set, take } = woken();
     const done = finished("b");

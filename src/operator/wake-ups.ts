@@ -1,3 +1,4 @@
+import { keyOf, requestOf } from "../controllers/reconciler.ts";
 import { isSettled } from "../core/backup/decide.ts";
 import { isFinished } from "../core/conditions.ts";
 import { needsStore } from "../core/store/guard.ts";
@@ -75,17 +76,27 @@ function wakeByBackups(
 }
 
 /**
- * A change of the spec wakes the store and its active backups: those that are unfinished or being deleted. So does another
- * writer, for which the backups wait. Another change of its status does not: its own controller writes it.
+ * A change of the spec wakes the store and its active backups: those that are unfinished or being deleted. So does a new
+ * writer, for which the backups wait. Another change of its status does not, since its own controller writes it, unless
+ * it names another holder.
  */
 function wakeByStores(
-  { stores }: Informers,
+  { stores, restores }: Informers,
   queues: Queues,
   active: BackupsByStore,
   until: AbortSignal,
 ): void {
   const specs = new Map<string, string>();
+  const holders = new Map<string, string | undefined>();
   stores.onChange((key, store) => {
+    const before = holders.get(key);
+    const holder = store?.status.operator?.lease;
+    if (store === undefined) holders.delete(key);
+    else holders.set(key, holder);
+    if (store !== undefined && before !== undefined && before !== holder) {
+      queues.stores.add(key);
+      wakeUsers(key);
+    }
     const { uid, generation, deletionTimestamp } = store?.metadata ?? {};
     const spec = `${uid} ${generation} ${deletionTimestamp} ${store?.status.writer?.id}`;
     if (specs.get(key) === spec) return;
@@ -94,4 +105,11 @@ function wakeByStores(
     queues.stores.add(key);
     for (const backup of active.of(key)) queues.backups.add(backup);
   }, until);
+
+  /** The objects that an operator leaves alone while another one holds their store. */
+  function wakeUsers(key: string): void {
+    for (const backup of active.of(key)) queues.backups.add(backup);
+    for (const { metadata } of restores.list())
+      if (metadata.namespace === requestOf(key).namespace) queues.restores.add(keyOf(metadata));
+  }
 }

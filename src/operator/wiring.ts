@@ -5,7 +5,9 @@ import type { EventSink } from "../controllers/events.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
+import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
+import type { Holder } from "../core/store/hold.ts";
 import { connectionTo } from "../core/restore/names.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
@@ -33,13 +35,13 @@ export interface Parts {
   backupRuns: BackupControllerDeps["runs"];
   restoreRuns: RestoreControllerDeps["runs"];
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
+  /** This operator, as operators with other Leases see it. */
+  holder: Holder;
   /** Name and version of this program, for manifests. */
   tool: { name: string; version: string };
   /** Image of this program, for the Jobs of a restore. */
   image: string | undefined;
   permissions: Permissions;
-  /** Milliseconds of silence in a store after which another operator may take over this one's folders. */
-  holdMs: number;
   env: Readonly<Record<string, string | undefined>>;
   now: () => Date;
   log: Log;
@@ -62,13 +64,14 @@ export function controllerDeps(parts: Parts): {
     withCallDeadline(await openStoreOf(store, signal), storeCallMs);
   const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
     openClusterOf(connection, { reader, permissions, signal });
-  const shared = { resources, openStore: openStoreOf, guards: new KeyedMutex(), events, now, log };
+  const clock = () => performance.now();
+  const holds = new StoreHolds({ holder: parts.holder, resources, events, now, clock, log });
+  const shared = { resources, openStore: openStoreOf, guards: new KeyedMutex(), holds, events, now, log };
   const attempts = { ...shared, openCluster: openClusterFor, streams: new KeyedMutex(), tool };
   return {
     store: {
       ...shared,
       openStore: openStoreInPass,
-      holdMs: parts.holdMs,
       backupsNeeding: parts.backupsNeeding,
     },
     backup: {

@@ -10,6 +10,8 @@ export interface Metrics {
   latestBackup(labels: ClusterLabels, latest: LatestBackup | undefined): void;
   /** Sets the source of the number of running backups; each call replaces the one before. */
   running(count: () => number): void;
+  /** Sets the source of the number of stores that operators of other Leases hold. */
+  foreignStores(count: () => number): void;
   leading(leads: boolean): void;
   /** Undefined when the EtcdBackupStore was removed. */
   storeReady(store: { namespace: string; store: string }, ready: boolean | undefined): void;
@@ -58,27 +60,33 @@ export function createMetrics(): Metrics {
     backupEnded: (labels, result) => ended.inc({ ...labels, result }),
     storedBackupLeft: (namespace) => left.inc({ namespace }),
     latestBackup: latestBackupGauges(registers),
-    running: runningGauge(registry),
+    running: countGauge(registry, "etcd_backup_running", "Backups that run now."),
+    foreignStores: countGauge(
+      registry,
+      "etcd_backup_operator_foreign_stores",
+      "EtcdBackupStores that the operator of another Lease holds; this one leaves them alone.",
+    ),
     leading: (leads) => leader.set(leads ? 1 : 0),
     storeReady: storeReadyGauge(registers),
     reconciled: reconcileMetrics(registers),
   };
 }
 
-function runningGauge(registry: Registry): Metrics["running"] {
-  let countRunning = () => 0;
+/** A gauge that asks for its value. The returned function sets whom it asks. */
+function countGauge(registry: Registry, name: string, help: string): (count: () => number) => void {
+  let current = () => 0;
   registry.registerMetric(
     new Gauge({
-      name: "etcd_backup_running",
-      help: "Backups that run now.",
+      name,
+      help,
       registers: [],
       collect() {
-        this.set(countRunning());
+        this.set(current());
       },
     }),
   );
   return (count) => {
-    countRunning = count;
+    current = count;
   };
 }
 

@@ -55,6 +55,26 @@ const writer = {
   },
 } as const satisfies ObjectSchema;
 
+const operator = {
+  type: "object",
+  description:
+    "The operator that works on this store and on the EtcdBackups and EtcdRestores that use it. An operator with another Lease leaves them alone until this one has renewed nothing for durationSeconds.",
+  required: ["lease", "renewTime", "durationSeconds"],
+  properties: {
+    lease: textField(
+      "Namespace and name of the operator's Lease, such as `kube-system/etcd-backup-operator`. The name is `none` without leader election.",
+    ),
+    renewTime: timeField("When the operator last renewed its hold, by its own clock."),
+    durationSeconds: {
+      type: "integer",
+      format: "int32",
+      minimum: 1,
+      maximum: 3600,
+      description: "Seconds without a renewal after which the operator of another Lease takes over.",
+    },
+  },
+} as const satisfies ObjectSchema;
+
 export const etcdBackupStoreStatusSchema = {
   type: "object",
   description: "What the operator observed. Only the operator writes it.",
@@ -65,6 +85,7 @@ export const etcdBackupStoreStatusSchema = {
     conditions: conditionsSchema,
     url: textField("URL of the store, as the command line takes it: s3://bucket/prefix or file:///path."),
     lastProbeTime: timeField("When the operator last probed the store."),
+    operator,
     capabilities,
     backups: {
       type: "integer",

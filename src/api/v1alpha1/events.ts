@@ -1,5 +1,8 @@
 import type { BackupReason, RestoreReason, StoreReason, Vocabulary } from "./conditions.ts";
 
+const heldByAnother =
+  "An operator with another Lease leaves the object alone, since status.operator of the EtcdBackupStore names the operator that works on it.";
+
 /** Reasons of events that are not reasons of conditions. */
 export const backupEvents = {
   SnapshotStarted: "An attempt begins; the note says which one of how many.",
@@ -9,6 +12,7 @@ export const backupEvents = {
     "The cluster lost its quorum during the stream, or the member no longer answered. There was quorum before the first byte.",
   SnapshotSucceeded: "The backup is stored and verified; the note names it.",
   BackupImported: "The operator recorded a backup that the store already held; the note names it.",
+  HeldByAnotherOperator: heldByAnother,
   StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
 } as const satisfies Vocabulary;
 
@@ -16,14 +20,19 @@ export const restoreEvents = {
   BackupVerified: "The operator read the whole backup, and every digest agreed.",
   MembersRestored: "The volume of every member holds the data.",
   ClusterStarted: "Every member of the new cluster is ready.",
+  HeldByAnotherOperator: heldByAnother,
   AlarmRaised: "An alarm came with the backup and is still raised.",
   RestoreSucceeded: "The new cluster runs and is equal to the backup.",
   EndNotRecorded:
     "The restore has succeeded, and its end could not be recorded in the store; the note says why.",
 } as const satisfies Vocabulary;
 
-export const storeEvents = {} as const satisfies Vocabulary;
+export const storeEvents = {
+  HeldByAnotherOperator: heldByAnother,
+  TakenOver:
+    "The operator that held the store has not renewed its hold, and the operator of another Lease took over.",
+} as const satisfies Vocabulary;
 
 export type BackupEvent = keyof typeof backupEvents | BackupReason;
 export type RestoreEvent = keyof typeof restoreEvents | RestoreReason;
-export type StoreEvent = StoreReason;
+export type StoreEvent = keyof typeof storeEvents | StoreReason;

@@ -1,6 +1,6 @@
 import { type OperatorOptions, runOperator } from "../../operator/run.ts";
 import type { Context, GlobalFlags } from "../context.ts";
-import { listOf, milliseconds, wholeNumber } from "../flags.ts";
+import { listOf, wholeNumber } from "../flags.ts";
 import { usage } from "../usage.ts";
 import { toolName, programVersion } from "../version.ts";
 
@@ -17,12 +17,15 @@ export interface OperatorFlags extends GlobalFlags {
   leaderElect: boolean;
   leaseName: string;
   leaseDuration: string;
-  claimDuration: string;
+  holdDuration: string;
   image?: string;
 }
 
 /** A leader would lose a shorter lease whenever the API server is slow. */
 const shortestLeaseSeconds = 3;
+/** Below this a pass that waits for a slow store would end its own hold. */
+const shortestHoldSeconds = 15;
+const longestHoldSeconds = 3600;
 
 /** `etcd-backup operator`: runs until SIGTERM or SIGINT. */
 export async function operator(flags: OperatorFlags, context: Context): Promise<void> {
@@ -34,7 +37,7 @@ export async function operator(flags: OperatorFlags, context: Context): Promise<
     maxConcurrentBackups: atLeast(1, flags.maxConcurrentBackups, "--max-concurrent-backups"),
     permissions: permissionsOf(flags),
     lease: leaseOf(flags),
-    holdMs: claimDurationOf(flags),
+    holdMs: holdMsOf(flags),
     image: flags.image,
     listen: flags.listen,
     logLevel: flags.logLevel,
@@ -50,13 +53,12 @@ function leaseOf({ leaderElect, leaseName, leaseDuration }: OperatorFlags): Oper
   return leaderElect ? { name: leaseName, durationMs: seconds * 1000 } : undefined;
 }
 
-/** A holder renews three times in this time, and each renewal may take as long as a probe. */
-const shortestClaimMs = 10_000;
-
-function claimDurationOf({ claimDuration }: OperatorFlags): number {
-  const ms = milliseconds(claimDuration, "--claim-duration");
-  if (ms >= shortestClaimMs) return ms;
-  throw usage(`--claim-duration must be at least ${shortestClaimMs / 1000}s`);
+/** The API accepts an hour at most. */
+function holdMsOf({ holdDuration }: OperatorFlags): number {
+  const seconds = atLeast(shortestHoldSeconds, holdDuration, "--hold-duration", " seconds");
+  if (seconds > longestHoldSeconds)
+    throw usage(`--hold-duration must be at most ${longestHoldSeconds} seconds`);
+  return seconds * 1000;
 }
 
 function permissionsOf(flags: OperatorFlags): OperatorOptions["permissions"] {

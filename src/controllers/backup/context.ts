@@ -8,6 +8,7 @@ import type { EventSink, ObjectEvents } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
+import type { StoreHolds } from "../store/holds.ts";
 import type { RunRegistry } from "../run-registry.ts";
 import type { Attempt } from "./attempt.ts";
 
@@ -20,6 +21,7 @@ export interface BackupControllerDeps {
   metrics: BackupMetrics;
   /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
   guards: KeyedMutex;
+  holds: StoreHolds;
   now: () => Date;
   log: Log;
 }

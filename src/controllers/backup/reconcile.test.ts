@@ -369,3 +369,28 @@ describe("an EtcdBackup whose store has not been probed", () => {
     await until(world, "start");
   });
 });
+
+describe("an EtcdBackup whose store the operator of another Lease holds", () => {
+  it("is left alone: not initialized, not started, not deleted, and one event says so", async () => {
+    const world = createWorld(3);
+    world.holdElsewhere();
+    for (let pass = 0; pass < 3; pass++) assert.equal(await world.look(), "nothing");
+    await world.happen({ what: "policy", is: "Delete" });
+    await world.look();
+    assert.equal(world.backup.status.conditions, undefined);
+    assert.deepEqual(world.events, ["HeldByAnotherOperator"]);
+    world.holdElsewhere(false);
+    await until(world, "start");
+  });
+
+  it("loses its run here, and its status and its objects in the store stay the holder's", async () => {
+    const world = await running();
+    const { status } = world.backup;
+    world.holdElsewhere();
+    await world.look();
+    assert.equal(world.runState(), "none");
+    await world.look();
+    assert.deepEqual(world.backup.status, status);
+    assert.ok(!world.bucket.calls.some((call) => /^(sweep|remove)/.test(call)), world.bucket.calls.join());
+  });
+});

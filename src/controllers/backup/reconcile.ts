@@ -1,10 +1,12 @@
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
 import { isGuarded } from "../../core/store/guard.ts";
 import { eventsOf } from "../events.ts";
-import { type Reconcile, keyOf } from "../reconciler.ts";
+import { type Reconcile, type Result, keyOf } from "../reconciler.ts";
+import type { HoldState } from "../store/holds.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
 import { lookUpImported } from "./import.ts";
@@ -30,11 +32,16 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     const backup = await deps.resources.backup(request, signal);
     if (backup === undefined) {
       await deps.runs.cancel(key, "the EtcdBackup was deleted");
+      deps.holds.keep("EtcdBackup", request);
       return undefined;
     }
     await deps.runs.cancelOthers(key, backup.metadata.uid);
     const storeRequest = { namespace: request.namespace, name: backup.spec.storeRef.name };
-    const store = await deps.resources.store(storeRequest, signal);
+    const read = await deps.resources.store(storeRequest, signal);
+    const held = read === undefined ? undefined : await deps.holds.hold(read, signal);
+    if (held?.is === "foreign") return leaveAlone(deps, backup, held);
+    deps.holds.keep("EtcdBackup", request);
+    const store = held?.store;
     const events = eventsOf<BackupEvent>(deps.events, backup, "Backup");
     const deletionEvents = eventsOf<BackupEvent>(deps.events, backup, "Delete");
     const context: BackupContext = { ...deps, backup, store, key, events, deletionEvents, signal };
@@ -54,6 +61,19 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     deps.log.debug({ backup: key, decision: decision.do }, "decided");
     return actOnBackup(context, observed, decision);
   };
+}
+
+/** Another operator works on the EtcdBackup. Its store wakes this one when that changes. */
+async function leaveAlone(
+  { runs, holds }: BackupControllerDeps,
+  backup: EtcdBackup,
+  { holder, durationMs }: HoldState & { is: "foreign" },
+): Promise<Result> {
+  const key = keyOf(backup.metadata);
+  runs.leaveLine(key);
+  await runs.cancel(key, `the operator with Lease ${holder} holds the EtcdBackupStore`);
+  holds.leave(backup, holder);
+  return { againAfterMs: durationMs };
 }
 
 function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {

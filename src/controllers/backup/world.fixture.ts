@@ -19,6 +19,7 @@ import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { type Result, requestOf } from "../reconciler.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
 import { RunRegistry } from "../run-registry.ts";
+import { holdsOver } from "../store/holds.fixture.ts";
 import type { BackupControllerDeps } from "./context.ts";
 import { backupReconciler } from "./reconcile.ts";
 
@@ -166,6 +167,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
       },
       metrics: { backupEnded: (_cluster, result) => void ends.push(result), storedBackupLeft() {} },
       guards: new KeyedMutex(),
+      holds: holdsOver(resources, { now, events: { record: ({ reason }) => void events.push(reason) } }),
       now,
       log: {
         ...log,
@@ -217,10 +219,11 @@ export function createWorld(backoffLimit: number, imported?: string) {
     assert.ok((backup.status.attempts ?? 0) <= backoffLimit + 1, `${backup.status.attempts} attempts`);
   }
 
-  /** One pass of the reconciler. Resolves to what it decided. */
+  /** One pass of the reconciler. Resolves to what it decided; to `wait` when a lost write ended it before that. */
   async function look(): Promise<BackupDecision["do"]> {
     const before = isFinished() ? backup : undefined;
     last.decision = "nothing";
+    let isCut = false;
     const willLose = lost !== undefined;
     let again: Result;
     try {
@@ -228,6 +231,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
     } catch (error) {
       // Only a write that was lost may end a pass.
       if (!willLose || lost !== undefined) throw error;
+      isCut = lastDecision() === "nothing";
     }
     assertLawful();
     const decided = lastDecision();
@@ -236,7 +240,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
       assert.ok(["nothing", "restamp", "addFinalizer", "removeFinalizer"].includes(decided), decided);
     }
     if (["wait", "lookUpStored", "lookAgain"].includes(decided)) clock += again?.againAfterMs ?? 0;
-    return decided;
+    return isCut ? "wait" : decided;
   }
 
   async function endRun(end: (running: RunningAttempt) => void): Promise<void> {
@@ -362,6 +366,18 @@ export function createWorld(backoffLimit: number, imported?: string) {
       api.change(stores, storeRef, ({ status }) => {
         if (writer === undefined) delete status.writer;
         else status.writer = writer;
+      });
+    },
+    /** The operator of another Lease takes the store, or lets it go. */
+    holdElsewhere(is = true) {
+      api.change(stores, storeRef, ({ status }) => {
+        if (is)
+          status.operator = {
+            lease: "other/operator",
+            renewTime: "2026-08-20T12:00:00Z",
+            durationSeconds: 900,
+          };
+        else delete status.operator;
       });
     },
     /** What the last probe of the store reported. */

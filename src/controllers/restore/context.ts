@@ -11,6 +11,7 @@ import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
+import type { StoreHolds } from "../store/holds.ts";
 import type { RunRegistry } from "../run-registry.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";
@@ -61,6 +62,7 @@ export interface RestoreControllerDeps {
   openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
   /** Image of this program, for the members' Jobs; undefined when the operator was not given it. */
   operatorImage: string | undefined;
+  holds: StoreHolds;
   events: EventSink;
   now: () => Date;
   log: Log;

@@ -232,3 +232,14 @@ describe("an EtcdRestore whose source goes away", () => {
     assertRestored(world);
   });
 });
+
+describe("an EtcdRestore whose store the operator of another Lease holds", () => {
+  for (const byBackupRef of [false, true])
+    it(`is left alone, named ${byBackupRef ? "by its EtcdBackup" : "by the store"}`, async () => {
+      const world = await createRestoreWorld({ byBackupRef });
+      world.holdElsewhere();
+      for (let pass = 0; pass < 3; pass++) assert.equal(await world.look(), "nothing");
+      assert.equal(world.writes, 0);
+      assert.deepEqual(world.events, []);
+    });
+});

@@ -3,6 +3,7 @@ import { eventsOf } from "../events.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
 import { actOnRestore } from "./act.ts";
 import type { RestoreContext, RestoreControllerDeps } from "./context.ts";
+import { leaveToHolder } from "./hold.ts";
 import { observe } from "./observe.ts";
 
 /** Reconciles one EtcdRestore: observe → decide → act. */
@@ -12,9 +13,12 @@ export function restoreReconciler(deps: RestoreControllerDeps): Reconcile {
     const restore = await deps.resources.restore(request, signal);
     if (restore === undefined) {
       await deps.runs.cancel(key, "the EtcdRestore was deleted");
+      deps.holds.keep("EtcdRestore", request);
       return undefined;
     }
     await deps.runs.cancelOthers(key, restore.metadata.uid);
+    const left = await leaveToHolder(deps, restore, signal);
+    if (left !== undefined) return left;
     const events = eventsOf(deps.events, restore, "Restore");
     const context: RestoreContext = { ...deps, restore, key, events, signal };
     const observed = await observe(context);

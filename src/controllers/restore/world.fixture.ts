@@ -17,6 +17,7 @@ import { type WorkloadKind, workload } from "../../kube/workloads.ts";
 import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { requestOf } from "../reconciler.ts";
+import { holdsOver } from "../store/holds.fixture.ts";
 import { RunRegistry } from "../run-registry.ts";
 import type { RestoreControllerDeps } from "./context.ts";
 import { restoreReconciler } from "./reconcile.ts";
@@ -124,8 +125,10 @@ export async function createRestoreWorld({
 
   function startProcess() {
     const runs = new RunRegistry<RestoreReport, RestoreResult>({ limit: 2, wake() {} });
+    const resources = operatorResources(api.client, { check() {} });
     const reconcile = restoreReconciler({
-      resources: operatorResources(api.client, { check() {} }),
+      resources,
+      holds: holdsOver(resources, { now }),
       runs,
       openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
       jobStoreSettings: async () => ({}),
@@ -185,6 +188,8 @@ export async function createRestoreWorld({
       const { loseAnswerOf = 0 } = faults;
       const wasLost = before < loseAnswerOf && loseAnswerOf <= writes;
       if (!wasLost || !(error instanceof OperatorError)) throw error;
+      // The queue tries again, also a pass that ended before its decision.
+      if (decided === "nothing") decided = "wait";
     }
     await runEnds();
     return decided;
@@ -218,6 +223,15 @@ export async function createRestoreWorld({
       return writes;
     },
     createStore,
+    /** The operator of another Lease takes the store. */
+    holdElsewhere: () =>
+      void api.change(stores, storeRef, ({ status }) => {
+        status.operator = {
+          lease: "other/operator",
+          renewTime: "2026-08-20T12:00:00Z",
+          durationSeconds: 900,
+        };
+      }),
     removeStore: () => api.remove(stores, storeRef),
     /** As retention or a person does. */
     pruneBackup: () => api.remove(backups, backupRef),

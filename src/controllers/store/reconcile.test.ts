@@ -12,6 +12,7 @@ import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
+import { holdsOver } from "./holds.fixture.ts";
 import { storeReconciler } from "./reconcile.ts";
 
 const { signal } = new AbortController();
@@ -21,7 +22,7 @@ const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const minuteMs = 60_000;
 
 /** One EtcdBackupStore in an API server and a bucket, both in memory. */
-function begun(holdMs = 30 * minuteMs) {
+function begun() {
   let clock = Date.parse("2026-08-20T12:00:00Z");
   const now = () => new Date(clock);
   const api = memoryApi();
@@ -31,15 +32,16 @@ function begun(holdMs = 30 * minuteMs) {
   const events: string[] = [];
   const guards = new KeyedMutex();
   const resources = operatorResources(api.client, { check() {} });
+  const holds = holdsOver(resources, { now, clock: () => clock });
   const watch = { behind: false };
   const reconcile = storeReconciler({
     resources,
     backupsNeeding: () => (watch.behind ? 0 : api.objects(backups).filter(needsStore).length),
     guards,
+    holds,
     openStore: async () => bucket,
     events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
     now,
-    holdMs,
     log: noLog,
   });
   return {
@@ -52,7 +54,6 @@ function begun(holdMs = 30 * minuteMs) {
         .map((text) => text.slice(0, text.indexOf(":")))
         .filter((reason) => reason !== "Reachable");
     },
-    look: () => reconcile(ref, signal),
     guards,
     watch,
     finalizers: () => api.object(stores, ref)?.metadata.finalizers ?? [],
@@ -224,6 +225,19 @@ describe("the writer of a store", () => {
     );
   });
 
+  it("is that of the store before which was deleted and made again under its name", async () => {
+    const { api, pass, status } = begun();
+    await pass();
+    const before = status()?.writer;
+    api.remove(stores, ref);
+    await pass();
+    api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
+    await pass();
+    const after = status()?.writer;
+    assert.deepEqual([after?.id, after?.copyOf], [before?.id, undefined]);
+    assert.ok((after?.renewal ?? 0) > (before?.renewal ?? 0));
+  });
+
   it("is not written to a ReadOnly store", async () => {
     const world = begun();
     world.api.change(stores, ref, (store) => {
@@ -231,11 +245,6 @@ describe("the writer of a store", () => {
     });
     await world.pass();
     assert.deepEqual([world.status()?.writer, world.bucket.puts], [undefined, []]);
-  });
-
-  it("is renewed three times in the time that it may be silent", async () => {
-    assert.equal((await begun(90_000).look())?.againAfterMs, 30_000);
-    assert.equal((await begun(60 * minuteMs).look())?.againAfterMs, 5 * minuteMs);
   });
 });
 
@@ -299,5 +308,43 @@ describe("a store that EtcdBackups need for their deletion", () => {
     unlock();
     await passing;
     assert.deepEqual(finalizers(), [storeFinalizer]);
+  });
+});
+
+describe("the hold of a store", () => {
+  it("of another operator keeps this one from probing, sweeping and writing", async () => {
+    const { api, pass, status } = begun();
+    api.change(stores, ref, (store) => {
+      store.status.operator = { lease: "other/x", renewTime: "2026-08-20T12:00:00Z", durationSeconds: 900 };
+    });
+    const before = status();
+    assert.deepEqual(await pass(), []);
+    assert.deepEqual(status(), before);
+  });
+
+  it("is not overwritten by a probe that outlived the hold", async () => {
+    const { api, bucket, pass, later, status } = begun();
+    await pass();
+    bucket.beforeCall = (call) => {
+      if (call !== "list") return;
+      later(20 * minuteMs);
+      api.change(stores, ref, (store) => {
+        store.status.operator = { lease: "other/x", renewTime: "2026-08-20T12:20:00Z", durationSeconds: 900 };
+      });
+    };
+    await pass();
+    assert.equal(status()?.operator?.lease, "other/x");
+  });
+
+  it("is renewed at every probe", async () => {
+    const { pass, later, status } = begun();
+    await pass();
+    later(5 * minuteMs);
+    await pass();
+    assert.deepEqual(status()?.operator, {
+      lease: "ns/operator",
+      renewTime: "2026-08-20T12:05:00Z",
+      durationSeconds: 900,
+    });
   });
 });

@@ -7,8 +7,8 @@ import type { CompleteBackup } from "../../backup/catalog/listing.ts";
 import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
-import { type StoreProbe, needsWriteProbe, probed, probing } from "../../core/store/status.ts";
-import { firstWriter, writerOf } from "../../core/store/writer.ts";
+import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
+import { type WriterStatus, firstWriter, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -16,6 +16,7 @@ import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
 import { guard } from "./guard.ts";
 import { freshNames, renewWriter } from "./renew.ts";
+import type { HoldState, StoreHolds } from "./holds.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
@@ -32,18 +33,15 @@ export interface StoreControllerDeps {
   backupsNeeding(key: string): number;
   /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
   guards: KeyedMutex;
+  holds: StoreHolds;
   events: EventSink;
   now: () => Date;
-  /** Milliseconds that this operator may be silent in a store before another one may take over its folders. */
-  holdMs: number;
   log: Log;
 }
 
 const probeEveryMs = 5 * 60_000;
 /** Milliseconds until the next probe after one that failed. */
 const retryProbeMs = 30_000;
-/** Two renewals may be lost before the hold ends. */
-const renewalsPerHold = 3;
 const probeTimeoutMs = 60_000;
 /** A run lasts a day at most (spec.timeoutSeconds), so an object that is older than this belongs to no run. */
 const abandonedAfterMs = 25 * 60 * 60_000;
@@ -59,14 +57,22 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const { resources, now } = deps;
   /** When each store was swept, by its UID and generation: another location is another store. */
   const sweeps = new Map<string, { of: string; at: number }>();
+  /** The last renewal by this process, by the key of the store. */
+  const writers = new Map<string, WriterStatus>();
   return async (request, signal) => {
-    const found = await resources.store(request, signal);
-    if (found !== undefined) await guard(deps, found, signal);
-    if (found === undefined || found.metadata.deletionTimestamp !== undefined) {
+    const read = await resources.store(request, signal);
+    const held = await hold(deps, read, request, signal);
+    if (held === undefined || held.is === "foreign") {
       sweeps.delete(keyOf(request));
-      return found === undefined ? undefined : { againAfterMs: probeEveryMs };
+      return held;
     }
-    const store = await introduced(deps, found, signal);
+    await guard(deps, held.store, signal);
+    const renewEveryMs = Math.min(probeEveryMs, deps.holds.renewEveryMs);
+    if (held.store.metadata.deletionTimestamp !== undefined) {
+      sweeps.delete(keyOf(request));
+      return { againAfterMs: renewEveryMs };
+    }
+    const store = await introduced(deps, held.store, writers.get(keyOf(request)), signal);
     const deadline = AbortSignal.timeout(probeTimeoutMs);
     const of = `${store.metadata.uid} ${store.metadata.generation}`;
     const last = sweeps.get(keyOf(request));
@@ -76,27 +82,49 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
     const probe = await probeStore(deps, store, { sweeping, signal: AbortSignal.any([signal, deadline]) });
     signal.throwIfAborted();
     if (sweeping && probe.error === undefined) sweeps.set(keyOf(request), { of, at: now().getTime() });
-    const status = probed(probe.resource, probe, now());
+    // A slow probe must not outlive the hold: another operator may have taken over meanwhile.
+    const kept = deps.holds.isLate(store)
+      ? await hold(deps, await resources.store(request, signal), request, signal)
+      : held;
+    if (kept?.is !== "ours") return kept;
+    const { writer } = probe.resource.status;
+    if (writer !== undefined) writers.set(keyOf(request), writer);
+    const status = { ...probed(probe.resource, probe, now()), operator: deps.holds.renewal() };
+    const renewedAt = deps.holds.clock();
     await resources.writeStoreStatus(store, status, signal);
+    deps.holds.renewed(store, renewedAt);
     recordChanges(deps.events, store, status);
-    const renewEveryMs = deps.holdMs / renewalsPerHold;
-    return { againAfterMs: Math.min(renewEveryMs, probe.error === undefined ? probeEveryMs : retryProbeMs) };
+    return { againAfterMs: probe.error === undefined ? renewEveryMs : Math.min(retryProbeMs, renewEveryMs) };
   };
 }
 
-/** The store with a writer and a first condition, so that its backups may begin before its first probe has ended. */
+/**
+ * The store with a writer, so that its backups may begin before its first probe has ended. `known`: the writer that this
+ * process has renewed under the store's name. A store that is made again under its name goes on with it.
+ */
 async function introduced(
-  { resources, now }: StoreControllerDeps,
+  { resources }: StoreControllerDeps,
   store: EtcdBackupStore,
+  known: WriterStatus | undefined,
   signal: AbortSignal,
 ): Promise<EtcdBackupStore> {
-  const isProbed = (store.status.conditions ?? []).length > 0;
-  const hasWriter = store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined;
-  if (isProbed && hasWriter) return store;
-  const writer = store.status.writer ?? firstWriter(freshNames());
-  const status = isProbed ? { ...store.status, writer } : probing(store, writer, now());
+  if (store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined) return store;
+  const status = { ...store.status, writer: known ?? firstWriter(freshNames()) };
   await resources.writeStoreStatus(store, status, signal);
   return { ...store, status };
+}
+
+/** Takes or renews the hold of a store that exists. Reports one of another operator. */
+async function hold(
+  { holds }: StoreControllerDeps,
+  store: EtcdBackupStore | undefined,
+  request: Request,
+  signal: AbortSignal,
+): Promise<HoldState | undefined> {
+  const held = store === undefined ? undefined : await holds.hold(store, signal);
+  if (store !== undefined && held?.is === "foreign") holds.leave(store, held.holder);
+  else holds.keep("EtcdBackupStore", request);
+  return held;
 }
 
 /** Records an event when the status of a condition changes. That of the only writer, which is usual, needs none. */

@@ -20,7 +20,7 @@ export function freshNames(): FreshNames {
  * never names an older renewal than the store holds, and one that does is a copy. Resolves to the resource as it is now.
  */
 export async function renewWriter(
-  { resources, holdMs }: Pick<StoreControllerDeps, "resources" | "holdMs">,
+  { resources, holds: { durationMs: holdMs } }: Pick<StoreControllerDeps, "resources" | "holds">,
   resource: EtcdBackupStore,
   store: Store,
   signal: AbortSignal,

@@ -2,7 +2,6 @@ import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/
 import type { Condition, StoreReason } from "../../api/v1alpha1/conditions.ts";
 import { conditionStatus, setCondition, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
-import type { WriterStatus } from "./writer.ts";
 
 /** The result of one probe of the store. Without `error` the store is ready. */
 export interface StoreProbe {
@@ -28,10 +27,9 @@ export function needsWriteProbe({ spec, status, metadata }: EtcdBackupStore): bo
   return spec.accessMode === "ReadWrite" && !isProved;
 }
 
-/** The status before the first probe. `writer`: for a store that is written to. */
+/** The status before the first probe. */
 export function probing(
-  { metadata: { generation }, status, spec }: EtcdBackupStore,
-  writer: WriterStatus,
+  { metadata: { generation }, status }: EtcdBackupStore,
   now: Date,
 ): EtcdBackupStoreStatus {
   const reason: StoreReason = "Probing";
@@ -41,7 +39,6 @@ export function probing(
     ...status,
     observedGeneration: generation,
     conditions: setCondition([], ready, { generation, now }),
-    ...(spec.accessMode === "ReadWrite" ? { writer } : {}),
   };
 }
 

@@ -53,6 +53,17 @@ export function statusRules(api: Api): void {
       assert.deepEqual(bare.status, last);
     });
 
+    it("for a version that is no longer there is a Conflict, and nothing is written", async () => {
+      const { ref, created, uid } = await createBackup(api);
+      const { resourceVersion } = created.metadata;
+      const first = { observedGeneration: 1, attempts: 1 };
+      const written = await api.client.applyStatus(backupKind, ref, { resourceVersion, status: first }, call);
+      const late = { resourceVersion, status: { observedGeneration: 1, attempts: 2 } };
+      await assert.rejects(api.client.applyStatus(backupKind, ref, late, call), { code: "Conflict" });
+      assert.deepEqual(await existing(api.client, backupKind, ref), written);
+      assert.equal(written.metadata.uid, uid);
+    });
+
     it("as it is already keeps the version", async () => {
       const { ref, uid } = await createBackup(api);
       const status = { observedGeneration: 1, conditions: [condition("Ready", "Pending")] };
