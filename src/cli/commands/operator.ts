@@ -23,7 +23,7 @@ export interface OperatorFlags extends GlobalFlags {
 
 /** A leader would lose a shorter lease whenever the API server is slow. */
 const shortestLeaseSeconds = 3;
-/** Below this a pass that waits for a slow store would end its own hold. */
+/** A shorter hold would end whenever the API server or the store is slow. */
 const shortestHoldSeconds = 15;
 const longestHoldSeconds = 3600;
 

@@ -111,4 +111,18 @@ describe("two operators with different Leases over the same objects", () => {
     assert.deepEqual(await bench.objects("left"), []);
     assert.equal(await holderOf("left"), other(dead));
   });
+
+  it("when a person removes the hold of an operator that no longer runs the other one begins at once", async () => {
+    const gone = await holderOf("left");
+    await operatorOf(gone).process.kill();
+    const remove = JSON.stringify([{ op: "remove", path: "/status/operator" }]);
+    await bench.api.kubectl([
+      ...["patch", "etcdbackupstore", "left", "--subresource=status", "--type=json", "-p", remove],
+    ]);
+    await eventually(
+      "the other operator holds the store",
+      async () => (await bench.kube.store("left")).status.operator?.lease === `default/${other(gone)}`,
+      holdSeconds / 2,
+    );
+  });
 });
