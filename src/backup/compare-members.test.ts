@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { OperatorError } from "../core/errors.ts";
 import { memberFacts } from "../core/etcd/member.fixture.ts";
 import { type MemberFacts, defaultSelection } from "../core/etcd/member-choice.ts";
+import { AgreementCache } from "../controllers/agreement-cache.ts";
 import { type CompareOptions, compareMembers } from "./compare-members.ts";
 import type { SaveStep } from "./progress.ts";
 
@@ -32,12 +33,15 @@ function prepare(
   let asking = 0;
   const run = () =>
     compareMembers(
-      members,
       {
-        chosen: members.find((m) => m.name === chosen) ?? assert.fail(`there is no ${chosen}`),
-        reason: "it was named",
-        withoutQuorum,
-        refusals: [],
+        clusterId: "cafe",
+        members,
+        choice: {
+          chosen: members.find((m) => m.name === chosen) ?? assert.fail(`there is no ${chosen}`),
+          reason: "it was named",
+          withoutQuorum,
+          refusals: [],
+        },
       },
       {
         cluster: {
@@ -330,4 +334,113 @@ test("an abort throws its reason, and is not counted as a missing answer", async
   );
   await rejects(run(), "Aborted", /stopped by Ctrl-C/);
   assert.equal(asked.length, 1);
+});
+
+/** What a namespace knows of the clusters that it reaches by one connection, on a clock that the test moves. */
+function known() {
+  let clock = 0;
+  const cache = new AgreementCache({ now: () => clock });
+  const agreements = cache.of({ tenant: "ns", connection: "" });
+  return { agreements, later: (ms: number) => (clock += ms) };
+}
+
+for (const hashKV of ["WhenAvailable", "Required"] as const) {
+  test(`an agreement of all members is reused with its own revision, and no member is asked (${hashKV})`, async () => {
+    const { agreements, later } = known();
+    const first = await prepare(three(), same, { agreements, hashKV }).run();
+    later(720_000);
+    const moved = three().map((m) => ({ ...m, revision: 90 }));
+    const second = prepare(moved, same, { agreements, hashKV });
+    assert.deepEqual(await second.run(), first);
+    assert.deepEqual(second.asked, []);
+    const found = { members: ["a", "b", "c"], hash: 7, revision: 50, ageMs: 720_000 };
+    assert.deepEqual(second.steps, [{ step: "HashesAgree", ...found }]);
+    later(3_600_000);
+    assert.equal((await prepare(moved, same, { agreements, hashKV }).run())?.revision, 90);
+  });
+}
+
+test("an agreement that is old when its comparison ends is as old when it is found", async () => {
+  const { agreements, later } = known();
+  const slow: Answer = () => {
+    later(600_000);
+    return { hash: 7, compactRevision: 3 };
+  };
+  await prepare(three(), slow, { agreements }).run();
+  const { run, steps } = prepare(three(), same, { agreements });
+  await run();
+  assert.partialDeepStrictEqual(steps, [{ step: "HashesAgree", ageMs: 1_800_000 }]);
+});
+
+test("Skip reuses nothing", async () => {
+  const { agreements } = known();
+  await prepare(three(), same, { agreements }).run();
+  assert.equal(await prepare(three(), same, { agreements, hashKV: "Skip" }).run(), undefined);
+});
+
+const different: Answer = (name) => ({ hash: name === "c" ? 255 : 7, compactRevision: 3 });
+const failsAt =
+  (member: string): Answer =>
+  (name) => {
+    if (name === member) throw new OperatorError("Timeout", "no answer in time");
+    return { hash: 7, compactRevision: 3 };
+  };
+
+for (const [what, members, answer] of [
+  ["a comparison without one member", three(), failsAt("c")],
+  ["a comparison while one member does not answer", oneDown(), same],
+  [
+    "an inconclusive comparison",
+    three(),
+    ((name) => ({ hash: 7, compactRevision: name === "a" ? 1 : 2 })) as Answer,
+  ],
+  ["a disagreement", three(), different],
+] as const) {
+  test(`${what} is never reused`, async () => {
+    const { agreements } = known();
+    const selection = { ...defaultSelection, name: "b" };
+    await prepare([...members], answer, { agreements, selection }).run();
+    const next = prepare(three(), same, { agreements });
+    await next.run();
+    assert.equal(next.asked.length, 3);
+  });
+}
+
+test("after a disagreement an earlier agreement is not reused either", async () => {
+  const { agreements } = known();
+  await prepare(three(), same, { agreements }).run();
+  const partial: Answer = (name) => ({ hash: name === "a" ? 255 : 7, compactRevision: 3 });
+  await rejects(prepare(oneDown(), partial, { agreements }).run(), "MembersDisagree", /differs/);
+  const next = prepare(three(), same, { agreements });
+  await next.run();
+  assert.equal(next.asked.length, 3);
+});
+
+test("with a rate each member but the first is delayed, also in the next round of a comparison", async () => {
+  const fast = { maxRate: 20_000_000_000 };
+  const answer: Answer = (_name, _revision, observed) => {
+    if (observed === 0) throw compacted;
+    return { hash: 7, compactRevision: 3 };
+  };
+  const members = three().map((m) => ({ ...m, dbSize: 200_000_000 }));
+  const { run, steps } = prepare(members, answer, fast);
+  await run();
+  const delayed = steps.flatMap((step) => (step.step === "HashPause" ? [step.member] : []));
+  assert.deepEqual(delayed, ["b", "c", "a", "b", "c"]);
+});
+
+test("a rate that leaves no time for the comparison is refused before a member is asked, unless nothing is compared", async () => {
+  const timeLimit = { ms: 40_000, timeoutName: "spec.timeoutSeconds", rateName: "spec.maxRate" };
+  const slow = { maxRate: 1_000_000, timeLimit };
+  const { run, asked } = prepare(three(), same, slow);
+  const error = await rejects(
+    run(),
+    "InvalidConfiguration",
+    /of 3 members for HashKV and of b .*\(60 MB\) .* takes 1m 0s, longer than the 40.0s of spec.timeoutSeconds$/,
+  );
+  assert.match(error.hint ?? "", /hashKV: Skip/);
+  assert.deepEqual(asked, []);
+  const { agreements } = known();
+  await prepare(three(), same, { agreements }).run();
+  assert.equal((await prepare(three(), same, { ...slow, agreements }).run())?.hash, 7);
 });

@@ -7,6 +7,9 @@ import {
   hashTimeout,
 } from "../core/etcd/hash-agreement.ts";
 import type { ChosenMember, MemberFacts, MemberSelection } from "../core/etcd/member-choice.ts";
+import { type TimeLimit, checkReadTime } from "../core/read-time.ts";
+import type { Agreements, ObservedMembers } from "./agreements.ts";
+import { type HashPace, hashPace } from "./hash-pace.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import type { SaveStep } from "./progress.ts";
 import type { SnapshotCluster } from "./source.ts";
@@ -18,58 +21,91 @@ export interface CompareOptions {
   cluster: Pick<SnapshotCluster, "observe" | "hashKV">;
   hashKV: "WhenAvailable" | "Required" | "Skip";
   selection: MemberSelection;
+  /** The agreements of earlier saves. Absent: the members are compared each time. */
+  agreements?: Agreements;
+  /** Bytes a second. Each HashKV counts as a read of its member's whole database. */
+  maxRate?: number;
+  timeLimit?: TimeLimit;
   signal: AbortSignal;
   onStep?: (step: SaveStep) => void;
 }
 
 /**
- * Compares HashKV of the voting members at one revision, one member after the other. Undefined when the comparison is
- * skipped or inconclusive, and where there is one voting member: a hash that is compared with none proves nothing. Throws
- * MembersDisagree, and NoUsableMember when a required comparison is inconclusive.
+ * Compares HashKV of the voting members at one revision, one member after the other. An agreement of all of them is
+ * reused by later saves: its revision is then older than the snapshot's. Undefined when the comparison is skipped or
+ * inconclusive, and where there is one voting member: a hash that is compared with none proves nothing. Throws
+ * MembersDisagree, NoUsableMember when a required comparison is inconclusive, and InvalidConfiguration when maxRate
+ * leaves no time for it.
  */
 export async function compareMembers(
-  members: readonly MemberFacts[],
-  choice: ChosenMember,
+  observed: ObservedMembers & { choice: ChosenMember },
   options: CompareOptions,
 ): Promise<Manifest["hashKV"]> {
+  const { clusterId, members, choice } = observed;
+  const { agreements, onStep } = options;
   if (options.hashKV === "Skip") return undefined;
   const [only, ...others] = members.filter((m) => !m.isLearner);
   if (only !== undefined && others.length === 0) {
-    options.onStep?.({ step: "HashesNotNeeded", member: labelOf(only) });
+    onStep?.({ step: "HashesNotNeeded", member: labelOf(only) });
     return undefined;
   }
-  const { agreement, revision } = await compare(members, choice.chosen, options);
-  return judge(agreement, revision, choice, options);
+  const known = agreements?.find(observed);
+  if (known !== undefined) {
+    const { membersCompared, hash, revision } = known.agreement;
+    onStep?.({ step: "HashesAgree", members: membersCompared, hash, revision, ageMs: known.ageMs });
+    return known.agreement;
+  }
+  const { agreement, revision, since } = await compare(members, choice.chosen, options);
+  if (agreement.verdict === "disagree") agreements?.drop(clusterId);
+  const result = judge(agreement, revision, choice, options);
+  const isWhole = agreement.verdict === "agree" && agreement.missing.length === 0;
+  if (result !== undefined && isWhole) agreements?.keep(observed, result, since);
+  return result;
 }
 
 async function compare(
   members: readonly MemberFacts[],
   chosen: MemberFacts,
   options: CompareOptions,
-): Promise<{ agreement: HashAgreement; revision: number }> {
+): Promise<{ agreement: HashAgreement; revision: number; since: number }> {
+  const now = () => options.agreements?.now() ?? 0;
   const voting = members.filter((m) => !m.isLearner);
   let comparable = voting.filter((m) => whyNotComparable(m) === undefined);
   let unavailable: MemberHash[] = voting.flatMap((m) => {
     const reason = whyNotComparable(m);
     return reason === undefined ? [] : [{ member: labelOf(m), unavailable: reason }];
   });
+  checkTime(comparable, chosen, options);
+  const pace = hashPace(options);
+  let since = now();
   let revision = commonRevision(comparable, chosen, options);
   let agreement: HashAgreement = {
     verdict: "inconclusive",
     reason: `${labelOf(chosen)} is the only member that can be asked`,
   };
   for (let n = 0; n < attempts && comparable.length > 1; n++) {
-    const { hashes, timedOut } = await readHashes(comparable, revision, options);
+    const { hashes, timedOut } = await readHashes(comparable, revision, pace, options);
     agreement = agree([...hashes, ...unavailable], labelOf(chosen));
     if (agreement.verdict !== "inconclusive") break;
     // A member that timed out once is not asked again.
     comparable = comparable.filter((m) => !timedOut.has(m));
     unavailable = [...unavailable, ...timedOut.values()];
+    since = now();
     const { members: current } = await options.cluster.observe(options.signal);
     const currentChosen = current.find((m) => m.id === chosen.id && m.error === undefined) ?? chosen;
     revision = commonRevision(current, currentChosen, options);
   }
-  return { agreement, revision };
+  return { agreement, revision, since };
+}
+
+/** The last member is asked without a pause after it, and the chosen one is then read. */
+function checkTime(comparable: readonly MemberFacts[], chosen: MemberFacts, options: CompareOptions): void {
+  if (comparable.length < 2) return;
+  const paced = comparable.slice(0, -1).reduce((sum, { dbSize }) => sum + dbSize, chosen.dbSize);
+  checkReadTime(paced, options, {
+    what: `the databases of ${comparable.length} members for HashKV and of ${labelOf(chosen)} for the snapshot`,
+    hint: ", or compare no members (--hashkv skip, spec.verification.hashKV: Skip)",
+  });
 }
 
 function judge(
@@ -154,12 +190,14 @@ function notCompared(reason: string): OperatorError {
 async function readHashes(
   members: readonly MemberFacts[],
   revision: number,
+  pace: HashPace,
   { cluster, signal }: CompareOptions,
 ): Promise<{ hashes: MemberHash[]; timedOut: Map<MemberFacts, MemberHash> }> {
   const hashes: MemberHash[] = [];
   const timedOut = new Map<MemberFacts, MemberHash>();
   for (const m of members) {
     const member = labelOf(m);
+    await pace(member, m.dbSize);
     try {
       const timeoutMs = hashTimeout(m.dbSize);
       const { hash, compactRevision } = await cluster.hashKV(m.endpoint, revision, { signal, timeoutMs });

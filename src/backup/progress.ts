@@ -4,7 +4,10 @@ import type { ChosenMember } from "../core/etcd/member-choice.ts";
 /** The steps of a save, in order, for status, events and the progress display. */
 export type SaveStep =
   | { step: "MemberSelected"; choice: ChosenMember }
-  | { step: "HashesAgree"; members: string[]; hash: number; revision: number }
+  /** The rate limit delays HashKV of this member by `ms`. */
+  | { step: "HashPause"; member: string; ms: number }
+  /** `ageMs`: how long ago an earlier save compared the members. Absent when this one did. */
+  | { step: "HashesAgree"; members: string[]; hash: number; revision: number; ageMs?: number }
   | { step: "HashesDisagree"; groups: HashGroup[]; member: string }
   | { step: "HashesUnknown"; reason: string }
   /** The cluster has one voting member, so HashKV would prove nothing. */

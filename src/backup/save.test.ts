@@ -368,3 +368,15 @@ test("the backup's time is that of the stream, not of the waiting before it", as
   assert.match(manifest.name, /^20260820T130000Z-/);
   assert.match(manifest.stored.object, /^prod\/20260820T130000Z-/);
 });
+
+test("a rate by which the snapshot cannot end in time is refused before a member is scanned or read", async () => {
+  const timeLimit = { ms: 10_000, timeoutName: "spec.timeoutSeconds", rateName: "spec.maxRate" };
+  const run = prepare(clusterOf(three()), { maxRate: 1, timeLimit });
+  await rejects(
+    run,
+    "InvalidConfiguration",
+    /the database of m1 \(20 kB\) at 1 B a second \(spec.maxRate\) takes 5h 41m, longer than the 10.0s of/,
+  );
+  await assert.rejects(run.save(), { permanent: true });
+  assert.deepEqual(new Set(run.cluster.calls), new Set(["observe"]));
+});

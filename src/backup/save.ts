@@ -1,7 +1,9 @@
 import { type BackupName, dataObject, formatBackupName, manifestObject } from "../core/backup/name.ts";
 import { hex8 } from "../core/hex.ts";
 import type { ChosenMember, MemberSelection } from "../core/etcd/member-choice.ts";
+import { type TimeLimit, checkReadTime } from "../core/read-time.ts";
 import type { Store } from "../store/store.ts";
+import type { Agreements } from "./agreements.ts";
 import { commit } from "./commit.ts";
 import { compareMembers } from "./compare-members.ts";
 import { confirmMember, openSource } from "./confirm-member.ts";
@@ -27,8 +29,12 @@ export interface SaveOptions {
   writer?: NonNullable<FolderUser["writer"]>;
   /** Absent: this process makes no other backup. */
   turns?: Turns;
-  /** The most bytes a second to read from the member; no limit when absent. */
+  /** The most bytes a second to read from the member, and of the comparison's reads; no limit when absent. */
   maxRate?: number;
+  /** Refuses a maxRate by which the save cannot end in time. The deadline itself is that of the signal. */
+  timeLimit?: TimeLimit;
+  /** The agreements of HashKV that may be reused. Absent: the members are compared. */
+  agreements?: Agreements;
   owner?: Manifest["owner"];
   tool: Manifest["tool"];
   now: () => Date;
@@ -37,19 +43,22 @@ export interface SaveOptions {
 }
 
 /**
- * Makes one backup: takes its turn, enters the folder, observes and compares the members, reads the snapshot from one of them, verifies it,
- * stores it and writes the manifest. Resolves to the manifest when the store holds it. After a failure no listing shows
- * a backup, unless the error has `outcomeUnknown`. Throws FolderClaimed for the folder of another cluster or writer. The backup's time is that of the stream, not of the waiting before.
+ * Makes one backup: takes its turn, enters the folder, observes and compares the members, reads the snapshot from one of
+ * them, verifies it, stores it and writes the manifest. Resolves to the manifest when the store holds it. After a failure
+ * no listing shows a backup, unless the error has `outcomeUnknown`. Throws FolderClaimed for the folder of another cluster
+ * or writer. The backup's time is that of the stream, not of the waiting before.
  */
 export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   const { store, clusterName, runId, signal, now } = options;
   const step = options.onStep ?? (() => {});
 
   using turn = await takeTurn(options);
-  const { clusterId, members } = turn;
+  const { clusterId } = turn;
+  const { chosen } = turn.choice;
   const folder = await enterFolder(options, clusterId, signal);
   step({ step: "MemberSelected", choice: turn.choice });
-  const hashKV = await compareMembers(members, turn.choice, options);
+  checkReadTime(chosen.dbSize, options, { what: `the database of ${chosen.name || chosen.endpoint}` });
+  const hashKV = await compareMembers(turn, options);
   const choice = await confirmMember(turn, options);
   if (choice.reason !== turn.choice.reason) step({ step: "MemberSelected", choice });
 

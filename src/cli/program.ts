@@ -70,7 +70,7 @@ function addEtcdVerbs(program: Command, context: Context): void {
     )
     .option(
       "--max-rate <bytes>",
-      "most bytes a second to read from the member, such as 50Mi (default: no limit)",
+      "most bytes a second to read from the members, HashKV included, such as 50Mi (default: no limit)",
     )
     .option("--timeout <duration>", "time limit of the whole save, such as 30m or 6h; 24h at most", "6h")
     .option("--read-back", "read the stored snapshot again and verify it before the backup is recorded")

@@ -1,4 +1,5 @@
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import { AgreementCache } from "../controllers/agreement-cache.ts";
 import { runAttempt } from "../controllers/backup/attempt.ts";
 import type { BackupControllerDeps, BackupMetrics } from "../controllers/backup/context.ts";
 import type { EventSink } from "../controllers/events.ts";
@@ -67,7 +68,13 @@ export function controllerDeps(parts: Parts): {
   const clock = () => performance.now();
   const holds = new StoreHolds({ holder: parts.holder, resources, events, now, clock, log });
   const shared = { resources, openStore: openStoreOf, guards: new KeyedMutex(), holds, events, now, log };
-  const attempts = { ...shared, openCluster: openClusterFor, streams: new KeyedMutex(), tool };
+  const attempts = {
+    ...shared,
+    openCluster: openClusterFor,
+    streams: new KeyedMutex(),
+    agreements: new AgreementCache(),
+    tool,
+  };
   return {
     store: {
       ...shared,

@@ -57,7 +57,9 @@ const hashKV = {
   description: "The comparison of the members' HashKV. Absent when nothing was compared.",
   required: ["revision", "hash", "compactRevision", "membersCompared"],
   properties: {
-    revision: countField("Revision at which the members were compared."),
+    revision: countField(
+      "Revision at which the members were compared. It is older than the snapshot's when the result of an earlier backup was reused.",
+    ),
     hash: countField("The hash of all compared members, as `etcdctl endpoint hashkv` prints it."),
     compactRevision: {
       type: "integer",

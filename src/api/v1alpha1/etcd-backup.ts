@@ -47,7 +47,7 @@ const properties = {
   maxRate: {
     type: "string",
     description:
-      "The most bytes per second to read from the member: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. A limit takes load off a busy member, which in turn has to hold the snapshot's pages for longer. Without it there is no limit.",
+      "The most bytes per second to read from the members: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. A limit takes load off a busy member, which in turn has to hold the snapshot's pages for longer. HashKV counts as a read of the member's whole database, so with a limit the operator pauses between the members that it compares. A limit by which the reads cannot end within timeoutSeconds fails the backup. Without it there is no limit.",
     maxLength: 16,
     "x-kubernetes-validations": [
       matches(
@@ -70,7 +70,7 @@ const properties = {
       hashKV: {
         type: "string",
         description:
-          "Whether to compare the HashKV of the voting members. WhenAvailable fails the backup when hashes differ. Required also fails the attempt when a member gives none. Skip compares nothing.",
+          "Whether to compare the HashKV of the voting members. WhenAvailable fails the backup when hashes differ. Required also fails the attempt when a member gives none. Skip compares nothing. For one hour the backups of this namespace reuse an equal result of all voting members that was found through the same spec.etcd, while these members answer.",
         enum: ["WhenAvailable", "Required", "Skip"],
         default: "WhenAvailable",
       },

@@ -6,7 +6,8 @@ const heldByAnother =
 /** Reasons of events that are not reasons of conditions. */
 export const backupEvents = {
   SnapshotStarted: "An attempt begins; the note says which one of how many.",
-  MembersAgree: "HashKV is equal on the members that the note names.",
+  MembersAgree:
+    "HashKV is equal on the members that the note names; it also says how long ago, when the result of an earlier backup was reused.",
   MembersNotCompared: "HashKV was not compared; the note says why.",
   QuorumNotConfirmed:
     "The cluster lost its quorum during the stream, or the member no longer answered. There was quorum before the first byte.",

@@ -138,7 +138,10 @@ export const manifestSchema = {
       type: "object",
       required: ["revision", "hash", "compactRevision", "membersCompared"],
       properties: {
-        revision: count,
+        revision: {
+          ...count,
+          description: "The compared revision; older than the snapshot's when an earlier result was reused.",
+        },
         hash: { ...count, description: "HashKV at that revision." },
         compactRevision: { type: "integer", minimum: -1 },
         membersCompared: {

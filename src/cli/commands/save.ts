@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { byteRate } from "../../core/byte-rate.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
-import { describeGroups } from "../../core/etcd/hash-agreement.ts";
+import { describeEqual, describeGroups } from "../../core/etcd/hash-agreement.ts";
 import { openCluster } from "../../etcd/cluster.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { saveSnapshot } from "../../backup/save.ts";
@@ -102,6 +102,7 @@ async function saveInto(
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
       ...(maxRate === undefined ? {} : { maxRate }),
+      timeLimit: { ms: timeoutOf(flags), timeoutName: "--timeout", rateName: "--max-rate" },
       tool: { name: toolName, version: programVersion() },
       now: context.now,
       signal: context.signal,
@@ -126,8 +127,11 @@ function printStep(step: SaveStep, lines: Progress): void {
         lines.printLine("warning     the cluster has no quorum: the newest writes may be missing");
       return;
     }
+    case "HashPause":
+      lines.printLine(`HashKV      --max-rate delays ${step.member} by ${duration(step.ms)}`);
+      return;
     case "HashesAgree":
-      lines.printLine(`HashKV      equal on ${step.members.join(", ")} at revision ${step.revision}`);
+      lines.printLine(`HashKV      ${describeEqual(step)}`);
       return;
     case "HashesDisagree":
       lines.printLine(

@@ -3,6 +3,7 @@ import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdConnection } from "../../api/v1alpha1/etcd-connection.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
+import type { AgreementCache } from "../agreement-cache.ts";
 import type { SaveStep } from "../../backup/progress.ts";
 import { mayDelete } from "../../backup/folder.ts";
 import { saveSnapshot } from "../../backup/save.ts";
@@ -11,7 +12,7 @@ import { deadlineOf } from "../../core/backup/failure.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import { byteRate } from "../../core/byte-rate.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
-import { describeGroups } from "../../core/etcd/hash-agreement.ts";
+import { describeEqual, describeGroups } from "../../core/etcd/hash-agreement.ts";
 import type { Store } from "../../store/store.ts";
 import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -43,6 +44,8 @@ export interface AttemptDeps {
   ): Promise<SnapshotCluster & AsyncDisposable>;
   /** By endpoints and by member: only one EtcdBackup at a time compares and reads the members of a cluster. */
   streams: KeyedMutex;
+  /** HashKV is compared once an hour, and not by each EtcdBackup. */
+  agreements: AgreementCache;
   events: EventSink;
   tool: Manifest["tool"];
   now: () => Date;
@@ -91,6 +94,7 @@ async function save(
   const manifest = await saveSnapshot({
     cluster,
     turns: deps.streams,
+    agreements: deps.agreements.of(connectionOf(metadata.namespace ?? "", etcd)),
     store: opened,
     clusterName,
     writer,
@@ -99,6 +103,11 @@ async function save(
     hashKV: spec.verification.hashKV,
     compression: spec.compression,
     ...(spec.maxRate === undefined ? {} : { maxRate: byteRate(spec.maxRate, "spec.maxRate") }),
+    timeLimit: {
+      ms: spec.timeoutSeconds * 1000,
+      timeoutName: "spec.timeoutSeconds",
+      rateName: "spec.maxRate",
+    },
     readBack: spec.verification.readBack,
     owner: {
       kind: backup.kind,
@@ -112,6 +121,12 @@ async function save(
     onStep: stepReporter(deps, { backup, runId, report }),
   });
   return { manifest, storeUrl: opened.url, storeLocation: opened.location };
+}
+
+/** All of spec.etcd that leads to the members. Which of them is read changes nothing of what they answer. */
+function connectionOf(tenant: string, etcd: EtcdConnection): { tenant: string; connection: string } {
+  const { memberSelection: _, ...connection } = etcd;
+  return { tenant, connection: JSON.stringify(connection) };
 }
 
 /** Turns steps into reports and events. Reports progress every `reportEveryMs` at most, and at the last byte. */
@@ -129,7 +144,8 @@ function stepReporter(
       reportedAt = at;
     }
     reportStep(step, report, recorder);
-    if (step.step !== "ReadingBack") log.debug({ ...subject, step: step.step }, "backup step");
+    if (step.step === "HashPause") log.debug({ ...subject, ...step }, "maxRate delays the next HashKV");
+    else if (step.step !== "ReadingBack") log.debug({ ...subject, step: step.step }, "backup step");
   };
 }
 
@@ -144,10 +160,7 @@ function reportStep(step: SaveStep, report: ReportChange, events: ObjectEvents<B
       return;
     }
     case "HashesAgree":
-      events.normal(
-        "MembersAgree",
-        `HashKV is equal on ${step.members.join(", ")} at revision ${step.revision}`,
-      );
+      events.normal("MembersAgree", `HashKV is ${describeEqual(step)}`);
       return;
     case "HashesDisagree":
       events.warning(
@@ -169,6 +182,8 @@ function reportStep(step: SaveStep, report: ReportChange, events: ObjectEvents<B
         "QuorumNotConfirmed",
         `after the last byte of the snapshot quorum could not be confirmed at ${step.member}: ${step.reason}; before the first byte there was quorum, and the snapshot is complete`,
       );
+      return;
+    case "HashPause":
       return;
     case "Streaming":
       report({ progress: { bytes: step.readBytes, totalBytes: step.totalBytes } });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type MemberHash, agree, describeGroups } from "./hash-agreement.ts";
+import { type MemberHash, agree, describeEqual, describeGroups } from "./hash-agreement.ts";
 
 const hash = (member: string, value: number, compactRevision = -1): MemberHash => ({
   member,
@@ -131,4 +131,15 @@ it("a group is described by its members and a hash of eight hex digits", () => {
     { hash: 0xffffffff, members: ["c"] },
   ];
   assert.equal(describeGroups(groups), "a and b 00000007; c ffffffff");
+});
+
+it("equal hashes are described with their revision, and with their age when they are not of now", () => {
+  const found = { members: ["a", "b"], revision: 42 };
+  assert.equal(describeEqual(found), "equal on a, b at revision 42");
+  for (const [ageMs, ago] of [
+    [0, "less than a minute"],
+    [119_999, "1 minute"],
+    [720_000, "12 minutes"],
+  ] as const)
+    assert.equal(describeEqual({ ...found, ageMs }), `equal on a, b at revision 42, compared ${ago} ago`);
 });

@@ -63,6 +63,16 @@ export function agree(hashes: readonly MemberHash[], chosen: string): HashAgreem
   };
 }
 
+/** `equal on m1, m2 at revision 42`, and how long ago it was found: `…, compared 12 minutes ago`. */
+export function describeEqual(found: { members: string[]; revision: number; ageMs?: number }): string {
+  const { members, revision, ageMs } = found;
+  const what = `equal on ${members.join(", ")} at revision ${revision}`;
+  if (ageMs === undefined) return what;
+  const minutes = Math.floor(ageMs / 60_000);
+  const ago = minutes < 1 ? "less than a minute" : minutes === 1 ? "1 minute" : `${minutes} minutes`;
+  return `${what}, compared ${ago} ago`;
+}
+
 /** `m1 and m2 0a1b2c3d; m3 4e5f6071` */
 export function describeGroups(groups: readonly HashGroup[]): string {
   return groups.map(({ hash, members }) => `${members.join(" and ")} ${hex8(hash)}`).join("; ");

@@ -203,6 +203,21 @@ describe("the operator backs up a cluster of three members with TLS and a passwo
     assert.equal((await bench.manifests("pair")).length, 2);
   });
 
+  it("does not compare the members again for a second backup, whose event says how old the result is", async () => {
+    await bench.etcd.etcdctl(["put", "/app/later", "value"]);
+    await bench.addStore("second");
+    await bench.kube.apply(bench.backupObject("second", "second", { verification: { hashKV: "Required" } }));
+    await bench.kube.wait("etcdbackup/second", "condition=Succeeded");
+    const { status } = await bench.kube.backup("second");
+    assert.deepEqual(status.hashKV, (await bench.kube.backup("first")).status.hashKV);
+    assert.ok((status.snapshot?.revision ?? 0) > (status.hashKV?.revision ?? Infinity));
+    await eventually("the event MembersAgree says it", async () =>
+      (await bench.kube.events("second")).some(
+        ({ reason, note }) => reason === "MembersAgree" && / compared .+ ago$/.test(note),
+      ),
+    );
+  });
+
   it("waits for a missing store and goes on as soon as it is created", async () => {
     await bench.kube.apply(bench.backupObject("early", "late-store"));
     await bench.kube.waitReason("etcdbackup/early", "Succeeded", "StoreNotReady");
