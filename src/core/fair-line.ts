@@ -1,3 +1,5 @@
+import { Lanes } from "./lanes.ts";
+
 /**
  * Milliseconds for which who waits is told the same place, and after which it is told again: the end of one run does not
  * change the statuses of all that wait.
@@ -8,6 +10,8 @@ export const placeForMs = 600_000;
 interface Group {
   keys: Map<string, number>;
   arrivals: number;
+  /** Absent in a line without lanes. */
+  lanes: Lanes | undefined;
 }
 
 /**
@@ -18,10 +22,13 @@ export class FairLine {
   /** In the order of their turns. A group without keys is not here. */
   readonly #groups = new Map<string, Group>();
   readonly #groupOf: (key: string) => string;
+  readonly #laneOf: ((key: string) => string | undefined) | undefined;
   #size = 0;
 
-  constructor(groupOf: (key: string) => string = () => "") {
+  /** `laneOf`: the lane in which a key is added. One without a lane has its own. */
+  constructor(groupOf: (key: string) => string = () => "", laneOf?: (key: string) => string | undefined) {
     this.#groupOf = groupOf;
+    this.#laneOf = laneOf;
   }
 
   get size(): number {
@@ -35,8 +42,12 @@ export class FairLine {
   /** Adds the key at the end of its group. A key that waits keeps its place. */
   add(key: string): void {
     const name = this.#groupOf(key);
-    const group = this.#groups.get(name) ?? { keys: new Map(), arrivals: 0 };
+    const laneOf = this.#laneOf;
+    const lanes = laneOf === undefined ? undefined : new Lanes();
+    const group = this.#groups.get(name) ?? { keys: new Map(), arrivals: 0, lanes };
     if (group.keys.has(key)) return;
+    const lane = laneOf?.(key);
+    group.lanes?.add(key, lane === undefined ? `key ${key}` : `lane ${lane}`, group.arrivals);
     group.keys.set(key, group.arrivals++);
     this.#groups.set(name, group);
     this.#size += 1;
@@ -47,6 +58,7 @@ export class FairLine {
     const name = this.#groupOf(key);
     const group = this.#groups.get(name);
     if (group?.keys.delete(key) !== true) return false;
+    group.lanes?.delete(key);
     if (group.keys.size === 0) this.#groups.delete(name);
     this.#size -= 1;
     return true;
@@ -74,18 +86,30 @@ export class FairLine {
     this.#groups.set(name, group);
   }
 
-  /** The keys that `count` calls of `take` would return. `admits` is told how many of the group came before. */
-  first(count: number, admits: (group: string, before: number) => boolean = () => true): string[] {
+  /**
+   * The next `count` keys. `admits` is told how many of the group came before. Without lanes they are those that `take`
+   * would return. With lanes at most one of each lane and group is among them, and none of a lane whose first key
+   * `passes` refuses: such a lane keeps its place, delays no other and costs time, whatever number of keys it has.
+   */
+  first(
+    count: number,
+    admits: (group: string, before: number) => boolean = () => true,
+    passes: (key: string) => boolean = () => true,
+  ): string[] {
     const found: string[] = [];
-    const turns = [...this.#groups].map(([name, { keys }]) => ({ name, next: keys.keys(), taken: 0 }));
+    const turns = [...this.#groups].map(([name, { keys, lanes }]) => ({
+      name,
+      next: lanes?.heads() ?? keys.keys(),
+      taken: 0,
+    }));
     for (let open = turns; open.length > 0; ) {
       const stillOpen: typeof turns = [];
       for (const turn of open) {
         if (found.length >= count) return found;
         if (!admits(turn.name, turn.taken)) continue;
-        const { value, done } = turn.next.next();
-        if (done === true) continue;
-        found.push(value);
+        const key = nextOf(turn.next, passes);
+        if (key === undefined) continue;
+        found.push(key);
         turn.taken += 1;
         stillOpen.push(turn);
       }
@@ -111,5 +135,13 @@ export class FairLine {
       else place += Math.min(keys.size, isBefore ? ahead + 1 : ahead);
     }
     return place;
+  }
+}
+
+/** Not `Iterator.find`, which would end the iterator. */
+function nextOf(keys: Iterator<string, undefined>, passes: (key: string) => boolean): string | undefined {
+  for (;;) {
+    const { value } = keys.next();
+    if (value === undefined || passes(value)) return value;
   }
 }

@@ -4,6 +4,7 @@ import { restoreReconciler } from "../controllers/restore/reconcile.ts";
 import { RunRegistry } from "../controllers/run-registry.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
+import { turnStateOf } from "../core/backup/turn.ts";
 import type { RestoreReport, RestoreResult } from "../core/restore/observed.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { KeyedQueue } from "../kube/queue.ts";
@@ -48,6 +49,7 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     limit: options.maxConcurrentBackups,
     wake: (key) => queues.backups.add(key),
     isShared: severalNamespaces(informers.stores, signal),
+    turnStateOf,
   });
   const restoreRuns = new RunRegistry<RestoreReport, RestoreResult>({
     limit: restoresAtOnce,

@@ -64,7 +64,8 @@ export const backupConditions = {
 } as const satisfies Vocabulary;
 
 export const backupReasons = {
-  Pending: "The backup waits for a free slot. The operator runs a limited number of backups at a time.",
+  Pending:
+    "The backup waits for a free slot, or for another backup of the same etcd. The operator runs a limited number of backups at a time, and one for each etcd.",
   Connecting: "The operator asks the members of the etcd cluster for their state.",
   MemberSelected: "The operator has chosen the member to read from; status.member says which one, and why.",
   Streaming:

@@ -34,9 +34,10 @@ export async function actOnBackup(
   observed: ObservedBackup,
   decision: BackupDecision,
 ): Promise<Result> {
-  const { backup, runs, resources, key, signal, now } = context;
+  const { backup, runs, resources, key, turn, signal, now } = context;
   const finalizers = backup.metadata.finalizers ?? [];
-  if (decision.do === "wait" && decision.forSlot === true) runs.waitInLine(key, observed.place);
+  if (decision.do === "wait" && decision.forSlot === true)
+    runs.waitInLine(key, { place: observed.place, turn });
   else if (decision.do !== "start") runs.leaveLine(key);
   switch (decision.do) {
     case "nothing":
@@ -113,9 +114,10 @@ async function start(
   context: BackupContext,
   { attempt, etcd }: BackupDecision & { do: "start" },
 ): Promise<Result> {
-  const { backup, store, key, now, runs } = context;
+  const { backup, store, key, turn, now, runs } = context;
   const { uid } = backup.metadata;
-  if (store === undefined || !runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
+  if (store === undefined || !runs.reserve(key, { uid, attempt, turn }))
+    return { againAfterMs: progressEveryMs };
   const runId = runIdOf(uid, attempt);
   const status = started(backup, { attempt, runId }, now());
   // When the write fails, its outcome is unknown. The attempt stays reserved, and the next pass begins it.

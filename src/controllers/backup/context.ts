@@ -52,6 +52,8 @@ export interface BackupContext extends Omit<BackupControllerDeps, "events"> {
   backup: EtcdBackup;
   store: EtcdBackupStore | undefined;
   key: string;
+  /** See `turnKeyOf`. */
+  turn: string | undefined;
   signal: AbortSignal;
 }
 

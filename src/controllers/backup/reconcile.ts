@@ -3,9 +3,10 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import { decide } from "../../core/backup/decide.ts";
 import type { ObservedBackup } from "../../core/backup/observed.ts";
+import { turnKeyOf } from "../../core/backup/turn.ts";
 import { isGuarded } from "../../core/store/guard.ts";
 import { eventsOf } from "../events.ts";
-import { type Reconcile, type Result, keyOf } from "../reconciler.ts";
+import { type Reconcile, type Result, keyOf, requestOf } from "../reconciler.ts";
 import type { HoldState } from "../store/holds.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
@@ -44,7 +45,8 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     const store = held?.store;
     const events = eventsOf<BackupEvent>(deps.events, backup, "Backup");
     const deletionEvents = eventsOf<BackupEvent>(deps.events, backup, "Delete");
-    const context: BackupContext = { ...deps, backup, store, key, events, deletionEvents, signal };
+    const turn = turnKeyOf(backup);
+    const context: BackupContext = { ...deps, backup, store, key, turn, events, deletionEvents, signal };
     let observed = observe(context);
     let decision = decide(observed, deps.now());
     if (decision.do === "lookUpStored") {
@@ -83,7 +85,8 @@ function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
   return store.status.writer === undefined ? "notProbed" : "found";
 }
 
-function observe({ backup, store, runs, key }: BackupContext): ObservedBackup {
+function observe({ backup, store, runs, key, turn }: BackupContext): ObservedBackup {
+  const { behind, ...slot } = runs.slotFor(key, turn);
   return {
     backup,
     store: stateOf(store),
@@ -91,6 +94,13 @@ function observe({ backup, store, runs, key }: BackupContext): ObservedBackup {
     isStoreGuarded: store !== undefined && isGuarded(store),
     run: runs.view(key, backup.metadata.uid),
     stored: { state: "notAsked" },
-    ...runs.slotFor(key),
+    ...slot,
+    ...(behind === undefined ? {} : { behind: shownTo(key, behind) }),
   };
+}
+
+/** A tenant is not told the names of another. */
+function shownTo(key: string, other: string): { name?: string } {
+  const { namespace, name } = requestOf(other);
+  return namespace === requestOf(key).namespace ? { name } : {};
 }

@@ -323,6 +323,19 @@ describe("decide", () => {
       message:
         "the operator waits for a free slot: place 7; --max-concurrent-backups limits how many backups run at once",
     });
+    for (const [behind, message] of [
+      [
+        { name: "b0" },
+        "the operator waits for EtcdBackup b0 of the same etcd, which is read by one backup at a time",
+      ],
+      [{}, "the operator waits for another backup of the same etcd, which is read by one backup at a time"],
+    ] as const)
+      assert.partialDeepStrictEqual(decideOn(pending, { freeSlots: 0, place: 7, behind }), {
+        do: "wait",
+        reason: "Pending",
+        forSlot: true,
+        message,
+      });
     const late = decideOn(retry, { freeSlots: 0 }, later(3590));
     assert.partialDeepStrictEqual(late, { do: "wait", ms: 10_000, forSlot: true });
     assert.ok(!("forSlot" in decideOn(retry)));

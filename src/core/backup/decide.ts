@@ -160,7 +160,7 @@ function decideUnknownEnd(
 }
 
 function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: Date): BackupDecision {
-  const { backup, store, freeSlots, place, folder } = observed;
+  const { backup, store, freeSlots, folder } = observed;
   const { spec, status } = backup;
   const attempts = status.attempts ?? 0;
   if (store === "missing") return whileStoreMissing(observed, now);
@@ -178,7 +178,7 @@ function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: D
     return { do: "wait", ms, reason: "Retrying", message: currentMessage(status), warn: false };
   }
   if (store === "notProbed") return whileNotProbed(spec.storeRef.name);
-  if (freeSlots <= 0) return whileNoSlot(backup, place, now);
+  if (freeSlots <= 0) return whileNoSlot(observed, now);
   switch (folder.state) {
     case "notAsked":
       return { do: "lookAtFolder" };
@@ -208,8 +208,12 @@ function isUnguarded({ backup, store, isStoreGuarded }: ObservedBackup): boolean
 }
 
 /** The turn wakes the EtcdBackup. It is looked at again only to renew the place, and at its deadline. */
-function whileNoSlot({ spec, status }: EtcdBackup, place: number, now: Date): Wait {
-  const message = `the operator waits for a free slot: place ${place}; --max-concurrent-backups limits how many backups run at once`;
+function whileNoSlot({ backup: { spec, status }, place, behind }: ObservedBackup, now: Date): Wait {
+  const other = behind?.name === undefined ? "another backup" : `EtcdBackup ${behind.name}`;
+  const message =
+    behind === undefined
+      ? `the operator waits for a free slot: place ${place}; --max-concurrent-backups limits how many backups run at once`
+      : `the operator waits for ${other} of the same etcd, which is read by one backup at a time`;
   const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
   const ms = status.startTime === undefined ? placeForMs : Math.min(placeForMs, leftMs);
   return { do: "wait", ms, reason: "Pending", message, warn: false, forSlot: true };

@@ -22,6 +22,8 @@ export interface ObservedBackup {
   freeSlots: number;
   /** Its place in the line of those that wait for a slot, from 1. */
   place: number;
+  /** The EtcdBackup of the same etcd that this one waits for. Its name is absent when it is in another namespace. */
+  behind?: { name?: string };
 }
 
 /** The attempt of this EtcdBackup in this process. */

@@ -33,6 +33,9 @@ describe("a backup survives a stop of the operator or a server", () => {
 
   const isPart = ({ operation }: S3Request) => operation === "Part";
 
+  /** The same member for etcd, and another one for the operator. */
+  const otherSpelling = () => bench.etcd.endpoints.map((url) => url.replace("127.0.0.1", "localhost"));
+
   /** With a short lease, since the successor of a killed operator waits for its end. */
   const start = async (args: string[] = []) =>
     operators.use(await startOperator(bench.api, { args: ["--lease-duration", "5", ...args] }));
@@ -98,7 +101,7 @@ describe("a backup survives a stop of the operator or a server", () => {
     const part = bench.hold(isPart, () => bench.s3.pause());
     await bench.kube.apply(bench.backupObject("queue", "queue"));
     await part.reached();
-    await bench.kube.apply(bench.backupObject("queue-2", "queue"));
+    await bench.kube.apply(bench.backupObject("queue-2", "queue", { etcd: { endpoints: otherSpelling() } }));
     await bench.kube.wait(
       "etcdbackup/queue-2",
       'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=the operator waits for a free slot: place 1; --max-concurrent-backups limits how many backups run at once',
@@ -110,6 +113,23 @@ describe("a backup survives a stop of the operator or a server", () => {
     await bench.kube.wait("etcdbackup/queue", "condition=Succeeded");
     await bench.kube.wait("etcdbackup/queue-2", "condition=Succeeded");
     assert.equal((await bench.manifests("queue")).length, 2);
+  });
+
+  it("a second backup of the same etcd holds no slot while it waits, and its condition names the first", async () => {
+    const operator = await operatorWithStore("slow", ["--max-concurrent-backups", "2"]);
+    await bench.kube.apply(bench.backupObject("slow", "slow", { maxRate: "256Ki" }));
+    await bench.kube.waitReason("etcdbackup/slow", "Succeeded", "Streaming");
+    await bench.kube.apply(bench.backupObject("slow-2", "slow"));
+    await bench.kube.wait(
+      "etcdbackup/slow-2",
+      'jsonpath={.status.conditions[?(@.type=="Succeeded")].message}=the operator waits for EtcdBackup slow of the same etcd, which is read by one backup at a time',
+    );
+    assert.match((await operator.get("/metrics"))?.body ?? "", /^etcd_backup_running 1$/m);
+    await bench.kube.apply(bench.backupObject("slow-3", "slow", { etcd: { endpoints: otherSpelling() } }));
+    await bench.kube.wait("etcdbackup/slow-3", "condition=Succeeded");
+    assert.equal((await bench.kube.backup("slow-2")).status.attempts, undefined);
+    await bench.api.kubectl(["delete", "etcdbackup", "slow"]);
+    await bench.kube.wait("etcdbackup/slow-2", "condition=Succeeded");
   });
 
   it("a store that hangs: the backup ends after timeoutSeconds and leaves nothing in the store", async () => {

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type EtcdBackup, etcdBackupDefinition } from "../../api/v1alpha1/etcd-backup.ts";
+import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
+import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
+import { turnStateOf } from "../../core/backup/turn.ts";
+import { memberFacts } from "../../core/etcd/member.fixture.ts";
+import { noLog } from "../../core/log.ts";
+import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
+import { type ResourceKind, customResource } from "../../kube/objects.ts";
+import { operatorResources } from "../../operator/resources.ts";
+import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
+import { KeyedMutex } from "../keyed-mutex.ts";
+import { requestOf } from "../reconciler.ts";
+import { RunRegistry } from "../run-registry.ts";
+import { holdsOver } from "../store/holds.fixture.ts";
+import { backupReconciler } from "./reconcile.ts";
+
+const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
+const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
+
+/** EtcdBackups of one etcd, and four slots. Attempts run on until the test ends. */
+function begun() {
+  const api = memoryApi();
+  const reports = new Map<string, (change: Partial<BackupReport>) => void>();
+  const runs = new RunRegistry<BackupReport, StoredBackup>({ limit: 4, wake() {}, turnStateOf });
+  const resources = operatorResources(api.client, { check() {} });
+  const reconcile = backupReconciler({
+    resources,
+    holds: holdsOver(resources),
+    guards: new KeyedMutex(),
+    runs,
+    attempt: ({ backup: { metadata } }, report) => {
+      reports.set(`${metadata.namespace}/${metadata.name}`, report);
+      return new Promise<StoredBackup>(() => {});
+    },
+    openStore: async () => memoryStore(),
+    events: { record() {} },
+    metrics: { backupEnded() {}, storedBackupLeft() {} },
+    now: () => new Date(),
+    log: noLog,
+  });
+  for (const namespace of ["a", "b"]) {
+    const ref = { namespace, name: "s" };
+    api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
+    api.change(stores, ref, ({ status }) => {
+      status.writer = { id: namespace, renewal: 1, nonce: "00000000" };
+    });
+  }
+  /** Creates the EtcdBackup and makes the passes that begin it. Resolves to the message of its condition. */
+  async function create(key: string): Promise<string | undefined> {
+    const metadata = requestOf(key);
+    const etcd = { endpoints: ["http://e:2379"] };
+    api.create(backups, { metadata, spec: { clusterName: "c", storeRef: { name: "s" }, etcd } });
+    for (let n = 0; n < 3; n++) await reconcile(metadata, new AbortController().signal);
+    const { conditions } = api.object(backups, metadata)?.status ?? {};
+    return conditions?.find(({ type }) => type === "Succeeded")?.message;
+  }
+  const choose = (key: string) =>
+    reports.get(key)?.({
+      choice: { chosen: memberFacts("m"), reason: "it was named", withoutQuorum: false, refusals: [] },
+    });
+  return { create, choose, runs };
+}
+
+test("an EtcdBackup that waits for another of the same etcd holds no slot, and its condition names that one", async () => {
+  const { create, runs } = begun();
+  await create("a/first");
+  assert.match((await create("a/second")) ?? "", /^the operator waits for EtcdBackup first of the same etcd/);
+  assert.equal(runs.active, 1);
+});
+
+test("an EtcdBackup of another namespace is not named", async () => {
+  const { create, choose, runs } = begun();
+  await create("a/first");
+  choose("a/first");
+  assert.match((await create("b/other")) ?? "", /^the operator waits for another backup of the same etcd/);
+  assert.equal(runs.active, 1);
+});
