@@ -33,6 +33,8 @@ export async function actOnRestore(
   decision: RestoreDecision,
 ): Promise<Result> {
   const { restore, runs, key, now } = context;
+  if (decision.do === "wait" && decision.forSlot === true) runs.waitInLine(key, { place: observed.place });
+  else if (decision.do !== "verify" && decision.do !== "prove") runs.leaveLine(key);
   switch (decision.do) {
     case "nothing":
       runs.forget(key);

@@ -30,6 +30,8 @@ export async function observe(context: RestoreContext): Promise<ObservedRestore>
     work: context.runs.view(context.key, restore.metadata.uid),
     members: restoring ? await members(context) : [],
     cluster: starting ? await cluster(context) : { exists: "none", readyMembers: 0 },
+    // Last, since another EtcdRestore may take a slot while the objects are read.
+    ...context.runs.slotFor(context.key),
   };
 }
 

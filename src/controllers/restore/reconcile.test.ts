@@ -47,6 +47,55 @@ describe("an EtcdRestore", () => {
     assert.equal(world.restore().status.verification?.clusterID, "beef");
   });
 
+  it("says that it waits for a slot, and is woken when one becomes free", async () => {
+    const world = await createRestoreWorld();
+    const release = await world.occupySlots();
+    assert.deepEqual([await world.look(), await world.look()], ["initialize", "wait"]);
+    const [condition] = world.restore().status.conditions ?? [];
+    assert.match(condition?.message ?? "", /^the operator waits for a free slot: place 1;/);
+    world.woken.length = 0;
+    await release();
+    assert.ok(world.woken.includes("ns/back"));
+    await liveToTheEnd(world);
+    assertRestored(world);
+  });
+
+  for (const [what, happens] of [
+    [
+      "it is deleted",
+      async (world) => {
+        world.removeRestore();
+        await world.look();
+      },
+    ],
+    [
+      "its deadline passes",
+      async (world) => {
+        for (let n = 0; n < 10 && world.conditions()["Finished"] !== "True"; n++) await world.look();
+        assert.equal(failure(world)[0], "TimedOut");
+      },
+    ],
+    [
+      "its pass fails",
+      async (world) => {
+        world.api.beforeRequest = () => {
+          throw new OperatorError("Unreachable", "the API server does not answer");
+        };
+        await assert.rejects(world.look());
+      },
+    ],
+  ] as readonly (readonly [string, (world: RestoreWorld) => Promise<void>])[])
+    it(`gives up its place in the line when ${what}`, async () => {
+      const world = await createRestoreWorld();
+      const release = await world.occupySlots();
+      await world.look();
+      await world.look();
+      await happens(world);
+      world.woken.length = 0;
+      await release();
+      assert.ok(!world.woken.includes("ns/back"));
+    });
+
   it("comes to the same end when the operator dies before any one pass", async () => {
     const undisturbed = await liveToTheEnd(await createRestoreWorld());
     for (let dies = 2; dies <= undisturbed.length; dies++) {

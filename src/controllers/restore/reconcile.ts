@@ -8,6 +8,19 @@ import { observe } from "./observe.ts";
 
 /** Reconciles one EtcdRestore: observe → decide → act. */
 export function restoreReconciler(deps: RestoreControllerDeps): Reconcile {
+  const pass = reconcilePass(deps);
+  return async (request, signal) => {
+    try {
+      return await pass(request, signal);
+    } catch (error) {
+      // A slot that is free for an EtcdRestore whose passes fail must not stay free while others wait.
+      deps.runs.leaveLine(keyOf(request));
+      throw error;
+    }
+  };
+}
+
+function reconcilePass(deps: RestoreControllerDeps): Reconcile {
   return async (request, signal) => {
     const key = keyOf(request);
     const restore = await deps.resources.restore(request, signal);

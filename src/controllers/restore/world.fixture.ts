@@ -103,6 +103,7 @@ export async function createRestoreWorld({
   });
   const events: string[] = [];
   const faults: { loseAnswerOf?: number; fetchExits?: (job: string) => number | undefined } = {};
+  const woken: string[] = [];
   let writes = 0;
   const cluster = { keys: manifest.snapshot.liveKeys, hashes: [1, 1, 1] };
   let decided: RestoreDecision["do"] = "nothing";
@@ -124,7 +125,10 @@ export async function createRestoreWorld({
   });
 
   function startProcess() {
-    const runs = new RunRegistry<RestoreReport, RestoreResult>({ limit: 2, wake() {} });
+    const runs = new RunRegistry<RestoreReport, RestoreResult>({
+      limit: 2,
+      wake: (woke) => woken.push(woke),
+    });
     const resources = operatorResources(api.client, { check() {} });
     const reconcile = restoreReconciler({
       resources,
@@ -196,7 +200,8 @@ export async function createRestoreWorld({
   }
 
   async function runEnds(): Promise<void> {
-    const uid = restore().metadata.uid;
+    const uid = api.object(restores, ref)?.metadata.uid;
+    if (uid === undefined) return;
     for (let turn = 0; process.runs.view(key, uid).state === "running"; turn++) {
       assert.ok(turn < 10_000, "the run does not end");
       // Decompression runs in other threads, which a busy machine may schedule late.
@@ -232,6 +237,7 @@ export async function createRestoreWorld({
           durationSeconds: 900,
         };
       }),
+    removeRestore: () => api.remove(restores, ref),
     removeStore: () => api.remove(stores, storeRef),
     /** As retention or a person does. */
     pruneBackup: () => api.remove(backups, backupRef),
@@ -239,6 +245,15 @@ export async function createRestoreWorld({
     createForeign(kind: WorkloadKind, name: string, spec: Record<string, unknown>) {
       api.create(workload(kind), { metadata: { namespace: "ns", name }, spec });
     },
+    /** Other EtcdRestores hold all slots, until the function that is returned is called. */
+    async occupySlots(): Promise<() => Promise<void>> {
+      const others = ["other/1", "other/2"];
+      for (const other of others) process.runs.reserve(other, { uid: other, attempt: 1 });
+      return async () => {
+        for (const other of others) await process.runs.cancel(other, "its slot is needed");
+      };
+    },
+    woken,
     /** The process dies; what it held is lost. */
     crash() {
       process = startProcess();

@@ -69,10 +69,17 @@ function members(...states: ("none" | "running" | "succeeded")[]): RestoredMembe
 }
 
 function observed(restore: EtcdRestore, over: Partial<ObservedRestore> = {}): ObservedRestore {
-  return { restore, work: { state: "none" }, members: members("none"), cluster: gone, ...over };
+  const slot = { freeSlots: 1, place: 3 };
+  return { restore, work: { state: "none" }, members: members("none"), cluster: gone, ...slot, ...over };
 }
 
 describe("decideRestore", () => {
+  it("looks again at its deadline when no slot becomes free", () => {
+    const input = observed(atStep("verify"), { freeSlots: 0 });
+    assert.partialDeepStrictEqual(decideRestore(input, at(3590)), { do: "wait", ms: 10_000 });
+    assert.partialDeepStrictEqual(decideRestore(input, at(3600)), { do: "fail", reason: "TimedOut" });
+  });
+
   const failed = { state: "failed", attempt: 1, failure: "fetch: no", permanent: false } as const;
   const withJob = (job: ObservedJob, volume: RestoredMember["volume"] = "ours"): RestoredMember[] => [
     ...members("succeeded").slice(0, 2),
@@ -81,6 +88,28 @@ describe("decideRestore", () => {
   const rows: [name: string, observed: ObservedRestore, expected: Partial<RestoreDecision>][] = [
     ["a new EtcdRestore", observed(restoreOf()), { do: "initialize" }],
     ["a pending restore", observed(atStep("verify")), { do: "verify" }],
+    ...(["verify", "prove"] as const).map((step): [string, ObservedRestore, Partial<RestoreDecision>] => [
+      `no slot is free to ${step}`,
+      observed(atStep(step), { freeSlots: 0 }),
+      {
+        do: "wait",
+        ms: 600_000,
+        reason: "Pending",
+        message:
+          "the operator waits for a free slot: place 3; it works on a limited number of restores at once",
+        forSlot: true,
+      },
+    ]),
+    [
+      "no slot is free for the next step, and the end of the last is still known",
+      observed(atStep("prove"), { freeSlots: 0, work: ended(good) }),
+      { do: "wait", forSlot: true },
+    ],
+    [
+      "no slot is free while the members start",
+      observed(atStep("restore"), { freeSlots: 0, members: members("running") }),
+      { do: "wait", reason: "RestoringMembers" },
+    ],
     ["the backup is being read", observed(atStep("verify"), { work: running }), { do: "reportProgress" }],
     [
       "the backup is verified",

@@ -3,6 +3,7 @@ import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-res
 import { backoffMs } from "../backoff.ts";
 import { conditionStatus, isFinished, wholeSeconds } from "../conditions.ts";
 import { type OperatorError, withHint } from "../errors.ts";
+import { placeForMs } from "../fair-line.ts";
 import type { ObservedRestore, RestoreReport, RestoreResult } from "./observed.ts";
 
 /** The next action for one EtcdRestore. After a crash at any line, the next pass decides again on what it observes. */
@@ -24,7 +25,8 @@ export type RestoreDecision =
   /** The restore has succeeded. Its end has to be recorded in the store. */
   | { do: "recordEnd" }
   | { do: "recordEndLater"; ms: number }
-  | { do: "wait"; ms: number; reason: RestoreReason; message: string }
+  /** `forSlot`: a place in the line is kept, and its turn wakes the EtcdRestore. */
+  | { do: "wait"; ms: number; reason: RestoreReason; message: string; forSlot?: true }
   | { do: "retry"; at: Date; reason: RestoreReason; message: string }
   | { do: "fail"; reason: RestoreReason; message: string };
 
@@ -59,26 +61,36 @@ export function decideRestore(observed: ObservedRestore, now: Date): RestoreDeci
   return decideWork(observed, "prove", now);
 }
 
-function decideWork(
-  { restore, work }: ObservedRestore,
-  step: RestoreReport["step"],
-  now: Date,
-): RestoreDecision {
+function decideWork(observed: ObservedRestore, step: RestoreReport["step"], now: Date): RestoreDecision {
+  const { restore, work } = observed;
   switch (work.state) {
     case "none":
-      return { do: step };
+      return decideBegin(observed, step, now);
     case "reserved":
       return { do: "reportProgress", report: { step } };
     case "running":
       return { do: "reportProgress", report: work.report };
     case "succeeded":
       // The result of the earlier step is recorded, and its run is forgotten when the next step begins.
-      return work.result.step === step ? decideResult(work.result) : { do: step };
+      return work.result.step === step ? decideResult(work.result) : decideBegin(observed, step, now);
     case "failed":
       return afterRestoreFailure(restore, work.error, now);
     default:
       return work satisfies never;
   }
+}
+
+/** The turn wakes the EtcdRestore. It is looked at again only to renew the place, and at its deadline. */
+function decideBegin(
+  { restore: { spec, status }, freeSlots, place }: ObservedRestore,
+  step: RestoreReport["step"],
+  now: Date,
+): RestoreDecision {
+  if (freeSlots > 0) return { do: step };
+  const start = Date.parse(status.startTime ?? "");
+  const leftMs = Number.isNaN(start) ? placeForMs : start + spec.timeoutSeconds * 1000 - now.getTime();
+  const message = `the operator waits for a free slot: place ${place}; it works on a limited number of restores at once`;
+  return { do: "wait", ms: Math.min(placeForMs, leftMs), reason: "Pending", message, forSlot: true };
 }
 
 function decideResult(result: RestoreResult): RestoreDecision {

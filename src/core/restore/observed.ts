@@ -10,6 +10,10 @@ export interface ObservedRestore {
   members: RestoredMember[];
   /** Observed while the members start; `none` otherwise. */
   cluster: ObservedCluster;
+  /** Slots that this EtcdRestore may take now: 0 while none is free, or those ahead of it in the line take them. */
+  freeSlots: number;
+  /** Its place in the line of those that wait for a slot, from 1. */
+  place: number;
 }
 
 /** The in-process work for one EtcdRestore: reading the whole backup, or comparing the members of the new cluster. */
