@@ -74,7 +74,7 @@ describe("a copy of a Kubernetes cluster beside its living original", () => {
     later(1);
     await assert.rejects(enterFolder(copy, cafe, signal), { ...claimed, message: /is a copy/ });
     await assert.rejects(checkMayDelete(copy, signal), { ...claimed, message: /is a copy/ });
-    assert.match((await whyNotWrite(copy, signal))?.message ?? "", /is a copy/);
+    assert.match((await whyNotWrite(copy, signal))?.error.message ?? "", /is a copy/);
     await enterFolder(original, cafe, signal);
     await checkMayDelete(original, signal);
     assert.equal((await claim()).number, 1);
@@ -86,7 +86,9 @@ describe("a copy of a Kubernetes cluster beside its living original", () => {
     await enter(cafe, "w");
     await renew("copy", 1);
     later(29);
-    assert.match((await whyNotWrite(operator("copy"), signal))?.message ?? "", /held by .* \(writer w\)/);
+    const why = await whyNotWrite(operator("copy"), signal);
+    assert.match(why?.error.message ?? "", /held by .* \(writer w\)/);
+    assert.equal(why?.freeInMs, minute);
     await assert.rejects(enter(cafe, "copy"), { ...claimed, permanent: false });
     await assert.rejects(checkMayDelete(operator("copy"), signal), claimed);
     later(2);

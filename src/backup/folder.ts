@@ -4,6 +4,7 @@ import {
   type ObservedFolder,
   type WriterIdentity,
   admit,
+  freeInMs,
   heldByOther,
   whyCopy,
   whyNotDelete,
@@ -158,12 +159,16 @@ function withoutSilence({ id, renewal, nonce }: ListedHeartbeat): Heartbeat {
  * Why this writer may write nothing to the folder, whatever etcd cluster it backs up: another writer holds it. Undefined
  * when it may.
  */
-export async function whyNotWrite(user: FolderUser, signal: AbortSignal): Promise<OperatorError | undefined> {
+export async function whyNotWrite(
+  user: FolderUser,
+  signal: AbortSignal,
+): Promise<{ error: OperatorError; freeInMs: number } | undefined> {
   const { store, clusterName } = user;
   const claim = await readClaim(store, clusterName, signal);
   const { heartbeats, writer } = await observeWriters(user, claim?.writer, signal);
   const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
-  return copy ?? heldByOther(claim, { clusterName, writer, heartbeats });
+  const error = copy ?? heldByOther(claim, { clusterName, writer, heartbeats });
+  return error && { error, freeInMs: copy === undefined ? freeInMs(claim, heartbeats) : 0 };
 }
 
 /** Throws FolderClaimed unless this writer may delete objects in the folder. */

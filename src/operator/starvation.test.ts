@@ -63,6 +63,7 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     events: { record() {} },
     metrics: { backupEnded() {}, storedBackupLeft() {} },
     guards: new KeyedMutex(),
+    writers: new Map(),
     now: () => new Date(),
     log: noLog,
   });

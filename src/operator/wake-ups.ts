@@ -86,7 +86,7 @@ function wakeByStores(
   active: BackupsByStore,
   until: AbortSignal,
 ): void {
-  const specs = new Map<string, string>();
+  const specs = new Map<string, { spec: string; writer: string | undefined }>();
   const holders = new Map<string, string | undefined>();
   stores.onChange((key, store) => {
     const before = holders.get(key);
@@ -98,11 +98,13 @@ function wakeByStores(
       wakeUsers(key);
     }
     const { uid, generation, deletionTimestamp } = store?.metadata ?? {};
-    const spec = `${uid} ${generation} ${deletionTimestamp} ${store?.status.writer?.id}`;
-    if (specs.get(key) === spec) return;
+    const spec = `${uid} ${generation} ${deletionTimestamp}`;
+    const known = specs.get(key);
+    const writer = store?.status.writer?.id;
+    if (known?.spec === spec && known.writer === writer) return;
     if (store === undefined) specs.delete(key);
-    else specs.set(key, spec);
-    queues.stores.add(key);
+    else specs.set(key, { spec, writer });
+    if (known?.spec !== spec) queues.stores.add(key);
     for (const backup of active.of(key)) queues.backups.add(backup);
   }, until);
 

@@ -67,7 +67,16 @@ export function controllerDeps(parts: Parts): {
     openClusterOf(connection, { reader, permissions, signal });
   const clock = () => performance.now();
   const holds = new StoreHolds({ holder: parts.holder, resources, events, now, clock, log });
-  const shared = { resources, openStore: openStoreOf, guards: new KeyedMutex(), holds, events, now, log };
+  const shared = {
+    resources,
+    openStore: openStoreOf,
+    guards: new KeyedMutex(),
+    writers: new Map(),
+    holds,
+    events,
+    now,
+    log,
+  };
   const attempts = {
     ...shared,
     openCluster: openClusterFor,

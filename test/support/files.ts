@@ -18,7 +18,7 @@ export async function backupFilesBelow(directory: string): Promise<string[]> {
 
 /** Whether the object says to whom a folder of the store belongs. It stays when a backup fails. */
 export function isOwnership(name: string): boolean {
-  return /^(.*\/)?\.writers\//.test(name) || /(^|\/)claim\/\d{20}\.json$/.test(name);
+  return /(^|\/)(\.writers\/.*|claim\/\d{20}\.json|restores\/cluster-[0-9a-f]+\.json)$/.test(name);
 }
 
 /** Kind, mode, owner and SHA-256 of everything below a directory, by relative path: equal before and after when nothing changed. */

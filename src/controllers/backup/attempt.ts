@@ -13,6 +13,7 @@ import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import { byteRate } from "../../core/byte-rate.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import { describeEqual, describeGroups } from "../../core/etcd/hash-agreement.ts";
+import type { KnownWriters } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -37,6 +38,7 @@ export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSig
 
 export interface AttemptDeps {
   resources: Pick<BackupResources, "store">;
+  writers: KnownWriters;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openCluster(
     of: { metadata: EtcdBackup["metadata"]; spec: { etcd: EtcdConnection } },
@@ -86,7 +88,7 @@ async function save(
   await using opened = await deps.openStore(store, signal);
   // The probe finds an unusable store before any member is asked.
   await opened.probe({ signal, write: false });
-  const writer = writerIn(backup, deps.resources);
+  const writer = writerIn(backup, deps);
   const { clusterName } = spec;
   if ((backup.status.attempts ?? 0) > 1 && (await mayDelete({ store: opened, clusterName, writer }, signal)))
     await sweepAttempts(opened, backup, { ...deps, signal });

@@ -3,6 +3,7 @@ import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
+import type { KnownWriters } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -14,6 +15,7 @@ import type { Attempt } from "./attempt.ts";
 
 export interface BackupControllerDeps {
   resources: BackupResources;
+  writers: KnownWriters;
   runs: RunRegistry<BackupReport, StoredBackup>;
   attempt: Attempt;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;

@@ -76,7 +76,7 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   await using opened = await openStore(store, signal);
   checkLocation(backup, opened);
   const { clusterName } = backup.spec;
-  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context.resources) }, signal);
+  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal);
   await removeRun(opened, {
     clusterName,
     runPrefix: runPrefix(backup.metadata.uid),

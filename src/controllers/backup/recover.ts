@@ -46,15 +46,15 @@ export async function lookAtFolder(context: BackupContext): Promise<FolderState>
   if (store === undefined) return { state: "notAsked" };
   try {
     await using opened = await context.openStore(store, signal);
-    const error = await whyNotWrite(folderOf(context, opened), signal);
-    return error === undefined ? { state: "free" } : { state: "claimed", error };
+    const why = await whyNotWrite(folderOf(context, opened), signal);
+    return why === undefined ? { state: "free" } : { state: "claimed", ...why };
   } catch {
     signal.throwIfAborted();
     return { state: "free" };
   }
 }
 
-function folderOf({ backup, resources, now }: BackupContext, store: Store) {
-  const { clusterName } = backup.spec;
-  return { store, clusterName, writer: writerIn(backup, resources), now };
+function folderOf(context: BackupContext, store: Store) {
+  const { backup, now } = context;
+  return { store, clusterName: backup.spec.clusterName, writer: writerIn(backup, context), now };
 }

@@ -29,6 +29,7 @@ function begun() {
     resources,
     holds: holdsOver(resources),
     guards: new KeyedMutex(),
+    writers: new Map(),
     runs,
     attempt: ({ backup: { metadata } }, report) => {
       reports.set(`${metadata.namespace}/${metadata.name}`, report);

@@ -167,6 +167,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
       },
       metrics: { backupEnded: (_cluster, result) => void ends.push(result), storedBackupLeft() {} },
       guards: new KeyedMutex(),
+      writers: new Map(),
       holds: holdsOver(resources, { now, events: { record: ({ reason }) => void events.push(reason) } }),
       now,
       log: {

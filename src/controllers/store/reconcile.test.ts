@@ -38,6 +38,7 @@ function begun() {
     resources,
     backupsNeeding: () => (watch.behind ? 0 : api.objects(backups).filter(needsStore).length),
     guards,
+    writers: new Map(),
     holds,
     openStore: async () => bucket,
     events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },

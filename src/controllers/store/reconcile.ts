@@ -8,7 +8,7 @@ import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
-import { type WriterStatus, firstWriter, writerOf } from "../../core/store/writer.ts";
+import { type KnownWriters, firstWriter, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -34,6 +34,7 @@ export interface StoreControllerDeps {
   /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
   guards: KeyedMutex;
   holds: StoreHolds;
+  writers: KnownWriters;
   events: EventSink;
   now: () => Date;
   log: Log;
@@ -57,8 +58,6 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const { resources, now } = deps;
   /** When each store was swept, by its UID and generation: another location is another store. */
   const sweeps = new Map<string, { of: string; at: number }>();
-  /** The last renewal by this process, by the key of the store. */
-  const writers = new Map<string, WriterStatus>();
   return async (request, signal) => {
     const read = await resources.store(request, signal);
     const held = await hold(deps, read, request, signal);
@@ -72,14 +71,18 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       sweeps.delete(keyOf(request));
       return { againAfterMs: renewEveryMs };
     }
-    const store = await introduced(deps, held.store, writers.get(keyOf(request)), signal);
+    const { store, isNew } = await introduced(deps, held.store, signal);
     const deadline = AbortSignal.timeout(probeTimeoutMs);
     const of = `${store.metadata.uid} ${store.metadata.generation}`;
     const last = sweeps.get(keyOf(request));
     // A clock that was set back must not put off the sweep.
     const isDue = last?.of !== of || Math.abs(now().getTime() - last.at) >= sweepEveryMs;
     const sweeping = isDue && store.spec.accessMode === "ReadWrite";
-    const probe = await probeStore(deps, store, { sweeping, signal: AbortSignal.any([signal, deadline]) });
+    const probe = await probeStore(deps, store, {
+      sweeping,
+      isNew,
+      signal: AbortSignal.any([signal, deadline]),
+    });
     signal.throwIfAborted();
     if (sweeping && probe.error === undefined) sweeps.set(keyOf(request), { of, at: now().getTime() });
     // A slow probe must not outlive the hold: another operator may have taken over meanwhile.
@@ -87,8 +90,6 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       ? await hold(deps, await resources.store(request, signal), request, signal)
       : held;
     if (kept?.is !== "ours") return kept;
-    const { writer } = probe.resource.status;
-    if (writer !== undefined) writers.set(keyOf(request), writer);
     const status = { ...probed(probe.resource, probe, now()), operator: deps.holds.renewal() };
     const renewedAt = deps.holds.clock();
     await resources.writeStoreStatus(store, status, signal);
@@ -99,19 +100,20 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
 }
 
 /**
- * The store with a writer, so that its backups may begin before its first probe has ended. `known`: the writer that this
- * process has renewed under the store's name. A store that is made again under its name goes on with it.
+ * The store with a writer, so that its backups may begin before its first probe has ended. A store that was deleted and
+ * made again under its name goes on with the writer that this process has renewed. `isNew`: nobody has renewed it yet.
  */
 async function introduced(
-  { resources }: StoreControllerDeps,
+  { resources, writers }: StoreControllerDeps,
   store: EtcdBackupStore,
-  known: WriterStatus | undefined,
   signal: AbortSignal,
-): Promise<EtcdBackupStore> {
-  if (store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined) return store;
+): Promise<{ store: EtcdBackupStore; isNew: boolean }> {
+  if (store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined)
+    return { store, isNew: false };
+  const known = writers.get(keyOf(store.metadata));
   const status = { ...store.status, writer: known ?? firstWriter(freshNames()) };
   await resources.writeStoreStatus(store, status, signal);
-  return { ...store, status };
+  return { store: { ...store, status }, isNew: known === undefined };
 }
 
 /** Takes or renews the hold of a store that exists. Reports one of another operator. */
@@ -145,7 +147,7 @@ function recordChanges(sink: EventSink, store: EtcdBackupStore, status: EtcdBack
 async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
-  { sweeping, signal }: { sweeping: boolean; signal: AbortSignal },
+  { sweeping, isNew, signal }: { sweeping: boolean; isNew: boolean; signal: AbortSignal },
 ): Promise<StoreProbe & { resource: EtcdBackupStore }> {
   let url: string | undefined;
   let current = resource;
@@ -156,7 +158,7 @@ async function probeStore(
     const capabilities = await store.probe({ signal, write });
     let original: StoreProbe["original"];
     if (resource.spec.accessMode === "ReadWrite")
-      ({ resource: current, original } = await renewWriter(deps, resource, store, signal));
+      ({ resource: current, original } = await renewWriter(deps, resource, store, { isNew, signal }));
     const objects = await Array.fromAsync(store.list("", { signal }));
     if (sweeping) await sweep(deps, store, { objects, writer: writerOf(current).id, signal });
     const { count, newest, laterByClock } = await summarize(store, { objects, signal });

@@ -9,6 +9,7 @@ import {
 } from "../../backup/catalog/writers.ts";
 import { type FreshNames, firstWriter, originalOf, renewed, writerOf } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
+import { keyOf } from "../reconciler.ts";
 import type { StoreControllerDeps } from "./reconcile.ts";
 
 export function freshNames(): FreshNames {
@@ -17,22 +18,24 @@ export function freshNames(): FreshNames {
 
 /**
  * Renews the writer of the store: first in the resource, then in the store. So the resource of the operator that renews
- * never names an older renewal than the store holds, and one that does is a copy. Resolves to the resource as it is now.
+ * never names an older renewal than the store holds, and one that does is a copy. The resource of a new writer names its
+ * first renewal already. Resolves to the resource as it is now.
  */
 export async function renewWriter(
-  { resources, holds: { durationMs: holdMs } }: Pick<StoreControllerDeps, "resources" | "holds">,
+  deps: Pick<StoreControllerDeps, "resources" | "holds" | "writers">,
   resource: EtcdBackupStore,
   store: Store,
-  signal: AbortSignal,
+  { isNew, signal }: { isNew: boolean; signal: AbortSignal },
 ): Promise<{ resource: EtcdBackupStore; original: ReturnType<typeof originalOf> }> {
+  const holdMs = deps.holds.durationMs;
   const fresh = freshNames();
   const before = resource.status.writer ?? firstWriter(fresh);
   const listed = await listHeartbeats(store, signal);
   const own = listed.map(({ id, renewal, nonce }) => ({ id, renewal, nonce, silentMs: 0, holdMs }));
-  const writer = renewed(before, own, fresh);
-  const status = { ...resource.status, writer };
-  await resources.writeStoreStatus(resource, status, signal);
-  const announced = { ...resource, status };
+  const writer = isNew ? before : renewed(before, own, fresh);
+  const announced = { ...resource, status: { ...resource.status, writer } };
+  if (!isNew) await deps.resources.writeStoreStatus(resource, announced.status, signal);
+  deps.writers.set(keyOf(resource.metadata), writer);
   const identity = writerOf(announced);
   await putHeartbeat(store, identity, holdMs, signal);
   await removeOldHeartbeats(store, identity, listed, signal);

@@ -187,6 +187,12 @@ export function heldByOther(
   );
 }
 
+/** Milliseconds until the holder may be replaced if it stays silent. 0 without a holder that is known to live. */
+export function freeInMs(claim: Claim | undefined, heartbeats: readonly Heartbeat[]): number {
+  const beat = claim?.writer === undefined ? undefined : newestBeat(claim.writer.id, heartbeats);
+  return beat === undefined ? 0 : Math.max(0, beat.holdMs - beat.silentMs);
+}
+
 export function newestBeat(id: string, heartbeats: readonly Heartbeat[]): Heartbeat | undefined {
   return heartbeats.filter((beat) => beat.id === id).toSorted((a, b) => b.renewal - a.renewal)[0];
 }

@@ -183,7 +183,7 @@ function decideWithoutRun(observed: ObservedBackup, etcd: EtcdConnection, now: D
     case "notAsked":
       return { do: "lookAtFolder" };
     case "claimed":
-      return whileClaimed(folder.error);
+      return whileClaimed(folder.error, folder.freeInMs);
     case "free":
       return guardOrStart(observed, attempts + 1, etcd);
     default:

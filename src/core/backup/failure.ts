@@ -76,17 +76,18 @@ export function whileUnknown(
   if (error.permanent) return { do: "fail", reason: reasonOf(error), message };
   const leftMs = deadlineOf(spec.timeoutSeconds, status, now).getTime() - now.getTime();
   if (leftMs <= 0) return timedOut(spec.timeoutSeconds, message);
-  if (error.code === "FolderClaimed") return { ...whileClaimed(error), ms: Math.min(claimedMs, leftMs) };
+  if (error.code === "FolderClaimed") return whileClaimed(error, Math.min(leftMs, claimed.mostMs));
   const reason = ended === undefined ? "OperatorRestarted" : reasonOf(ended);
   return { do: "wait", ms: Math.min(delay.baseMs, leftMs), reason, message, warn: true };
 }
 
-/** Milliseconds between two looks at a folder that another writer holds. */
-const claimedMs = 2 * 60_000;
+/** Milliseconds between two looks at a folder that another writer holds: at least, and at most. */
+const claimed = { leastMs: 5_000, mostMs: 2 * 60_000 };
 
 /** Another writer holds the folder. It may be gone for good, so the backup waits, and no attempt is counted. */
-export function whileClaimed(error: OperatorError): Wait {
-  return { do: "wait", ms: claimedMs, reason: "FolderClaimed", message: withHint(error), warn: true };
+export function whileClaimed(error: OperatorError, freeInMs: number): Wait {
+  const ms = Math.min(Math.max(freeInMs, claimed.leastMs), claimed.mostMs);
+  return { do: "wait", ms, reason: "FolderClaimed", message: withHint(error), warn: true };
 }
 
 export function timedOut(timeoutSeconds: number, last: string): Fail {

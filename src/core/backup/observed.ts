@@ -43,7 +43,8 @@ export type StoredRun =
 export type FolderState =
   | { state: "notAsked" }
   | { state: "free" }
-  | { state: "claimed"; error: OperatorError };
+  /** `freeInMs`: when the holder may be replaced if it stays silent. */
+  | { state: "claimed"; error: OperatorError; freeInMs: number };
 
 /** What a running attempt reports. */
 export interface BackupReport {

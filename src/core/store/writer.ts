@@ -10,14 +10,22 @@ export interface FreshNames {
   nonce: string;
 }
 
+/** The writers that this process has last renewed, by the key of the store. */
+export type KnownWriters = Map<string, WriterStatus>;
+
 /** The writer of a store, as its resource names it. Throws NotFound, which is not permanent, before its first probe. */
 export function writerOf({ metadata, status }: EtcdBackupStore): WriterIdentity {
-  if (status.writer === undefined)
-    throw new OperatorError("NotFound", `the operator has not probed EtcdBackupStore ${metadata.name} yet`, {
-      permanent: false,
-    });
-  const { id, renewal, nonce } = status.writer;
-  return { id, renewal, nonce, who: `EtcdBackupStore ${metadata.namespace ?? "default"}/${metadata.name}` };
+  if (status.writer !== undefined) return identityOf(status.writer, metadata);
+  throw new OperatorError("NotFound", `the operator has not probed EtcdBackupStore ${metadata.name} yet`, {
+    permanent: false,
+  });
+}
+
+export function identityOf(
+  { id, renewal, nonce }: WriterStatus,
+  { namespace = "default", name }: { namespace?: string; name: string },
+): WriterIdentity {
+  return { id, renewal, nonce, who: `EtcdBackupStore ${namespace}/${name}` };
 }
 
 export function firstWriter({ id, nonce }: FreshNames): WriterStatus {

@@ -7,7 +7,7 @@ import { type EtcdCluster, startEtcd } from "../../harness/etcd-cluster.ts";
 import { startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { bytesOf, keyValue, revisionKey, withTrailer, writeBolt } from "../../testdata/bolt-writer.ts";
-import { backupFilesBelow, filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { fill } from "../../support/sample-data.ts";
 import { assertHoldsBackups, checkStore } from "../../support/store-check.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -180,7 +180,7 @@ test("save into S3 from a faulty stream leaves no object and no unfinished uploa
     ...saveArgs(cluster, url, { endpoints: [endpoint] }),
     ...["--compression", "none"],
   ];
-  const uploads = () => filesBelow(join(s3.rootDir, "backups"));
+  const uploads = () => backupFilesBelow(join(s3.rootDir, "backups"));
 
   await t.test("a stream that breaks when the first part is stored", async () => {
     await using proxy = await startTcpFaultProxy(member);

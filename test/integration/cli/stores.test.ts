@@ -55,7 +55,7 @@ test("only the owner can read the files of a backup, whatever the umask", async 
   const saved = await run("sh", ["-c", script, etcdBackupPath, ...saveInto(url)]);
   assert.equal(saved.code, 0, saved.stderr);
   const entries = await readdir(dir.path, { recursive: true, withFileTypes: true });
-  assert.equal(entries.length, 3, "the folder, the data, the manifest");
+  assert.equal(entries.length, 5, "the folder, the data, the manifest, the claim in its folder");
   for (const entry of entries) {
     const { mode } = await stat(join(entry.parentPath, entry.name));
     assert.equal((mode & 0o777).toString(8), entry.isDirectory() ? "700" : "600", entry.name);

@@ -108,8 +108,8 @@ describe("after an operator was killed, the next one", () => {
   const backupPoints: BackupPoint[] = [
     {
       name: "begun",
-      when: "attempt 1 is in the status and no request was sent to the store",
-      reach: heldBefore((request) => isOf("begun", request)),
+      when: "attempt 1 is in the status and its first request was not answered by the store",
+      reach: heldBefore((request) => isOf("begun", request) && /[?&]max-keys=1(&|$)/.test(request.url)),
       left: { listed: 0, data: 0, uploads: 0 },
       attempts: 2,
       adopted: false,

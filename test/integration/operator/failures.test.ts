@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { freePorts, tempDir } from "../../harness/process.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Bench, secretsOf, startBench } from "../../support/bench.ts";
 import { conditionOf, secret, statusesOf } from "../../support/custom-resources.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 
 const password = "pass-word-of-etcd-root";
@@ -185,7 +186,7 @@ describe("the operator reports what prevents a backup and goes on when it is fix
     assert.match(message, /namespace default may not/);
     await bench.kube.waitReason("etcdbackupstore/disk", "Ready", "InvalidConfiguration");
     await bench.kube.wait("etcdbackupstore/disk", "condition=Ready", { namespace: "trusted" });
-    assert.equal((await readdir(join(path, "prod"))).length, 2);
+    assert.equal((await backupFilesBelow(path)).length, 2);
   });
 
   it("certificate files of the operator's host: only the namespaces of the flag may use them", async () => {

@@ -68,7 +68,8 @@ describe("the operator writes to the API server only what is new", () => {
     assertNoRepetition(statuses);
     await bench.kube.wait("etcdbackupstore/depot", "jsonpath={.status.backups}=1");
     const ofStore = statusesSent("depot");
-    assert.equal(ofStore.length, 3, "initialization, first probe, and the probe after the backup");
+    const writes = "initialization, writer, first probe, and renewal and probe after the backup";
+    assert.equal(ofStore.length, 5, writes);
   });
 
   it("a slow backup writes its progress at most every two seconds", async (t) => {
