@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { binary } from "./binaries.ts";
 import { type Authority, createAuthority, type Issued } from "./certificates.ts";
-import { startEtcd } from "./etcd-cluster.ts";
+import { type EtcdCluster, startEtcd } from "./etcd-cluster.ts";
 import { freePorts } from "./ports.ts";
 import { type RunningProcess, runOrThrow, startProcess } from "./process.ts";
 import { probe, untilReady, withPortRetry } from "./ready.ts";
@@ -12,9 +12,13 @@ import { tempDir } from "./temp-dir.ts";
 export interface ApiServerOptions {
   /** Added after the harness' arguments. */
   extraArgs?: string[];
+  /** The etcd that holds its objects, which the caller stops. Default: one of its own. */
+  etcd?: EtcdCluster;
 }
 
 export interface ApiServer extends AsyncDisposable {
+  /** The etcd that holds its objects. */
+  readonly etcd: EtcdCluster;
   /** Path of an administrator's kubeconfig (group system:masters). */
   readonly kubeconfigPath: string;
   readonly url: string;
@@ -49,7 +53,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   await using stack = new AsyncDisposableStack();
   const kubectlPath = await binary("kubectl");
   const path = await binary("kube-apiserver");
-  const etcd = stack.use(await startEtcd());
+  const etcd = options.etcd ?? stack.use(await startEtcd());
   const directory = stack.use(await tempDir("kube")).path;
   const authority = await createAuthority("kubernetes test CA");
   const files = await writeFiles(directory, authority);
@@ -75,6 +79,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
   let process = first.process;
   const started = stack.move();
   const server: ApiServer = {
+    etcd,
     kubeconfigPath,
     url,
     ca: authority.caPem,
