@@ -11,7 +11,7 @@ import type { EtcdCluster } from "../../harness/etcd-cluster.ts";
 import { type RunningProcess, startProcess, tempDir } from "../../harness/process.ts";
 import { startS3 } from "../../harness/s3-server.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
-import { filesBelow } from "../../support/files.ts";
+import { backupFilesBelow } from "../../support/files.ts";
 import { startOperator } from "../../support/operator-process.ts";
 import { fill } from "../../support/sample-data.ts";
 import { type StoreAccess, checkStore } from "../../support/store-check.ts";
@@ -145,7 +145,7 @@ describe("an operator beside another writer of the same store", () => {
     await using _ = await startOperator(bench.api, { args });
     await bench.kube.apply(bench.storeObject("aged"));
     await bench.kube.wait("etcdbackupstore/aged", "condition=Ready");
-    const files = await filesBelow(join(bench.s3.rootDir, "aged"));
+    const files = await backupFilesBelow(join(bench.s3.rootDir, "aged"));
     assert.deepEqual(
       files.filter((name) => !name.startsWith(".sgwtmp/")),
       [young, "prod/notes.txt"],
