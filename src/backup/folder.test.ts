@@ -154,7 +154,7 @@ describe("a restored cluster", () => {
       { id: cafe, number: 1 },
       { id: beef, number: 2, restoredFrom: "b" },
     ]);
-    await assert.rejects(enter(cafe), { ...claimed, message: /has replaced it/ });
+    await assert.rejects(enter(cafe), { ...claimed, message: /has replaced this one/ });
   });
 
   it("is refused while its original is still backed up after the restore", async () => {

@@ -103,12 +103,12 @@ export async function readClaimNumber(
     signal,
   });
   if (document === undefined) return undefined;
-  const claim = document as ClaimRecord;
-  if (claim.lineage.length === 0)
+  const { lineage, writer, since, reason, nonce } = document as ClaimRecord;
+  if (lineage.length === 0)
     throw new OperatorError("VerificationFailed", `claim ${object} names no etcd cluster`, {
       hint: "to replace it, run etcd-backup claim take",
     });
-  return { ...claim, number };
+  return { number, lineage, ...(writer === undefined ? {} : { writer }), since, reason, nonce };
 }
 
 /**

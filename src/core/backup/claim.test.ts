@@ -114,7 +114,15 @@ describe("the folder of a cluster", () => {
   it("is refused to the etcd cluster that a restored one has replaced", () => {
     const { permanent, message } = refusal(folder(), entrant({ clusterId: "a" }));
     assert.equal(permanent, true);
-    assert.match(message, /belongs to etcd cluster b, which was restored .* and has replaced it/);
+    assert.match(message, /cluster b, which has replaced this one \(a\), restored from backup-of-a/);
+    const taken = claim({
+      lineage: [
+        { id: "a", number: 1 },
+        { id: "b", number: 2 },
+      ],
+    });
+    const byHand = refusal(folder({ claim: taken }), entrant({ clusterId: "a" }));
+    assert.match(byHand.message, /has replaced this one \(a\), as a person decided/);
   });
 
   it("goes on with a restored cluster, at once where the same writer backs it up", () => {

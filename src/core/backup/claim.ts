@@ -131,10 +131,11 @@ function strangerOf(
   const lineage = claim?.lineage ?? [];
   const current = lineage.at(-1)?.id ?? unclaimedBackupsOf;
   if (current === undefined || current === clusterId) return undefined;
-  if (lineage.some(({ id }) => id === clusterId))
-    return refuse(
-      `belongs to etcd cluster ${current}, which was restored from a backup of this one (${clusterId}) and has replaced it`,
-    );
+  if (lineage.some(({ id }) => id === clusterId)) {
+    const { restoredFrom } = lineage.at(-1) ?? {};
+    const how = restoredFrom === undefined ? "as a person decided" : `restored from ${restoredFrom}`;
+    return refuse(`belongs to etcd cluster ${current}, which has replaced this one (${clusterId}), ${how}`);
+  }
   const isRestored =
     succession?.id === clusterId && [current, ...lineage.map(({ id }) => id)].includes(succession.of);
   if (!isRestored) return refuse(`belongs to etcd cluster ${current}, and this is cluster ${clusterId}`);

@@ -77,7 +77,7 @@ for (const kind of kinds)
       ]);
       const former = await etcdBackup(saveArgs(etcd, url), env);
       assert.equal(former.code, 3, former.stderr);
-      assert.match(former.stderr, /was restored from a backup of this one .* and has replaced it/);
+      assert.match(former.stderr, /has replaced this one \([0-9a-f]+\), restored from /);
     });
 
     it("goes to the cluster that a person names, and the backups of the others stay", async () => {
