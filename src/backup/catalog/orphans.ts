@@ -1,13 +1,21 @@
-import { objectKind, parseDataObject, parseRun } from "../../core/backup/name.ts";
+import { formatTime, objectKind, parseDataObject, parseRun } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { findBackups } from "./list.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 
+/** A time in which objects are named, by the clocks of those who named them. */
+export interface RunWindow {
+  from: Date;
+  until: Date;
+}
+
 interface RunQuery {
   clusterName: string;
   /** The prefix that the run IDs of one resource share. */
   runPrefix: string;
+  /** Lists only objects that are named in this time. Absent: the whole folder. */
+  window?: RunWindow;
   signal: AbortSignal;
 }
 
@@ -131,9 +139,21 @@ async function removeOrphans(
 
 async function objectsOf(
   store: Pick<Store, "list">,
-  { clusterName, runPrefix, signal }: RunQuery,
+  { clusterName, runPrefix, window, signal }: RunQuery,
 ): Promise<RunObjects> {
-  return runObjectsOf(store.list(`${clusterName}/`, { signal }), runPrefix);
+  const folder = `${clusterName}/`;
+  if (window === undefined) return runObjectsOf(store.list(folder, { signal }), runPrefix);
+  const startAfter = `${folder}${formatTime(window.from)}`;
+  // A tilde sorts after every character of an object's name.
+  const end = `${folder}${formatTime(window.until)}~`;
+  return runObjectsOf(until(store.list(folder, { signal, startAfter }), end), runPrefix);
+}
+
+async function* until(listed: AsyncIterable<ObjectInfo>, end: string): AsyncGenerator<ObjectInfo> {
+  for await (const object of listed) {
+    if (object.name > end) return;
+    yield object;
+  }
 }
 
 async function runObjectsOf(

@@ -1,6 +1,6 @@
-import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
+import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import { checkMayDelete } from "../../backup/folder.ts";
-import { removeRun } from "../../backup/catalog/orphans.ts";
+import { type RunWindow, removeRun } from "../../backup/catalog/orphans.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
 import { storedElsewhere } from "../../core/backup/stored-location.ts";
@@ -77,13 +77,36 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   checkLocation(backup, opened);
   const { clusterName } = backup.spec;
   await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal);
+  const window = windowOf(backup.status);
+  for (const object of objectsOf(backup)) await opened.remove(object, { signal });
   await removeRun(opened, {
     clusterName,
     runPrefix: runPrefix(backup.metadata.uid),
+    ...(window === undefined ? {} : { window }),
     signal,
   });
   // An operator that was killed during an upload left it unfinished.
-  await sweepAttempts(opened, backup, context);
+  await sweepAttempts(opened, backup, context, window);
+}
+
+/** The manifest and the data that the status names, the manifest first: no listing shows a backup without data. */
+function objectsOf({ spec: { clusterName }, status: { artifact } }: EtcdBackup): string[] {
+  if (artifact === undefined) return [];
+  return [`${clusterName}/${artifact.name}.json`, artifact.url.split("/").slice(-2).join("/")];
+}
+
+/** Milliseconds by which the clocks of the operators that made attempts may have differed. */
+const clockSlackMs = 48 * 3_600_000;
+
+/**
+ * The time in which the attempts of a stored backup were named, so that its deletion lists no folder of 100,000 others.
+ * What an attempt left outside of it, by a clock that was further off, goes with the hourly sweep. Undefined while the
+ * status names no stored backup: then one may have any name.
+ */
+function windowOf({ artifact, startTime, completionTime }: EtcdBackupStatus): RunWindow | undefined {
+  const [from, until] = [Date.parse(startTime ?? ""), Date.parse(completionTime ?? "")];
+  if (artifact === undefined || Number.isNaN(from) || Number.isNaN(until)) return undefined;
+  return { from: new Date(from - clockSlackMs), until: new Date(until + clockSlackMs) };
 }
 
 /** Throws when the store is not where the backup was stored: to find nothing there does not mean that it is deleted. */

@@ -4,6 +4,7 @@ import { forceDelete } from "../../core/backup/decide.ts";
 import { objectKind } from "../../core/backup/name.ts";
 import { conditionStatus } from "../../core/conditions.ts";
 import { putClaim } from "../../backup/catalog/claim.ts";
+import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { putHeartbeat } from "../../backup/catalog/writers.ts";
 import { type Happening, type World, createWorld, totalBytes, writerStatus } from "./world.fixture.ts";
 
@@ -292,6 +293,37 @@ describe("an EtcdBackup that is deleted", () => {
     assert.equal(world.runState(), "none");
     await until(world, "deleteStored");
     assert.equal(world.gone, true);
+  });
+});
+
+describe("deleting an EtcdBackup among many", () => {
+  it("lists only what was named about its time, and deletes what its status names", async () => {
+    const world = createWorld(0);
+    world.change(({ spec }) => {
+      spec.deletionPolicy = "Delete";
+    });
+    await until(world, "start");
+    await world.happen({ what: "runSucceeds" });
+    await until(world, "succeed");
+    const begin = Date.parse("2026-01-01T00:00:00Z");
+    for (let hour = 0; hour < 10_000; hour++) {
+      const time = `${new Date(begin + hour * 3_600_000).toISOString().slice(0, 19)}Z`;
+      addBackup(world.bucket, { time, runId: `other${hour}`, ownerUid: "another" });
+    }
+    const list = world.bucket.list.bind(world.bucket);
+    let listed = 0;
+    world.bucket.list = async function* (...args) {
+      for await (const object of list(...args)) {
+        listed++;
+        yield object;
+      }
+    };
+    const before = world.bucket.objects.size;
+    await world.happen({ what: "deleted" });
+    for (let pass = 0; pass < 5 && !world.gone; pass++) await world.look();
+    assert.equal(world.gone, true);
+    assert.equal(world.bucket.objects.size, before - 2);
+    assert.ok(listed > 0 && listed < 1_000, `${listed} objects were listed`);
   });
 });
 
