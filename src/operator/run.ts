@@ -7,6 +7,7 @@ import { type Term, elected, unopposed } from "../kube/leader/election.ts";
 import { serveHealth } from "../telemetry/health.ts";
 import { createLog } from "../telemetry/log.ts";
 import { type Metrics, createMetrics } from "../telemetry/metrics.ts";
+import type { KnownWriters } from "../core/store/writer.ts";
 import { startInformers } from "./informers.ts";
 import { followResources } from "./metrics.ts";
 import { type PermissionOptions, permissionsOf } from "./permissions.ts";
@@ -90,7 +91,8 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
     onLeaseSeen: () => notReady.delete("the Lease"),
   });
   const holder = { lease: `${ownNamespace}/${options.lease?.name ?? "none"}`, durationMs: options.holdMs };
-  const term = { ...options, holder, client, informers, events, metrics, permissions, log };
+  const writers: KnownWriters = new Map();
+  const term = { ...options, holder, writers, client, informers, events, metrics, permissions, log };
   await leadInTerms(nextTerm, { log, metrics, signal }, ({ fence }) => runTerm(fence, term));
   log.info({}, "stopped");
 }

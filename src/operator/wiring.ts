@@ -9,6 +9,7 @@ import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import type { Holder } from "../core/store/hold.ts";
+import type { KnownWriters } from "../core/store/writer.ts";
 import { connectionTo } from "../core/restore/names.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
@@ -36,6 +37,7 @@ export interface Parts {
   backupRuns: BackupControllerDeps["runs"];
   restoreRuns: RestoreControllerDeps["runs"];
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
+  writers: KnownWriters;
   /** This operator, as operators with other Leases see it. */
   holder: Holder;
   /** Name and version of this program, for manifests. */
@@ -71,7 +73,7 @@ export function controllerDeps(parts: Parts): {
     resources,
     openStore: openStoreOf,
     guards: new KeyedMutex(),
-    writers: new Map(),
+    writers: parts.writers,
     holds,
     events,
     now,

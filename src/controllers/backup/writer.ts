@@ -17,7 +17,7 @@ export function writerIn(
   return async (signal) => {
     try {
       const store = await resources.store(request, signal);
-      if (store !== undefined) return writerOf(store);
+      if (store !== undefined) return writerOf(store, writers.get(keyOf(request)));
     } catch (thrown) {
       signal.throwIfAborted();
       const known = writers.get(keyOf(request));

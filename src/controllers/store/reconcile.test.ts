@@ -226,6 +226,19 @@ describe("the writer of a store", () => {
     );
   });
 
+  it("goes on where the API server was restored to an older state while this process lived", async () => {
+    const world = begun();
+    for (let probe = 0; probe < 3; probe++) await world.pass();
+    const before = world.status()?.writer;
+    assert.ok(before);
+    world.api.change(stores, ref, ({ status }) => {
+      status.writer = { ...before, renewal: 1, nonce: "0000000a" };
+    });
+    await world.pass();
+    const after = world.status()?.writer;
+    assert.deepEqual([after?.id, after?.renewal, after?.copyOf], [before.id, before.renewal + 1, undefined]);
+  });
+
   it("is that of the store before which was deleted and made again under its name", async () => {
     const { api, pass, status } = begun();
     await pass();

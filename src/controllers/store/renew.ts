@@ -7,7 +7,14 @@ import {
   removeOldHeartbeats,
   storeTime,
 } from "../../backup/catalog/writers.ts";
-import { type FreshNames, firstWriter, originalOf, renewed, writerOf } from "../../core/store/writer.ts";
+import {
+  type FreshNames,
+  firstWriter,
+  newerOf,
+  originalOf,
+  renewed,
+  writerOf,
+} from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import { keyOf } from "../reconciler.ts";
 import type { StoreControllerDeps } from "./reconcile.ts";
@@ -29,13 +36,14 @@ export async function renewWriter(
 ): Promise<{ resource: EtcdBackupStore; original: ReturnType<typeof originalOf> }> {
   const holdMs = deps.holds.durationMs;
   const fresh = freshNames();
-  const before = resource.status.writer ?? firstWriter(fresh);
+  const key = keyOf(resource.metadata);
+  const before = newerOf(resource.status.writer ?? firstWriter(fresh), deps.writers.get(key));
   const listed = await listHeartbeats(store, signal);
   const own = listed.map(({ id, renewal, nonce }) => ({ id, renewal, nonce, silentMs: 0, holdMs }));
   const writer = isNew ? before : renewed(before, own, fresh);
   const announced = { ...resource, status: { ...resource.status, writer } };
   if (!isNew) await deps.resources.writeStoreStatus(resource, announced.status, signal);
-  deps.writers.set(keyOf(resource.metadata), writer);
+  deps.writers.set(key, writer);
   const identity = writerOf(announced);
   await putHeartbeat(store, identity, holdMs, signal);
   await removeOldHeartbeats(store, identity, listed, signal);

@@ -10,12 +10,15 @@ export interface FreshNames {
   nonce: string;
 }
 
-/** The writers that this process has last renewed, by the key of the store. */
+/** The writers that this process has last renewed, by the key of the store. It outlives a term of leadership. */
 export type KnownWriters = Map<string, WriterStatus>;
 
-/** The writer of a store, as its resource names it. Throws NotFound, which is not permanent, before its first probe. */
-export function writerOf({ metadata, status }: EtcdBackupStore): WriterIdentity {
-  if (status.writer !== undefined) return identityOf(status.writer, metadata);
+/**
+ * The writer of a store, as its resource or this process names it. Throws NotFound, which is not permanent, before its
+ * first probe.
+ */
+export function writerOf({ metadata, status }: EtcdBackupStore, known?: WriterStatus): WriterIdentity {
+  if (status.writer !== undefined) return identityOf(newerOf(status.writer, known), metadata);
   throw new OperatorError("NotFound", `the operator has not probed EtcdBackupStore ${metadata.name} yet`, {
     permanent: false,
   });
@@ -26,6 +29,14 @@ export function identityOf(
   { namespace = "default", name }: { namespace?: string; name: string },
 ): WriterIdentity {
   return { id, renewal, nonce, who: `EtcdBackupStore ${namespace}/${name}` };
+}
+
+/**
+ * The newer of what the resource and this process know of the last renewal. The resource is older when its API server was
+ * restored from a backup while this process lived: whoever renewed it is no copy.
+ */
+export function newerOf(recorded: WriterStatus, known: WriterStatus | undefined): WriterStatus {
+  return known?.id === recorded.id && known.renewal > recorded.renewal ? known : recorded;
 }
 
 export function firstWriter({ id, nonce }: FreshNames): WriterStatus {
