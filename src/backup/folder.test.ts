@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { WriterIdentity } from "../core/backup/claim.ts";
+import { objectKind } from "../core/backup/name.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { addBackup } from "./manifest/manifest.fixture.ts";
 import { readClaim } from "./catalog/claim.ts";
@@ -39,8 +40,9 @@ function world() {
     },
     enter: (clusterId: string, id?: string) => enterFolder(user(id), clusterId, signal),
     claim: async () => (await readClaim(bucket, "prod", signal)) ?? assert.fail("there is no claim"),
-    store(runId: string, clusterId: string): void {
-      const { object } = addBackup(bucket, { runId, clusterId }, now());
+    store(runId: string, clusterId: string, revision = 9): void {
+      const time = `${now().toISOString().slice(0, 19)}Z`;
+      const { object } = addBackup(bucket, { runId, clusterId, revision, time }, now());
       assert.ok(bucket.objects.has(object));
     },
   };
@@ -118,11 +120,14 @@ describe("a backup under way", () => {
     const { enter, renew, later } = world();
     await renew("w", 1);
     const entry = await enter(cafe, "w");
-    await entry.confirm(signal);
+    await entry.confirm({ revision: 9, mayLag: false }, signal);
     later(31);
     await renew("other", 1);
     await enter(cafe, "other");
-    await assert.rejects(entry.confirm(signal), { ...claimed, message: /taken over during the backup/ });
+    await assert.rejects(entry.confirm({ revision: 9, mayLag: false }, signal), {
+      ...claimed,
+      message: /taken over during the backup/,
+    });
   });
 
   it("is given up when its etcd cluster is replaced before the manifest", async () => {
@@ -130,7 +135,7 @@ describe("a backup under way", () => {
     const entry = await enter(cafe);
     await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "x" }, signal);
     await enter(beef);
-    await assert.rejects(entry.confirm(signal), claimed);
+    await assert.rejects(entry.confirm({ revision: 9, mayLag: false }, signal), claimed);
   });
 
   it("of a command line stays valid when an operator takes the folder for the same cluster", async () => {
@@ -138,7 +143,52 @@ describe("a backup under way", () => {
     const entry = await enter(cafe);
     await renew("w", 1);
     await enter(cafe, "w");
-    await entry.confirm(signal);
+    await entry.confirm({ revision: 9, mayLag: false }, signal);
+  });
+});
+
+describe("a writer that took a folder by the silence of another", () => {
+  it("deletes what it has stored itself, and of the other only when that one is gone for good", async () => {
+    const { bucket, enter, renew, operator, later, store } = world();
+    await renew("w", 1);
+    await enter(cafe, "w");
+    store("run1", cafe);
+    later(31);
+    await renew("next", 1);
+    await enter(cafe, "next");
+    later(1);
+    store("run2", cafe);
+    const [before, own] = [...bucket.objects.keys()].filter((name) => objectKind(name) === "manifest");
+    await checkMayDelete(operator("next"), signal, own);
+    await assert.rejects(checkMayDelete(operator("next"), signal, before), {
+      ...claimed,
+      message: /stored before this operator took the folder prod .* silent and may return/,
+      hint: /claim take .* --writer next/,
+    });
+    later(7 * 24 * 60);
+    await checkMayDelete(operator("next"), signal, before);
+  });
+});
+
+describe("a snapshot of a cluster with the ID of the folder's", () => {
+  const entered = async (snapshot: { revision: number; mayLag?: boolean }) => {
+    const { enter, store } = world();
+    await enter(cafe);
+    store("run1", cafe, 42);
+    const entry = await enter(cafe);
+    // One that is stored meanwhile may have begun later.
+    store("run2", cafe, 90);
+    return entry.confirm({ mayLag: false, ...snapshot }, signal);
+  };
+
+  it("is refused where its revision is older than that of a backup from before: it is another cluster", async () => {
+    await assert.rejects(entered({ revision: 41 }), {
+      ...claimed,
+      permanent: true,
+      message: /holds backup \S+run1 of etcd cluster cafe, .* older revision 41: it is another cluster/,
+    });
+    await entered({ revision: 42 });
+    await entered({ revision: 41, mayLag: true });
   });
 });
 
@@ -151,8 +201,8 @@ describe("a restored cluster", () => {
     await recordSuccession(bucket, "prod", { id: beef, of: cafe, backup: "b" }, signal);
     await enter(beef);
     assert.deepEqual((await claim()).lineage, [
-      { id: cafe, number: 1 },
-      { id: beef, number: 2, restoredFrom: "b" },
+      { id: cafe, number: 0 },
+      { id: beef, number: 2, since: "2026-11-30T12:00:00.000Z", restoredFrom: "b" },
     ]);
     await assert.rejects(enter(cafe), { ...claimed, message: /has replaced this one/ });
   });

@@ -6,13 +6,17 @@ import {
   admit,
   freeInMs,
   heldByOther,
+  silenceIsDeathMs,
   whyCopy,
   whyNotDelete,
 } from "../core/backup/claim.ts";
+import { formatTime } from "../core/backup/name.ts";
 import { OperatorError } from "../core/errors.ts";
+import { duration } from "../core/human.ts";
 import type { Store } from "../store/store.ts";
-import { type StoredClaim, putClaim, readClaim } from "./catalog/claim.ts";
-import { newestByStoreTime } from "./catalog/latest.ts";
+import { type StoredClaim, claimObject, putClaim, readClaim } from "./catalog/claim.ts";
+import { isSince, newestByStoreTime, sinceOf } from "./catalog/latest.ts";
+import { type Listing, listingOf, readEntry } from "./catalog/listing.ts";
 import { readSuccession } from "./catalog/succession.ts";
 import { type ListedHeartbeat, listHeartbeats, measureSilence, storeTime } from "./catalog/writers.ts";
 
@@ -30,8 +34,11 @@ export interface FolderUser {
 
 /** The right to store a backup in a folder. */
 export interface FolderEntry {
-  /** Throws FolderClaimed when the folder has been taken over since. */
-  confirm(signal: AbortSignal): Promise<void>;
+  /**
+   * Throws FolderClaimed when the folder has been taken over since, or when the snapshot has an older revision than a
+   * backup that the folder held before: then another etcd cluster has the same ID.
+   */
+  confirm(snapshot: { revision: number; mayLag: boolean }, signal: AbortSignal): Promise<void>;
 }
 
 /** Writers that change a claim at the same moment try again. Each round one of them succeeds. */
@@ -54,10 +61,10 @@ export async function enterFolder(
       case "refused":
         throw admission.error;
       case "entered":
-        return entryOf(user, folder.claim);
+        return entryOf(user, folder.claim, await recentBackups(user, signal));
       case "claim": {
         const claim = await putClaim(store, clusterName, admission.next, signal);
-        if (claim !== undefined) return entryOf(user, claim);
+        if (claim !== undefined) return entryOf(user, claim, await recentBackups(user, signal));
         break;
       }
       default:
@@ -74,10 +81,20 @@ export async function enterFolder(
   );
 }
 
-function entryOf(user: FolderUser, entered: StoredClaim | undefined): FolderEntry {
+/** Milliseconds: backups whose names are older than this are not looked at when a cluster enters its folder. */
+const recentMs = 7 * 24 * 3_600_000;
+
+/** The backups of the last days, newest first. Names are by other clocks, so one that is ahead shows some too many. */
+async function recentBackups({ store, clusterName, now }: FolderUser, signal: AbortSignal): Promise<Listing> {
+  const startAfter = `${clusterName}/${formatTime(new Date(now().getTime() - recentMs))}`;
+  return listingOf(store.list(`${clusterName}/`, { startAfter, signal }));
+}
+
+function entryOf(user: FolderUser, entered: StoredClaim | undefined, before: Listing): FolderEntry {
   const { store, clusterName } = user;
   return {
-    async confirm(signal) {
+    async confirm({ revision, mayLag }, signal) {
+      if (!mayLag) await checkRevision(user, { entered, before, revision }, signal);
       const claim = await readClaim(store, clusterName, signal);
       const { heartbeats, writer } = await observeWriters(user, undefined, signal);
       const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
@@ -168,16 +185,23 @@ export async function whyNotWrite(
   const { heartbeats, writer } = await observeWriters(user, claim?.writer, signal);
   const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
   const error = copy ?? heldByOther(claim, { clusterName, writer, heartbeats });
-  return error && { error, freeInMs: copy === undefined ? freeInMs(claim, heartbeats) : 0 };
+  return error && { error, freeInMs: copy === undefined ? freeInMs(claim, heartbeats) : 30_000 };
 }
 
-/** Throws FolderClaimed unless this writer may delete objects in the folder. */
+/** A writer that wants to delete in a folder. */
+export type FolderOwner = Pick<FolderUser, "clusterName"> & {
+  store: FolderUser["store"];
+  writer: NonNullable<FolderUser["writer"]>;
+};
+
+/**
+ * Throws FolderClaimed unless this writer may delete objects in the folder. `manifest`: of the stored backup that is to
+ * be deleted.
+ */
 export async function checkMayDelete(
-  user: Pick<FolderUser, "clusterName"> & {
-    store: Pick<Store, "list" | "get">;
-    writer: (signal: AbortSignal) => Promise<WriterIdentity>;
-  },
+  user: FolderOwner,
   signal: AbortSignal,
+  manifest?: string,
 ): Promise<void> {
   const { store, clusterName } = user;
   const claim = await readClaim(store, clusterName, signal);
@@ -186,18 +210,67 @@ export async function checkMayDelete(
   const heartbeats = listed.map(withoutSilence);
   const error = whyNotDelete({ claim, heartbeats }, { clusterName, writer });
   if (error !== undefined) throw error;
+  if (claim?.writer?.bySilence === true && manifest !== undefined)
+    await checkOwnSince(user, { claim, writer, manifest }, signal);
+}
+
+/** Throws FolderClaimed for a backup of the writer that was silent when this one took the folder. All by the store's clock. */
+async function checkOwnSince(
+  { store, clusterName }: FolderOwner,
+  { claim, writer, manifest }: { claim: StoredClaim; writer: WriterIdentity; manifest: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const taken = (await store.head(claimObject(clusterName, claim.number), { signal }))?.modified;
+  const stored = (await store.head(manifest, { signal }))?.modified;
+  if (taken === undefined || stored === undefined || stored >= taken) return;
+  const heldMs = (await storeTime(store, signal)).getTime() - taken.getTime();
+  if (heldMs >= silenceIsDeathMs) return;
+  throw new OperatorError(
+    "FolderClaimed",
+    `the backup was stored before this operator took the folder ${clusterName} from another one that was silent and may return; it may be deleted ${duration(silenceIsDeathMs)} after that`,
+    {
+      permanent: false,
+      hint: `if the other one is gone for good: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${claim.lineage.at(-1)?.id} --writer ${writer.id}`,
+    },
+  );
 }
 
 /** Whether this writer may delete objects in the folder. Throws when the store does not say. */
-export async function mayDelete(
-  user: Parameters<typeof checkMayDelete>[0],
-  signal: AbortSignal,
-): Promise<boolean> {
+export async function mayDelete(user: FolderOwner, signal: AbortSignal): Promise<boolean> {
   try {
     await checkMayDelete(user, signal);
     return true;
   } catch (error) {
     if (error instanceof OperatorError && error.code === "FolderClaimed") return false;
     throw error;
+  }
+}
+
+/**
+ * A cluster ID is a hash of token and peer URLs, so a cluster that was made anew may have it again. A revision never goes
+ * back within one cluster, and the member has just confirmed that it has applied every write: an older revision than that
+ * of a backup from before proves another cluster. `entered`: the last claim tells since when the ID means this one.
+ */
+async function checkRevision(
+  { store, clusterName }: FolderUser,
+  { entered, before, revision }: { entered: StoredClaim | undefined; before: Listing; revision: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const current = entered?.lineage.at(-1);
+  const { manifests, sizes, claims } = before;
+  const listed = claims.get(clusterName);
+  const since = current === undefined || listed === undefined ? undefined : sinceOf(current, listed);
+  for (const manifest of manifests) {
+    if (manifest.backup.revision <= revision || !isSince(manifest.object, since)) continue;
+    const entry = await readEntry(store, manifest, sizes, signal);
+    if (entry?.manifest?.cluster.id !== current?.id || entry?.problem !== undefined) continue;
+    throw new OperatorError(
+      "FolderClaimed",
+      `the folder ${clusterName} holds backup ${manifest.name} of etcd cluster ${current?.id}, and this snapshot of a cluster with that ID has the older revision ${revision}: it is another cluster, made anew or restored with the same token and peer URLs`,
+      {
+        permanent: true,
+        hint: `back up under another cluster name, or give the folder to this cluster: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${current?.id}`,
+      },
+    );
   }
 }

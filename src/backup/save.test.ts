@@ -132,13 +132,13 @@ const three = () => [member("m0"), member("m1"), member("m2")];
 test("the manifest is written last, and describes the snapshot, the member and the choice", async () => {
   const run = prepare(clusterOf(three()));
   const manifest = await run.save();
-  const data = "prod/20260820T120002Z-0123456789ab.db.zst";
+  const data = "prod/20260820T120003Z-0123456789ab.db.zst";
   const name = `prod/${manifest.name}.json`;
   assert.deepEqual(run.store.puts, [firstClaim, data, name]);
   assert.deepEqual(parseManifest(run.store.objects.get(name) ?? Buffer.alloc(0), name), manifest);
   assert.equal(
     manifest.name,
-    `20260820T120002Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`,
+    `20260820T120003Z-r${String(manifest.snapshot.revision).padStart(20, "0")}-0123456789ab`,
   );
   assert.equal(manifest.stored.object, data);
   assert.equal(manifest.member.name, "m1");

@@ -74,7 +74,9 @@ export async function saveSnapshot(options: SaveOptions): Promise<Manifest> {
   });
   const name: BackupName = { time: startedAt, revision: transferred.status.revision, runId };
   const manifest = buildManifest({ options, clusterId, choice, hashKV, transferred, name, startedAt });
-  const confirm = () => folder.confirm(signal);
+  // A member that is selected by name or without quorum may lag behind an earlier backup.
+  const mayLag = choice.withoutQuorum || options.selection.name !== undefined;
+  const confirm = () => folder.confirm({ revision: name.revision, mayLag }, signal);
   await commit({ ...options, manifest, object: manifestObject(clusterName, name), confirm, step });
   return manifest;
 }

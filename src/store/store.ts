@@ -54,7 +54,7 @@ export interface Store {
    */
   folders(folder: string, options: CallOptions): AsyncIterable<string>;
   /** Succeeds also when there is no such object. */
-  remove(name: string, options: CallOptions): Promise<void>;
+  remove(name: string, options: RemoveOptions): Promise<void>;
   /** Aborts unfinished puts under `prefix` that were started before `before`. Resolves to their number. */
   sweep(prefix: string, options: SweepOptions): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -62,6 +62,14 @@ export interface Store {
 
 export interface CallOptions {
   signal: AbortSignal;
+}
+
+export interface RemoveOptions extends CallOptions {
+  /**
+   * An object under object lock is only hidden, where the store would refuse to remove all its versions. For objects
+   * that nobody may miss. Absent: Refused.
+   */
+  hideLocked?: boolean;
 }
 
 export interface ListOptions extends CallOptions {

@@ -19,7 +19,8 @@ const claimSchema = {
         required: ["id", "number"],
         properties: {
           id: clusterId,
-          number: { type: "integer", minimum: 1 },
+          number: { type: "integer", minimum: 0 },
+          since: { type: "string", maxLength: 64 },
           restoredFrom: { type: "string", maxLength: 256 },
         },
       },
@@ -27,7 +28,11 @@ const claimSchema = {
     writer: {
       type: "object",
       required: ["id", "who"],
-      properties: { id: { type: "string", maxLength: 64 }, who: { type: "string", maxLength: 512 } },
+      properties: {
+        id: { type: "string", maxLength: 64 },
+        who: { type: "string", maxLength: 512 },
+        bySilence: { type: "boolean" },
+      },
     },
     since: { type: "string", maxLength: 64 },
     reason: { type: "string", maxLength: 512 },
@@ -47,7 +52,7 @@ export function claimFolder(clusterName: string): string {
   return `${clusterName}/claim/`;
 }
 
-function claimObject(clusterName: string, number: number): string {
+export function claimObject(clusterName: string, number: number): string {
   return `${claimFolder(clusterName)}${String(number).padStart(20, "0")}.json`;
 }
 
@@ -87,6 +92,33 @@ export async function readClaim(
   for await (const { name } of store.list(claimFolder(clusterName), { signal }))
     newest = parseClaimObject(name)?.number ?? newest;
   return newest === undefined ? undefined : readClaimNumber(store, { clusterName, number: newest }, signal);
+}
+
+/**
+ * The claim to replace by hand: the highest number, and the newest lineage that can be read. Throws Refused for the claim
+ * of a later release.
+ */
+export async function readClaimToReplace(
+  store: Pick<Store, "list" | "get">,
+  clusterName: string,
+  signal: AbortSignal,
+): Promise<Pick<Claim, "number" | "lineage"> | undefined> {
+  const numbers: number[] = [];
+  for await (const { name } of store.list(claimFolder(clusterName), { signal })) {
+    const number = parseClaimObject(name)?.number;
+    if (number !== undefined) numbers.push(number);
+  }
+  const newest = numbers.at(-1);
+  if (newest === undefined) return undefined;
+  for (const number of numbers.toReversed()) {
+    try {
+      const claim = await readClaimNumber(store, { clusterName, number }, signal);
+      if (claim !== undefined) return { number: newest, lineage: claim.lineage };
+    } catch (error) {
+      if (!(error instanceof OperatorError && error.code === "VerificationFailed")) throw error;
+    }
+  }
+  return { number: newest, lineage: [] };
 }
 
 /** Throws Refused for the claim of a later release, and VerificationFailed for another object. */

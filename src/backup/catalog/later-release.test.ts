@@ -40,7 +40,7 @@ describe("what a later release has stored", () => {
     assert.deepEqual(await listBackups(store, { signal }), []);
     assert.deepEqual(
       await summarize(store, { objects: await Array.fromAsync(store.list("", { signal })), signal }),
-      { count: 0, newest: undefined },
+      { count: 0, newest: undefined, unreadable: [] },
     );
     assert.equal(await sweepAbandoned(store, { before, signal }), 0);
     assert.equal(await sweepRun(store, { ...query, before }), 0);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Ancestor } from "../../core/backup/claim.ts";
+import { type Ancestor, takenByHand } from "../../core/backup/claim.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { addBackup } from "../manifest/manifest.fixture.ts";
 import { putClaim } from "./claim.ts";
@@ -29,12 +29,20 @@ function folder() {
       if (damaged) bucket.objects.delete(data);
       return manifest.name;
     },
+    /** A person gives the folder to this etcd cluster. */
+    async take(id: string): Promise<void> {
+      clock += 10 * minute;
+      const claim = { number: lineage.length, lineage };
+      const next = takenByHand(claim, { clusterId: id, writer: undefined, now: new Date(clock) });
+      lineage = [...next.lineage];
+      assert.ok(await putClaim(bucket, "prod", next, signal));
+    },
     /** The folder belongs to this etcd cluster from now on. */
     async claim(id: string): Promise<void> {
       clock += 10 * minute;
       const number = lineage.length + 1;
-      lineage = [...lineage, { id, number }];
       const since = new Date(clock).toISOString();
+      lineage = [...lineage, number === 1 ? { id, number: 0 } : { id, number, since }];
       assert.ok(await putClaim(bucket, "prod", { number, lineage, since, reason: "r" }, signal));
       bucket.calls.length = 0;
     },
@@ -121,6 +129,53 @@ describe("latest", () => {
     assert.equal((await latest()).name, own);
   });
 
+  it("stays the same when a person takes the folder for the cluster that has it, or for one before it", async () => {
+    const { add, claim, take, latest } = folder();
+    await claim("a");
+    const ofA = add("a", 100);
+    await claim("b");
+    const ofB = add("b", 300);
+    await take("b");
+    assert.equal((await latest()).name, ofB);
+    await take("a");
+    assert.equal((await latest()).name, ofA);
+  });
+
+  it("is that of a cluster made anew with the ID of the old one once a person has taken the folder for it", async () => {
+    const { add, claim, take, latest } = folder();
+    await claim("a");
+    const old = add("a", 900_000);
+    await take("a");
+    assert.equal((await latest()).name, old);
+    const anew = add("a", 40);
+    assert.equal((await latest()).name, anew);
+  });
+
+  it("is not hidden by the first claim of a folder that an earlier release has written", async () => {
+    const { bucket, add, claim, latest } = folder();
+    add("a", 10);
+    const newest = add("a", 20);
+    await claim("a");
+    assert.equal((await latest()).name, newest);
+    const damaged = add("a", 30, { damaged: true });
+    const found = await latest();
+    assert.deepEqual([found.name, found.passedOver.map(({ name }) => name)], [newest, [damaged]]);
+    assert.ok(bucket.objects.size > 0);
+  });
+
+  it("is found in a copied bucket also after a restored cluster has claimed the folder there", async () => {
+    const { bucket, add, claim, latest } = folder();
+    await claim("a");
+    add("a", 10);
+    await claim("b");
+    const ofB = add("b", 1_000_000_010);
+    const copied = Date.parse("2027-01-01T00:00:00Z");
+    for (const [at, name] of [...bucket.objects.keys()].toSorted().entries())
+      bucket.modified.set(name, new Date(copied + at * 60 * minute));
+    await claim("c");
+    assert.equal((await latest()).name, ofB);
+  });
+
   it("goes by the names in a folder without a claim, which an earlier release has written", async () => {
     const { add, latest } = folder();
     add("a", 10);
@@ -139,6 +194,17 @@ describe("latest", () => {
 });
 
 describe("the summary of a store", () => {
+  it("leaves out a folder whose claim cannot be read, names it, and shows the others", async () => {
+    const { bucket, add, claim } = folder();
+    await claim("a");
+    const ours = add("a", 10);
+    addBackup(bucket, { clusterName: "torn" }, new Date(begin + 9e9));
+    bucket.objects.set("torn/claim/00000000000000000001.json", Buffer.from("?"));
+    const objects = await Array.fromAsync(bucket.list("", { signal }));
+    const { count, newest, unreadable } = await summarize(bucket, { objects, signal });
+    assert.deepEqual([count, newest?.name, unreadable], [2, ours, ["torn"]]);
+  });
+
   it("counts all backups, and names the latest of the folder that was written last by the store's clock", async () => {
     const { bucket, add, claim } = folder();
     await claim("a");

@@ -1,7 +1,7 @@
-import type { Claim } from "../../core/backup/claim.ts";
+import type { Ancestor, Claim } from "../../core/backup/claim.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type ClaimListing, readClaimNumber } from "./claim.ts";
+import { type ClaimListing, readClaimNumber, usableClaim } from "./claim.ts";
 import {
   type CatalogEntry,
   type CompleteBackup,
@@ -24,24 +24,31 @@ export interface Latest {
  * The latest backup of one folder: of the etcd cluster that the folder belongs to, the one of the highest revision. etcd
  * counts revisions, so no clock matters. While that cluster has no complete backup here, that of the cluster which it was
  * restored from is the latest, and so on. In a folder without a claim, of an earlier release, the names decide, and so
- * the clocks. `manifests`: those of the folder, newest first.
+ * the clocks. `manifests`: those of the folder, newest first. After `mostReads` manifests it finds none: a lineage whose
+ * times cannot be used may need all.
  */
 export async function latestOf(
   store: Pick<Store, "get">,
   { manifests, sizes, claims }: Listing,
   signal: AbortSignal,
+  mostReads = Number.POSITIVE_INFINITY,
 ): Promise<Latest> {
   const clusterName = manifests[0]?.clusterName ?? "";
   const listed = claims.get(clusterName);
   const claim = listed && (await readClaimNumber(store, { clusterName, number: listed.newest }, signal));
-  const read = remembering((manifest) => readEntry(store, manifest, sizes, signal));
+  let reads = 0;
+  const read = remembering((manifest) => {
+    reads += 1;
+    return readEntry(store, manifest, sizes, signal);
+  });
   if (claim === undefined || listed === undefined) return firstComplete(manifests, read);
   const byRevision = manifests.toSorted((a, b) => b.backup.revision - a.backup.revision);
   const passedOver = new Set<CatalogEntry>();
-  const areTimesSound = timesAreSound(claim, listed);
-  for (const { id, number } of claim.lineage.toReversed()) {
-    const since = areTimesSound ? listed.modified.get(number) : undefined;
+  for (const ancestor of claim.lineage.toReversed()) {
+    const { id } = ancestor;
+    const since = sinceOf(ancestor, listed);
     for (const manifest of byRevision.filter(({ object }) => isSince(object, since))) {
+      if (reads >= mostReads) return { complete: undefined, passedOver: [...passedOver] };
       const entry = await read(manifest);
       if (entry === undefined) continue;
       const whose = entry.manifest?.cluster.id;
@@ -92,14 +99,18 @@ export async function firstComplete(manifests: readonly ListedManifest[], read: 
 const storeClockSlackMs = 5 * 60_000;
 
 /** A cluster has no backup in the folder that is older, by the store's clock, than the claim that let it in. */
-function isSince({ modified }: ObjectInfo, since: Date | undefined): boolean {
+export function isSince({ modified }: ObjectInfo, since: Date | undefined): boolean {
   return since === undefined || modified.getTime() >= since.getTime() - storeClockSlackMs;
 }
 
-/** In a copied bucket all times are those of the copy. They only spare reads, so a doubt costs no more than reads. */
-function timesAreSound({ number, since }: Claim, { modified }: ClaimListing): boolean {
-  const stored = modified.get(number)?.getTime() ?? Number.NaN;
-  return Math.abs(stored - Date.parse(since)) < 60 * 60_000;
+/**
+ * When the cluster was let in, by the store's clock. Undefined when that says nothing about its backups: before that it
+ * was not refused, or the bucket was copied and has the times of the copy.
+ */
+export function sinceOf({ number, since }: Ancestor, { modified }: ClaimListing): Date | undefined {
+  const stored = modified.get(number);
+  if (stored === undefined || since === undefined) return undefined;
+  return Math.abs(stored.getTime() - Date.parse(since)) < 60 * 60_000 ? stored : undefined;
 }
 
 /** Why the backup is of no cluster of the lineage; undefined when it is, and without a readable manifest. */
@@ -128,19 +139,34 @@ async function laterThan(
 export async function summarize(
   store: Pick<Store, "get">,
   { objects, signal }: { objects: Iterable<ObjectInfo>; signal: AbortSignal },
-): Promise<{ count: number; newest: CompleteBackup | undefined; laterByClock?: CatalogEntry }> {
+): Promise<Summary> {
   const { manifests, sizes, claims } = await listingOf(objects);
   const count = manifests.length;
+  const unreadable: string[] = [];
   for (const folder of foldersLastWrittenFirst(manifests)) {
-    const { complete: newest, laterByClock } = await latestOf(
-      store,
-      { manifests: folder, sizes, claims },
-      signal,
-    );
+    const clusterName = folder[0]?.clusterName ?? "";
+    const number = claims.get(clusterName)?.newest;
+    if (number !== undefined && (await usableClaim(store, { clusterName, number }, signal)) === "unusable") {
+      unreadable.push(clusterName);
+      continue;
+    }
+    const listing = { manifests: folder, sizes, claims };
+    const { complete: newest, laterByClock } = await latestOf(store, listing, signal, mostReadsOfSummary);
     if (newest !== undefined)
-      return { count, newest, ...(laterByClock === undefined ? {} : { laterByClock }) };
+      return { count, newest, unreadable, ...(laterByClock === undefined ? {} : { laterByClock }) };
   }
-  return { count, newest: undefined };
+  return { count, newest: undefined, unreadable };
+}
+
+/** Manifests that a summary reads of one folder. It is made at every probe of a store. */
+const mostReadsOfSummary = 1_000;
+
+export interface Summary {
+  count: number;
+  newest: CompleteBackup | undefined;
+  laterByClock?: CatalogEntry;
+  /** Folders whose claim is damaged or of a later release, of those that were looked at. */
+  unreadable: string[];
 }
 
 function foldersLastWrittenFirst(manifests: readonly ListedManifest[]): ListedManifest[][] {

@@ -350,6 +350,7 @@ describe("summarize", () => {
     assert.deepEqual(await summarize(memoryStore(), { objects: [], signal }), {
       count: 0,
       newest: undefined,
+      unreadable: [],
     });
   });
 });

@@ -67,7 +67,8 @@ export async function removeOldHeartbeats(
   signal: AbortSignal,
 ): Promise<void> {
   for (const beat of listed)
-    if (beat.id === id && beat.renewal < renewal) await store.remove(beat.object, { signal });
+    if (beat.id === id && beat.renewal < renewal)
+      await store.remove(beat.object, { signal, hideLocked: true });
 }
 
 /**
@@ -124,6 +125,6 @@ export async function storeTime(
     if (info !== undefined) return info.modified;
     throw new OperatorError("StoreFailed", `the store no longer holds ${object}, which was just stored`);
   } finally {
-    await store.remove(object, { signal });
+    await store.remove(object, { signal, hideLocked: true });
   }
 }

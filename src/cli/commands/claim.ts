@@ -1,5 +1,6 @@
-import { type StoredClaim, putClaim, readClaim } from "../../backup/catalog/claim.ts";
+import { type StoredClaim, putClaim, readClaim, readClaimToReplace } from "../../backup/catalog/claim.ts";
 import { type ListedHeartbeat, listHeartbeats } from "../../backup/catalog/writers.ts";
+import { takenByHand } from "../../core/backup/claim.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { age } from "../../core/human.ts";
@@ -49,17 +50,9 @@ export async function takeClaim(flags: TakeFlags, context: Context): Promise<voi
   const clusterName = clusterNameOf(flags);
   const id = await clusterIdOf(flags, context);
   await using store = await openStore(storeOf(flags), { env: context.env });
-  const before = await readClaim(store, clusterName, signal);
-  const number = (before?.number ?? 0) + 1;
-  const others = (before?.lineage ?? []).filter((ancestor) => ancestor.id !== id);
+  const before = await readClaimToReplace(store, clusterName, signal);
   const writer = await writerOf(flags, store, signal);
-  const next = {
-    number,
-    lineage: [...others, { id, number }],
-    ...(writer === undefined ? {} : { writer }),
-    since: now().toISOString(),
-    reason: "a person took it with etcd-backup claim take",
-  };
+  const next = takenByHand(before, { clusterId: id, writer, now: now() });
   const claim = await putClaim(store, clusterName, next, signal);
   if (claim === undefined)
     throw new OperatorError(

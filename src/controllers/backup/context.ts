@@ -12,6 +12,7 @@ import type { Request } from "../reconciler.ts";
 import type { StoreHolds } from "../store/holds.ts";
 import type { RunRegistry } from "../run-registry.ts";
 import type { Attempt } from "./attempt.ts";
+import type { FolderLooks } from "./recover.ts";
 
 export interface BackupControllerDeps {
   resources: BackupResources;
@@ -53,6 +54,7 @@ export interface BackupContext extends Omit<BackupControllerDeps, "events"> {
   deletionEvents: ObjectEvents<BackupEvent>;
   backup: EtcdBackup;
   store: EtcdBackupStore | undefined;
+  folderLooks: FolderLooks;
   key: string;
   /** See `turnKeyOf`. */
   turn: string | undefined;

@@ -76,7 +76,8 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   await using opened = await openStore(store, signal);
   checkLocation(backup, opened);
   const { clusterName } = backup.spec;
-  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal);
+  const [manifest] = objectsOf(backup);
+  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal, manifest);
   const window = windowOf(backup.status);
   for (const object of objectsOf(backup)) await opened.remove(object, { signal });
   await removeRun(opened, {

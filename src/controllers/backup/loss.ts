@@ -5,12 +5,17 @@ import type { BackupContext } from "./context.ts";
 
 /** Decides whether an EtcdBackup whose stored backup cannot be deleted has to wait for that. */
 export async function judgeLoss(context: BackupContext, error: OperatorError): Promise<LossDecision> {
-  const mayBeLost = context.store === undefined || error.code === "CredentialsNotFound";
-  return mayBeLost ? decideLoss(await observeLoss(context)) : { do: "block" };
+  const isClaimed = error.code === "FolderClaimed";
+  const mayBeLost = context.store === undefined || error.code === "CredentialsNotFound" || isClaimed;
+  return mayBeLost ? decideLoss({ ...(await observeLoss(context)), isClaimed }) : { do: "block" };
 }
 
 /** Reads the namespace first: what exists after that may still be deleted, but is never created again. */
-async function observeLoss({ backup, resources, signal }: BackupContext): Promise<ObservedLoss> {
+async function observeLoss({
+  backup,
+  resources,
+  signal,
+}: BackupContext): Promise<Omit<ObservedLoss, "isClaimed">> {
   const { namespace = "" } = backup.metadata;
   const none = { store: "found", missingSecrets: [] } as const;
   try {

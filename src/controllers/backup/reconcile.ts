@@ -11,7 +11,7 @@ import type { HoldState } from "../store/holds.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
 import { lookUpImported } from "./import.ts";
-import { lookAtFolder, lookUpStored } from "./recover.ts";
+import { type FolderLooks, lookAtFolder, lookUpStored } from "./recover.ts";
 
 /** Reconciles one EtcdBackup: observe → decide → act. */
 export function backupReconciler(deps: BackupControllerDeps): Reconcile {
@@ -28,6 +28,7 @@ export function backupReconciler(deps: BackupControllerDeps): Reconcile {
 }
 
 function reconcilePass(deps: BackupControllerDeps): Reconcile {
+  const folderLooks: FolderLooks = new Map();
   return async (request, signal) => {
     const key = keyOf(request);
     const backup = await deps.resources.backup(request, signal);
@@ -46,7 +47,17 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     const events = eventsOf<BackupEvent>(deps.events, backup, "Backup");
     const deletionEvents = eventsOf<BackupEvent>(deps.events, backup, "Delete");
     const turn = turnKeyOf(backup);
-    const context: BackupContext = { ...deps, backup, store, key, turn, events, deletionEvents, signal };
+    const context: BackupContext = {
+      ...deps,
+      folderLooks,
+      backup,
+      store,
+      key,
+      turn,
+      events,
+      deletionEvents,
+      signal,
+    };
     let observed = observe(context);
     let decision = decide(observed, deps.now());
     if (decision.do === "lookUpStored") {

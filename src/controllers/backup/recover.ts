@@ -40,14 +40,27 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
   }
 }
 
+/** Milliseconds for which the EtcdBackups that wait for one folder share a look at it: there may be thousands. */
+const sharedLookMs = 5_000;
+
+/** What the last look at a folder found, by the UID of the store and the cluster name. */
+export type FolderLooks = Map<string, { at: number; state: FolderState }>;
+
 /** Looks up whether another writer holds the folder. A store that does not answer is for the attempt to report. */
 export async function lookAtFolder(context: BackupContext): Promise<FolderState> {
-  const { store, signal } = context;
+  const { store, backup, folderLooks, now, signal } = context;
   if (store === undefined) return { state: "notAsked" };
+  const folder = `${store.metadata.uid} ${backup.spec.clusterName}`;
+  const last = folderLooks.get(folder);
+  if (last !== undefined && Math.abs(now().getTime() - last.at) < sharedLookMs) return last.state;
+  folderLooks.delete(folder);
   try {
     await using opened = await context.openStore(store, signal);
     const why = await whyNotWrite(folderOf(context, opened), signal);
-    return why === undefined ? { state: "free" } : { state: "claimed", ...why };
+    if (why === undefined) return { state: "free" };
+    const state = { state: "claimed", ...why } as const;
+    folderLooks.set(folder, { at: now().getTime(), state });
+    return state;
   } catch {
     signal.throwIfAborted();
     return { state: "free" };

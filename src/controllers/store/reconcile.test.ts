@@ -5,6 +5,7 @@ import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alp
 import { putClaim } from "../../backup/catalog/claim.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { finalizer } from "../../core/backup/decide.ts";
+import { OperatorError } from "../../core/errors.ts";
 import { noLog } from "../../core/log.ts";
 import { needsStore, storeFinalizer } from "../../core/store/guard.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
@@ -250,6 +251,19 @@ describe("the writer of a store", () => {
     const after = status()?.writer;
     assert.deepEqual([after?.id, after?.copyOf], [before?.id, undefined]);
     assert.ok((after?.renewal ?? 0) > (before?.renewal ?? 0));
+  });
+
+  it("is renewed in a bucket that locks its objects, where the old signs of life are only hidden", async () => {
+    const world = begun();
+    const { remove } = world.bucket;
+    world.bucket.remove = async (name, options) => {
+      if (options.hideLocked !== true) throw new OperatorError("Refused", `${name} is under object lock`);
+      return remove.call(world.bucket, name, options);
+    };
+    for (let probe = 0; probe < 3; probe++) await world.pass();
+    const ready = world.status()?.conditions?.find(({ type }) => type === "Ready");
+    assert.equal(ready?.status, "True", ready?.message);
+    assert.equal(heartbeats(world).length, 1);
   });
 
   it("is not written to a ReadOnly store", async () => {

@@ -2,7 +2,7 @@ import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { foldersOfOthers } from "../../backup/catalog/claim.ts";
-import { clockWarning, summarize } from "../../backup/catalog/latest.ts";
+import { type Summary, clockWarning, summarize } from "../../backup/catalog/latest.ts";
 import type { CompleteBackup } from "../../backup/catalog/listing.ts";
 import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
@@ -161,14 +161,13 @@ async function probeStore(
       ({ resource: current, original } = await renewWriter(deps, resource, store, { isNew, signal }));
     const objects = await Array.fromAsync(store.list("", { signal }));
     if (sweeping) await sweep(deps, store, { objects, writer: writerOf(current).id, signal });
-    const { count, newest, laterByClock } = await summarize(store, { objects, signal });
+    const summary = await summarize(store, { objects, signal });
+    const { count, newest } = summary;
     return {
       resource: current,
       url,
       original,
-      ...(newest === undefined || laterByClock === undefined
-        ? {}
-        : { clockWarning: clockWarning(laterByClock, newest) }),
+      warnings: warningsOf(summary),
       // A read-only probe cannot test every capability, so the result of the last write probe stays.
       capabilities: write
         ? capabilities
@@ -179,6 +178,15 @@ async function probeStore(
   } catch (thrown) {
     return { resource: current, ...(url === undefined ? {} : { url }), error: asOperatorError(thrown) };
   }
+}
+
+function warningsOf({ newest, laterByClock, unreadable }: Summary): string[] {
+  return [
+    ...(newest === undefined || laterByClock === undefined ? [] : [clockWarning(laterByClock, newest)]),
+    ...unreadable.map(
+      (folder) => `the claim of the folder ${folder} cannot be read (etcd-backup claim show)`,
+    ),
+  ];
 }
 
 /** Versioning can be turned on at any time, and a read-only probe sees it. */

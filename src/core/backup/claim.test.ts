@@ -80,7 +80,7 @@ describe("the folder of a cluster", () => {
   it("without a claim belongs to the first etcd cluster that is backed up there", () => {
     const next = claimed(folder({ claim: undefined }), entrant());
     assert.equal(next.number, 1);
-    assert.deepEqual(next.lineage, [{ id: "b", number: 1 }]);
+    assert.deepEqual(next.lineage, [{ id: "b", number: 0 }]);
     assert.deepEqual(next.writer, { id: "w1", who: writer.who });
     const byHand = claimed(folder({ claim: undefined }), entrant(commandLine));
     assert.equal(byHand.writer, undefined);
@@ -88,7 +88,7 @@ describe("the folder of a cluster", () => {
 
   it("without a claim that holds backups belongs to their etcd cluster", () => {
     const old = folder({ claim: undefined, unclaimedBackupsOf: "b" });
-    assert.deepEqual(claimed(old, entrant()).lineage, [{ id: "b", number: 1 }]);
+    assert.deepEqual(claimed(old, entrant()).lineage, [{ id: "b", number: 0 }]);
     const stranger = refusal(old, entrant({ clusterId: "e" }));
     assert.equal(stranger.permanent, true);
     assert.match(stranger.message, /folder prod belongs to etcd cluster b, and this is cluster e/);
@@ -128,7 +128,12 @@ describe("the folder of a cluster", () => {
   it("goes on with a restored cluster, at once where the same writer backs it up", () => {
     const next = claimed(folder({ succession: successor }), entrant({ clusterId: "c" }));
     assert.equal(next.number, 5);
-    assert.deepEqual(next.lineage.at(-1), { id: "c", number: 5, restoredFrom: "backup-of-b" });
+    assert.deepEqual(next.lineage.at(-1), {
+      id: "c",
+      number: 5,
+      since: now.toISOString(),
+      restoredFrom: "backup-of-b",
+    });
     assert.deepEqual(
       next.lineage.map(({ id }) => id),
       ["a", "b", "c"],
@@ -167,7 +172,7 @@ describe("the writer of a folder", () => {
   it("loses it to another one that backs up the same cluster when it has been silent as long as it holds", () => {
     for (const heartbeats of [[beat("w2", 30 * minute)], []]) {
       const next = claimed(folder({ claim: heldByOther, heartbeats }), entrant());
-      assert.deepEqual(next.writer, { id: "w1", who: writer.who });
+      assert.deepEqual(next.writer, { id: "w1", who: writer.who, bySilence: true });
       assert.deepEqual(next.lineage, heldByOther.lineage);
     }
   });

@@ -5,8 +5,13 @@ import { duration } from "../human.ts";
 export interface Ancestor {
   /** etcd's cluster ID, hex. */
   id: string;
-  /** Number of the claim in which it first stands. The time of that object bounds the time of its backups. */
+  /**
+   * Number of the claim before which the folder holds no backup of it: the one that let it in. 0: it may hold any, since
+   * it was not always refused.
+   */
   number: number;
+  /** When that claim was written, RFC 3339, by the clock of whoever wrote it. Absent with the number 0. */
+  since?: string;
   /** The backup that it was restored from. Absent for the first cluster, and where a person decided. */
   restoredFrom?: string;
 }
@@ -34,7 +39,15 @@ export interface ClaimWriter {
   id: string;
   /** What writes, for people: an EtcdBackupStore by namespace and name. */
   who: string;
+  /**
+   * It took the folder from another writer that was silent. That one may return, so this one deletes nothing that was
+   * stored before, until `silenceIsDeathMs` have passed.
+   */
+  bySilence?: boolean;
 }
+
+/** Milliseconds after which a writer that lost a folder by its silence is taken for gone. */
+export const silenceIsDeathMs = 7 * 24 * 3_600_000;
 
 /** A writer as it knows itself: its resource in Kubernetes holds these. `renewal`: how often it has renewed. */
 export interface WriterIdentity extends ClaimWriter {
@@ -209,11 +222,13 @@ function nextClaim({ claim, unclaimedBackupsOf, succession }: ObservedFolder, en
       ? [...claim.lineage]
       : unclaimedBackupsOf === undefined
         ? []
-        : [{ id: unclaimedBackupsOf, number }];
+        : [{ id: unclaimedBackupsOf, number: 0 }];
   const isSame = before.at(-1)?.id === clusterId;
   const restoredFrom = succession?.id === clusterId ? { restoredFrom: succession.backup } : {};
-  const lineage = isSame ? before : [...before, { id: clusterId, number, ...restoredFrom }];
-  const holder = writer === undefined ? undefined : { id: writer.id, who: writer.who };
+  // Only a folder with a claim has refused the backups of a cluster that was not let in.
+  const entry = claim === undefined ? { number: 0 } : { number, since: now.toISOString() };
+  const lineage = isSame ? before : [...before, { id: clusterId, ...entry, ...restoredFrom }];
+  const holder = writer === undefined ? undefined : holderOf(claim, writer);
   return {
     number,
     lineage: lineage.slice(-longestLineage),
@@ -223,12 +238,39 @@ function nextClaim({ claim, unclaimedBackupsOf, succession }: ObservedFolder, en
   };
 }
 
+function holderOf(claim: Claim | undefined, { id, who }: WriterIdentity): ClaimWriter {
+  const before = claim?.writer;
+  if (before?.id === id) return { ...before, who };
+  return before === undefined ? { id, who } : { id, who, bySilence: true };
+}
+
 function reasonOf(claim: Claim | undefined, { clusterId }: Entrant, isSame: boolean): string {
   if (claim === undefined) return "the first backup that was made here";
   if (!isSame) return `etcd cluster ${clusterId} was restored from a backup of this folder`;
   return claim.writer === undefined
     ? "nobody held the folder"
     : `${claim.writer.who} (writer ${claim.writer.id}) was silent`;
+}
+
+/** The claim by which a person gives the folder to a cluster, whatever it was. */
+export function takenByHand(
+  claim: Pick<Claim, "number" | "lineage"> | undefined,
+  { clusterId, writer, now }: { clusterId: string; writer: ClaimWriter | undefined; now: Date },
+): Claim {
+  const number = (claim?.number ?? 0) + 1;
+  const since = now.toISOString();
+  const lineage = claim?.lineage ?? [];
+  const isCurrent = lineage.at(-1)?.id === clusterId;
+  // The same ID again may be another cluster, made anew with the same token and peer URLs: only what it stores from now
+  // on is surely its own. Backups of another ID may lie in the folder already.
+  const entry = isCurrent ? { id: clusterId, number, since } : { id: clusterId, number: 0 };
+  return {
+    number,
+    lineage: [...lineage, entry].slice(-longestLineage),
+    ...(writer === undefined ? {} : { writer }),
+    since,
+    reason: "a person took it with etcd-backup claim take",
+  };
 }
 
 /**

@@ -4,6 +4,8 @@ export interface ObservedLoss {
   namespace: "live" | "terminating" | { unknown: string };
   /** Whether the EtcdBackupStore exists. Read after the namespace. */
   store: "found" | "missing";
+  /** Whether the folder of the stored backup belongs to another writer. */
+  isClaimed: boolean;
   /** Secrets that the store refers to and that do not exist. Read after the namespace. */
   missingSecrets: readonly string[];
 }
@@ -20,11 +22,13 @@ export type LossDecision =
  * observed after the namespace. Anywhere else a Secret or a store may be created again, and whoever may delete one
  * must not thereby release the finalizers of others.
  */
-export function decideLoss({ namespace, store, missingSecrets }: ObservedLoss): LossDecision {
+export function decideLoss({ namespace, store, isClaimed, missingSecrets }: ObservedLoss): LossDecision {
   if (namespace === "live") return { do: "block" };
   if (namespace !== "terminating")
     return { do: "block", note: `whether the namespace is being deleted is unknown: ${namespace.unknown}` };
   if (store === "missing") return { do: "release", because: "the EtcdBackupStore does not exist any more" };
+  // No backup of this namespace will take the folder any more.
+  if (isClaimed) return { do: "release", because: "the folder in the store belongs to another writer" };
   if (missingSecrets.length === 0) return { do: "block" };
   const names = `${missingSecrets.length === 1 ? "Secret" : "Secrets"} ${missingSecrets.join(", ")}`;
   return {

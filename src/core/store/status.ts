@@ -9,8 +9,8 @@ export interface StoreProbe {
   error?: OperatorError;
   capabilities?: NonNullable<EtcdBackupStoreStatus["capabilities"]>;
   backups?: number;
-  /** A backup that only a wrong clock makes newer than the latest, for people. */
-  clockWarning?: string;
+  /** What a person should know though the store is ready. */
+  warnings?: readonly string[];
   /** The writer of which this one is a copy. */
   original?: { id: string; isAlive: boolean } | undefined;
   latest?: NonNullable<EtcdBackupStoreStatus["latestBackup"]>;
@@ -53,7 +53,7 @@ export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): Et
     error === undefined ? (isReadOnly ? "ReadOnly" : "Reachable") : storeReasonOf(error, store);
   const message =
     error === undefined
-      ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}${probe.clockWarning === undefined ? "" : `; ${probe.clockWarning}`}`
+      ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}${(probe.warnings ?? []).map((text) => `; ${text}`).join("")}`
       : withHint(error);
   const ready = {
     type: "Ready",

@@ -26,7 +26,7 @@ export async function removeObject(bucket: Bucket, name: string, signal: AbortSi
 }
 
 /**
- * Removes an object that nobody may use: a probe's, or that of a put that failed. Where its versions cannot be removed
+ * Removes an object that nobody may use or miss: a probe's, that of a put that failed, or an old sign of life. Where its versions cannot be removed
  * it is hidden. Object lock is no error then.
  */
 export async function takeBackObject(bucket: Bucket, name: string, signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { listFolders, listObjects, sweepUploads } from "./list.ts";
 import { probeBucket } from "./probe.ts";
 import { type S3PutContext, putObject } from "./put.ts";
 import { headObject, readObject } from "./read.ts";
-import { removeObject } from "./remove.ts";
+import { removeObject, takeBackObject } from "./remove.ts";
 import type { Store } from "../store.ts";
 
 /** A store in a bucket of S3 or of a compatible store. Sends nothing before the first call. */
@@ -27,7 +27,8 @@ export function createS3Store(options: S3Options, testing: { allocate?: Allocate
     },
     list: (prefix, call) => listObjects(access, prefix, call),
     folders: (folder, call) => listFolders(access, folder, call),
-    remove: (name, { signal }) => removeObject(context, name, signal),
+    remove: (name, { signal, hideLocked }) =>
+      (hideLocked === true ? takeBackObject : removeObject)(context, name, signal),
     sweep: (prefix, call) => sweepUploads(access, prefix, call),
     [Symbol.asyncDispose]: () => access[Symbol.asyncDispose](),
   };
