@@ -36,7 +36,7 @@ function world() {
     async renew(id: string, renewal: number, nonce = "11111111"): Promise<void> {
       const identity = { id, who: `EtcdBackupStore ${id}/main`, renewal, nonce };
       identities.set(id, identity);
-      await putHeartbeat(bucket, identity, holdMs, signal);
+      await putHeartbeat(bucket, identity, { holdMs }, signal);
     },
     enter: (clusterId: string, id?: string) => enterFolder(user(id), clusterId, signal),
     claim: async () => (await readClaim(bucket, "prod", signal)) ?? assert.fail("there is no claim"),

@@ -14,6 +14,8 @@ const heartbeatSchema = {
   properties: {
     who: { type: "string", maxLength: 512 },
     holdSeconds: { type: "integer", minimum: 1 },
+    /** When the process that put it first renewed the writer, by the store's clock. Absent: with this very object. */
+    since: { type: "string", maxLength: 64 },
   },
 } as const;
 
@@ -48,15 +50,39 @@ export async function listHeartbeats(
   });
 }
 
-/** Puts a sign of life of this writer, after its resource names the renewal. Keeps one that exists. */
+/**
+ * Puts a sign of life of this writer, after its resource names the renewal. Keeps one that exists. `since`: when this
+ * process first renewed the writer, unless it does so now.
+ */
 export async function putHeartbeat(
   store: Pick<Store, "put">,
   writer: WriterIdentity,
-  holdMs: number,
+  { holdMs, since }: { holdMs: number; since?: Date | undefined },
   signal: AbortSignal,
 ): Promise<void> {
-  const record = { who: writer.who, holdSeconds: Math.ceil(holdMs / 1000) };
+  const begun = since === undefined ? {} : { since: since.toISOString() };
+  const record = { who: writer.who, holdSeconds: Math.ceil(holdMs / 1000), ...begun };
   await putJsonRecord(store, heartbeatObject(writer), record, { signal });
+}
+
+/** When this sign of life was put, by the store's clock. */
+export async function heartbeatTime(
+  store: Pick<Store, "head">,
+  writer: WriterIdentity,
+  signal: AbortSignal,
+): Promise<Date | undefined> {
+  return (await store.head(heartbeatObject(writer), { signal }))?.modified;
+}
+
+/** Since when the process that put this sign of life renews the writer. One that cannot be read counts as the first. */
+export async function processSince(
+  store: Pick<Store, "get">,
+  { object, modified }: ListedHeartbeat,
+  signal: AbortSignal,
+): Promise<Date> {
+  const record = await readHeartbeat(store, object, signal);
+  if (record === "unusable") return new Date(0);
+  return record?.since === undefined ? modified : new Date(record.since);
 }
 
 /** Removes the signs of life of this writer that are older than its present one. */
@@ -93,6 +119,17 @@ export async function measureSilence(
 }
 
 async function holdMsOf(store: Pick<Store, "get">, object: string, signal: AbortSignal): Promise<number> {
+  const record = await readHeartbeat(store, object, signal);
+  // Without a record it was renewed after the listing.
+  if (record === undefined || record === "unusable") return Number.POSITIVE_INFINITY;
+  return 1000 * record.holdSeconds;
+}
+
+async function readHeartbeat(
+  store: Pick<Store, "get">,
+  object: string,
+  signal: AbortSignal,
+): Promise<Infer<typeof heartbeatSchema> | undefined | "unusable"> {
   try {
     const document = await readJsonRecord(store, object, {
       schema: heartbeatSchema,
@@ -100,12 +137,10 @@ async function holdMsOf(store: Pick<Store, "get">, object: string, signal: Abort
       hint: "find out who wrote it",
       signal,
     });
-    // It was renewed after the listing.
-    if (document === undefined) return Number.POSITIVE_INFINITY;
-    return 1000 * (document as Infer<typeof heartbeatSchema>).holdSeconds;
+    return document as Infer<typeof heartbeatSchema> | undefined;
   } catch (error) {
     if (error instanceof OperatorError && ["VerificationFailed", "Refused"].includes(error.code))
-      return Number.POSITIVE_INFINITY;
+      return "unusable";
     throw error;
   }
 }

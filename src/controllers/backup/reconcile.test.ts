@@ -336,7 +336,7 @@ describe("an EtcdBackup whose folder another writer holds", () => {
     bucket.now = () => new Date(at - silentMinutes * 60_000);
     const claim = { number: 1, lineage: [{ id: "cafe", number: 1 }], since: "s", reason: "r" };
     await putClaim(bucket, "prod", { ...claim, writer: { id: holder.id, who: holder.who } }, signal);
-    await putHeartbeat(bucket, holder, 30 * 60_000, signal);
+    await putHeartbeat(bucket, holder, { holdMs: 30 * 60_000 }, signal);
     bucket.now = () => new Date(at);
   }
 

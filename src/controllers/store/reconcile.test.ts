@@ -198,6 +198,25 @@ describe("the writer of a store", () => {
     assert.equal(world.status()?.writer?.id, own?.id);
   });
 
+  it("stays that of the process that began earlier, when a copy has renewed it first", async () => {
+    const world = begun();
+    world.bucket.now = () => new Date(0);
+    await world.pass();
+    const before = world.status()?.writer;
+    assert.ok(before);
+    const beat = `.writers/${before.id}/${String(before.renewal + 1).padStart(20, "0")}-0000000a`;
+    world.bucket.objects.set(beat, Buffer.from('{"formatVersion":1,"who":"x","holdSeconds":1800}'));
+    world.bucket.modified.set(beat, new Date(60_000));
+    world.bucket.now = () => new Date(120_000);
+    await world.pass();
+    const after = world.status()?.writer;
+    assert.deepEqual([after?.id, after?.renewal, after?.copyOf], [before.id, before.renewal + 2, undefined]);
+    assert.equal(conditionOf(world)?.reason, "SoleWriter");
+    const [object = ""] = heartbeats(world);
+    const { since } = JSON.parse(String(world.bucket.objects.get(object))) as { since?: string };
+    assert.equal(since, new Date(0).toISOString(), "the other one sees who began earlier");
+  });
+
   it("sweeps in its own folders and in those of nobody, and in no other writer's", async () => {
     const world = begun();
     const orphans = ["ours", "free", "unclaimed", "theirs", "unreadable"].map((clusterName) => {

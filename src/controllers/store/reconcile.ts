@@ -8,7 +8,7 @@ import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
-import { type KnownWriters, firstWriter, writerOf } from "../../core/store/writer.ts";
+import { type KnownWriters, firstWriter, statusOf, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
@@ -111,7 +111,10 @@ async function introduced(
   if (store.spec.accessMode === "ReadOnly" || store.status.writer !== undefined)
     return { store, isNew: false };
   const known = writers.get(keyOf(store.metadata));
-  const status = { ...store.status, writer: known ?? firstWriter(freshNames()) };
+  const status = {
+    ...store.status,
+    writer: known === undefined ? firstWriter(freshNames()) : statusOf(known),
+  };
   await resources.writeStoreStatus(store, status, signal);
   return { store: { ...store, status }, isNew: known === undefined };
 }

@@ -1,14 +1,20 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import {
+  type ListedHeartbeat,
+  heartbeatTime,
   listHeartbeats,
   measureSilence,
+  processSince,
   putHeartbeat,
   removeOldHeartbeats,
   storeTime,
 } from "../../backup/catalog/writers.ts";
+import { isCopy } from "../../core/backup/claim.ts";
 import {
   type FreshNames,
+  type Rival,
+  type WriterStatus,
   firstWriter,
   newerOf,
   originalOf,
@@ -37,15 +43,20 @@ export async function renewWriter(
   const holdMs = deps.holds.durationMs;
   const fresh = freshNames();
   const key = keyOf(resource.metadata);
-  const before = newerOf(resource.status.writer ?? firstWriter(fresh), deps.writers.get(key));
+  const known = deps.writers.get(key);
+  const before = newerOf(resource.status.writer ?? firstWriter(fresh), known);
+  const since = known?.id === before.id ? known.since : undefined;
   const listed = await listHeartbeats(store, signal);
-  const own = listed.map(({ id, renewal, nonce }) => ({ id, renewal, nonce, silentMs: 0, holdMs }));
-  const writer = isNew ? before : renewed(before, own, fresh);
+  const rival = await rivalOf(store, before, listed, signal);
+  const writer = isNew ? before : renewed(before, { rival, since }, fresh);
   const announced = { ...resource, status: { ...resource.status, writer } };
   if (!isNew) await deps.resources.writeStoreStatus(resource, announced.status, signal);
-  deps.writers.set(key, writer);
   const identity = writerOf(announced);
-  await putHeartbeat(store, identity, holdMs, signal);
+  const begun = writer.id === before.id ? since : undefined;
+  if (begun !== undefined) deps.writers.set(key, { ...writer, since: begun });
+  await putHeartbeat(store, identity, { holdMs, since: begun }, signal);
+  const first = begun ?? (await heartbeatTime(store, identity, signal));
+  if (first !== undefined) deps.writers.set(key, { ...writer, since: first });
   await removeOldHeartbeats(store, identity, listed, signal);
   const ofOriginal = listed.filter(({ id }) => id === writer.copyOf);
   const silence =
@@ -53,4 +64,18 @@ export async function renewWriter(
       ? []
       : await measureSilence(store, ofOriginal, await storeTime(store, signal), signal);
   return { resource: announced, original: originalOf(writer, silence) };
+}
+
+/** Who else renews the writer, by the newest renewal that this operator does not know. */
+async function rivalOf(
+  store: Store,
+  writer: WriterStatus,
+  listed: readonly ListedHeartbeat[],
+  signal: AbortSignal,
+): Promise<Rival | undefined> {
+  const isUnknown = (beat: ListedHeartbeat) =>
+    isCopy({ ...writer, who: "" }, [{ ...beat, silentMs: 0, holdMs: 0 }]);
+  const [newest] = listed.filter(isUnknown).toSorted((a, b) => b.renewal - a.renewal);
+  if (newest === undefined) return undefined;
+  return { renewal: newest.renewal, since: await processSince(store, newest, signal) };
 }

@@ -1,5 +1,5 @@
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { type Heartbeat, type WriterIdentity, isCopy, newestBeat } from "../backup/claim.ts";
+import { type Heartbeat, type WriterIdentity, newestBeat } from "../backup/claim.ts";
 import { OperatorError } from "../errors.ts";
 
 export type WriterStatus = NonNullable<EtcdBackupStoreStatus["writer"]>;
@@ -10,8 +10,13 @@ export interface FreshNames {
   nonce: string;
 }
 
-/** The writers that this process has last renewed, by the key of the store. It outlives a term of leadership. */
-export type KnownWriters = Map<string, WriterStatus>;
+/** A writer as this process has last renewed it. `since`: when it first did so, by the store's clock. */
+export interface KnownWriter extends WriterStatus {
+  since: Date;
+}
+
+/** The writers that this process has renewed, by the key of the store. It outlives a term of leadership. */
+export type KnownWriters = Map<string, KnownWriter>;
 
 /**
  * The writer of a store, as its resource or this process names it. Throws NotFound, which is not permanent, before its
@@ -36,25 +41,40 @@ export function identityOf(
  * restored from a backup while this process lived: whoever renewed it is no copy.
  */
 export function newerOf(recorded: WriterStatus, known: WriterStatus | undefined): WriterStatus {
-  return known?.id === recorded.id && known.renewal > recorded.renewal ? known : recorded;
+  return known?.id === recorded.id && known.renewal > recorded.renewal ? statusOf(known) : recorded;
+}
+
+/** The part of a known writer that the resource names. */
+export function statusOf({ id, renewal, nonce, copyOf }: WriterStatus): WriterStatus {
+  return { id, renewal, nonce, ...(copyOf === undefined ? {} : { copyOf }) };
 }
 
 export function firstWriter({ id, nonce }: FreshNames): WriterStatus {
   return { id, renewal: 1, nonce };
 }
 
+/** Another process that renews the same writer: its last renewal, and since when it does so, by the store's clock. */
+export interface Rival {
+  renewal: number;
+  since: Date;
+}
+
 /**
- * The next renewal. A writer that somebody else renews belongs to that one: this Kubernetes cluster is a copy, made
- * before the other's last renewal, and gets a writer of its own.
+ * The next renewal. Of two processes that renew one writer the one that began earlier goes on: the other one's Kubernetes
+ * cluster is a copy, and gets a writer of its own. `since`: when this process began; undefined before its first renewal.
  */
 export function renewed(
   writer: WriterStatus,
-  heartbeats: readonly Heartbeat[],
+  { rival, since }: { rival: Rival | undefined; since: Date | undefined },
   fresh: FreshNames,
 ): WriterStatus {
-  return isCopy({ ...writer, who: "" }, heartbeats)
-    ? { ...firstWriter(fresh), copyOf: writer.id }
-    : { ...writer, renewal: writer.renewal + 1, nonce: fresh.nonce };
+  const { id, renewal, copyOf } = writer;
+  const origin = copyOf === undefined ? {} : { copyOf };
+  if (rival === undefined) return { id, renewal: renewal + 1, nonce: fresh.nonce, ...origin };
+  const isFirst = since !== undefined && since < rival.since;
+  return isFirst
+    ? { id, renewal: rival.renewal + 1, nonce: fresh.nonce, ...origin }
+    : { ...firstWriter(fresh), copyOf: id };
 }
 
 /** The original of a copy: whether it still renews. Undefined for a writer that is no copy. */
