@@ -26,7 +26,7 @@ export async function lockDirectory(path: string, onWait: (pid: string) => void)
     if (await tryRename(own, path)) return heldLock(path);
     await rm(own, { recursive: true, force: true });
     const holder = await holderOf(path);
-    if (await isStale(path, holder)) await removeStale(path);
+    if (await isStale(path, holder)) await removeLock(path);
     else {
       onWait(holder);
       await delay(250);
@@ -60,9 +60,10 @@ async function isStale(path: string, holder: string): Promise<boolean> {
   return pid > 0 && !isAlive(pid);
 }
 
-async function removeStale(path: string): Promise<void> {
-  const stale = `${path}.stale.${randomUUID()}`;
-  if (await tryRename(path, stale)) await rm(stale, { recursive: true, force: true });
+/** The rename releases it at once: another process may take the name while its files are removed. */
+async function removeLock(path: string): Promise<void> {
+  const released = `${path}.released.${randomUUID()}`;
+  if (await tryRename(path, released)) await rm(released, { recursive: true, force: true });
 }
 
 function heldLock(path: string): DirectoryLock {
@@ -76,7 +77,7 @@ function heldLock(path: string): DirectoryLock {
     path,
     async [Symbol.asyncDispose]() {
       clearInterval(heartbeatTimer);
-      if ((await holderOf(path)) === String(process.pid)) await rm(path, { recursive: true, force: true });
+      if ((await holderOf(path)) === String(process.pid)) await removeLock(path);
       registration[Symbol.dispose]();
     },
   };

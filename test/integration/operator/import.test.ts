@@ -13,9 +13,9 @@ import { type Kube, kubeOf } from "../../support/kube.ts";
 import { type Operator, startOperator } from "../../support/operator-process.ts";
 
 /** What an EtcdBackup says about the stored backup. */
-function factsOf(status: EtcdBackupStatus) {
-  const { conditions: _, attempts: __, observedGeneration: ___, ...facts } = status;
-  return facts;
+/** Without the start, which is that of the first attempt in the one and that of the manifest in the other. */
+function factsOf({ artifact, completionTime, member, runID, snapshot, hashKV }: EtcdBackupStatus) {
+  return { artifact, completionTime, member, runID, snapshot, hashKV };
 }
 
 describe("an imported EtcdBackup in a new Kubernetes cluster", () => {

@@ -128,9 +128,10 @@ describe("the steps of a member's Job", { concurrency: true }, () => {
 
     await using damaged = await tempDir("store");
     await mkdir(join(damaged.path, "lab"));
-    for (const file of await readdir(join(store.path, "lab")))
+    const files = (await readdir(join(store.path, "lab"))).filter((file) => file !== "claim");
+    for (const file of files)
       await writeFile(join(damaged.path, "lab", file), await readFile(join(store.path, "lab", file)));
-    const [data = ""] = (await readdir(join(damaged.path, "lab"))).filter((file) => !file.endsWith(".json"));
+    const [data = ""] = (await readdir(join(damaged.path, "lab"))).filter((file) => file.includes(".db"));
     await flipByte(join(damaged.path, "lab", data));
     const { code, stderr } = await fetch(dataDir, { from: damaged.path });
     assert.equal(code, 4, stderr);

@@ -172,8 +172,10 @@ const permanentFaults: PermanentFault[] = [
     what: "a manifest that the store refuses",
     faults:
       () =>
-      ({ operation }) =>
-        operation === "Put" ? { do: "answer", status: 403, code: "AccessDenied" } : undefined,
+      ({ operation, url }) =>
+        operation === "Put" && isManifest(url)
+          ? { do: "answer", status: 403, code: "AccessDenied" }
+          : undefined,
     code: 1,
     says: /storing lab\/\S+\.json: .*refused/,
     leftovers: 0,
@@ -182,8 +184,8 @@ const permanentFaults: PermanentFault[] = [
     what: "a store that resets connections after the data is stored",
     faults: () => {
       let gone = false;
-      return ({ operation }) => {
-        gone ||= operation === "Put";
+      return ({ operation, url }) => {
+        gone ||= operation === "Put" && isManifest(url);
         return gone ? { do: "reset" } : undefined;
       };
     },
@@ -204,6 +206,11 @@ const permanentFaults: PermanentFault[] = [
     leftovers: 1,
   },
 ];
+
+/** Whether a request is about the manifest of a backup, and not about a claim. */
+function isManifest(url: string): boolean {
+  return /-r\d{20}-[^/]*\.json/.test(url);
+}
 
 describe("save", { concurrency: 3 }, () => {
   for (const [what, faults] of transientFaults) {
