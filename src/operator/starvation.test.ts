@@ -6,7 +6,8 @@ import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-back
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
 import { backupReconciler } from "../controllers/backup/reconcile.ts";
 import { keyOf, reconciler } from "../controllers/reconciler.ts";
-import { RunRegistry } from "../controllers/run-registry.ts";
+import { Admission } from "../controllers/admission.ts";
+import { InProcessRunner } from "../controllers/in-process-runner.ts";
 import { finalizer } from "../core/backup/decide.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
 import { initialized } from "../core/backup/status.ts";
@@ -54,10 +55,13 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     queue.add(keyOf(metadata));
   }
   const resources = operatorResources(api.client, { check() {} });
+  const wake = (key: string) => queue.add(key);
+  const admission = new Admission({ limit: 2, wake });
   const reconcile = backupReconciler({
     resources,
     holds: holdsOver(resources),
-    runs: new RunRegistry<BackupReport, StoredBackup>({ limit: 2, wake: (key) => queue.add(key) }),
+    admission,
+    runs: new InProcessRunner<BackupReport, StoredBackup>({ slots: admission, wake }),
     attempt: () => new Promise<StoredBackup>(() => {}),
     openStore: async ({ metadata }) => (metadata.namespace === "a" ? silent : memoryStore()),
     events: { record() {} },

@@ -1,11 +1,8 @@
+import { Admission } from "../controllers/admission.ts";
 import { backupReconciler } from "../controllers/backup/reconcile.ts";
 import { type Reconcile, reconciler, requestOf } from "../controllers/reconciler.ts";
 import { restoreReconciler } from "../controllers/restore/reconcile.ts";
-import { RunRegistry } from "../controllers/run-registry.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
-import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
-import { turnStateOf } from "../core/backup/turn.ts";
-import type { RestoreReport, RestoreResult } from "../core/restore/observed.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { KeyedQueue } from "../kube/queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -26,7 +23,7 @@ const restoresAtOnce = 2;
 
 /** The parts that outlive a term of leadership. */
 export interface TermOptions
-  extends Omit<Parts, "fence" | "metrics" | "backupRuns" | "restoreRuns" | "backupsNeeding"> {
+  extends Omit<Parts, "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding"> {
   informers: Informers;
   metrics: Metrics;
   /** Backups that may run at once. */
@@ -45,22 +42,25 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const { log, metrics, informers } = options;
   const signal = AbortSignal.any([options.signal, fence.signal]);
   const queues = { backups: fairQueue(), stores: fairQueue(), restores: fairQueue() };
-  const backupRuns = new RunRegistry<BackupReport, StoredBackup>({
-    limit: options.maxConcurrentBackups,
-    wake: (key) => queues.backups.add(key),
-    isShared: severalNamespaces(informers.stores, signal),
-    turnStateOf,
-  });
-  const restoreRuns = new RunRegistry<RestoreReport, RestoreResult>({
-    limit: restoresAtOnce,
-    wake: (key) => queues.restores.add(key),
-  });
-  metrics.running(() => backupRuns.active);
+  const wake = {
+    backups: (key: string) => queues.backups.add(key),
+    restores: (key: string) => queues.restores.add(key),
+  };
+  const admissions = {
+    backups: new Admission({
+      limit: options.maxConcurrentBackups,
+      wake: wake.backups,
+      isShared: severalNamespaces(informers.stores, signal),
+    }),
+    restores: new Admission({ limit: restoresAtOnce, wake: wake.restores }),
+  };
+  metrics.running(() => admissions.backups.active);
   const guarding = backupsThatNeedStores();
   const backupsNeeding = (store: string) => guarding.of(store).size;
-  const deps = controllerDeps({ ...options, fence, backupRuns, restoreRuns, backupsNeeding });
+  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding });
+  const { runners } = deps;
   metrics.foreignStores(() => deps.store.holds.foreignStores);
-  wakeControllers(informers, queues, { hasRun: (key) => backupRuns.has(key), guarding }, signal);
+  wakeControllers(informers, queues, { hasRun: (key) => runners.backups.has(key), guarding }, signal);
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       ...passLimits,
@@ -81,10 +81,10 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   ]);
   metrics.foreignStores(() => 0);
   // The next operator observes how far a restore got, and repeats the step that was stopped.
-  const restoresStopped = restoreRuns.stopAll("the operator is stopping");
-  log.info({ running: backupRuns.active }, "stopping");
+  const restoresStopped = runners.restores.stopAll("the operator is stopping");
+  log.info({ running: admissions.backups.active }, "stopping");
   const isDeposed = fence.signal.aborted;
-  const interrupted = await backupRuns.stopAll(
+  const interrupted = await runners.backups.stopAll(
     isDeposed
       ? "this operator no longer leads; the next leader starts the backup again"
       : "the operator is stopping; the next operator starts the backup again",

@@ -58,7 +58,7 @@ function wakeByGuards(
  * A settled EtcdBackup is not reconciled, so it costs no request at a relist or a new term. The copy may be stale, but
  * whatever made it stale is a change that the watch or the next list reports, and that is judged here again. A run of
  * this process is always reconciled: its end has to be forgotten. The end of a backup wakes its store, which holds one
- * more backup. The backups that wait for a slot are woken by the run registry.
+ * more backup. The backups that wait for a slot are woken by the admission.
  */
 function wakeByBackups(
   { backups }: Informers,

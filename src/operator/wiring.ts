@@ -1,15 +1,20 @@
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { Admission } from "../controllers/admission.ts";
 import { AgreementCache } from "../controllers/agreement-cache.ts";
 import { runAttempt } from "../controllers/backup/attempt.ts";
 import type { BackupControllerDeps, BackupMetrics } from "../controllers/backup/context.ts";
 import type { EventSink } from "../controllers/events.ts";
+import { InProcessRunner } from "../controllers/in-process-runner.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
+import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
+import { turnStateOf } from "../core/backup/turn.ts";
 import type { Holder } from "../core/store/hold.ts";
 import type { KnownWriters } from "../core/store/writer.ts";
+import type { RestoreReport, RestoreResult } from "../core/restore/observed.ts";
 import { connectionTo } from "../core/restore/names.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
@@ -34,8 +39,9 @@ export interface Parts {
   fence: Fence;
   events: EventSink;
   metrics: BackupMetrics;
-  backupRuns: BackupControllerDeps["runs"];
-  restoreRuns: RestoreControllerDeps["runs"];
+  admissions: { backups: Admission; restores: Admission };
+  /** Called with the key of a run that has ended, or whose report has changed. */
+  wake: { backups: (key: string) => void; restores: (key: string) => void };
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
   writers: KnownWriters;
   /** This operator, as operators with other Leases see it. */
@@ -50,13 +56,22 @@ export interface Parts {
   log: Log;
 }
 
-/** Builds the dependencies of each controller. No other place gives a controller its adapters. */
-export function controllerDeps(parts: Parts): {
+/** The work under way, for the end of a term. */
+interface Runners {
+  backups: InProcessRunner<BackupReport, StoredBackup>;
+  restores: InProcessRunner<RestoreReport, RestoreResult>;
+}
+
+interface ControllerDeps {
   backup: BackupControllerDeps;
   store: StoreControllerDeps;
   restore: RestoreControllerDeps;
-} {
-  const { client, fence, events, metrics, tool, image, permissions, env, now, log } = parts;
+  runners: Runners;
+}
+
+/** Builds the dependencies of each controller. No other place gives a controller its adapters. */
+export function controllerDeps(parts: Parts): ControllerDeps {
+  const { client, fence, events, metrics, tool, image, permissions, admissions, env, now, log } = parts;
   const reader = connectionReader(client);
   const resources = operatorResources(client, fence);
   const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
@@ -86,7 +101,9 @@ export function controllerDeps(parts: Parts): {
     agreements: new AgreementCache(),
     tool,
   };
+  const runners = runnersOf(parts);
   return {
+    runners,
     store: {
       ...shared,
       openStore: openStoreInPass,
@@ -95,17 +112,26 @@ export function controllerDeps(parts: Parts): {
     backup: {
       ...shared,
       openStore: openStoreInPass,
-      runs: parts.backupRuns,
+      admission: admissions.backups,
+      runs: runners.backups,
       attempt: (work, report, signal) => runAttempt(attempts, work, report, signal),
       metrics,
     },
     restore: {
       ...shared,
-      runs: parts.restoreRuns,
+      admission: admissions.restores,
+      runs: runners.restores,
       operatorImage: image,
       jobStoreSettings: jobStoreSettingsOf,
       openRestored: (restore, signal) =>
         openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
     },
+  };
+}
+
+function runnersOf({ admissions, wake }: Parts): Runners {
+  return {
+    backups: new InProcessRunner({ slots: admissions.backups, wake: wake.backups, turnStateOf }),
+    restores: new InProcessRunner({ slots: admissions.restores, wake: wake.restores }),
   };
 }

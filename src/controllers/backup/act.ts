@@ -34,11 +34,11 @@ export async function actOnBackup(
   observed: ObservedBackup,
   decision: BackupDecision,
 ): Promise<Result> {
-  const { backup, runs, resources, key, turn, signal, now } = context;
+  const { backup, admission, runs, resources, key, turn, signal, now } = context;
   const finalizers = backup.metadata.finalizers ?? [];
   if (decision.do === "wait" && decision.forSlot === true)
-    runs.waitInLine(key, { place: observed.place, turn });
-  else if (decision.do !== "start") runs.leaveLine(key);
+    admission.waitInLine(key, { place: observed.place, turn });
+  else if (decision.do !== "start") admission.leaveLine(key);
   switch (decision.do) {
     case "nothing":
       runs.forget(key);

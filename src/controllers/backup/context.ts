@@ -10,14 +10,16 @@ import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
 import type { StoreHolds } from "../store/holds.ts";
-import type { RunRegistry } from "../run-registry.ts";
+import type { Line } from "../admission.ts";
+import type { InProcessRunner } from "../in-process-runner.ts";
 import type { Attempt } from "./attempt.ts";
 import type { FolderLooks } from "./recover.ts";
 
 export interface BackupControllerDeps {
   resources: BackupResources;
   writers: KnownWriters;
-  runs: RunRegistry<BackupReport, StoredBackup>;
+  admission: Line;
+  runs: InProcessRunner<BackupReport, StoredBackup>;
   attempt: Attempt;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;

@@ -21,7 +21,7 @@ export function backupReconciler(deps: BackupControllerDeps): Reconcile {
       return await pass(request, signal);
     } catch (error) {
       // A slot that is free for an EtcdBackup whose passes fail must not stay free while others wait.
-      deps.runs.leaveLine(keyOf(request));
+      deps.admission.leaveLine(keyOf(request));
       throw error;
     }
   };
@@ -33,6 +33,7 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     const key = keyOf(request);
     const backup = await deps.resources.backup(request, signal);
     if (backup === undefined) {
+      deps.admission.leaveLine(key);
       await deps.runs.cancel(key, "the EtcdBackup was deleted");
       deps.holds.keep("EtcdBackup", request);
       return undefined;
@@ -78,12 +79,12 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
 
 /** Another operator works on the EtcdBackup. Its store wakes this one when that changes. */
 async function leaveAlone(
-  { runs, holds }: BackupControllerDeps,
+  { admission, runs, holds }: BackupControllerDeps,
   backup: EtcdBackup,
   { holder, durationMs }: HoldState & { is: "foreign" },
 ): Promise<Result> {
   const key = keyOf(backup.metadata);
-  runs.leaveLine(key);
+  admission.leaveLine(key);
   await runs.cancel(key, `the operator with Lease ${holder} holds the EtcdBackupStore`);
   holds.leave(backup, holder);
   return { againAfterMs: durationMs };
@@ -96,8 +97,8 @@ function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
   return store.status.writer === undefined ? "notProbed" : "found";
 }
 
-function observe({ backup, store, runs, key, turn }: BackupContext): ObservedBackup {
-  const { behind, ...slot } = runs.slotFor(key, turn);
+function observe({ backup, store, admission, runs, key, turn }: BackupContext): ObservedBackup {
+  const { behind, ...slot } = admission.slotFor(key, turn);
   return {
     backup,
     store: stateOf(store),

@@ -12,7 +12,8 @@ import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
 import { requestOf } from "../reconciler.ts";
-import { RunRegistry } from "../run-registry.ts";
+import { Admission } from "../admission.ts";
+import { InProcessRunner } from "../in-process-runner.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import { backupReconciler } from "./reconcile.ts";
 
@@ -23,13 +24,16 @@ const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefi
 function begun() {
   const api = memoryApi();
   const reports = new Map<string, (change: Partial<BackupReport>) => void>();
-  const runs = new RunRegistry<BackupReport, StoredBackup>({ limit: 4, wake() {}, turnStateOf });
+  const admission = new Admission({ limit: 4, wake() {} });
+  const slots = admission;
+  const runs = new InProcessRunner<BackupReport, StoredBackup>({ slots, wake() {}, turnStateOf });
   const resources = operatorResources(api.client, { check() {} });
   const reconcile = backupReconciler({
     resources,
     holds: holdsOver(resources),
     guards: new KeyedMutex(),
     writers: new Map(),
+    admission,
     runs,
     attempt: ({ backup: { metadata } }, report) => {
       reports.set(`${metadata.namespace}/${metadata.name}`, report);
@@ -61,20 +65,20 @@ function begun() {
     reports.get(key)?.({
       choice: { chosen: memberFacts("m"), reason: "it was named", withoutQuorum: false, refusals: [] },
     });
-  return { create, choose, runs };
+  return { create, choose, admission };
 }
 
 test("an EtcdBackup that waits for another of the same etcd holds no slot, and its condition names that one", async () => {
-  const { create, runs } = begun();
+  const { create, admission } = begun();
   await create("a/first");
   assert.match((await create("a/second")) ?? "", /^the operator waits for EtcdBackup first of the same etcd/);
-  assert.equal(runs.active, 1);
+  assert.equal(admission.active, 1);
 });
 
 test("an EtcdBackup of another namespace is not named", async () => {
-  const { create, choose, runs } = begun();
+  const { create, choose, admission } = begun();
   await create("a/first");
   choose("a/first");
   assert.match((await create("b/other")) ?? "", /^the operator waits for another backup of the same etcd/);
-  assert.equal(runs.active, 1);
+  assert.equal(admission.active, 1);
 });

@@ -18,7 +18,8 @@ import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { type Result, requestOf } from "../reconciler.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
-import { RunRegistry } from "../run-registry.ts";
+import { Admission } from "../admission.ts";
+import { InProcessRunner } from "../in-process-runner.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import type { BackupControllerDeps } from "./context.ts";
 import { backupReconciler } from "./reconcile.ts";
@@ -147,10 +148,12 @@ export function createWorld(backoffLimit: number, imported?: string) {
 
   /** What a process holds and loses when it dies. */
   function startProcess() {
-    const runs = new RunRegistry<BackupReport, StoredBackup>({ limit: 1, wake() {} });
+    const admission = new Admission({ limit: 1, wake() {} });
+    const runs = new InProcessRunner<BackupReport, StoredBackup>({ slots: admission, wake() {} });
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const deps: BackupControllerDeps = {
       resources,
+      admission,
       runs,
       attempt: (work, report, cancelled) => {
         const { promise, resolve, reject } = Promise.withResolvers<StoredBackup>();
@@ -247,7 +250,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
   async function endRun(end: (running: RunningAttempt) => void): Promise<void> {
     if (runState() !== "running" || attempt === undefined) return;
     end(attempt);
-    // The registry sees the end of a run a few microtasks later.
+    // The runner sees the end of a run a few microtasks later.
     for (let turn = 0; turn < 5 && runState() === "running"; turn++) await Promise.resolve();
     assert.notEqual(runState(), "running");
   }

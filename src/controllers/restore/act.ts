@@ -32,9 +32,10 @@ export async function actOnRestore(
   observed: ObservedRestore,
   decision: RestoreDecision,
 ): Promise<Result> {
-  const { restore, runs, key, now } = context;
-  if (decision.do === "wait" && decision.forSlot === true) runs.waitInLine(key, { place: observed.place });
-  else if (decision.do !== "verify" && decision.do !== "prove") runs.leaveLine(key);
+  const { restore, admission, runs, key, now } = context;
+  if (decision.do === "wait" && decision.forSlot === true)
+    admission.waitInLine(key, { place: observed.place });
+  else if (decision.do !== "verify" && decision.do !== "prove") admission.leaveLine(key);
   switch (decision.do) {
     case "nothing":
       runs.forget(key);

@@ -12,7 +12,8 @@ import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
 import type { StoreHolds } from "../store/holds.ts";
-import type { RunRegistry } from "../run-registry.ts";
+import type { Line } from "../admission.ts";
+import type { InProcessRunner } from "../in-process-runner.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";
 
@@ -55,7 +56,8 @@ export interface RestoredCluster extends Pick<SnapshotCluster, "observe" | "hash
 
 export interface RestoreControllerDeps {
   resources: RestoreResources;
-  runs: RunRegistry<RestoreReport, RestoreResult>;
+  admission: Line;
+  runs: InProcessRunner<RestoreReport, RestoreResult>;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   /** What the operator's environment adds to the settings of a store, for the members' Jobs. */
   jobStoreSettings(store: EtcdBackupStore, signal: AbortSignal): Promise<JobStoreSettings>;

@@ -6,7 +6,7 @@ import type { RestoreControllerDeps, RestoreResources } from "./context.ts";
 
 /** Stops the work for a restore whose store another operator holds. Undefined: this operator may go on. */
 export async function leaveToHolder(
-  { holds, resources, runs }: RestoreControllerDeps,
+  { holds, resources, admission, runs }: RestoreControllerDeps,
   restore: EtcdRestore,
   signal: AbortSignal,
 ): Promise<NonNullable<Result> | undefined> {
@@ -19,7 +19,9 @@ export async function leaveToHolder(
     return undefined;
   }
   const { holder, durationMs } = held;
-  await runs.cancel(keyOf(restore.metadata), `the operator with Lease ${holder} holds the EtcdBackupStore`);
+  const key = keyOf(restore.metadata);
+  admission.leaveLine(key);
+  await runs.cancel(key, `the operator with Lease ${holder} holds the EtcdBackupStore`);
   holds.leave(restore, holder);
   return { againAfterMs: durationMs };
 }

@@ -31,7 +31,7 @@ export async function observe(context: RestoreContext): Promise<ObservedRestore>
     members: restoring ? await members(context) : [],
     cluster: starting ? await cluster(context) : { exists: "none", readyMembers: 0 },
     // Last, since another EtcdRestore may take a slot while the objects are read.
-    ...context.runs.slotFor(context.key),
+    ...context.admission.slotFor(context.key),
   };
 }
 

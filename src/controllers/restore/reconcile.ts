@@ -14,7 +14,7 @@ export function restoreReconciler(deps: RestoreControllerDeps): Reconcile {
       return await pass(request, signal);
     } catch (error) {
       // A slot that is free for an EtcdRestore whose passes fail must not stay free while others wait.
-      deps.runs.leaveLine(keyOf(request));
+      deps.admission.leaveLine(keyOf(request));
       throw error;
     }
   };
@@ -25,6 +25,7 @@ function reconcilePass(deps: RestoreControllerDeps): Reconcile {
     const key = keyOf(request);
     const restore = await deps.resources.restore(request, signal);
     if (restore === undefined) {
+      deps.admission.leaveLine(key);
       await deps.runs.cancel(key, "the EtcdRestore was deleted");
       deps.holds.keep("EtcdRestore", request);
       return undefined;

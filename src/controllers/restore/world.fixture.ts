@@ -18,7 +18,8 @@ import { operatorResources } from "../../operator/resources.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { requestOf } from "../reconciler.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
-import { RunRegistry } from "../run-registry.ts";
+import { Admission } from "../admission.ts";
+import { InProcessRunner } from "../in-process-runner.ts";
 import type { RestoreControllerDeps } from "./context.ts";
 import { restoreReconciler } from "./reconcile.ts";
 
@@ -125,14 +126,14 @@ export async function createRestoreWorld({
   });
 
   function startProcess() {
-    const runs = new RunRegistry<RestoreReport, RestoreResult>({
-      limit: 2,
-      wake: (woke) => woken.push(woke),
-    });
+    const wake = (woke: string) => void woken.push(woke);
+    const admission = new Admission({ limit: 2, wake });
+    const runs = new InProcessRunner<RestoreReport, RestoreResult>({ slots: admission, wake });
     const resources = operatorResources(api.client, { check() {} });
     const reconcile = restoreReconciler({
       resources,
       holds: holdsOver(resources, { now }),
+      admission,
       runs,
       openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
       jobStoreSettings: async () => ({}),

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { TurnState } from "../core/run-view.ts";
-import { RunRegistry } from "./run-registry.ts";
+import { Admission } from "./admission.ts";
+import { InProcessRunner } from "./in-process-runner.ts";
 
 interface Reported {
   turn?: TurnState;
@@ -12,25 +13,25 @@ function turnOf(key: string): string | undefined {
   return key.split("#")[1];
 }
 
-/** A registry whose runs last until the test ends them. Each key waits in the line unless a slot is free for it. */
+/** A runner whose runs last until the test ends them. Each key waits in the line unless a slot is free for it. */
 function begun({ limit, isShared = false }: { limit: number; isShared?: boolean }) {
   const woken: string[] = [];
   const running = new Map<string, () => void>();
   const reports = new Map<string, (change: Reported) => void>();
   let clock = 0;
-  const runs = new RunRegistry<Reported, string>({
-    limit,
+  const wake = (key: string) => void woken.push(key);
+  const admission = new Admission({ limit, wake, isShared: () => isShared, now: () => clock });
+  const runs = new InProcessRunner<Reported, string>({
+    slots: admission,
+    wake,
     turnStateOf: ({ turn = "waits" }) => turn,
-    wake: (key) => woken.push(key),
-    isShared: () => isShared,
-    now: () => clock,
   });
   /** One pass over a key that wants to run. Keys with a `#` have the turn that follows it: `n/a#etcd`. */
   function pass(key: string): boolean {
     const turn = turnOf(key);
-    const { freeSlots, place } = runs.slotFor(key, turn);
+    const { freeSlots, place } = admission.slotFor(key, turn);
     if (freeSlots <= 0) {
-      runs.waitInLine(key, { place, turn });
+      admission.waitInLine(key, { place, turn });
       return false;
     }
     assert.ok(runs.reserve(key, { uid: key, attempt: 1, turn }));
@@ -53,6 +54,7 @@ function begun({ limit, isShared = false }: { limit: number; isShared?: boolean 
     return others.filter((other) => !running.has(other) && pass(other));
   }
   return {
+    admission,
     runs,
     pass,
     end,
@@ -98,11 +100,11 @@ describe("the line for a slot", () => {
   });
 
   it("passes the turn on when the next in turn leaves", async () => {
-    const { runs, pass, running, woken } = begun({ limit: 1 });
+    const { admission, pass, running, woken } = begun({ limit: 1 });
     for (const key of ["n/a", "n/b", "n/c"]) pass(key);
     running.get("n/a")?.();
     await new Promise(setImmediate);
-    runs.leaveLine("n/b");
+    admission.leaveLine("n/b");
     assert.ok(woken.includes("n/c"));
     assert.equal(pass("n/c"), true);
   });
@@ -125,9 +127,9 @@ describe("the line for a slot", () => {
   });
 
   it("tells each key its place, and another one only after ten minutes", async () => {
-    const { runs, pass, end, later } = begun({ limit: 1 });
+    const { admission, pass, end, later } = begun({ limit: 1 });
     for (const key of ["n/a", "n/b", "n/c", "n/d"]) pass(key);
-    const place = (key: string) => runs.slotFor(key).place;
+    const place = (key: string) => admission.slotFor(key).place;
     assert.deepEqual(["n/b", "n/c", "n/d"].map(place), [1, 2, 3]);
     await end("n/a");
     assert.deepEqual(["n/c", "n/d"].map(place), [2, 3]);
@@ -198,9 +200,9 @@ describe("keys of one turn", () => {
   });
 
   it("are told which one they wait for", async () => {
-    const { runs, pass, running } = begun({ limit: 2 });
+    const { admission, pass, running } = begun({ limit: 2 });
     for (const key of ["n/a#1", "n/b#1", "n/c#1", "n/d#2"]) pass(key);
-    const behind = (key: string) => runs.slotFor(key, turnOf(key)).behind;
+    const behind = (key: string) => admission.slotFor(key, turnOf(key)).behind;
     assert.deepEqual(["n/b#1", "n/new#1", "n/new#2", "n/new#3"].map(behind), [
       "n/a#1",
       "n/a#1",
@@ -213,24 +215,24 @@ describe("keys of one turn", () => {
   });
 
   it("pass the turn on when the next of them leaves", async () => {
-    const { runs, pass, running, woken } = begun({ limit: 2 });
+    const { admission, pass, running, woken } = begun({ limit: 2 });
     for (const key of ["n/a#1", "n/b#1", "n/c#1"]) pass(key);
     running.get("n/a#1")?.();
     await new Promise(setImmediate);
     assert.equal(pass("n/c#1"), false, "n/b#1 comes first");
     woken.length = 0;
-    runs.leaveLine("n/b#1");
+    admission.leaveLine("n/b#1");
     assert.deepEqual(woken, ["n/c#1"]);
     assert.equal(pass("n/c#1"), true);
   });
 
   it("give up their place when the resource under a key is replaced by one with another turn", () => {
-    const { runs, pass, woken } = begun({ limit: 2 });
+    const { admission, pass, woken } = begun({ limit: 2 });
     for (const key of ["n/a#1", "n/b#1", "n/c#1"]) pass(key);
-    const { place } = runs.slotFor("n/c#1", "2");
-    runs.waitInLine("n/c#1", { place, turn: "2" });
+    const { place } = admission.slotFor("n/c#1", "2");
+    admission.waitInLine("n/c#1", { place, turn: "2" });
     assert.ok(woken.includes("n/c#1"));
-    assert.equal(runs.slotFor("n/c#1", "2").freeSlots, 1);
+    assert.equal(admission.slotFor("n/c#1", "2").freeSlots, 1);
   });
 
   it("start when the first no longer needs the turn, while it still holds its slot", () => {
@@ -310,7 +312,7 @@ describe("whatever comes, ends and leaves", () => {
   it("each key that could run has been woken, no two of a turn run in one namespace, and all run in the end", async () => {
     await fc.assert(
       fc.asyncProperty(story, async ({ limit, isShared, happenings }) => {
-        const { runs, pass, report, running, woken } = begun({ limit, isShared });
+        const { admission, runs, pass, report, running, woken } = begun({ limit, isShared });
         const waiting = new Set<string>();
         const states = new Map<string, TurnState>();
         const come = (k: string) => {
@@ -323,7 +325,7 @@ describe("whatever comes, ends and leaves", () => {
         };
         const check = () => {
           for (const k of waiting)
-            assert.equal(runs.slotFor(k, turnOf(k)).freeSlots, 0, `${k} could run, and was not woken`);
+            assert.equal(admission.slotFor(k, turnOf(k)).freeSlots, 0, `${k} could run, and was not woken`);
           assert.ok(running.size <= limit);
           const inTurn = [...running.keys()].flatMap((k) =>
             turnOf(k) === undefined || states.get(k) === "over" ? [] : [`${k.split("/")[0]} ${turnOf(k)}`],
@@ -342,7 +344,7 @@ describe("whatever comes, ends and leaves", () => {
           const nth = "nth" in each ? [...running.keys()][each.nth % Math.max(1, running.size)] : undefined;
           if (each.what === "comes") come(each.key);
           if (each.what === "ends" && nth !== undefined) await endOf(nth);
-          if (each.what === "leaves" && waiting.delete(each.key)) runs.leaveLine(each.key);
+          if (each.what === "leaves" && waiting.delete(each.key)) admission.leaveLine(each.key);
           if (each.what === "reports" && nth !== undefined && states.get(nth) !== "over") {
             states.set(nth, each.turn);
             const earlier = woken.splice(0);
