@@ -21,10 +21,17 @@ function begun({ limit, isShared = false }: { limit: number; isShared?: boolean 
   let clock = 0;
   const wake = (key: string) => void woken.push(key);
   const admission = new Admission({ limit, wake, isShared: () => isShared, now: () => clock });
-  const runs = new InProcessRunner<Reported, string>({
+  const runs = new InProcessRunner<string, Reported, string>({
     slots: admission,
     wake,
     turnStateOf: ({ turn = "waits" }) => turn,
+    firstReport: () => ({}),
+    perform(key, report) {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      running.set(key, () => resolve("done"));
+      reports.set(key, report);
+      return promise;
+    },
   });
   /** One pass over a key that wants to run. Keys with a `#` have the turn that follows it: `n/a#etcd`. */
   function pass(key: string): boolean {
@@ -35,12 +42,7 @@ function begun({ limit, isShared = false }: { limit: number; isShared?: boolean 
       return false;
     }
     assert.ok(runs.reserve(key, { uid: key, attempt: 1, turn }));
-    const { promise, resolve } = Promise.withResolvers<string>();
-    running.set(key, () => resolve("done"));
-    runs.start(key, {}, (report) => {
-      reports.set(key, report);
-      return promise;
-    });
+    runs.start(key, key);
     return true;
   }
   /** Ends a run, and makes the passes that this wakes. Resolves to the keys that began. */

@@ -1,6 +1,7 @@
 import { OperatorError, asOperatorError } from "../core/errors.ts";
 import type { RunView, TurnState } from "../core/run-view.ts";
 import type { Slots } from "./admission.ts";
+import type { Perform, Runner } from "./runner.ts";
 
 interface Run<Report, Result> {
   uid: string;
@@ -10,30 +11,33 @@ interface Run<Report, Result> {
   settled: Promise<void>;
 }
 
-export interface InProcessOptions<Report> {
+export interface InProcessOptions<Work, Report, Result> {
   /** A run holds one from its reservation to its end. */
   slots: Slots;
   /** Called with the key of a run that has ended, or whose report has changed. */
   wake: (key: string) => void;
   /** Of a run that has a turn. Absent: it holds the turn until it ends. */
   turnStateOf?: (report: Report) => TurnState;
+  /** The report of a run that begins. */
+  firstReport: (work: Work) => Report;
+  perform: Perform<Work, Report, Result>;
 }
 
-/**
- * The long-running work of this process, at most one run a key. A run is reserved before the attempt is written to
- * status, so the limit holds, and the attempt in status is the one that runs. An ended run is kept until the reconciler
- * has recorded its end and forgets it. The next process looks in the store for what this one stored.
- */
-export class InProcessRunner<Report extends object, Result> {
+/** Executes runs in this process, and they end with it. The next process looks in the store for what this one stored. */
+export class InProcessRunner<Work, Report extends object, Result> implements Runner<Work, Report, Result> {
   readonly #runs = new Map<string, Run<Report, Result>>();
   readonly #slots: Slots;
   readonly #wake: (key: string) => void;
   readonly #turnStateOf: (report: Report) => TurnState;
+  readonly #firstReport: (work: Work) => Report;
+  readonly #perform: Perform<Work, Report, Result>;
 
-  constructor({ slots, wake, turnStateOf = () => "held" }: InProcessOptions<Report>) {
-    this.#slots = slots;
-    this.#wake = wake;
-    this.#turnStateOf = turnStateOf;
+  constructor(options: InProcessOptions<Work, Report, Result>) {
+    this.#slots = options.slots;
+    this.#wake = options.wake;
+    this.#turnStateOf = options.turnStateOf ?? (() => "held");
+    this.#firstReport = options.firstReport;
+    this.#perform = options.perform;
   }
 
   /** Whether this process holds a run of the key, in any state. */
@@ -41,13 +45,11 @@ export class InProcessRunner<Report extends object, Result> {
     return this.#runs.has(key);
   }
 
-  /** The run of the resource with this UID. A run of another resource under the same key counts as none. */
   view(key: string, uid: string): RunView<Report, Result> {
     const run = this.#runs.get(key);
     return run?.uid === uid ? run.view : { state: "none" };
   }
 
-  /** Reserves a run for an attempt, with a slot; false when none is free. A reservation that exists is kept. */
   reserve(
     key: string,
     { uid, attempt, turn }: { uid: string; attempt: number; turn?: string | undefined },
@@ -61,15 +63,10 @@ export class InProcessRunner<Report extends object, Result> {
     return true;
   }
 
-  /** Starts the reserved run. `work` reports by the fields that changed; its signal fires when the run is cancelled. */
-  start(
-    key: string,
-    first: Report,
-    work: (report: (change: Partial<Report>) => void, signal: AbortSignal) => Promise<Result>,
-  ): void {
+  start(key: string, work: Work): void {
     const run = this.#runs.get(key);
     if (run?.view.state !== "reserved") throw new OperatorError("Internal", `no run is reserved for ${key}`);
-    let report = first;
+    let report = this.#firstReport(work);
     const update = (change: Partial<Report>) => {
       if (run.view.state !== "running") return;
       report = { ...report, ...change };
@@ -79,7 +76,7 @@ export class InProcessRunner<Report extends object, Result> {
     };
     const execute = async (): Promise<void> => {
       try {
-        const result = await work(update, run.controller.signal);
+        const result = await this.#perform(work, update, run.controller.signal);
         run.view = { state: "succeeded", report, result };
       } catch (error) {
         run.view = { state: "failed", report, error: asOperatorError(error) };
@@ -92,7 +89,6 @@ export class InProcessRunner<Report extends object, Result> {
     run.settled = execute();
   }
 
-  /** Cancels and forgets the run under this key. Resolves when its work has cleaned up. */
   async cancel(key: string, why: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run === undefined) return;
@@ -103,14 +99,12 @@ export class InProcessRunner<Report extends object, Result> {
     this.#slots.release(key);
   }
 
-  /** Cancels and forgets the run of an earlier resource under the same key. */
   async cancelOthers(key: string, uid: string): Promise<void> {
     const run = this.#runs.get(key);
     if (run !== undefined && run.uid !== uid)
       await this.cancel(key, "another resource of the same name replaced this one");
   }
 
-  /** Drops an ended run once its end is recorded. A reservation is given up. */
   forget(key: string): void {
     const run = this.#runs.get(key);
     if (run === undefined || run.view.state === "running") return;

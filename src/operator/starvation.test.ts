@@ -4,6 +4,7 @@ import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import { test } from "node:test";
 import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { AttemptWork } from "../controllers/backup/attempt.ts";
 import { backupReconciler } from "../controllers/backup/reconcile.ts";
 import { keyOf, reconciler } from "../controllers/reconciler.ts";
 import { Admission } from "../controllers/admission.ts";
@@ -61,8 +62,12 @@ test("20 deletions from a silent store do not delay an EtcdBackup of another nam
     resources,
     holds: holdsOver(resources),
     admission,
-    runs: new InProcessRunner<BackupReport, StoredBackup>({ slots: admission, wake }),
-    attempt: () => new Promise<StoredBackup>(() => {}),
+    runs: new InProcessRunner<AttemptWork, BackupReport, StoredBackup>({
+      slots: admission,
+      wake,
+      firstReport: () => ({}),
+      perform: () => new Promise(() => {}),
+    }),
     openStore: async ({ metadata }) => (metadata.namespace === "a" ? silent : memoryStore()),
     events: { record() {} },
     metrics: { backupEnded() {}, storedBackupLeft() {} },

@@ -1,13 +1,14 @@
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import type { Admission } from "../controllers/admission.ts";
 import { AgreementCache } from "../controllers/agreement-cache.ts";
-import { runAttempt } from "../controllers/backup/attempt.ts";
+import { type AttemptDeps, type AttemptWork, runAttempt } from "../controllers/backup/attempt.ts";
 import type { BackupControllerDeps, BackupMetrics } from "../controllers/backup/context.ts";
 import type { EventSink } from "../controllers/events.ts";
 import { InProcessRunner } from "../controllers/in-process-runner.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import type { Log } from "../core/log.ts";
-import type { RestoreControllerDeps } from "../controllers/restore/context.ts";
+import type { RestoreControllerDeps, RestoreWork, RestoreWorkDeps } from "../controllers/restore/context.ts";
+import { performStep } from "../controllers/restore/work.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
@@ -58,8 +59,8 @@ export interface Parts {
 
 /** The work under way, for the end of a term. */
 interface Runners {
-  backups: InProcessRunner<BackupReport, StoredBackup>;
-  restores: InProcessRunner<RestoreReport, RestoreResult>;
+  backups: InProcessRunner<AttemptWork, BackupReport, StoredBackup>;
+  restores: InProcessRunner<RestoreWork, RestoreReport, RestoreResult>;
 }
 
 interface ControllerDeps {
@@ -94,14 +95,16 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     now,
     log,
   };
-  const attempts = {
+  const runners = runnersOf(parts, {
     ...shared,
     openCluster: openClusterFor,
     streams: new KeyedMutex(),
     agreements: new AgreementCache(),
     tool,
-  };
-  const runners = runnersOf(parts);
+    operatorImage: image,
+    openRestored: (restore, signal) =>
+      openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
+  });
   return {
     runners,
     store: {
@@ -114,7 +117,6 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       openStore: openStoreInPass,
       admission: admissions.backups,
       runs: runners.backups,
-      attempt: (work, report, signal) => runAttempt(attempts, work, report, signal),
       metrics,
     },
     restore: {
@@ -123,15 +125,24 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       runs: runners.restores,
       operatorImage: image,
       jobStoreSettings: jobStoreSettingsOf,
-      openRestored: (restore, signal) =>
-        openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
     },
   };
 }
 
-function runnersOf({ admissions, wake }: Parts): Runners {
+function runnersOf({ admissions, wake }: Parts, deps: AttemptDeps & RestoreWorkDeps): Runners {
   return {
-    backups: new InProcessRunner({ slots: admissions.backups, wake: wake.backups, turnStateOf }),
-    restores: new InProcessRunner({ slots: admissions.restores, wake: wake.restores }),
+    backups: new InProcessRunner({
+      slots: admissions.backups,
+      wake: wake.backups,
+      turnStateOf,
+      firstReport: () => ({}),
+      perform: (work, report, signal) => runAttempt(deps, work, report, signal),
+    }),
+    restores: new InProcessRunner({
+      slots: admissions.restores,
+      wake: wake.restores,
+      firstReport: ({ step }) => ({ step }),
+      perform: (work, report, signal) => performStep(deps, work, report, signal),
+    }),
   };
 }

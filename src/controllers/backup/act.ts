@@ -41,7 +41,7 @@ export async function actOnBackup(
   else if (decision.do !== "start") admission.leaveLine(key);
   switch (decision.do) {
     case "nothing":
-      runs.forget(key);
+      await runs.forget(key);
       return undefined;
     case "restamp":
       return writeAndGoOn(context, restamped(backup));
@@ -123,9 +123,7 @@ async function start(
   // When the write fails, its outcome is unknown. The attempt stays reserved, and the next pass begins it.
   await writeStatus(context, status);
   context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1} starts`);
-  runs.start(key, {}, (report, signal) =>
-    context.attempt({ backup: { ...backup, status }, etcd, store, runId }, report, signal),
-  );
+  await runs.start(key, { backup: { ...backup, status }, etcd, store, runId });
   return { againAfterMs: progressEveryMs };
 }
 
@@ -194,7 +192,7 @@ async function recordFailure(
   context.events.warning(reason, note);
   log.warn({ backup: key, attempt: backup.status.attempts, reason, note }, "attempt failed");
   if (isRetry) {
-    context.runs.forget(key);
+    await context.runs.forget(key);
     return { againAfterMs: Math.max(0, decision.at.getTime() - now().getTime()) };
   }
   recordEnd(context, "failed");

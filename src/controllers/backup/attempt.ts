@@ -19,11 +19,14 @@ import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
+import type { Runner } from "../runner.ts";
 import type { BackupResources } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
 import { writerIn } from "./writer.ts";
 
+/** All that an attempt is told. It is data, so another process could make the attempt. */
 export interface AttemptWork {
+  /** With the status in which the attempt begins. */
   backup: EtcdBackup;
   /** Its spec.etcd. */
   etcd: EtcdConnection;
@@ -33,8 +36,8 @@ export interface AttemptWork {
 
 type ReportChange = (change: Partial<BackupReport>) => void;
 
-/** Makes one attempt of an EtcdBackup. Resolves when the store holds the backup. */
-export type Attempt = (work: AttemptWork, report: ReportChange, signal: AbortSignal) => Promise<StoredBackup>;
+/** Makes the attempts of EtcdBackups. A run succeeds when the store holds the backup. */
+export type BackupRunner = Runner<AttemptWork, BackupReport, StoredBackup>;
 
 export interface AttemptDeps {
   resources: Pick<BackupResources, "store">;

@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
-import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
 import type { KnownWriters } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
@@ -11,16 +10,14 @@ import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
 import type { StoreHolds } from "../store/holds.ts";
 import type { Line } from "../admission.ts";
-import type { InProcessRunner } from "../in-process-runner.ts";
-import type { Attempt } from "./attempt.ts";
+import type { BackupRunner } from "./attempt.ts";
 import type { FolderLooks } from "./recover.ts";
 
 export interface BackupControllerDeps {
   resources: BackupResources;
   writers: KnownWriters;
   admission: Line;
-  runs: InProcessRunner<BackupReport, StoredBackup>;
-  attempt: Attempt;
+  runs: BackupRunner;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   events: EventSink;
   metrics: BackupMetrics;

@@ -59,7 +59,7 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
       deletionEvents,
       signal,
     };
-    let observed = observe(context);
+    let observed = await observe(context);
     let decision = decide(observed, deps.now());
     if (decision.do === "lookUpStored") {
       observed = { ...observed, stored: await lookUpStored(context) };
@@ -97,14 +97,17 @@ function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {
   return store.status.writer === undefined ? "notProbed" : "found";
 }
 
-function observe({ backup, store, admission, runs, key, turn }: BackupContext): ObservedBackup {
+async function observe(context: BackupContext): Promise<ObservedBackup> {
+  const { backup, store, admission, runs, key, turn } = context;
+  const run = await runs.view(key, backup.metadata.uid);
+  // Last, since another EtcdBackup may take a slot while the run is observed.
   const { behind, ...slot } = admission.slotFor(key, turn);
   return {
     backup,
     store: stateOf(store),
     folder: { state: "notAsked" },
     isStoreGuarded: store !== undefined && isGuarded(store),
-    run: runs.view(key, backup.metadata.uid),
+    run,
     stored: { state: "notAsked" },
     ...slot,
     ...(behind === undefined ? {} : { behind: shownTo(key, behind) }),

@@ -15,6 +15,7 @@ import { requestOf } from "../reconciler.ts";
 import { Admission } from "../admission.ts";
 import { InProcessRunner } from "../in-process-runner.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
+import type { AttemptWork } from "./attempt.ts";
 import { backupReconciler } from "./reconcile.ts";
 
 const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
@@ -25,8 +26,16 @@ function begun() {
   const api = memoryApi();
   const reports = new Map<string, (change: Partial<BackupReport>) => void>();
   const admission = new Admission({ limit: 4, wake() {} });
-  const slots = admission;
-  const runs = new InProcessRunner<BackupReport, StoredBackup>({ slots, wake() {}, turnStateOf });
+  const runs = new InProcessRunner<AttemptWork, BackupReport, StoredBackup>({
+    slots: admission,
+    wake() {},
+    turnStateOf,
+    firstReport: () => ({}),
+    perform: ({ backup: { metadata } }, report) => {
+      reports.set(`${metadata.namespace}/${metadata.name}`, report);
+      return new Promise<StoredBackup>(() => {});
+    },
+  });
   const resources = operatorResources(api.client, { check() {} });
   const reconcile = backupReconciler({
     resources,
@@ -35,10 +44,6 @@ function begun() {
     writers: new Map(),
     admission,
     runs,
-    attempt: ({ backup: { metadata } }, report) => {
-      reports.set(`${metadata.namespace}/${metadata.name}`, report);
-      return new Promise<StoredBackup>(() => {});
-    },
     openStore: async () => memoryStore(),
     events: { record() {} },
     metrics: { backupEnded() {}, storedBackupLeft() {} },

@@ -19,8 +19,10 @@ import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { type Result, requestOf } from "../reconciler.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
 import { Admission } from "../admission.ts";
+import { asData } from "../data.fixture.ts";
 import { InProcessRunner } from "../in-process-runner.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
+import type { AttemptWork } from "./attempt.ts";
 import type { BackupControllerDeps } from "./context.ts";
 import { backupReconciler } from "./reconcile.ts";
 
@@ -149,18 +151,22 @@ export function createWorld(backoffLimit: number, imported?: string) {
   /** What a process holds and loses when it dies. */
   function startProcess() {
     const admission = new Admission({ limit: 1, wake() {} });
-    const runs = new InProcessRunner<BackupReport, StoredBackup>({ slots: admission, wake() {} });
+    const runs = new InProcessRunner<AttemptWork, BackupReport, StoredBackup>({
+      slots: admission,
+      wake() {},
+      firstReport: () => ({}),
+      perform: (work, report, cancelled) => {
+        const { promise, resolve, reject } = Promise.withResolvers<StoredBackup>();
+        cancelled.addEventListener("abort", () => reject(cancelled.reason));
+        attempt = { runId: asData(work).runId, report, succeed: resolve, fail: reject };
+        return promise;
+      },
+    });
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const deps: BackupControllerDeps = {
       resources,
       admission,
       runs,
-      attempt: (work, report, cancelled) => {
-        const { promise, resolve, reject } = Promise.withResolvers<StoredBackup>();
-        cancelled.addEventListener("abort", () => reject(cancelled.reason));
-        attempt = { runId: work.runId, report, succeed: resolve, fail: reject };
-        return promise;
-      },
       openStore: async () => memoryView(),
       events: {
         record({ reason, action, note: text }) {

@@ -19,8 +19,6 @@ import { type RestoreContext, writeRestoreStatus } from "./context.ts";
 import { createCluster, createMembers } from "./create.ts";
 import { recordEnd } from "./record-end.ts";
 import { succeed } from "./succeed.ts";
-import { verifyBackup } from "./verify-backup.ts";
-import { verifyCluster } from "./verify-cluster.ts";
 
 type Act<Kind extends RestoreDecision["do"]> = RestoreDecision & { do: Kind };
 
@@ -38,7 +36,7 @@ export async function actOnRestore(
   else if (decision.do !== "verify" && decision.do !== "prove") admission.leaveLine(key);
   switch (decision.do) {
     case "nothing":
-      runs.forget(key);
+      await runs.forget(key);
       return undefined;
     case "initialize":
       await writeRestoreStatus(context, restoreInitialized(restore, now()));
@@ -93,7 +91,7 @@ async function begin(
   const { restore, runs, key, now } = context;
   const { uid } = restore.metadata;
   // The run of the earlier step is still known when the answer to the write of its end was lost.
-  if (work.state === "succeeded") runs.forget(key);
+  if (work.state === "succeeded") await runs.forget(key);
   const attempt = (restore.status.attempts ?? 0) + 1;
   if (!runs.reserve(key, { uid, attempt })) return { againAfterMs: progressEveryMs };
   try {
@@ -102,9 +100,7 @@ async function begin(
     await runs.cancel(key, "the start of the step could not be written to status");
     throw error;
   }
-  runs.start(key, { step }, (report, signal) =>
-    step === "verify" ? verifyBackup(context, report, signal) : verifyCluster(context, signal),
-  );
+  await runs.start(key, { step, restore });
   return { againAfterMs: progressEveryMs };
 }
 
@@ -124,7 +120,7 @@ async function recordVerified(context: RestoreContext, { source }: Act<"recordVe
     "BackupVerified",
     `every digest of backup ${source.name} agreed: ${source.size}, revision ${source.revision}`,
   );
-  runs.forget(key);
+  await runs.forget(key);
   return { againAfterMs: 0 };
 }
 
@@ -138,7 +134,7 @@ async function recordRestoredBefore(
     "RestoredBefore",
     `the store records that this restore ended at ${completedAt}; the operator does not run it again`,
   );
-  runs.forget(key);
+  await runs.forget(key);
   return undefined;
 }
 
@@ -162,7 +158,7 @@ async function retry(
   decision: Act<"retry">,
 ): Promise<Result> {
   const { restore, runs, key, now, events } = context;
-  runs.forget(key);
+  await runs.forget(key);
   const current =
     members.length === 0 ? restore : { ...restore, status: membersSeen(restore, members, decision, now()) };
   await writeRestoreStatus(context, restoreRetrying(current, decision, now()));
@@ -175,6 +171,6 @@ async function fail(context: RestoreContext, { reason, message }: Act<"fail">): 
   await writeRestoreStatus(context, restoreFailed(restore, { reason, message }, now()));
   events.warning(reason, message);
   log.warn({ restore: key, reason, message }, "restore failed");
-  runs.forget(key);
+  await runs.forget(key);
   return undefined;
 }

@@ -13,7 +13,7 @@ import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
 import type { StoreHolds } from "../store/holds.ts";
 import type { Line } from "../admission.ts";
-import type { InProcessRunner } from "../in-process-runner.ts";
+import type { Runner } from "../runner.ts";
 
 export type TargetKind = "PersistentVolumeClaim" | "Job" | "Service" | "PodDisruptionBudget" | "StatefulSet";
 
@@ -57,17 +57,30 @@ export interface RestoredCluster extends Pick<SnapshotCluster, "observe" | "hash
 export interface RestoreControllerDeps {
   resources: RestoreResources;
   admission: Line;
-  runs: InProcessRunner<RestoreReport, RestoreResult>;
+  runs: RestoreRunner;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   /** What the operator's environment adds to the settings of a store, for the members' Jobs. */
   jobStoreSettings(store: EtcdBackupStore, signal: AbortSignal): Promise<JobStoreSettings>;
-  openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
   /** Image of this program, for the members' Jobs; undefined when the operator was not given it. */
   operatorImage: string | undefined;
   holds: StoreHolds;
   events: EventSink;
   now: () => Date;
   log: Log;
+}
+
+/** One step of an EtcdRestore that the operator does itself. It is data, so another process could do the step. */
+export interface RestoreWork {
+  step: RestoreReport["step"];
+  restore: EtcdRestore;
+}
+
+export type RestoreRunner = Runner<RestoreWork, RestoreReport, RestoreResult>;
+
+/** What a step needs. */
+export interface RestoreWorkDeps
+  extends Pick<RestoreControllerDeps, "resources" | "openStore" | "operatorImage" | "log"> {
+  openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
 }
 
 /** One pass over one EtcdRestore: the object that it read, and what it needs to act on it. */

@@ -1,7 +1,8 @@
 import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { recordSuccession } from "../../backup/catalog/succession.ts";
 import type { Store } from "../../store/store.ts";
-import type { RestoreContext } from "./context.ts";
+import { keyOf } from "../reconciler.ts";
+import type { RestoreWorkDeps } from "./context.ts";
 import { storeOfSource } from "./source.ts";
 
 /** Milliseconds. The restore is proved by then, and a silent store must not fail it. */
@@ -27,21 +28,21 @@ export async function introduceCluster(
  * logged, since the record of the restore's end is preceded by the same.
  */
 export async function tryToIntroduce(
-  context: RestoreContext,
+  { resources, openStore, log }: Omit<RestoreWorkDeps, "openRestored">,
+  restore: EtcdRestore,
   id: string,
   cancelled: AbortSignal,
 ): Promise<void> {
-  const { restore, resources, key, log } = context;
   const signal = AbortSignal.any([cancelled, AbortSignal.timeout(timeoutMs)]);
   try {
     const store = await storeOfSource(restore, resources, signal);
     if (store.spec.accessMode === "ReadOnly") return;
-    await using opened = await context.openStore(store, signal);
+    await using opened = await openStore(store, signal);
     await introduceCluster(opened, restore, signal, id);
   } catch (error) {
     cancelled.throwIfAborted();
     log.warn(
-      { restore: key, err: error },
+      { restore: keyOf(restore.metadata), err: error },
       "the new cluster could not be recorded in the folder of the backup",
     );
   }

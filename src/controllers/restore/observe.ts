@@ -27,7 +27,7 @@ export async function observe(context: RestoreContext): Promise<ObservedRestore>
   const starting = status.restoredTime !== undefined && status.runningTime === undefined;
   return {
     restore,
-    work: context.runs.view(context.key, restore.metadata.uid),
+    work: await context.runs.view(context.key, restore.metadata.uid),
     members: restoring ? await members(context) : [],
     cluster: starting ? await cluster(context) : { exists: "none", readyMembers: 0 },
     // Last, since another EtcdRestore may take a slot while the objects are read.

@@ -18,7 +18,7 @@ const timeoutMs = 30_000;
  */
 export async function recordEnd(context: RestoreContext): Promise<Result> {
   const { restore, runs, key, now, signal, events, log } = context;
-  runs.forget(key);
+  await runs.forget(key);
   const error = await tryToRecord(context);
   signal.throwIfAborted();
   if (error === undefined) {

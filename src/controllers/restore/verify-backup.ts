@@ -18,7 +18,7 @@ import { findBackup } from "../../backup/catalog/find.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { readRestoreRecord } from "../../backup/catalog/restore-record.ts";
 import { describeFailures, verifyStored } from "../../backup/verify.ts";
-import type { RestoreContext, TargetKind } from "./context.ts";
+import type { RestoreWorkDeps, TargetKind } from "./context.ts";
 import { sourceOf } from "./source.ts";
 
 /** Bytes for the first WAL segment and the other files that etcd writes at its start. */
@@ -26,15 +26,17 @@ const headroom = 128 * 1024 * 1024;
 
 /** Reads the whole backup. Refuses a restore that cannot succeed, before any object is created. */
 export async function verifyBackup(
-  context: RestoreContext,
+  deps: RestoreWorkDeps,
+  restore: EtcdRestore,
   report: (change: Partial<RestoreReport>) => void,
   signal: AbortSignal,
 ): Promise<RestoreResult> {
-  return { step: "verify", found: await verify(context, report, signal) };
+  return { step: "verify", found: await verify(deps, restore, report, signal) };
 }
 
 async function verify(
-  { restore, resources, openStore, operatorImage }: RestoreContext,
+  { resources, openStore, operatorImage }: RestoreWorkDeps,
+  restore: EtcdRestore,
   report: (change: Partial<RestoreReport>) => void,
   signal: AbortSignal,
 ): Promise<VerifiedSource> {
@@ -87,7 +89,7 @@ function refusalBySpec(restore: EtcdRestore, { member, snapshot }: Manifest): Re
 /** Refuses when an object of another owner has a name that the new cluster needs. */
 async function refusalByNames(
   restore: EtcdRestore,
-  resources: RestoreContext["resources"],
+  resources: RestoreWorkDeps["resources"],
   signal: AbortSignal,
 ): Promise<Refusal | undefined> {
   const { name, replicas } = restore.spec.target.cluster;

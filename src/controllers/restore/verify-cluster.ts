@@ -3,7 +3,7 @@ import { OperatorError } from "../../core/errors.ts";
 import { hashTimeout } from "../../core/etcd/hash-agreement.ts";
 import type { MemberFacts } from "../../core/etcd/member-choice.ts";
 import type { RestoreResult } from "../../core/restore/observed.ts";
-import type { RestoreContext, RestoredCluster } from "./context.ts";
+import type { RestoreWorkDeps, RestoredCluster } from "./context.ts";
 import { tryToIntroduce } from "./introduce.ts";
 
 type Verification = NonNullable<EtcdRestoreStatus["verification"]>;
@@ -17,11 +17,14 @@ const safeShare = 0.9;
  * Verifies the new cluster: every member answers and votes, all follow one leader, their HashKV is equal, and the
  * cluster holds as many keys as the backup.
  */
-export async function verifyCluster(context: RestoreContext, signal: AbortSignal): Promise<RestoreResult> {
-  const { restore, openRestored } = context;
-  await using cluster = await openRestored(restore, signal);
+export async function verifyCluster(
+  deps: RestoreWorkDeps,
+  restore: EtcdRestore,
+  signal: AbortSignal,
+): Promise<RestoreResult> {
+  await using cluster = await deps.openRestored(restore, signal);
   const verification = await prove(restore, cluster, signal);
-  await tryToIntroduce(context, verification.clusterID, signal);
+  await tryToIntroduce(deps, restore, verification.clusterID, signal);
   return { step: "prove", verification };
 }
 

@@ -19,9 +19,11 @@ import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { requestOf } from "../reconciler.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import { Admission } from "../admission.ts";
+import { asData } from "../data.fixture.ts";
 import { InProcessRunner } from "../in-process-runner.ts";
-import type { RestoreControllerDeps } from "./context.ts";
+import type { RestoreWork, RestoreWorkDeps } from "./context.ts";
 import { restoreReconciler } from "./reconcile.ts";
+import { performStep } from "./work.ts";
 
 const { signal } = new AbortController();
 const ref = { namespace: "ns", name: "back" };
@@ -114,7 +116,7 @@ export async function createRestoreWorld({
     if (writes === faults.loseAnswerOf) throw noRoute();
   };
 
-  const openRestored: RestoreControllerDeps["openRestored"] = async () => ({
+  const openRestored: RestoreWorkDeps["openRestored"] = async () => ({
     observe: async () => ({ clusterId: "beef", members: [member(0), member(1), member(2)] }),
     async hashKV(endpoint) {
       const index = Number(/\.(\d):/.exec(endpoint)?.[1]);
@@ -128,27 +130,34 @@ export async function createRestoreWorld({
   function startProcess() {
     const wake = (woke: string) => void woken.push(woke);
     const admission = new Admission({ limit: 2, wake });
-    const runs = new InProcessRunner<RestoreReport, RestoreResult>({ slots: admission, wake });
     const resources = operatorResources(api.client, { check() {} });
-    const reconcile = restoreReconciler({
+    const shared = {
       resources,
-      holds: holdsOver(resources, { now }),
-      admission,
-      runs,
       openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
-      jobStoreSettings: async () => ({}),
-      openRestored,
       operatorImage: "operator:1",
-      events: { record: ({ reason }) => void events.push(reason) },
-      now,
       log: {
-        debug(fields) {
+        debug(fields: object) {
           if ("decision" in fields) decided = fields["decision"] as RestoreDecision["do"];
         },
         info() {},
         warn() {},
         error() {},
       },
+    };
+    const runs = new InProcessRunner<RestoreWork, RestoreReport, RestoreResult>({
+      slots: admission,
+      wake,
+      firstReport: ({ step }) => ({ step }),
+      perform: (work, ...rest) => performStep({ ...shared, openRestored }, asData(work), ...rest),
+    });
+    const reconcile = restoreReconciler({
+      ...shared,
+      holds: holdsOver(resources, { now }),
+      admission,
+      runs,
+      jobStoreSettings: async () => ({}),
+      events: { record: ({ reason }) => void events.push(reason) },
+      now,
     });
     return { runs, reconcile };
   }
