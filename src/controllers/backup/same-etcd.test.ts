@@ -25,7 +25,8 @@ const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefi
 function begun() {
   const api = memoryApi();
   const reports = new Map<string, (change: Partial<BackupReport>) => void>();
-  const admission = new Admission({ limit: 4, wake() {} });
+  const woken: string[] = [];
+  const admission = new Admission({ limit: 4, wake: (key) => void woken.push(key) });
   const runs = new InProcessRunner<AttemptWork, BackupReport, StoredBackup>({
     slots: admission,
     wake() {},
@@ -57,12 +58,13 @@ function begun() {
       status.writer = { id: namespace, renewal: 1, nonce: "00000000" };
     });
   }
+  const look = (key: string) => reconcile(requestOf(key), new AbortController().signal);
   /** Creates the EtcdBackup and makes the passes that begin it. Resolves to the message of its condition. */
   async function create(key: string): Promise<string | undefined> {
     const metadata = requestOf(key);
     const etcd = { endpoints: ["http://e:2379"] };
     api.create(backups, { metadata, spec: { clusterName: "c", storeRef: { name: "s" }, etcd } });
-    for (let n = 0; n < 3; n++) await reconcile(metadata, new AbortController().signal);
+    for (let n = 0; n < 3; n++) await look(key);
     const { conditions } = api.object(backups, metadata)?.status ?? {};
     return conditions?.find(({ type }) => type === "Succeeded")?.message;
   }
@@ -70,7 +72,13 @@ function begun() {
     reports.get(key)?.({
       choice: { chosen: memberFacts("m"), reason: "it was named", withoutQuorum: false, refusals: [] },
     });
-  return { create, choose, admission };
+  const remove = (key: string) => api.remove(backups, requestOf(key));
+  /** The operator of another Lease takes the store of the namespace. */
+  const holdElsewhere = (namespace: string) =>
+    api.change(stores, { namespace, name: "s" }, ({ status }) => {
+      status.operator = { lease: "other/o", renewTime: "2026-08-20T12:00:00Z", durationSeconds: 900 };
+    });
+  return { create, choose, admission, look, woken, remove, holdElsewhere };
 }
 
 test("an EtcdBackup that waits for another of the same etcd holds no slot, and its condition names that one", async () => {
@@ -86,4 +94,18 @@ test("an EtcdBackup of another namespace is not named", async () => {
   choose("a/first");
   assert.match((await create("b/other")) ?? "", /^the operator waits for another backup of the same etcd/);
   assert.equal(admission.active, 1);
+});
+
+test("an EtcdBackup in the line gives up its place when it is deleted, or another operator takes its store", async () => {
+  for (const end of ["remains", "isDeleted", "isTaken"] as const) {
+    const { create, admission, look, woken, remove, holdElsewhere } = begun();
+    await create("a/first");
+    await create("a/second");
+    if (end === "isDeleted") remove("a/second");
+    if (end === "isTaken") holdElsewhere("a");
+    await look("a/second");
+    woken.length = 0;
+    admission.release("a/first");
+    assert.deepEqual(woken, end === "remains" ? ["a/second"] : [], end);
+  }
 });

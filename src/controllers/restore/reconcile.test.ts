@@ -69,6 +69,13 @@ describe("an EtcdRestore", () => {
       },
     ],
     [
+      "another operator takes its store",
+      async (world) => {
+        world.holdElsewhere();
+        await world.look();
+      },
+    ],
+    [
       "its deadline passes",
       async (world) => {
         for (let n = 0; n < 10 && world.conditions()["Finished"] !== "True"; n++) await world.look();
