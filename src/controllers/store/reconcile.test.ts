@@ -35,21 +35,27 @@ function begun() {
   const resources = operatorResources(api.client, { check() {} });
   const holds = holdsOver(resources, { now, clock: () => clock });
   const watch = { behind: false };
-  const reconcile = storeReconciler({
-    resources,
-    backupsNeeding: () => (watch.behind ? 0 : api.objects(backups).filter(needsStore).length),
-    guards,
-    writers: new Map(),
-    holds,
-    openStore: async () => bucket,
-    events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
-    now,
-    log: noLog,
-  });
+  const startProcess = () =>
+    storeReconciler({
+      resources,
+      backupsNeeding: () => (watch.behind ? 0 : api.objects(backups).filter(needsStore).length),
+      guards,
+      writers: new Map(),
+      holds,
+      openStore: async () => bucket,
+      events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
+      now,
+      log: noLog,
+    });
+  let reconcile = startProcess();
   return {
     api,
     bucket,
     events,
+    /** Another process goes on, which knows nothing of this one. */
+    restart() {
+      reconcile = startProcess();
+    },
     /** The reasons of the events, without that of the first probe. */
     get reasons() {
       return events
@@ -283,6 +289,35 @@ describe("the writer of a store", () => {
     const ready = world.status()?.conditions?.find(({ type }) => type === "Ready");
     assert.equal(ready?.status, "True", ready?.message);
     assert.equal(heartbeats(world).length, 1);
+  });
+
+  it("keeps its name when the store fails right after the renewal, also for an operator that starts then", async () => {
+    const world = begun();
+    await world.pass();
+    const before = world.status()?.writer;
+    assert.ok(before);
+    world.bucket.beforeCall = (call, name) => {
+      if (call === "list" && name === "") throw new Error("reset");
+    };
+    await world.pass();
+    world.bucket.beforeCall = () => {};
+    const put = world.bucket.put.bind(world.bucket);
+    world.bucket.put = async (name, ...rest) => {
+      const stored = await put(name, ...rest);
+      if (name.startsWith(".writers/")) throw new Error("reset after it was stored");
+      return stored;
+    };
+    await world.pass();
+    world.bucket.put = put;
+    const [newest = ""] = heartbeats(world).toSorted().toReversed();
+    assert.match(
+      newest,
+      new RegExp(`${world.status()?.writer?.nonce}$`),
+      "the resource names what the store holds",
+    );
+    world.restart();
+    await world.pass();
+    assert.deepEqual([world.status()?.writer?.id, world.status()?.writer?.copyOf], [before.id, undefined]);
   });
 
   it("is not written to a ReadOnly store", async () => {

@@ -161,7 +161,11 @@ async function probeStore(
     const capabilities = await store.probe({ signal, write });
     let original: StoreProbe["original"];
     if (resource.spec.accessMode === "ReadWrite")
-      ({ resource: current, original } = await renewWriter(deps, resource, store, { isNew, signal }));
+      original = await renewWriter(deps, resource, store, {
+        isNew,
+        onAnnounced: (announced) => (current = announced),
+        signal,
+      });
     const objects = await Array.fromAsync(store.list("", { signal }));
     if (sweeping) await sweep(deps, store, { objects, writer: writerOf(current).id, signal });
     const summary = await summarize(store, { objects, signal });
