@@ -125,6 +125,10 @@ describe("a Kubernetes cluster whose etcd is backed up by its own operator", () 
 
   it("goes on in its folder when it is lost and recovered, and its first backup is the latest", async () => {
     const before = await latest();
+    // Without a renewal since its last backup it would not be a former self: the recovered one would go on as the same.
+    const renewal = async () => (await bench.kube.store("main")).status.writer?.renewal ?? 0;
+    const last = await renewal();
+    await eventually("the original has renewed since its backup", async () => (await renewal()) > last + 1);
     await operator.process.kill();
     await bench.api.kill();
     await using recovered = await copy();
