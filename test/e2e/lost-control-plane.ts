@@ -25,7 +25,7 @@ export function lostControlPlane(started: () => Site): void {
     }
     const kube = kubeIn(site, operatorNamespace);
     // The operator's Pod may be made anew meanwhile: then it waits for the silence of its former self.
-    await site.helmUpgrade(["kubeadm.enabled=true", "extraArgs={--hold-duration,15}"]);
+    await site.helmUpgrade(["kubeadm.enabled=true", "extraArgs={--hold-duration=15}"]);
     await kube.apply(...storeObjects(operatorNamespace, site.store));
     await kube.wait("etcdbackupstore/store", "condition=Ready");
     await kube.apply(configMap, deployment);
