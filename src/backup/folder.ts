@@ -6,7 +6,9 @@ import {
   admit,
   freeInMs,
   heldByOther,
+  settleHint,
   silenceIsDeathMs,
+  takeCommand,
   whyCopy,
   whyNotDelete,
 } from "../core/backup/claim.ts";
@@ -205,9 +207,8 @@ export async function checkMayDelete(
 ): Promise<void> {
   const { store, clusterName } = user;
   const claim = await readClaim(store, clusterName, signal);
-  const listed = await listHeartbeats(store, signal);
+  const heartbeats = await listHeartbeats(store, signal);
   const writer = await user.writer(signal);
-  const heartbeats = listed.map(withoutSilence);
   const error = whyNotDelete({ claim, heartbeats }, { clusterName, writer });
   if (error !== undefined) throw error;
   if (claim?.writer?.bySilence === true && manifest !== undefined)
@@ -230,7 +231,7 @@ async function checkOwnSince(
     `the backup was stored before this operator took the folder ${clusterName} from another one that was silent and may return; it may be deleted ${duration(silenceIsDeathMs)} after that`,
     {
       permanent: false,
-      hint: `if the other one is gone for good: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${claim.lineage.at(-1)?.id} --writer ${writer.id}`,
+      hint: `if the other one is gone for good: ${takeCommand(clusterName, claim.lineage.at(-1)?.id, writer.id)}`,
     },
   );
 }
@@ -269,7 +270,7 @@ async function checkRevision(
       `the folder ${clusterName} holds backup ${manifest.name} of etcd cluster ${current?.id}, and this snapshot of a cluster with that ID has the older revision ${revision}: it is another cluster, made anew or restored with the same token and peer URLs`,
       {
         permanent: true,
-        hint: `back up under another cluster name, or give the folder to this cluster: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${current?.id}`,
+        hint: settleHint(clusterName, current?.id),
       },
     );
   }

@@ -3,9 +3,7 @@ import type { Infer } from "../../api/schema/schema.ts";
 import type { Claim } from "../../core/backup/claim.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
-import { putJsonRecord, readJsonRecord } from "./json-record.ts";
-
-const clusterId = { type: "string", pattern: "^[0-9a-f]{1,16}$" } as const;
+import { clusterIdSchema, orUnusable, putJsonRecord, readJsonRecord } from "./json-record.ts";
 
 const claimSchema = {
   type: "object",
@@ -18,7 +16,7 @@ const claimSchema = {
         type: "object",
         required: ["id", "number"],
         properties: {
-          id: clusterId,
+          id: clusterIdSchema,
           number: { type: "integer", minimum: 0 },
           since: { type: "string", maxLength: 64 },
           restoredFrom: { type: "string", maxLength: 256 },
@@ -48,7 +46,7 @@ export interface StoredClaim extends Claim {
   nonce: string;
 }
 
-export function claimFolder(clusterName: string): string {
+function claimFolder(clusterName: string): string {
   return `${clusterName}/claim/`;
 }
 
@@ -57,7 +55,7 @@ export function claimObject(clusterName: string, number: number): string {
 }
 
 /** The inverse of `claimObject`. Undefined for a name that it does not write. */
-export function parseClaimObject(name: string): { clusterName: string; number: number } | undefined {
+function parseClaimObject(name: string): { clusterName: string; number: number } | undefined {
   const [, clusterName = "", digits = ""] = /^([^/]+)\/claim\/(\d{20})\.json$/.exec(name) ?? [];
   const number = Number(digits);
   return digits === "" || !Number.isSafeInteger(number) || number < 1 ? undefined : { clusterName, number };
@@ -88,10 +86,18 @@ export async function readClaim(
   clusterName: string,
   signal: AbortSignal,
 ): Promise<StoredClaim | undefined> {
-  let newest: number | undefined;
-  for await (const { name } of store.list(claimFolder(clusterName), { signal }))
-    newest = parseClaimObject(name)?.number ?? newest;
-  return newest === undefined ? undefined : readClaimNumber(store, { clusterName, number: newest }, signal);
+  const number = (await claimNumbers(store, clusterName, signal)).at(-1);
+  return number === undefined ? undefined : readClaimNumber(store, { clusterName, number }, signal);
+}
+
+/** The numbers of all claims of a folder, ascending. */
+async function claimNumbers(
+  store: Pick<Store, "list">,
+  clusterName: string,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const listed = await Array.fromAsync(store.list(claimFolder(clusterName), { signal }));
+  return listed.flatMap(({ name }) => parseClaimObject(name)?.number ?? []);
 }
 
 /**
@@ -103,11 +109,7 @@ export async function readClaimToReplace(
   clusterName: string,
   signal: AbortSignal,
 ): Promise<Pick<Claim, "number" | "lineage"> | undefined> {
-  const numbers: number[] = [];
-  for await (const { name } of store.list(claimFolder(clusterName), { signal })) {
-    const number = parseClaimObject(name)?.number;
-    if (number !== undefined) numbers.push(number);
-  }
+  const numbers = await claimNumbers(store, clusterName, signal);
   const newest = numbers.at(-1);
   if (newest === undefined) return undefined;
   for (const number of numbers.toReversed()) {
@@ -188,16 +190,10 @@ export async function foldersOfOthers(
 }
 
 /** The claim, or that it is damaged or of a later release. */
-export async function usableClaim(
+export function usableClaim(
   store: Pick<Store, "get">,
   at: { clusterName: string; number: number },
   signal: AbortSignal,
 ): Promise<StoredClaim | undefined | "unusable"> {
-  try {
-    return await readClaimNumber(store, at, signal);
-  } catch (error) {
-    if (error instanceof OperatorError && ["VerificationFailed", "Refused"].includes(error.code))
-      return "unusable";
-    throw error;
-  }
+  return orUnusable(readClaimNumber(store, at, signal));
 }

@@ -1,7 +1,7 @@
 import { type DocumentSchema, findMismatch } from "../../core/check-schema.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { isRecord } from "../../core/record.ts";
-import type { PutOptions, Store } from "../../store/store.ts";
+import type { CallOptions, Store } from "../../store/store.ts";
 import { laterReleaseHint } from "../manifest/manifest.ts";
 
 /** Bytes. A larger object is not a record. */
@@ -50,17 +50,31 @@ export async function readJsonRecord(
   return document;
 }
 
+/** What was read, or that it is damaged or of a later release, for a reader that goes on without it. */
+export async function orUnusable<T>(read: Promise<T>): Promise<T | "unusable"> {
+  try {
+    return await read;
+  } catch (error) {
+    if (error instanceof OperatorError && ["VerificationFailed", "Refused"].includes(error.code))
+      return "unusable";
+    throw error;
+  }
+}
+
+/** etcd's cluster ID in a record. */
+export const clusterIdSchema = { type: "string", pattern: "^[0-9a-f]{1,16}$" } as const;
+
 /** Puts a small JSON object with its format version. False when one of this name exists, which stays as it is. */
 export async function putJsonRecord(
   store: Pick<Store, "put">,
   object: string,
   record: object,
-  options: Pick<PutOptions, "signal" | "takeBack">,
+  { signal }: CallOptions,
 ): Promise<boolean> {
   const bytes = Buffer.from(`${JSON.stringify({ formatVersion, ...record })}\n`);
   try {
     await store.put(object, [bytes], {
-      ...options,
+      signal,
       contentType: "application/json",
       storageClass: "Default",
     });

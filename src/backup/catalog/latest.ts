@@ -24,18 +24,28 @@ export interface Latest {
  * The latest backup of one folder: of the etcd cluster that the folder belongs to, the one of the highest revision. etcd
  * counts revisions, so no clock matters. While that cluster has no complete backup here, that of the cluster which it was
  * restored from is the latest, and so on. In a folder without a claim, of an earlier release, the names decide, and so
- * the clocks. `manifests`: those of the folder, newest first. After `mostReads` manifests it finds none: a lineage whose
- * times cannot be used may need all.
+ * the clocks. `listing.manifests`: those of the folder, newest first.
  */
 export async function latestOf(
   store: Pick<Store, "get">,
-  { manifests, sizes, claims }: Listing,
+  listing: Listing,
   signal: AbortSignal,
-  mostReads = Number.POSITIVE_INFINITY,
 ): Promise<Latest> {
-  const clusterName = manifests[0]?.clusterName ?? "";
-  const listed = claims.get(clusterName);
-  const claim = listed && (await readClaimNumber(store, { clusterName, number: listed.newest }, signal));
+  const clusterName = listing.manifests[0]?.clusterName ?? "";
+  const number = listing.claims.get(clusterName)?.newest;
+  const claim =
+    number === undefined ? undefined : await readClaimNumber(store, { clusterName, number }, signal);
+  return latestUnder(claim, store, listing, { mostReads: Number.POSITIVE_INFINITY, signal });
+}
+
+/** After `mostReads` manifests it finds none: a lineage whose times cannot be used may need all. */
+async function latestUnder(
+  claim: Claim | undefined,
+  store: Pick<Store, "get">,
+  { manifests, sizes, claims }: Listing,
+  { mostReads, signal }: { mostReads: number; signal: AbortSignal },
+): Promise<Latest> {
+  const listed = claims.get(manifests[0]?.clusterName ?? "");
   let reads = 0;
   const read = remembering((manifest) => {
     reads += 1;
@@ -54,7 +64,7 @@ export async function latestOf(
       const whose = entry.manifest?.cluster.id;
       if (entry.problem === undefined && whose === id && entry.manifest !== undefined)
         return {
-          complete: complete(entry, entry.manifest),
+          complete: { ...entry, manifest: entry.manifest },
           passedOver: [...passedOver],
           ...(await laterThan(claim, entry, manifests, read)),
         };
@@ -64,10 +74,6 @@ export async function latestOf(
     }
   }
   return { complete: undefined, passedOver: [...passedOver] };
-}
-
-function complete(entry: CatalogEntry, manifest: Manifest): CompleteBackup {
-  return { ...entry, manifest };
 }
 
 type Read = (manifest: ListedManifest) => Promise<CatalogEntry | undefined>;
@@ -146,12 +152,17 @@ export async function summarize(
   for (const folder of foldersLastWrittenFirst(manifests)) {
     const clusterName = folder[0]?.clusterName ?? "";
     const number = claims.get(clusterName)?.newest;
-    if (number !== undefined && (await usableClaim(store, { clusterName, number }, signal)) === "unusable") {
+    const claim =
+      number === undefined ? undefined : await usableClaim(store, { clusterName, number }, signal);
+    if (claim === "unusable") {
       unreadable.push(clusterName);
       continue;
     }
     const listing = { manifests: folder, sizes, claims };
-    const { complete: newest, laterByClock } = await latestOf(store, listing, signal, mostReadsOfSummary);
+    const { complete: newest, laterByClock } = await latestUnder(claim, store, listing, {
+      mostReads: mostReadsOfSummary,
+      signal,
+    });
     if (newest !== undefined)
       return { count, newest, unreadable, ...(laterByClock === undefined ? {} : { laterByClock }) };
   }

@@ -1,16 +1,14 @@
 import type { Infer } from "../../api/schema/schema.ts";
 import type { Succession } from "../../core/backup/claim.ts";
 import type { Store } from "../../store/store.ts";
-import { putJsonRecord, readJsonRecord } from "./json-record.ts";
-
-const clusterId = { type: "string", pattern: "^[0-9a-f]{1,16}$" } as const;
+import { clusterIdSchema, putJsonRecord, readJsonRecord } from "./json-record.ts";
 
 const successionSchema = {
   type: "object",
   required: ["id", "of", "backup"],
   properties: {
-    id: clusterId,
-    of: clusterId,
+    id: clusterIdSchema,
+    of: clusterIdSchema,
     backup: { type: "string", maxLength: 256 },
   },
 } as const;

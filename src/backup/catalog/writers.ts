@@ -3,7 +3,7 @@ import type { Infer } from "../../api/schema/schema.ts";
 import type { Heartbeat, WriterIdentity } from "../../core/backup/claim.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
-import { putJsonRecord, readJsonRecord } from "./json-record.ts";
+import { orUnusable, putJsonRecord, readJsonRecord } from "./json-record.ts";
 
 /** Beside the folders of the clusters, whose names never begin with a dot. */
 const folder = ".writers/";
@@ -130,19 +130,13 @@ async function readHeartbeat(
   object: string,
   signal: AbortSignal,
 ): Promise<Infer<typeof heartbeatSchema> | undefined | "unusable"> {
-  try {
-    const document = await readJsonRecord(store, object, {
-      schema: heartbeatSchema,
-      what: "a sign of life",
-      hint: "find out who wrote it",
-      signal,
-    });
-    return document as Infer<typeof heartbeatSchema> | undefined;
-  } catch (error) {
-    if (error instanceof OperatorError && ["VerificationFailed", "Refused"].includes(error.code))
-      return "unusable";
-    throw error;
-  }
+  const read = readJsonRecord(store, object, {
+    schema: heartbeatSchema,
+    what: "a sign of life",
+    hint: "find out who wrote it",
+    signal,
+  });
+  return orUnusable(read as Promise<Infer<typeof heartbeatSchema> | undefined>);
 }
 
 /** The time by the store's clock: that of an object which is put for this, and removed. */

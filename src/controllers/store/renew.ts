@@ -85,9 +85,8 @@ async function rivalOf(
   listed: readonly ListedHeartbeat[],
   signal: AbortSignal,
 ): Promise<Rival | undefined> {
-  const isUnknown = (beat: ListedHeartbeat) =>
-    isCopy({ ...writer, who: "" }, [{ ...beat, silentMs: 0, holdMs: 0 }]);
-  const [newest] = listed.filter(isUnknown).toSorted((a, b) => b.renewal - a.renewal);
+  const unknown = listed.filter((beat) => isCopy(writer, [beat]));
+  const [newest] = unknown.toSorted((a, b) => b.renewal - a.renewal);
   if (newest === undefined) return undefined;
   return { renewal: newest.renewal, since: await processSince(store, newest, signal) };
 }

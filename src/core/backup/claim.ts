@@ -55,11 +55,11 @@ export interface WriterIdentity extends ClaimWriter {
   nonce: string;
 }
 
+/** One renewal of a writer. */
+export type Renewal = Pick<WriterIdentity, "id" | "renewal" | "nonce">;
+
 /** The newest sign of life of a writer in the store. */
-export interface Heartbeat {
-  id: string;
-  renewal: number;
-  nonce: string;
+export interface Heartbeat extends Renewal {
   /** Milliseconds since then, by the store's clock alone. Infinity is allowed. */
   silentMs: number;
   /** Milliseconds of silence after which another writer may take over what it holds. */
@@ -128,8 +128,16 @@ function refusalOf(folder: ObservedFolder, entrant: Entrant): OperatorError | un
     : heldByOther(claim, { clusterName, writer, heartbeats });
 }
 
-const settle = (clusterName: string, clusterId: string) =>
-  `back up under another cluster name, or give the folder to this cluster: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${clusterId}`;
+/** The command by which a person gives the folder to a cluster, and to a writer. */
+export function takeCommand(clusterName: string, clusterId: string | undefined, writer?: string): string {
+  const holder = writer === undefined ? "" : ` --writer ${writer}`;
+  return `etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${clusterId}${holder}`;
+}
+
+/** What to do about a folder that belongs to another cluster. */
+export function settleHint(clusterName: string, clusterId: string | undefined): string {
+  return `back up under another cluster name, or give the folder to this cluster: ${takeCommand(clusterName, clusterId)}`;
+}
 
 /** Undefined for a cluster of the lineage's end, or one that was restored from a backup of the lineage. */
 function strangerOf(
@@ -139,7 +147,7 @@ function strangerOf(
   const refuse = (why: string) =>
     new OperatorError("FolderClaimed", `the folder ${clusterName} ${why}`, {
       permanent: true,
-      hint: settle(clusterName, clusterId),
+      hint: settleHint(clusterName, clusterId),
     });
   const lineage = claim?.lineage ?? [];
   const current = lineage.at(-1)?.id ?? unclaimedBackupsOf;
@@ -159,10 +167,10 @@ function strangerOf(
 }
 
 /**
- * Why a writer may write nothing: somebody else renews under its ID, as happens when the Kubernetes cluster
- * was restored from a backup and the original still runs. Of two renewals with one number the smaller nonce counts.
+ * Why a writer may write nothing: somebody else renews under its ID, as happens when the Kubernetes cluster was restored
+ * from a backup and the original still runs. Of two renewals with one number the smaller nonce counts.
  */
-export function whyCopy(writer: WriterIdentity, heartbeats: readonly Heartbeat[]): OperatorError | undefined {
+export function whyCopy(writer: WriterIdentity, heartbeats: readonly Renewal[]): OperatorError | undefined {
   if (!isCopy(writer, heartbeats)) return undefined;
   return new OperatorError(
     "FolderClaimed",
@@ -172,7 +180,7 @@ export function whyCopy(writer: WriterIdentity, heartbeats: readonly Heartbeat[]
 }
 
 /** Whether another process renews this writer. */
-export function isCopy({ id, renewal, nonce }: WriterIdentity, heartbeats: readonly Heartbeat[]): boolean {
+export function isCopy({ id, renewal, nonce }: Renewal, heartbeats: readonly Renewal[]): boolean {
   return heartbeats.some(
     (beat) => beat.id === id && (beat.renewal > renewal || (beat.renewal === renewal && beat.nonce < nonce)),
   );
@@ -278,7 +286,7 @@ export function takenByHand(
  * release. Silence does not help here: a deletion cannot be taken back, and the silent one may return.
  */
 export function whyNotDelete(
-  { claim, heartbeats }: Pick<ObservedFolder, "claim" | "heartbeats">,
+  { claim, heartbeats }: { claim: Claim | undefined; heartbeats: readonly Renewal[] },
   { clusterName, writer }: { clusterName: string; writer: WriterIdentity },
 ): OperatorError | undefined {
   const copy = whyCopy(writer, heartbeats);
@@ -291,7 +299,7 @@ export function whyNotDelete(
     `the folder ${clusterName} is ${holder}, and only its holder deletes there; this is ${writer.who} (writer ${writer.id})`,
     {
       permanent: false,
-      hint: `its next backup takes the folder over when the holder is gone for good; to settle it at once: etcd-backup claim take --cluster-name ${clusterName} --etcd-cluster-id ${claim.lineage.at(-1)?.id} --writer ${writer.id}`,
+      hint: `its next backup takes the folder over when the holder is gone for good; to settle it at once: ${takeCommand(clusterName, claim.lineage.at(-1)?.id, writer.id)}`,
     },
   );
 }
