@@ -1,5 +1,5 @@
 import type { EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
-import { type BackupDecision, finalizer } from "../../core/backup/decide.ts";
+import type { BackupDecision } from "../../core/backup/decide.ts";
 import type { LookAgain } from "../../core/backup/import.ts";
 import { type Fail, type Retry, type Wait, reasonOf } from "../../core/backup/failure.ts";
 import type { BackupReport, ObservedBackup, StoredBackup } from "../../core/backup/observed.ts";
@@ -22,7 +22,7 @@ import {
 import { OperatorError, withHint } from "../../core/errors.ts";
 import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
-import { deleteStored } from "./delete.ts";
+import { deleteStored, removeFinalizer } from "./delete.ts";
 import { addFinalizer, guardStore } from "./guard.ts";
 
 /** Milliseconds until the next pass over a running backup, even when it reports nothing. */
@@ -34,8 +34,7 @@ export async function actOnBackup(
   observed: ObservedBackup,
   decision: BackupDecision,
 ): Promise<Result> {
-  const { backup, admission, runs, resources, key, turn, signal, now } = context;
-  const finalizers = backup.metadata.finalizers ?? [];
+  const { backup, admission, runs, key, turn, now } = context;
   if (decision.do === "wait" && decision.forSlot === true)
     admission.waitInLine(key, { place: observed.place, turn });
   else if (decision.do !== "start") admission.leaveLine(key);
@@ -51,11 +50,8 @@ export async function actOnBackup(
       return addFinalizer(context);
     case "guardStore":
       return guardStore(context);
-    case "removeFinalizer": {
-      const others = finalizers.filter((f) => f !== finalizer);
-      await resources.writeFinalizers(backup, others, signal);
-      return undefined;
-    }
+    case "removeFinalizer":
+      return removeFinalizer(context);
     case "recordDeleting":
       return writeAndGoOn(context, deleting(backup, now()));
     case "deleteStored":

@@ -29,8 +29,7 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
     const loss = await judgeLoss(context, error);
     if (loss.do === "release") {
       reportLeft(context, loss.because);
-      await removeFinalizer(context);
-      return undefined;
+      return removeFinalizer(context);
     }
     const why = [withHint(error), ...(loss.note === undefined ? [] : [loss.note])].join("; ");
     const note = `the stored backup cannot be deleted: ${why}; to delete the EtcdBackup alone, annotate it with etcdbackup.dev/force-delete=true`;
@@ -43,19 +42,19 @@ export async function deleteStored(context: BackupContext): Promise<Result> {
     "StoredBackupDeleted",
     `the stored backup was deleted from ${where}, as spec.deletionPolicy says${versionsNote(context)}`,
   );
-  await removeFinalizer(context);
-  return undefined;
+  return removeFinalizer(context);
 }
 
-async function removeFinalizer({ backup, resources, signal }: BackupContext): Promise<void> {
+/** Lets the EtcdBackup go. */
+export async function removeFinalizer({ backup, resources, signal }: BackupContext): Promise<Result> {
   const others = (backup.metadata.finalizers ?? []).filter((f) => f !== finalizer);
   await resources.writeFinalizers(backup, others, signal);
+  return undefined;
 }
 
 /**
  * In a bucket with versioning, which object lock needs, a deletion only hides an object, unless spec.s3.versions is
- * Remove. Its bytes stay, and cost money.
- * The last probe says so, so a bucket that changed since is described as it was.
+ * Remove. Its bytes stay, and cost money. The last probe says so, so a bucket that changed since is described as it was.
  */
 function versionsNote({ store }: BackupContext): string {
   if (store?.spec.s3?.versions === "Remove") return "";
@@ -76,10 +75,10 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   await using opened = await openStore(store, signal);
   checkLocation(backup, opened);
   const { clusterName } = backup.spec;
-  const [manifest] = objectsOf(backup);
-  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal, manifest);
+  const objects = objectsOf(backup);
+  await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal, objects[0]);
   const window = windowOf(backup.status);
-  for (const object of objectsOf(backup)) await opened.remove(object, { signal });
+  for (const object of objects) await opened.remove(object, { signal });
   await removeRun(opened, {
     clusterName,
     runPrefix: runPrefix(backup.metadata.uid),

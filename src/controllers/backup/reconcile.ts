@@ -1,4 +1,3 @@
-import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import { decide } from "../../core/backup/decide.ts";
@@ -6,8 +5,8 @@ import type { ObservedBackup } from "../../core/backup/observed.ts";
 import { turnKeyOf } from "../../core/backup/turn.ts";
 import { isGuarded } from "../../core/store/guard.ts";
 import { eventsOf } from "../events.ts";
-import { type Reconcile, type Result, keyOf, requestOf } from "../reconciler.ts";
-import type { HoldState } from "../store/holds.ts";
+import { leaveToHolder, leavingLineOnError } from "../leave.ts";
+import { type Reconcile, keyOf, requestOf } from "../reconciler.ts";
 import { actOnBackup } from "./act.ts";
 import type { BackupContext, BackupControllerDeps } from "./context.ts";
 import { lookUpImported } from "./import.ts";
@@ -15,16 +14,7 @@ import { type FolderLooks, lookAtFolder, lookUpStored } from "./recover.ts";
 
 /** Reconciles one EtcdBackup: observe → decide → act. */
 export function backupReconciler(deps: BackupControllerDeps): Reconcile {
-  const pass = reconcilePass(deps);
-  return async (request, signal) => {
-    try {
-      return await pass(request, signal);
-    } catch (error) {
-      // A slot that is free for an EtcdBackup whose passes fail must not stay free while others wait.
-      deps.admission.leaveLine(keyOf(request));
-      throw error;
-    }
-  };
+  return leavingLineOnError(deps.admission, reconcilePass(deps));
 }
 
 function reconcilePass(deps: BackupControllerDeps): Reconcile {
@@ -42,7 +32,7 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     const storeRequest = { namespace: request.namespace, name: backup.spec.storeRef.name };
     const read = await deps.resources.store(storeRequest, signal);
     const held = read === undefined ? undefined : await deps.holds.hold(read, signal);
-    if (held?.is === "foreign") return leaveAlone(deps, backup, held);
+    if (held?.is === "foreign") return leaveToHolder(deps, backup, held);
     deps.holds.keep("EtcdBackup", request);
     const store = held?.store;
     const events = eventsOf<BackupEvent>(deps.events, backup, "Backup");
@@ -75,19 +65,6 @@ function reconcilePass(deps: BackupControllerDeps): Reconcile {
     deps.log.debug({ backup: key, decision: decision.do }, "decided");
     return actOnBackup(context, observed, decision);
   };
-}
-
-/** Another operator works on the EtcdBackup. Its store wakes this one when that changes. */
-async function leaveAlone(
-  { admission, runs, holds }: BackupControllerDeps,
-  backup: EtcdBackup,
-  { holder, durationMs }: HoldState & { is: "foreign" },
-): Promise<Result> {
-  const key = keyOf(backup.metadata);
-  admission.leaveLine(key);
-  await runs.cancel(key, `the operator with Lease ${holder} holds the EtcdBackupStore`);
-  holds.leave(backup, holder);
-  return { againAfterMs: durationMs };
 }
 
 function stateOf(store: EtcdBackupStore | undefined): ObservedBackup["store"] {

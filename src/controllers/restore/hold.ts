@@ -1,15 +1,17 @@
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { isFinished } from "../../core/conditions.ts";
-import { type Result, keyOf } from "../reconciler.ts";
+import { leaveToHolder } from "../leave.ts";
+import type { Result } from "../reconciler.ts";
 import type { RestoreControllerDeps, RestoreResources } from "./context.ts";
 
 /** Stops the work for a restore whose store another operator holds. Undefined: this operator may go on. */
-export async function leaveToHolder(
-  { holds, resources, admission, runs }: RestoreControllerDeps,
+export async function leaveIfForeign(
+  deps: RestoreControllerDeps,
   restore: EtcdRestore,
   signal: AbortSignal,
 ): Promise<NonNullable<Result> | undefined> {
+  const { holds, resources } = deps;
   const { namespace = "", name } = restore.metadata;
   // Nothing is left to do for an EtcdRestore that has ended, so its store is not read.
   const store = isSettled(restore) ? undefined : await storeThatIsRead(restore, resources, signal);
@@ -18,12 +20,7 @@ export async function leaveToHolder(
     holds.keep("EtcdRestore", { namespace, name });
     return undefined;
   }
-  const { holder, durationMs } = held;
-  const key = keyOf(restore.metadata);
-  admission.leaveLine(key);
-  await runs.cancel(key, `the operator with Lease ${holder} holds the EtcdBackupStore`);
-  holds.leave(restore, holder);
-  return { againAfterMs: durationMs };
+  return leaveToHolder(deps, restore, held);
 }
 
 function isSettled(restore: EtcdRestore): boolean {

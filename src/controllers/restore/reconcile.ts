@@ -1,23 +1,15 @@
 import { decideRestore } from "../../core/restore/decide.ts";
 import { eventsOf } from "../events.ts";
+import { leavingLineOnError } from "../leave.ts";
 import { type Reconcile, keyOf } from "../reconciler.ts";
 import { actOnRestore } from "./act.ts";
 import type { RestoreContext, RestoreControllerDeps } from "./context.ts";
-import { leaveToHolder } from "./hold.ts";
+import { leaveIfForeign } from "./hold.ts";
 import { observe } from "./observe.ts";
 
 /** Reconciles one EtcdRestore: observe → decide → act. */
 export function restoreReconciler(deps: RestoreControllerDeps): Reconcile {
-  const pass = reconcilePass(deps);
-  return async (request, signal) => {
-    try {
-      return await pass(request, signal);
-    } catch (error) {
-      // A slot that is free for an EtcdRestore whose passes fail must not stay free while others wait.
-      deps.admission.leaveLine(keyOf(request));
-      throw error;
-    }
-  };
+  return leavingLineOnError(deps.admission, reconcilePass(deps));
 }
 
 function reconcilePass(deps: RestoreControllerDeps): Reconcile {
@@ -31,7 +23,7 @@ function reconcilePass(deps: RestoreControllerDeps): Reconcile {
       return undefined;
     }
     await deps.runs.cancelOthers(key, restore.metadata.uid);
-    const left = await leaveToHolder(deps, restore, signal);
+    const left = await leaveIfForeign(deps, restore, signal);
     if (left !== undefined) return left;
     const events = eventsOf(deps.events, restore, "Restore");
     const context: RestoreContext = { ...deps, restore, key, events, signal };

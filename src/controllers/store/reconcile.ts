@@ -205,7 +205,10 @@ function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {
   return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
 }
 
-/** Deletes abandoned objects in the folders that are this writer's. A failure is only logged, since a store that refuses deletion is still usable. */
+/**
+ * Deletes abandoned objects in the folders that are this writer's. A failure is only logged, since a store that refuses
+ * deletion is still usable.
+ */
 async function sweep(
   { now, log }: StoreControllerDeps,
   store: Store,
