@@ -1,46 +1,55 @@
 import { randomBytes } from "node:crypto";
-import { rmdir } from "node:fs/promises";
-import { beginWork, conflictIn, endWork, placeWork, syncWork } from "./data-dir.ts";
-import { missingDirectories, pathExists } from "./directories.ts";
+import {
+  beginWork,
+  endWork,
+  finishWork,
+  placeWork,
+  syncWork,
+  throwIfTakenOver,
+  takeBackWork,
+} from "./data-dir.ts";
 import { checkTarget } from "./target.ts";
-import { directoriesOf, type RestoreTarget, workFolder, type WorkLayout, workLayout } from "./work-layout.ts";
+import { type RestoreTarget, type WorkLayout, workLayout } from "./work-layout.ts";
 
-/** A target that a restore works in. Disposing of it restores the state from before, unless it was committed. */
+/** A target that a restore works in. Disposing of it restores the state from before, unless it was finished. */
 export interface PreparedTarget extends WorkLayout, AsyncDisposable {
   /** Does everything of a commit except the last steps, which are unlikely to fail. */
   sync(marker: object): Promise<void>;
-  /** Puts the result in place. Call it after `sync`, with the same marker. */
-  commit(marker: object): Promise<void>;
+  /** Puts the result in place. Call it after `sync`. */
+  commit(): Promise<void>;
+  /** Keeps the result of `commit`, and removes everything else. */
+  finish(): Promise<void>;
   /** Throws Conflict when another restore has taken over the target, which explains any other error. */
   throwIfTakenOver(): Promise<void>;
 }
 
-/** Checks the target and begins the work. Throws Refused, and then the target is as before. */
+/** Checks the target and begins the work. Throws Refused or Conflict, and then the target is as before. */
 export async function prepareTarget(target: RestoreTarget): Promise<PreparedTarget> {
   await checkTarget(target);
   const id = randomBytes(4).toString("hex");
-  const created = (
-    await Promise.all(directoriesOf(target).map(([, path]) => missingDirectories(path)))
-  ).flat();
-  const end = async (): Promise<void> => {
-    await endWork(target, id);
-    // Directories that hold data by now, or the work of another restore, are not empty and stay.
-    for (const path of created) await rmdir(path).catch(() => {});
-  };
+  const created = new Set<string>();
   try {
-    await beginWork(target, id);
+    await beginWork(target, id, created);
   } catch (error) {
-    await end();
+    await endWork(target, id, created);
     throw error;
   }
+  let isPlaced = false;
   return {
     ...workLayout(target, id),
     sync: (marker) => syncWork(target, id, marker),
-    commit: (marker) => placeWork(target, id, marker),
-    async throwIfTakenOver() {
-      for (const [, path] of directoriesOf(target))
-        if (!(await pathExists(workFolder(path, id)))) throw conflictIn(path);
+    async commit() {
+      await placeWork(target, id);
+      isPlaced = true;
     },
-    [Symbol.asyncDispose]: end,
+    async finish() {
+      isPlaced = false;
+      await finishWork(target, id);
+    },
+    throwIfTakenOver: () => throwIfTakenOver(target, id),
+    async [Symbol.asyncDispose]() {
+      if (isPlaced) await takeBackWork(target, id);
+      await endWork(target, id, created);
+    },
   };
 }

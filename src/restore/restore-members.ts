@@ -49,11 +49,14 @@ async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Pr
   step({ step: "Verified", revision });
 
   const initialCluster = formatInitialCluster(plan.cluster);
-  await forEachConcurrent(prepared, async ({ member, work: { dataDir, walDir } }) => {
+  await forEachConcurrent(prepared, async ({ member, work }) => {
+    const { dataDir, walDir } = work;
     step({ step: "Restoring", member: member.name });
     const peerUrls = member.peerUrls.join(",");
     const directories = walDir === undefined ? { dataDir } : { dataDir, walDir };
     const membership = { name: member.name, peerUrls, initialCluster, token, bump };
+    // The tool creates directories again that another restore has taken over and removed.
+    await work.throwIfTakenOver();
     await runRestore(tool, { snapshot, ...directories, ...membership }, signal);
   });
   await rm(snapshot, { force: true });
@@ -74,7 +77,8 @@ async function restoreInto(prepared: readonly Prepared[], plan: RestorePlan): Pr
   }));
   for (const { work, marker } of markers) await work.sync(marker);
   signal.throwIfAborted();
-  for (const { work, marker } of markers) await work.commit(marker);
+  for (const { work } of prepared) await work.commit();
+  for (const { work } of prepared) await work.finish();
   return { revision, sha256 };
 }
 

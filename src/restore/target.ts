@@ -3,20 +3,23 @@ import { dirname } from "node:path";
 import { OperatorError } from "../core/errors.ts";
 import { bytes } from "../core/human.ts";
 import { codeOf, ownerOf } from "./chown-and-sync.ts";
-import { directoriesOf, isWorkFolder, type RestoreTarget } from "./work-layout.ts";
+import { linksOfUncommitted } from "./other-work.ts";
+import { directoriesOf, isCreatedMark, isWorkFolder, type RestoreTarget } from "./work-layout.ts";
 
 /** etcd allocates its first WAL segment, of this many bytes, at once. */
 const walBytes = 64 * 1024 * 1024;
 
 /** Throws Refused when the target holds anything that a restore could destroy or mix with. Changes nothing. */
 export async function checkTarget(target: RestoreTarget): Promise<void> {
-  for (const [what, path] of directoriesOf(target)) await checkEmpty(what, path);
+  for (const [what, path] of directoriesOf(target)) await checkEmpty(what, path, target.dataDir);
 }
 
 /** Throws Refused unless the directory is missing or empty. `what` names it in the message. */
-export async function checkEmpty(what: string, path: string): Promise<void> {
+export async function checkEmpty(what: string, path: string, dataDir: string): Promise<void> {
   const entries = (await entriesOf(what, path)) ?? [];
-  const foreign = entries.filter((name) => !isIgnored(name));
+  const others = entries.filter((name) => !isIgnored(name));
+  const leftOver = others.length === 0 ? [] : await linksOfUncommitted(path, dataDir);
+  const foreign = others.filter((name) => !leftOver.includes(name));
   if (foreign.length === 0) return;
   const shown = foreign.slice(0, 3).join(", ") + (foreign.length > 3 ? ", …" : "");
   throw new OperatorError("Refused", `${what} ${path} is not empty (${shown}); nothing in it was changed`, {
@@ -31,9 +34,9 @@ async function moveCommand(path: string): Promise<string> {
   return `mv ${path} ${path}.old${recreate}`;
 }
 
-/** A new file system has lost+found. A restore that was killed leaves a work folder. */
+/** A new file system has lost+found. A restore that was killed leaves a work folder and a mark. */
 function isIgnored(name: string): boolean {
-  return name === "lost+found" || isWorkFolder(name);
+  return name === "lost+found" || isWorkFolder(name) || isCreatedMark(name);
 }
 
 async function entriesOf(what: string, path: string): Promise<string[] | undefined> {

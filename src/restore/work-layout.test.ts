@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import { describe, it } from "node:test";
-import { directoriesOf, isWorkFolder, markerFile, workFolder, workLayout } from "./work-layout.ts";
+import {
+  createdMark,
+  directoriesOf,
+  isWorkFolder,
+  markerFile,
+  workFolder,
+  workLayout,
+} from "./work-layout.ts";
 
 describe("workLayout", () => {
   it("puts the snapshot and the restored data into the data directory", () => {
@@ -19,7 +27,8 @@ describe("workLayout", () => {
   it("names folders that are recognized as work folders", () => {
     const [, name = ""] = /([^/]+)$/.exec(workFolder("/data", "0a1b")) ?? [];
     assert.ok(isWorkFolder(name));
-    for (const other of ["member", "lost+found", "restoring-0a1b"]) assert.ok(!isWorkFolder(other));
+    for (const other of ["member", "lost+found", "restoring-0a1b", basename(createdMark("/data"))])
+      assert.ok(!isWorkFolder(other));
   });
 });
 
