@@ -170,6 +170,21 @@ describe("of two restores at once one succeeds, or both fail and leave everythin
     });
 });
 
+it("a restore whose tool creates its work folder again after a takeover fails and leaves nothing", async () => {
+  const world = await newWorld(absent);
+  const [target] = world.targets;
+  assert.ok(target !== undefined);
+  {
+    await using earlier = await prepareTarget(target);
+    await (await prepareTarget(target))[Symbol.asyncDispose]();
+    mkdirSync(join(earlier.dataDir, "member"), { recursive: true });
+    mkdirSync(earlier.walDir ?? "", { recursive: true });
+    await earlier.sync({});
+    await assert.rejects(earlier.commit(), { code: "Conflict" });
+  }
+  assert.deepEqual(await treeOf(world.path), world.before);
+});
+
 describe("after a restore that was killed", () => {
   for (const [where, layout] of [
     ["directories that did not exist", absent],
