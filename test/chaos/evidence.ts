@@ -22,11 +22,14 @@ export async function keepEvidence(
     "store-requests.txt": () =>
       bench.network.seen.map(({ operation, url }) => `${operation} ${url}`).join("\n"),
     "acts-on-store.json": () => JSON.stringify(testbed.stored, undefined, 1),
+    "copies.log": () => testbed.copyLogs.join("\n--- the next copy\n"),
+    "acts-of-copies.json": () => JSON.stringify(testbed.copied, undefined, 1),
+    "moving.json": () => JSON.stringify(testbed.moving, undefined, 1),
     "terms.json": () => JSON.stringify({ terms: testbed.leaders.terms, ...testbed.diary }, undefined, 1),
     "objects.txt": async () => (await bench.objects(bucket)).join("\n"),
     "listed.json": async () =>
       (await etcdBackup(["list", "--store", access.url, "-o", "json"], access.env)).stdout,
-    "etcdbackups.json": async () => JSON.stringify(await testbed.backups(), undefined, 1),
+    "etcdbackups.json": async () => JSON.stringify(await testbed.allBackups(), undefined, 1),
     ...Object.fromEntries(
       bench.etcd.members.map((member) => [`etcd-${member.name}.log`, () => member.logs()]),
     ),

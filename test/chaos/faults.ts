@@ -1,8 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../harness/random.ts";
 import { type Replica, leaseSeconds } from "./replica.ts";
+import type { Round } from "./backups.ts";
+import { clockAhead } from "./clock-fault.ts";
 import { onCommits } from "./commit-faults.ts";
+import { copiedCluster } from "./copy-fault.ts";
 import { type Fault, seconds } from "./fault.ts";
+import { movedStores } from "./place-fault.ts";
+import { quorumLost } from "./quorum-fault.ts";
+import { silentTenant } from "./tenant-fault.ts";
 import type { Testbed } from "./testbed.ts";
 import { revisionOf } from "../support/cluster-state.ts";
 
@@ -222,15 +228,33 @@ const onStore: Fault[] = [
   },
 ];
 
-/** The groups to draw from. Operator faults are drawn twice as often. */
-const kinds = [onOperators, onOperators, onApi, onMembers, onStore, onCommits];
+/** Who a folder of a store belongs to, and where it is. */
+const onFolders: Fault[] = [clockAhead, silentTenant, copiedCluster, quorumLost, ...movedStores];
+
+/** The groups to draw from. Some are drawn twice as often. */
+const allKinds = [onOperators, onOperators, onApi, onMembers, onStore, onCommits, onFolders, onFolders];
+
+/** What a fault affects besides both operators. */
+const withBothOperators: Partial<Record<Fault["on"], Fault["on"]>> = {
+  commit: "store",
+  quorum: "members",
+  placeAndOperators: "place",
+};
+
+export interface DrawnFault {
+  name: string;
+  on: Fault["on"];
+  afterMs: number;
+  inflict(testbed: Testbed, round: Round): Promise<void>;
+}
 
 /** Draws one to three faults that do not repair each other's damage, each with a random generator of its own. */
 export function drawFaults(
   random: Random,
   replicas: Testbed["replicas"],
-  fork: () => Random,
-): { name: string; afterMs: number; inflict(testbed: Testbed): Promise<void> }[] {
+  { fork, only, isShort }: { fork: () => Random; only?: string | undefined; isShort: boolean },
+): DrawnFault[] {
+  const kinds = allKinds.map((faults) => faults.filter(({ isLong }) => !isShort || isLong !== true));
   const free: Replica[] = random.oneIn(2) ? [...replicas] : replicas.toReversed();
   const affected = new Set<Fault["on"]>();
   const drawn = Array.from({ length: 1 + random.below(3) }, () => ({
@@ -238,13 +262,16 @@ export function drawFaults(
     afterMs: random.below(5_000),
     own: fork(),
   }));
+  const chosen = allKinds.flat().find(({ name }) => only !== undefined && name.includes(only));
+  if (chosen !== undefined) drawn.splice(0, drawn.length, { fault: chosen, afterMs: 0, own: fork() });
   return drawn.flatMap(({ fault, afterMs, own }) => {
     const { on } = fault;
     if (affected.has(on)) return [];
-    if (on === "commit") {
-      if (affected.has("store") || free.length < replicas.length) return [];
+    const other = withBothOperators[on];
+    if (other !== undefined) {
+      if (affected.has(other) || free.length < replicas.length) return [];
       free.splice(0);
-      affected.add("store");
+      affected.add(other);
     }
     const [anyReplica] = replicas;
     const replica = on === "operator" ? free.shift() : anyReplica;
@@ -254,10 +281,11 @@ export function drawFaults(
     return [
       {
         name,
+        on,
         // A commit fault has to wait for the put of a manifest before it happens.
         afterMs: on === "commit" ? 0 : afterMs,
-        inflict: (testbed: Testbed) => fault.inflict(testbed, own, replica),
-      },
+        inflict: (testbed, round) => fault.inflict(testbed, own, replica, round),
+      } satisfies DrawnFault,
     ];
   });
 }

@@ -7,7 +7,11 @@ import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { etcdBackupJson, s3Store } from "../harness/etcd-backup.ts";
 import { checkStore } from "../support/store-check.ts";
 import { within } from "../support/eventually.ts";
-import type { ExpectedBackup } from "./round.ts";
+import type { ExpectedBackup } from "./backups.ts";
+import { assertLatest, removeAhead } from "./clock-fault.ts";
+import { forbiddenToCopies } from "./copy-fault.ts";
+import { assertMoved } from "./place-fault.ts";
+import { assertQuorum } from "./quorum-fault.ts";
 import type { Testbed } from "./testbed.ts";
 
 interface Listed {
@@ -33,6 +37,7 @@ export async function checkInvariants(
   options: { sweep: boolean },
 ): Promise<Checked> {
   const { bench, bucket } = testbed;
+  assert.deepEqual(forbiddenToCopies(testbed.copied), [], "a copy neither deletes nor stores a backup");
   const access = s3Store(bench.s3, bucket);
   const backups = await testbed.backups();
   const listed = await within(
@@ -41,12 +46,20 @@ export async function checkInvariants(
     60,
   );
   for (const backup of backups) assertStatusIsTrue(backup, listed);
-  assertPoliciesHold(listed, backups, expected);
+  // A process without a resource stored them.
+  const isOwned = ({ manifest }: Listed) => !testbed.storedAhead.includes(manifest?.run.id ?? "");
+  assertPoliciesHold(listed.filter(isOwned), backups, expected);
+  await assertLatest(testbed, listed);
+  assertQuorum(testbed, listed);
+  const original = await bench.kube.store(bucket);
+  assert.equal(original.status.writer?.copyOf, undefined, "the original keeps its writer");
+  await assertMoved(testbed);
   const underWay = await assertOneLeader(testbed);
   assert.deepEqual(testbed.flaps, [], "conditions and attempts never go back");
   const peakMiB = await assertHealthy(testbed);
   await within("the check of the store", checkStore(access, options), 300);
   await removeOrphans(testbed, listed, expected);
+  await removeAhead(testbed);
   return { underWay, peakMiB };
 }
 

@@ -1,34 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Random, createRandom } from "../harness/random.ts";
+import type { Fault } from "./fault.ts";
 import { drawFaults } from "./faults.ts";
-import { retry, within } from "../support/eventually.ts";
+import { within } from "../support/eventually.ts";
+import { type Round, changePolicy, create, remove, repairSeconds } from "./backups.ts";
 import type { Testbed } from "./testbed.ts";
-
-/** What must hold for a created EtcdBackup. */
-export interface ExpectedBackup {
-  uid: string;
-  deletionPolicy: string;
-  /** Name of the stored backup, of one that has succeeded. */
-  artifact?: string;
-  /** The resource was deleted. */
-  gone?: boolean;
-}
-
-export interface Round {
-  number: number;
-  random: Random;
-  /** By the names of the EtcdBackups that were created, unless resource and stored backup are gone. */
-  expected: Map<string, ExpectedBackup>;
-  note(text: string): void;
-  inflicted(fault: string): void;
-}
 
 /** EtcdBackups at the beginning of a round: each one takes a `verify` at its end. */
 const keptResources = 6;
-const repairSeconds = 150;
 
-/** Creates, changes and deletes EtcdBackups under faults. Every fault has ended when this resolves; backups may still run. */
-export async function playRound(testbed: Testbed, round: Round): Promise<void> {
+/** Creates, changes and deletes EtcdBackups under faults. Every fault has ended when this resolves; backups may still run. Resolves to what the faults affected. */
+export async function playRound(testbed: Testbed, round: Round): Promise<Fault["on"][]> {
   const { random, expected, note, number } = round;
   // Concurrent actions have random generators of their own: otherwise the draws would depend on their order.
   const fork = () => createRandom(random.below(2 ** 31));
@@ -41,7 +23,7 @@ export async function playRound(testbed: Testbed, round: Round): Promise<void> {
   const laterCreations = names
     .slice(1)
     .map((name) => ({ name, afterMs: random.below(6_000), random: fork() }));
-  const faults = drawFaults(random, testbed.replicas, fork);
+  const faults = drawFaults(random, testbed.replicas, { ...round, fork });
   const chosen = [
     ...new Set(Array.from({ length: random.below(3) }, () => random.pick([...live(), ...names]))),
   ];
@@ -59,7 +41,7 @@ export async function playRound(testbed: Testbed, round: Round): Promise<void> {
     ...faults.map(async (fault) => {
       await delay(fault.afterMs);
       note(fault.name);
-      await within(`the end of: ${fault.name}`, fault.inflict(testbed), repairSeconds);
+      await within(`the end of: ${fault.name}`, fault.inflict(testbed, round), repairSeconds);
       note(`over: ${fault.name}`);
       round.inflicted(fault.name.replace(/^replica-. /, "an operator "));
     }),
@@ -72,52 +54,7 @@ export async function playRound(testbed: Testbed, round: Round): Promise<void> {
     delay(afterMs).then(async () => changed !== undefined && changePolicy(testbed, round, changed)),
     write(testbed, writer, round),
   ]);
-}
-
-async function create(
-  { bench, bucket }: Testbed,
-  { expected, note }: Round,
-  { name, random }: { name: string; random: Random },
-): Promise<void> {
-  const spec = {
-    compression: random.pick(["Zstd", "None"]),
-    deletionPolicy: random.pick(["Retain", "Delete"]),
-    verification: {
-      readBack: random.oneIn(3),
-      hashKV: random.pick(["WhenAvailable", "WhenAvailable", "Skip", "Required"]),
-    },
-    timeoutSeconds: random.pick([15, 30, 60, 100]),
-    backoffLimit: random.pick([0, 1, 3, 8]),
-    // A slow backup, so that the faults happen during the backup.
-    ...(random.oneIn(2) ? { maxRate: random.pick(["2Mi", "4Mi", "8Mi"]) } : {}),
-  };
-  const uid = await retry(
-    `the API server accepts ${name}`,
-    async () => {
-      await bench.kube.apply(bench.backupObject(name, bucket, spec));
-      return (await bench.kube.backup(name)).metadata.uid;
-    },
-    repairSeconds,
-  );
-  expected.set(name, { uid, deletionPolicy: spec.deletionPolicy });
-  note(`created ${name} (${uid}) ${JSON.stringify(spec)}`);
-}
-
-async function remove({ bench }: Testbed, name: string, note: (text: string) => void): Promise<void> {
-  const args = ["delete", "etcdbackup", name, "--wait=false", "--ignore-not-found", "--request-timeout=10s"];
-  await retry(`the API server accepts the deletion of ${name}`, () => bench.api.kubectl(args), repairSeconds);
-  note(`deleted ${name}`);
-}
-
-async function changePolicy({ bench }: Testbed, { expected, note }: Round, name: string): Promise<void> {
-  const entry = expected.get(name);
-  if (entry === undefined) return;
-  const deletionPolicy = entry.deletionPolicy === "Retain" ? "Delete" : "Retain";
-  const patch = JSON.stringify({ spec: { deletionPolicy } });
-  const args = ["patch", "etcdbackup", name, "--type=merge", "-p", patch, "--request-timeout=10s"];
-  await retry(`the API server accepts the change of ${name}`, () => bench.api.kubectl(args), repairSeconds);
-  entry.deletionPolicy = deletionPolicy;
-  note(`${name} has deletionPolicy ${deletionPolicy} now`);
+  return faults.map(({ on }) => on);
 }
 
 /** Puts keys during the round; in one of 15 rounds 60 MB, which are deleted at its end. */

@@ -2,7 +2,9 @@ import { createRandom } from "../harness/random.ts";
 import { fillTwoParts } from "../support/sample-data.ts";
 import { keepEvidence } from "./evidence.ts";
 import { checkInvariants } from "./invariants.ts";
-import { type ExpectedBackup, playRound } from "./round.ts";
+import type { ExpectedBackup } from "./backups.ts";
+import { playRound } from "./round.ts";
+import { assertUndisturbed } from "./tenant-fault.ts";
 import { type Testbed, waitForRest, startTestbed } from "./testbed.ts";
 
 export interface ChaosResult {
@@ -21,6 +23,9 @@ export interface ChaosResult {
 /** The longest timeoutSeconds after the last fault, plus a deletion that waits for its next attempt. */
 const restSeconds = 180;
 
+/** A run of fewer seconds draws no fault that takes about a minute. */
+const longSeconds = 120;
+
 /**
  * Runs rounds of faults until the time is up. Throws when an invariant is broken, with the seed, the round, the actions
  * and the directory with the logs. The same seed draws the same actions; their timing depends on the machine.
@@ -28,9 +33,11 @@ const restSeconds = 180;
 export async function runChaos(options: {
   seed: number;
   seconds: number;
+  /** Injects no other fault than the one whose name contains this text. */
+  only?: string | undefined;
   log: (line: string) => void;
 }): Promise<ChaosResult> {
-  const { seed, seconds, log } = options;
+  const { seed, seconds, log, only } = options;
   const random = createRandom(seed);
   await using testbed = await startTestbed("chaos");
   await fillTwoParts(testbed.bench.etcd);
@@ -57,10 +64,15 @@ export async function runChaos(options: {
       result.faults[fault] = (result.faults[fault] ?? 0) + 1;
     };
     try {
-      await playRound(testbed, { number, random, expected, note, inflicted });
+      const round = { number, random, expected, note, inflicted, only, isShort: seconds < longSeconds };
+      const affected = await playRound(testbed, round);
       await waitForRest(testbed, restSeconds);
+      if (affected.every((on) => on === "tenant"))
+        assertUndisturbed(await testbed.backups(), expected, `r${number}-`);
+      for (const act of testbed.afterRest.splice(0)) await act();
       const ended = await countEnded(testbed, `r${number}-`);
       const { underWay, peakMiB } = await checkInvariants(testbed, expected, { sweep: random.oneIn(3) });
+      for (const act of testbed.afterChecks.splice(0)) await act();
       for (const act of underWay) note(`under way at the end of its term: ${act}`);
       result.succeeded += ended.succeeded;
       result.failed += ended.failed;
@@ -69,9 +81,9 @@ export async function runChaos(options: {
       result.terms = testbed.leaders.terms.filter(({ holder }) => holder !== "").length;
       note(`${ended.succeeded} succeeded, ${ended.failed} failed; all invariants hold`);
     } catch (error) {
-      const directory = await keepEvidence(testbed, seed, [...actions, String(error)]);
+      const directory = await keepEvidence(testbed, seed, [...actions, reasonsOf(error)]);
       const story = actions.map((line) => `  ${line}`).join("\n");
-      throw new Error(`seed ${seed}, round ${number}, logs in ${directory}\n${story}\n${String(error)}`, {
+      throw new Error(`seed ${seed}, round ${number}, logs in ${directory}\n${story}\n${reasonsOf(error)}`, {
         cause: error,
       });
     }
@@ -87,4 +99,10 @@ async function countEnded(testbed: Testbed, prefix: string): Promise<{ succeeded
     status.conditions?.some(({ type, status: is }) => type === "Succeeded" && is === "True"),
   );
   return { succeeded: good.length, failed: ended.length - good.length };
+}
+
+/** An error with its causes, a line each. */
+function reasonsOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? String(error) : `${String(error)}\n${reasonsOf(cause)}`;
 }

@@ -8,9 +8,15 @@ import { eventually, retry } from "../support/eventually.ts";
 import { type Bench, startBench } from "../support/bench.ts";
 import type { S3FaultProxy, S3Request } from "../support/s3-fault-proxy.ts";
 import { type AuditLog, auditLog } from "./audit.ts";
+import { copyName } from "./copy-fault.ts";
 import { flapsBetween } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";
+import { type MovingStore, isMovedAtRest } from "./place-fault.ts";
+import type { QuorumLoss } from "./quorum-fault.ts";
+import { type SilentServer, startSilentServer } from "./tenant-fault.ts";
 import { type Diary, type Replica, startReplica } from "./replica.ts";
+
+type Artifact = NonNullable<EtcdBackup["status"]["artifact"]>;
 
 export interface Testbed extends AsyncDisposable {
   readonly bench: Bench;
@@ -26,8 +32,26 @@ export interface Testbed extends AsyncDisposable {
   storeFault: S3FaultProxy["fault"] | undefined;
   /** Changes of EtcdBackups that must never happen, since the last check. */
   readonly flaps: string[];
-  /** The EtcdBackups of the API server. */
+  /** The EtcdBackups of the main store. */
   backups(): Promise<EtcdBackup[]>;
+  /** Those of all stores and tenants. */
+  allBackups(): Promise<EtcdBackup[]>;
+  /** What was stored of each EtcdBackup, as its status said, by its UID. */
+  readonly artifacts: ReadonlyMap<string, Artifact>;
+  /** A server that never answers. */
+  readonly silent: SilentServer;
+  /** Puts of JSON objects and removals of objects by operators of copied clusters. */
+  readonly copied: Sent[];
+  readonly copyLogs: string[];
+  /** Run IDs of backups that were stored by a clock that is ahead. */
+  readonly storedAhead: string[];
+  readonly quorumLosses: QuorumLoss[];
+  /** Stores that were made again elsewhere in this round. */
+  readonly moving: MovingStore[];
+  /** What ends a fault that lasts until all backups are at rest. */
+  readonly afterRest: (() => Promise<void>)[];
+  /** What removes the objects that a fault has left for the invariants. */
+  readonly afterChecks: (() => Promise<void>)[];
 }
 
 export async function startTestbed(bucket: string): Promise<Testbed> {
@@ -44,7 +68,18 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
   await bench.kube.wait(`etcdbackupstore/${bucket}`, "condition=Ready", { seconds: 60 });
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const flaps = watchBackups(client, stop.signal, stack);
+  const silent = stack.use(await startSilentServer());
+  const artifacts = new Map<string, Artifact>();
+  const flaps = watchBackups(client, artifacts, { signal: stop.signal, stack });
+  const allBackups = () =>
+    retry(
+      "the API server lists EtcdBackups",
+      async () => {
+        const kind = customResource(etcdBackupDefinition);
+        return (await client.list(kind, { signal: AbortSignal.timeout(10_000) })).items;
+      },
+      30,
+    );
   const owned = stack.move();
   const testbed: Testbed = {
     bench,
@@ -56,19 +91,21 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
     stored: [],
     storeFault: undefined,
     flaps,
-    backups: () =>
-      retry(
-        "the API server lists EtcdBackups",
-        async () => {
-          const kind = customResource(etcdBackupDefinition);
-          return (await client.list(kind, { signal: AbortSignal.timeout(10_000) })).items;
-        },
-        30,
-      ),
+    backups: async () => (await allBackups()).filter(({ spec }) => spec.storeRef.name === bucket),
+    allBackups,
+    artifacts,
+    silent,
+    copied: [],
+    copyLogs: [],
+    storedAhead: [],
+    quorumLosses: [],
+    moving: [],
+    afterRest: [],
+    afterChecks: [],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   bench.network.fault = (request) => {
-    recordAct(request, testbed.stored);
+    recordAct(request, testbed);
     return testbed.storeFault?.(request);
   };
   return testbed;
@@ -79,17 +116,25 @@ export function writerOf(headers: S3Request["headers"]): string | undefined {
   return / app\/(\S+)/.exec(headers["user-agent"] ?? "")?.[1];
 }
 
-function recordAct({ operation, url, headers }: S3Request, stored: Sent[]): void {
+function recordAct({ operation, url, headers }: S3Request, { stored, copied }: Testbed): void {
   const writer = writerOf(headers);
   if (writer === undefined) return;
   const path = new URL(url, "http://store").pathname;
   const isAct = (operation === "Put" && path.endsWith(".json")) || operation === "Delete";
   // Probes of the store are no acts of a leader.
   if (isAct && !path.includes("/.probe-"))
-    stored.push({ at: Date.now(), writer, request: `${operation} of ${path}` });
+    (writer === copyName ? copied : stored).push({
+      at: Date.now(),
+      writer,
+      request: `${operation} of ${path}`,
+    });
 }
 
-function watchBackups(client: KubeClient, signal: AbortSignal, stack: AsyncDisposableStack): string[] {
+function watchBackups(
+  client: KubeClient,
+  artifacts: Map<string, Artifact>,
+  { signal, stack }: { signal: AbortSignal; stack: AsyncDisposableStack },
+): string[] {
   const last = new Map<string, EtcdBackup>();
   const flaps: string[] = [];
   const kind = customResource(etcdBackupDefinition);
@@ -98,18 +143,24 @@ function watchBackups(client: KubeClient, signal: AbortSignal, stack: AsyncDispo
     const before = last.get(key);
     if (backup === undefined) last.delete(key);
     else last.set(key, backup);
+    if (backup?.status.artifact !== undefined) artifacts.set(backup.metadata.uid, backup.status.artifact);
     if (backup === undefined || before?.metadata.uid !== backup.metadata.uid) return;
     flaps.push(...flapsBetween(before, backup).map((text) => `${key}: ${text}`));
   });
   return flaps;
 }
 
-/** Waits until every EtcdBackup has finished or is deleted. */
+/** Waits until every EtcdBackup has finished or is deleted, or waits for a store that was made again elsewhere. */
 export async function waitForRest(testbed: Testbed, seconds: number): Promise<void> {
   let open: string[] = [];
   const isAtRest = async () => {
-    open = (await testbed.backups())
-      .filter((backup) => !isDone(backup))
+    const moving = new Set(testbed.moving.map(({ name }) => name));
+    const isOpen = (backup: EtcdBackup) =>
+      moving.has(backup.spec.storeRef.name)
+        ? !isMovedAtRest(backup)
+        : backup.spec.storeRef.name === testbed.bucket && !isDone(backup);
+    open = (await testbed.allBackups())
+      .filter(isOpen)
       .map(({ metadata, status }) => `${JSON.stringify(metadata)} ${JSON.stringify(status)}`);
     return open.length === 0;
   };
