@@ -13,6 +13,18 @@ export function exactlyOneOf(...names: string[]): ValidationRule {
   };
 }
 
+/** Which of the properties of `exactlyOneOf` is set cannot change. For the last one this follows from the others. */
+export function fixedChoice(names: readonly string[], because: string): ValidationRule {
+  return {
+    rule: names
+      .slice(0, -1)
+      .map((name) => `has(self.${name}) == has(oldSelf.${name})`)
+      .join(" && "),
+    message: `cannot be changed from ${names.join(" to ")} or back, ${because}`,
+    reason: "FieldValueForbidden",
+  };
+}
+
 /**
  * A property that keeps its value, or stays absent. The rule belongs to the object around the property: the API server
  * does not evaluate a rule on a property that is added or removed.

@@ -37,7 +37,7 @@ const serverSideEncryption = {
 } as const satisfies ObjectSchema;
 
 /** `spec.s3` of an EtcdBackupStore. */
-export const s3LocationSchema = {
+const s3LocationSchema = {
   type: "object",
   description: "A bucket of Amazon S3 or of an S3-compatible store.",
   required: ["bucket"],
@@ -132,7 +132,7 @@ export const s3LocationSchema = {
 } as const satisfies ObjectSchema;
 
 /** `spec.file` of an EtcdBackupStore. */
-export const fileLocationSchema = {
+const fileLocationSchema = {
   type: "object",
   description:
     "A directory in the operator's file system, such as a mounted NFS share. Every replica of the operator has to mount the same one.",
@@ -147,3 +147,13 @@ export const fileLocationSchema = {
     },
   },
 } as const satisfies ObjectSchema;
+
+/** The kinds of store: each is a field of `spec`, and an EtcdBackupStore has exactly one of them. */
+export const storeLocations = {
+  s3: s3LocationSchema,
+  file: fileLocationSchema,
+} as const satisfies Record<string, ObjectSchema>;
+
+export type StoreKindName = keyof typeof storeLocations;
+
+export const storeKindNames = Object.keys(storeLocations) as StoreKindName[];

@@ -1,9 +1,9 @@
 import { storeEvents } from "./events.ts";
-import { exactlyOneOf } from "../schema/cel-rules.ts";
+import { exactlyOneOf, fixedChoice } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 import { storeConditions, storeReasons } from "./conditions.ts";
-import { fileLocationSchema, s3LocationSchema } from "./etcd-backup-store-location.ts";
+import { storeKindNames, storeLocations } from "./etcd-backup-store-location.ts";
 import { etcdBackupStoreStatusSchema } from "./etcd-backup-store-status.ts";
 
 const spec = {
@@ -11,17 +11,14 @@ const spec = {
   description:
     "Where the backups are stored. The fields that identify the location cannot be changed. Those that say how to access it can.",
   "x-kubernetes-validations": [
-    exactlyOneOf("s3", "file"),
-    {
-      rule: "has(self.s3) == has(oldSelf.s3)",
-      message:
-        "cannot be changed from s3 to file or back, since the operator would no longer find the backups stored there: create another EtcdBackupStore",
-      reason: "FieldValueForbidden",
-    },
+    exactlyOneOf(...storeKindNames),
+    fixedChoice(
+      storeKindNames,
+      "since the operator would no longer find the backups stored there: create another EtcdBackupStore",
+    ),
   ],
   properties: {
-    s3: s3LocationSchema,
-    file: fileLocationSchema,
+    ...storeLocations,
     accessMode: {
       type: "string",
       description:
