@@ -14,7 +14,11 @@ const rules: Readonly<Record<string, Folder>> = {
   bbolt: { imports: [], because: "The file format depends on nothing of etcd or Kubernetes." },
   core: { imports: ["api"], because: "Decisions are pure: they know no adapter." },
   etcd: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
-  store: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
+  store: {
+    imports: ["core"],
+    types: ["api"],
+    because: "An adapter knows no other adapter: each can be replaced alone.",
+  },
   kube: { imports: ["api", "core"], because: "An adapter knows no other adapter: each can be replaced alone." },
   telemetry: { imports: ["core"], because: "An adapter knows no other adapter: each can be replaced alone." },
   snapshot: { imports: ["bbolt", "core"], because: "Reading one snapshot file needs no store and no cluster." },

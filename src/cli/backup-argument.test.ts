@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { OperatorError } from "../core/errors.ts";
+import { storeKinds } from "../store/kinds.ts";
 import { parseBackupArgument } from "./backup-argument.ts";
 
 const name = "20260820T120000Z-r00000000000000000004-297ac9c21054";
@@ -86,6 +87,7 @@ describe("BACKUP", () => {
 describe("BACKUP is refused", () => {
   it("as a name without a store", () => {
     for (const text of [name, "latest"]) assert.equal(refusal(text).message, "no store was given");
+    for (const { scheme } of storeKinds) assert.match(refusal("latest").hint ?? "", RegExp(`${scheme}://`));
   });
 
   it("as a URL that ends in no backup", () => {

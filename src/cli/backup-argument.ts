@@ -1,5 +1,6 @@
 import { parseBackupName, parseDataObject } from "../core/backup/name.ts";
-import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
+import type { StoreConfig } from "../store/kinds.ts";
+import { isStoreUrl, parseStoreUrl } from "../store/url.ts";
 import { type StoreFlags, storeOf } from "./flags.ts";
 import { usage } from "./usage.ts";
 
@@ -9,15 +10,15 @@ export type BackupArgument =
   | { kind: "stored"; store: StoreConfig; name: string; clusterName?: string };
 
 /**
- * Reads BACKUP: a backup's name or `latest` in --store, a URL that begins with s3:// or file://, and everything else as a
- * file's path. Throws Usage.
+ * Reads BACKUP: a backup's name or `latest` in --store, a URL that begins with the scheme of a store, and everything else
+ * as a file's path. Throws Usage.
  */
 export function parseBackupArgument(text: string, flags: StoreFlags): BackupArgument {
   if (text === "latest" || parseBackupName(text) !== undefined) {
     const cluster = flags.clusterName === undefined ? {} : { clusterName: flags.clusterName };
     return { kind: "stored", store: storeOf(flags), name: text, ...cluster };
   }
-  return /^(s3|file):\/\//.test(text) ? parseBackupUrl(text, flags) : { kind: "file", path: text };
+  return isStoreUrl(text) ? parseBackupUrl(text, flags) : { kind: "file", path: text };
 }
 
 /** `<store>/<cluster>/<name>`, also with `.json` or as the URL of the data object; settings may follow a `?`. */

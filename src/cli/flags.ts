@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { MemberSelection } from "../core/etcd/member-choice.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
-import { type StoreConfig, parseStoreUrl } from "../store/url.ts";
+import type { StoreConfig } from "../store/kinds.ts";
+import { parseStoreUrl } from "../store/url.ts";
 import { usage } from "./usage.ts";
 
 /** The flags of etcdctl. */

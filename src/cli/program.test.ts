@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Command } from "commander";
+import { storeKinds } from "../store/kinds.ts";
 import { build } from "./program.ts";
 
 function program(): Command {
@@ -40,6 +41,11 @@ describe("help", () => {
   it("lists the verbs that are for people", () => {
     assert.match(help(program()), /^ {2}restore \[options\]/m);
     assert.doesNotMatch(help(program()), /restore-step/);
+  });
+
+  it("of a verb with a store names the URL of each kind of store", () => {
+    const text = help(program().commands.find((command) => command.name() === "list") ?? assert.fail());
+    for (const { scheme } of storeKinds) assert.match(text, new RegExp(`\\b${scheme}://`));
   });
 
   for (const [name, command] of all) {

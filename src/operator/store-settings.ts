@@ -1,6 +1,6 @@
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import { OperatorError } from "../core/errors.ts";
-import type { StoreConfig } from "../store/url.ts";
+import type { StoreConfig } from "../store/kinds.ts";
 import { secretText } from "./connection-reader.ts";
 import { type Environment, endpointOf } from "../store/environment.ts";
 import type { ResolveOptions } from "./etcd-connection.ts";

@@ -8,7 +8,7 @@ import { listen } from "../../test/support/listen.ts";
 import { OperatorError } from "../core/errors.ts";
 import { openStore } from "./open.ts";
 import { proxyOf } from "./proxy.ts";
-import type { StoreConfig } from "./url.ts";
+import type { StoreConfig } from "./kinds.ts";
 
 const signal = AbortSignal.timeout(30_000);
 const credentials = { accessKeyId: "a", secretAccessKey: "b" };

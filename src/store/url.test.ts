@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { storeKindNames } from "../api/v1alpha1/etcd-backup-store-location.ts";
 import { OperatorError } from "../core/errors.ts";
-import { type StoreConfig, parseStoreUrl } from "./url.ts";
-import { formatStoreUrl } from "./url.fixture.ts";
+import type { StoreConfig } from "./kinds.ts";
+import { formatStoreUrl, parseStoreUrl } from "./url.ts";
 
 const readings: [string, StoreConfig][] = [
   ["s3://backups", { kind: "s3", bucket: "backups", prefix: "" }],
@@ -76,6 +77,11 @@ describe("a store URL", () => {
       assert.deepEqual(parseStoreUrl(formatStoreUrl(config)), config);
     });
   }
+
+  it("is parsed and formatted for every kind of store", () => {
+    const parsed = readings.map(([, { kind }]) => kind);
+    assert.deepEqual([...new Set(parsed)].toSorted(), storeKindNames.toSorted());
+  });
 
   for (const [url, message] of refusals) {
     it(`${url || "that is empty"} is refused`, () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OperatorError } from "../../src/core/errors.ts";
-import { formatStoreUrl } from "../../src/store/url.fixture.ts";
-import { parseStoreUrl, type StoreConfig } from "../../src/store/url.ts";
+import type { StoreConfig } from "../../src/store/kinds.ts";
+import { formatStoreUrl, parseStoreUrl } from "../../src/store/url.ts";
 import { mutateText } from "./json-mutations.ts";
 import type { Target } from "./target.ts";
 

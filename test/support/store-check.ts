@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { sweepAbandoned } from "../../src/backup/catalog/orphans.ts";
 import { openStore } from "../../src/store/open.ts";
-import { type StoreConfig, parseStoreUrl } from "../../src/store/url.ts";
+import type { StoreConfig } from "../../src/store/kinds.ts";
+import { parseStoreUrl } from "../../src/store/url.ts";
 import type { Store } from "../../src/store/store.ts";
 import { etcdBackup, etcdBackupJson } from "../harness/etcd-backup.ts";
 import { filesBelow, isOwnership } from "./files.ts";

@@ -30,7 +30,7 @@ export async function fetchStep(flags: StepFlags, context: Context): Promise<voi
   const [clusterName = "", backup = ""] = flags.backup.split("/");
   const config = storeOf(flags);
   const ca = await authoritiesOf(flags, env);
-  await using store = await openStore(config.kind === "s3" ? { ...config, ...ca } : config, { env });
+  await using store = await openStore(config, { env, ...ca });
   using lines = progress(context, flags);
   const onProgress = (done: number, total: number) => lines.update("verifying ", done, total);
   const done = await fetchSnapshot(

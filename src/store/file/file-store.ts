@@ -9,7 +9,7 @@ import { walkFiles, walkFolders } from "./walk.ts";
 import { boundsOf } from "../byte-range.ts";
 import { interruptible, throwIfAborted } from "../interruptible.ts";
 import { checkObjectName, checkPrefix, isObjectName } from "../object-name.ts";
-import { fileUrl } from "../url.ts";
+import { fileUrl } from "./url.ts";
 import type {
   Capabilities,
   GetOptions,

@@ -1,0 +1,16 @@
+import { withEnvironment } from "../environment.ts";
+import type { StoreKind } from "../kind.ts";
+import { type S3Config, formatS3Url, parseS3Url } from "./url.ts";
+
+export const s3Kind: StoreKind<S3Config> = {
+  scheme: "s3",
+  form: "s3://bucket/prefix?endpoint=…&region=…&pathStyle=true",
+  parseUrl: parseS3Url,
+  formatUrl: formatS3Url,
+  async open(config, { env, ...ca }) {
+    const { kind: _, ...options } = await withEnvironment({ ...config, ...ca }, env);
+    // The SDK is loaded only for a store that needs it.
+    const { createS3Store } = await import("./s3-store.ts");
+    return createS3Store(options);
+  },
+};
