@@ -43,6 +43,7 @@ class ManualClock implements Clock {
 }
 
 interface Fairness {
+  slowMs?: number;
   workersPerGroup?: number;
   groupOf?: (key: string) => string;
 }
@@ -50,7 +51,7 @@ interface Fairness {
 /** A running queue whose work on a key ends when the test ends it. */
 function started({ workers = 1, ...fair }: { workers?: number } & Fairness = {}) {
   const clock = new ManualClock();
-  const { workersPerGroup = workers, groupOf = () => "" } = fair;
+  const { workersPerGroup = workers, groupOf = () => "", ...slow } = fair;
   const queue = new KeyedQueue({ clock, baseMs: 1_000, maxMs: 300_000, groupOf });
   const stopping = new AbortController();
   const begun: string[] = [];
@@ -65,7 +66,7 @@ function started({ workers = 1, ...fair }: { workers?: number } & Fairness = {})
   };
   const onError = (key: string, error: unknown) =>
     errors.push(`${key}: ${error instanceof Error ? error.message : ""}`);
-  const ended = queue.run({ workers, workersPerGroup, process, onError, signal: stopping.signal });
+  const ended = queue.run({ workers, workersPerGroup, ...slow, process, onError, signal: stopping.signal });
   /** Runs everything that needs no time to pass. */
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const end = async (key: string) => {
@@ -291,5 +292,31 @@ describe("a queue with groups", () => {
     for (let i = 0; i < 1_000; i++) queue.add(`silent/${i}`);
     queue.add("other/1");
     assert.deepEqual(begun, ["silent/0", "silent/1", "silent/2", "other/1"]);
+  });
+
+  test("works on the next group once all work of the others is slow, and gives a slow group no more than its workers", async () => {
+    const { queue, clock, begun } = started({ workers: 4, workersPerGroup: 2, slowMs: 2_000, groupOf });
+    for (const group of ["a", "b", "c"]) for (let i = 0; i < 10; i++) queue.add(`${group}/${i}`);
+    assert.deepEqual(begun, ["a/0", "a/1", "b/0", "b/1"]);
+    queue.add("d/0");
+    clock.advance(1_999);
+    assert.equal(begun.length, 4, "work that is not slow occupies the workers");
+    clock.advance(1);
+    assert.deepEqual(begun.slice(4), ["c/0", "d/0", "c/1"]);
+    clock.advance(60_000);
+    assert.equal(begun.length, 7, "each group has its two");
+  });
+
+  test("works on one more key for each slow one, and on no more after these have ended", async () => {
+    const { queue, clock, begun, end } = started({ workers: 1, workersPerGroup: 3, slowMs: 2_000, groupOf });
+    for (let i = 0; i < 9; i++) queue.add(`a/${i}`);
+    clock.advance(1_000);
+    await end("a/0");
+    clock.advance(1_999);
+    assert.deepEqual(begun, ["a/0", "a/1"], "the time of work that has ended counts for no other");
+    clock.advance(1);
+    assert.deepEqual(begun, ["a/0", "a/1", "a/2"]);
+    await end("a/1");
+    assert.deepEqual(begun, ["a/0", "a/1", "a/2"], "work that has ended is slow no more");
   });
 });

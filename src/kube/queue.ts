@@ -39,6 +39,12 @@ export interface RunOptions {
    */
   workersPerGroup?: number;
   /**
+   * Milliseconds after which the work on a key no longer occupies one of `workers`; absent: never. It still occupies one
+   * of `workersPerGroup`, which bounds the work of a group. So hanging work of any number of groups delays the others
+   * and does not keep them from a worker.
+   */
+  slowMs?: number;
+  /**
    * Works on one key, and adds it again when there is more to do. When it throws, `onError` and addRateLimited follow.
    */
   process: (key: string, signal: AbortSignal) => Promise<void>;
@@ -59,6 +65,8 @@ export class KeyedQueue {
   readonly #running = new Set<string>();
   /** Workers that each group occupies. */
   readonly #occupied = new Map<string, number>();
+  /** Keys whose work no longer occupies one of the workers. */
+  readonly #slow = new Set<string>();
   /** Keys that were added while they were worked on. */
   readonly #addedMeanwhile = new Set<string>();
   readonly #delayed = new Map<string, { due: number; timer: unknown }>();
@@ -153,7 +161,7 @@ export class KeyedQueue {
     const run = this.#run;
     if (run === undefined || this.#stopped) return;
     const { workers, workersPerGroup = workers } = run;
-    while (this.#running.size < workers) {
+    while (this.#running.size - this.#slow.size < workers) {
       const key = this.#ready.take((group) => (this.#occupied.get(group) ?? 0) < workersPerGroup);
       if (key === undefined) return;
       this.#running.add(key);
@@ -169,13 +177,22 @@ export class KeyedQueue {
     else this.#occupied.set(group, count);
   }
 
-  async #work(key: string, { process, onError, signal }: RunOptions): Promise<void> {
+  #freeWorkerOf(key: string): void {
+    this.#slow.add(key);
+    this.#startWork();
+  }
+
+  async #work(key: string, { process, onError, signal, slowMs }: RunOptions): Promise<void> {
+    const slow =
+      slowMs === undefined ? undefined : this.#clock.setTimer(() => this.#freeWorkerOf(key), slowMs);
     try {
       await process(key, signal);
     } catch (error) {
       onError(key, error);
       this.addRateLimited(key);
     }
+    if (slow !== undefined) this.#clock.clearTimer(slow);
+    this.#slow.delete(key);
     this.#running.delete(key);
     this.#occupy(key, -1);
     if (this.#addedMeanwhile.delete(key)) this.#ready.add(key);

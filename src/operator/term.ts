@@ -14,10 +14,11 @@ import { type Parts, controllerDeps } from "./wiring.ts";
 
 /**
  * Concurrent passes of one controller, and of these the passes over the objects of one namespace. The runs have limits
- * of their own. A pass that waits for a silent store occupies a worker until its deadline, so the stores of one
- * namespace cannot occupy the workers of the others.
+ * of their own. A pass that waits for a silent store lasts until its deadline. After `slowMs` it occupies no worker, only
+ * one of its namespace, so the stores of no number of namespaces can keep the others from the workers. A busy moment,
+ * such as a start with thousands of objects, still has 12 passes at a time.
  */
-export const passLimits = { workers: 12, workersPerGroup: 4 };
+export const passLimits = { workers: 12, workersPerGroup: 4, slowMs: 2_000 };
 /** Concurrent runs of EtcdRestores. Restores are rare, and each reads a whole backup. */
 const restoresAtOnce = 2;
 
