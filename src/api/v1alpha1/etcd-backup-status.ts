@@ -112,6 +112,9 @@ export const etcdBackupStatusSchema = {
     observedGeneration,
     conditions: conditionsSchema,
     runID: textField("ID of the current or last attempt. It is part of the names of the stored objects."),
+    storeURL: textField(
+      "Where the store of the current or last attempt is, with its endpoint, as `--store` takes it. Absent when the backup is stored: see artifact.storeURL. While the EtcdBackupStore leads elsewhere, the operator cannot tell what an attempt that was cut off has stored, and deletes nothing.",
+    ),
     attempts: {
       type: "integer",
       format: "int32",

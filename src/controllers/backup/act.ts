@@ -1,3 +1,4 @@
+import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { BackupDecision } from "../../core/backup/decide.ts";
 import type { LookAgain } from "../../core/backup/import.ts";
@@ -112,15 +113,30 @@ async function start(
 ): Promise<Result> {
   const { backup, store, key, turn, now, runs } = context;
   const { uid } = backup.metadata;
+  const storeURL = store === undefined ? undefined : await locationOf(context, store);
   if (store === undefined || !runs.reserve(key, { uid, attempt, turn }))
     return { againAfterMs: progressEveryMs };
   const runId = runIdOf(uid, attempt);
-  const status = started(backup, { attempt, runId }, now());
+  const status = started(backup, { attempt, runId, storeURL }, now());
   // When the write fails, its outcome is unknown. The attempt stays reserved, and the next pass begins it.
   await writeStatus(context, status);
   context.events.normal("SnapshotStarted", `attempt ${attempt} of ${backup.spec.backoffLimit + 1} starts`);
   await runs.start(key, { backup: { ...backup, status }, etcd, store, runId });
   return { againAfterMs: progressEveryMs };
+}
+
+/** Where the attempt stores. Undefined when the store cannot be opened, which the attempt reports: it stores nothing then. */
+async function locationOf(
+  { openStore, signal }: BackupContext,
+  store: EtcdBackupStore,
+): Promise<string | undefined> {
+  try {
+    await using opened = await openStore(store, signal);
+    return opened.location;
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
 }
 
 async function reportProgress(context: BackupContext, { choice, progress }: BackupReport): Promise<Result> {

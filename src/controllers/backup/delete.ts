@@ -3,7 +3,7 @@ import { checkMayDelete } from "../../backup/folder.ts";
 import { type RunWindow, removeRun } from "../../backup/catalog/orphans.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
-import { storedElsewhere } from "../../core/backup/stored-location.ts";
+import { attemptedElsewhere, storedElsewhere } from "../../core/backup/stored-location.ts";
 import { deletionBlocked } from "../../core/backup/status.ts";
 import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
@@ -112,12 +112,14 @@ function windowOf({ artifact, startTime, completionTime }: EtcdBackupStatus): Ru
 /** Throws when the store is not where the backup was stored: to find nothing there does not mean that it is deleted. */
 function checkLocation({ spec, status }: EtcdBackup, opened: Store): void {
   const { artifact } = status;
-  const recorded = artifact === undefined ? undefined : storedElsewhere(artifact, opened);
+  const recorded =
+    artifact === undefined ? attemptedElsewhere(status, opened) : storedElsewhere(artifact, opened);
   if (recorded === undefined) return;
   const { name } = spec.storeRef;
+  const what = artifact === undefined ? "the last attempt wrote to" : "the backup was stored in";
   throw new OperatorError(
     "Refused",
-    `the backup was stored in ${recorded}, and EtcdBackupStore ${name} is ${opened.location} now`,
+    `${what} ${recorded}, and EtcdBackupStore ${name} is ${opened.location} now`,
     { hint: `make EtcdBackupStore ${name} lead there again, or delete the objects there yourself` },
   );
 }

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { conditionStatus } from "../../core/conditions.ts";
 import { story } from "./story.fixture.ts";
+import { until } from "./passes.fixture.ts";
 import { type Happening, type World, createWorld, live, settle } from "./world.fixture.ts";
 
 const madeAt = "2026-08-13T12:00:00Z";
@@ -21,17 +22,6 @@ async function importing(
   if (bucket === "without") for (const object of [data, manifest]) world.bucket.objects.delete(object);
   for (const event of before) await world.happen(event);
   return Object.assign(world, stored);
-}
-
-/** Passes until the reconciler has decided this. Resolves to the decisions before it. */
-async function until(world: World, decision: string): Promise<string[]> {
-  const decisions: string[] = [];
-  for (let pass = 0; pass < 60; pass++) {
-    const decided = await world.look();
-    if (decided === decision) return decisions;
-    decisions.push(decided);
-  }
-  return assert.fail(`${decision} was not decided: ${JSON.stringify(world.backup.status)}`);
 }
 
 function succeededOf({ backup }: World) {

@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { forceDelete } from "../../core/backup/decide.ts";
 import { objectKind } from "../../core/backup/name.ts";
 import { conditionStatus } from "../../core/conditions.ts";
 import { putClaim } from "../../backup/catalog/claim.ts";
-import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { putHeartbeat } from "../../backup/catalog/writers.ts";
-import { type Happening, type World, createWorld, totalBytes, writerStatus } from "./world.fixture.ts";
+import { startedWorld, until } from "./passes.fixture.ts";
+import { type World, createWorld, totalBytes, writerStatus } from "./world.fixture.ts";
 
 const { signal } = new AbortController();
-
-/** Passes until the reconciler has decided this. */
-async function until(world: World, decision: string): Promise<void> {
-  for (let pass = 0; pass < 30; pass++) if ((await world.look()) === decision) return;
-  assert.fail(`${decision} was not decided: ${JSON.stringify(world.backup.status)}`);
-}
-
-async function running(backoffLimit = 3): Promise<World> {
-  const world = createWorld(backoffLimit);
-  await until(world, "start");
-  return world;
-}
 
 function reasonOf({ backup }: World): string | undefined {
   return backup.status.conditions?.find(({ type }) => type === "Succeeded")?.reason;
@@ -40,7 +27,7 @@ const manifests = ({ bucket }: World) =>
 
 describe("an EtcdBackup", () => {
   it("is initialized, started, watched and recorded", async () => {
-    const world = await running();
+    const world = await startedWorld();
     assert.equal(reasonOf(world), "Connecting");
     await world.happen({ what: "runReports", member: true, bytes: 0 });
     await world.look();
@@ -56,7 +43,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("whose operator dies after the manifest is recorded as the backup that the store holds", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "crash", stored: true });
     await until(world, "succeed");
     assertEnded(world, "True", 1);
@@ -64,7 +51,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("that is found in the store a week later tells when it was made, not when it was found", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "crash", stored: true });
     await world.happen({ what: "time", seconds: 7 * 86_400 });
     await until(world, "succeed");
@@ -76,7 +63,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("whose operator dies before the manifest begins again, as the next attempt", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "crash", stored: false });
     await until(world, "takeUpAgain");
     assert.equal(reasonOf(world), "OperatorRestarted");
@@ -90,7 +77,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("has the data of the dead attempt deleted, before the next one begins", async () => {
-    const world = await running();
+    const world = await startedWorld();
     const data = `prod/20260820T120000Z-${world.backup.status.runID}.db.zst`;
     world.bucket.objects.set(data, Buffer.from("data"));
     await world.happen({ what: "crash", stored: false });
@@ -100,7 +87,7 @@ describe("an EtcdBackup", () => {
 
   it("is not stored twice where the answer to its last request was lost", async () => {
     for (const stored of [true, false]) {
-      const world = await running();
+      const world = await startedWorld();
       await world.happen({ what: "runFailsUnknown", stored });
       await until(world, stored ? "succeed" : "retry");
       assert.equal(manifests(world).length, stored ? 1 : 0);
@@ -108,7 +95,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("waits while the store does not say what it holds, says so, and ends once it answers", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "runFailsUnknown", stored: true });
     await world.happen({ what: "bucket", is: "silent" });
     assert.equal(await world.look(), "wait");
@@ -132,7 +119,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("is not charged with an attempt that an orderly stop interrupted", async () => {
-    const world = await running(0);
+    const world = await startedWorld(0);
     await world.happen({ what: "stopInOrder" });
     assert.equal(world.backup.status.attempts, 0);
     await until(world, "start");
@@ -140,7 +127,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("fails after backoffLimit more attempts, with the reason of the last one as its event", async () => {
-    const world = await running(1);
+    const world = await startedWorld(1);
     await world.happen({ what: "runFails" });
     assert.equal(await world.look(), "retry");
     await until(world, "start");
@@ -154,7 +141,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("keeps the member of a failed attempt in its status", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "runReports", member: true, bytes: 0 });
     await world.happen({ what: "runFailsForGood" });
     assert.equal(await world.look(), "fail");
@@ -162,7 +149,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("is cancelled where its store turns ReadOnly, and says why it cannot go on", async () => {
-    const world = await running();
+    const world = await startedWorld();
     await world.happen({ what: "store", is: "readOnly" });
     assert.equal(await world.look(), "cancel");
     assert.equal(world.runState(), "none");
@@ -180,7 +167,7 @@ describe("an EtcdBackup", () => {
   });
 
   it("loses its run to another object of its name", async () => {
-    const world = await running();
+    const world = await startedWorld();
     world.replaceObject();
     await world.look();
     assert.equal(world.runState(), "none");
@@ -189,142 +176,23 @@ describe("an EtcdBackup", () => {
   });
 });
 
-describe("an EtcdBackup that is deleted", () => {
-  const stored = async (...more: Happening[]): Promise<World> => {
-    const world = await running();
-    await world.happen({ what: "policy", is: "Delete" });
-    await world.look();
-    await world.happen({ what: "runSucceeds" });
-    await world.look();
-    for (const event of more) await world.happen(event);
-    return world;
-  };
-
-  it("takes its stored backup along where the policy says so, and its finalizer last", async () => {
-    const world = await stored({ what: "deleted" });
-    assert.equal(await world.look(), "recordDeleting");
-    assert.equal(world.inBucket, true);
-    assert.equal(await world.look(), "deleteStored");
-    assert.deepEqual([world.inBucket, world.gone], [false, true]);
-    assert.equal(world.events.filter((event) => event === "Delete StoredBackupDeleted").length, 1);
-  });
-
-  it("stays, and says why, while the store cannot delete", async () => {
-    const world = await stored({ what: "deleted" }, { what: "bucket", is: "silent" });
-    await until(world, "deleteStored");
-    assert.equal(await world.look(), "deleteStored");
-    const stalled = world.backup.status.conditions?.find(({ type }) => type === "Stalled");
-    assert.deepEqual([stalled?.status, stalled?.reason, world.gone], ["True", "DeletionBlocked", false]);
-    await world.happen({ what: "bucket", is: "answers" });
-    await world.look();
-    assert.deepEqual([world.inBucket, world.gone], [false, true]);
-  });
-
-  for (const [what, made, now] of [
-    ["another bucket", "s3://old", "s3://new"],
-    ["another prefix", "s3://old/etcd", "s3://old"],
-    ["another directory", "file:///mnt/a", "file:///mnt/b"],
-    ["another endpoint", "s3://old?endpoint=https://a:9000", "s3://old?endpoint=https://b:9000"],
-    ["an endpoint in place of Amazon S3", "s3://old", "s3://old?endpoint=https://b:9000"],
-  ] as const)
-    it(`stays where its store is ${what} now, says so, and deletes nothing there`, async () => {
-      const placeOf = (location: string) => ({ url: location.replace(/\?.*/, ""), location });
-      const world = await running();
-      world.moveStore(placeOf(made));
-      await world.happen({ what: "policy", is: "Delete" });
-      await world.look();
-      await world.happen({ what: "runSucceeds" });
-      await world.look();
-      world.moveStore(placeOf(now));
-      await world.happen({ what: "deleted" });
-      await until(world, "deleteStored");
-      const stalled = world.backup.status.conditions?.find(({ type }) => type === "Stalled");
-      assert.deepEqual([stalled?.reason, world.inBucket, world.gone], ["DeletionBlocked", true, false]);
-      const message = stalled?.message ?? "";
-      assert.ok(message.includes(`was stored in ${made},`), message);
-      assert.ok(message.includes(`EtcdBackupStore s is ${now} now`), message);
-      world.moveStore(placeOf(made));
-      await world.look();
-      assert.deepEqual([world.inBucket, world.gone], [false, true]);
-    });
-
-  it("says that older versions remain in a bucket with versioning", async () => {
-    const capabilities = { conditionalWrites: true, checksums: true, objectLock: false };
-    for (const [more, expected] of [
-      [{ versioning: true }, /has versioning: older versions of the objects remain/],
-      [{ versioning: true, objectLock: true }, /has object lock/],
-      [{ versioning: false }, /as spec\.deletionPolicy says$/],
-      [{}, /as spec\.deletionPolicy says$/],
-    ] as const) {
-      const world = await stored({ what: "deleted" });
-      world.setCapabilities({ ...capabilities, ...more });
-      await until(world, "deleteStored");
-      assert.match(world.notes.at(-1) ?? "", expected);
-    }
-  });
-
-  it("does not say so where spec.s3.versions is Remove", async () => {
-    for (const objectLock of [false, true]) {
-      const world = await stored({ what: "deleted" });
-      world.setCapabilities({ conditionalWrites: true, checksums: true, objectLock, versioning: true });
-      world.changeStore(({ spec }) => {
-        spec.s3 = { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Remove" };
-      });
-      await until(world, "deleteStored");
-      assert.match(world.notes.at(-1) ?? "", /as spec\.deletionPolicy says$/);
-    }
-  });
-
-  it("is released by the annotation, and leaves its stored backup", async () => {
-    const world = await stored({ what: "deleted" }, { what: "bucket", is: "refuses" });
-    world.change(({ metadata }) => {
-      metadata.annotations = { [forceDelete]: "true" };
-    });
-    assert.equal(await world.look(), "removeFinalizer");
-    assert.deepEqual([world.inBucket, world.gone], [true, true]);
-  });
-
-  it("ends its run before anything is deleted", async () => {
-    const world = await running();
-    await world.happen({ what: "policy", is: "Delete" });
-    await world.look();
-    await world.happen({ what: "deleted" });
-    assert.equal(await world.look(), "cancel");
-    assert.equal(world.runState(), "none");
-    await until(world, "deleteStored");
-    assert.equal(world.gone, true);
-  });
-});
-
-describe("deleting an EtcdBackup among many", () => {
-  it("lists only what was named about its time, and deletes what its status names", async () => {
-    const world = createWorld(0);
-    world.change(({ spec }) => {
-      spec.deletionPolicy = "Delete";
-    });
-    await until(world, "start");
-    await world.happen({ what: "runSucceeds" });
-    await until(world, "succeed");
-    const begin = Date.parse("2026-01-01T00:00:00Z");
-    for (let hour = 0; hour < 10_000; hour++) {
-      const time = `${new Date(begin + hour * 3_600_000).toISOString().slice(0, 19)}Z`;
-      addBackup(world.bucket, { time, runId: `other${hour}`, ownerUid: "another" });
-    }
-    const list = world.bucket.list.bind(world.bucket);
-    let listed = 0;
-    world.bucket.list = async function* (...args) {
-      for await (const object of list(...args)) {
-        listed++;
-        yield object;
-      }
-    };
-    const before = world.bucket.objects.size;
-    await world.happen({ what: "deleted" });
-    for (let pass = 0; pass < 5 && !world.gone; pass++) await world.look();
-    assert.equal(world.gone, true);
-    assert.equal(world.bucket.objects.size, before - 2);
-    assert.ok(listed > 0 && listed < 1_000, `${listed} objects were listed`);
-  });
+it("an EtcdBackup whose attempt was cut off makes no second backup where its store leads elsewhere", async () => {
+  const [old, other] = ["s3://old", "s3://new"].map((location) => ({ url: location, location }));
+  assert.ok(old && other);
+  const world = createWorld(3);
+  world.moveStore(old);
+  await until(world, "start");
+  await world.happen({ what: "crash", stored: true });
+  world.moveStore(other);
+  assert.equal(await world.look(), "wait");
+  const succeeded = world.backup.status.conditions?.find(({ type }) => type === "Succeeded");
+  assert.match(
+    succeeded?.message ?? "",
+    /it is unknown what the attempt stored: the attempt wrote to s3:\/\/old/,
+  );
+  world.moveStore(old);
+  await until(world, "succeed");
+  assert.equal(world.backup.status.artifact?.storeURL, "s3://old");
 });
 
 describe("an EtcdBackup whose folder another writer holds", () => {
@@ -379,7 +247,7 @@ describe("an EtcdBackup whose folder another writer holds", () => {
   });
 
   it("discards nothing of an attempt that may be the original's, and waits", async () => {
-    const world = await running(3);
+    const world = await startedWorld(3);
     const { runID } = world.backup.status;
     const data = `prod/20260820T120000Z-${runID}.db.zst`;
     world.bucket.objects.set(data, Buffer.from("under way in the original"));
@@ -416,7 +284,7 @@ describe("an EtcdBackup whose store the operator of another Lease holds", () => 
   });
 
   it("loses its run here, and its status and its objects in the store stay the holder's", async () => {
-    const world = await running();
+    const world = await startedWorld();
     const { status } = world.backup;
     world.holdElsewhere();
     await world.look();

@@ -1,8 +1,10 @@
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import { checkMayDelete, whyNotWrite } from "../../backup/folder.ts";
 import { findBackupsOfRun } from "../../backup/catalog/orphans.ts";
 import type { FolderState, StoredBackup, StoredRun } from "../../core/backup/observed.ts";
 import { runPrefix } from "../../core/backup/run-id.ts";
-import { asOperatorError } from "../../core/errors.ts";
+import { attemptedElsewhere } from "../../core/backup/stored-location.ts";
+import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import type { Store } from "../../store/store.ts";
 import type { BackupContext } from "./context.ts";
 import { sweepAttempts } from "./sweep.ts";
@@ -17,6 +19,7 @@ export async function lookUpStored(context: BackupContext): Promise<StoredRun> {
   if (store === undefined) return { state: "notAsked" };
   try {
     await using opened = await context.openStore(store, signal);
+    checkAttemptedHere(backup, opened);
     const { uid } = backup.metadata;
     const query = { clusterName: backup.spec.clusterName, runPrefix: runPrefix(uid), uid, signal };
     const find = async (): Promise<StoredBackup | undefined> => {
@@ -45,6 +48,18 @@ const sharedLookMs = 5_000;
 
 /** What the last look at a folder found, by the UID of the store and the cluster name. */
 export type FolderLooks = Map<string, { at: number; state: FolderState }>;
+
+/** Throws when the attempt wrote elsewhere: to find nothing here does not mean that it stored nothing. */
+function checkAttemptedHere({ spec, status }: EtcdBackup, opened: Store): void {
+  const attempted = attemptedElsewhere(status, opened);
+  if (attempted === undefined) return;
+  const { name } = spec.storeRef;
+  throw new OperatorError(
+    "Refused",
+    `the attempt wrote to ${attempted}, and EtcdBackupStore ${name} is ${opened.location} now`,
+    { permanent: false, hint: `make EtcdBackupStore ${name} lead there again, or create another EtcdBackup` },
+  );
+}
 
 /** Looks up whether another writer holds the folder. A store that does not answer is for the attempt to report. */
 export async function lookAtFolder(context: BackupContext): Promise<FolderState> {

@@ -89,7 +89,7 @@ export function initialized(backup: EtcdBackup, now: Date): EtcdBackupStatus {
 
 export function started(
   backup: EtcdBackup,
-  { attempt, runId }: { attempt: number; runId: string },
+  { attempt, runId, storeURL }: { attempt: number; runId: string; storeURL?: string | undefined },
   now: Date,
 ): EtcdBackupStatus {
   const connecting = "the operator is asking the members for their status";
@@ -100,7 +100,13 @@ export function started(
     member: ___,
     ...status
   } = changed(backup, { outcome: "InProgress", reason: "Connecting", message }, now);
-  return { ...status, runID: runId, attempts: attempt, startTime: status.startTime ?? wholeSeconds(now) };
+  return {
+    ...status,
+    runID: runId,
+    ...(storeURL === undefined ? {} : { storeURL }),
+    attempts: attempt,
+    startTime: status.startTime ?? wholeSeconds(now),
+  };
 }
 
 export function memberSelected(
@@ -236,6 +242,7 @@ function recorded(
   const {
     progress: _,
     nextAttemptTime: __,
+    storeURL: ___,
     ...status
   } = changed(backup, { outcome: "Succeeded", reason: "Succeeded", message }, now);
   return ended(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { storedElsewhere } from "./stored-location.ts";
+import { attemptedElsewhere, storedElsewhere } from "./stored-location.ts";
 
 const artifact = {
   name: "n",
@@ -40,3 +40,13 @@ it("compares the root directory as any other", () => {
   const inRoot = { ...artifact, url: "file:////prod/x.db.zst" };
   assert.equal(storedElsewhere(inRoot, { url: "file:///", location: "file:///" }), undefined);
 });
+
+for (const [what, storeURL, expected] of [
+  ["equal", "s3://bucket?endpoint=http://a", undefined],
+  ["another endpoint", "s3://bucket?endpoint=http://b", "s3://bucket?endpoint=http://b"],
+  ["unknown, of an earlier release", undefined, undefined],
+] as const)
+  it(`compares where an attempt wrote with where its store is: ${what}`, () => {
+    const status = storeURL === undefined ? {} : { storeURL };
+    assert.equal(attemptedElsewhere(status, { location: "s3://bucket?endpoint=http://a" }), expected);
+  });

@@ -16,3 +16,14 @@ export function storedElsewhere(
   const recorded = url.split("/").slice(0, -2).join("/");
   return recorded === store.url ? undefined : recorded;
 }
+
+/**
+ * Where the last attempt wrote, when the EtcdBackupStore leads elsewhere now; undefined when both are equal, or when an
+ * earlier release began the attempt.
+ */
+export function attemptedElsewhere(
+  { storeURL }: Pick<EtcdBackupStatus, "storeURL">,
+  store: { location: string },
+): string | undefined {
+  return storeURL === store.location ? undefined : storeURL;
+}
