@@ -24,9 +24,15 @@ export function connectionReader(client: KubeClient): ConnectionReader {
 
 /** The value of a key without its last newline. Throws CredentialsNotFound that names the Secret and the key. */
 export function secretText(secret: Secret, key: string, name: string): string {
-  const value = secret[key]?.toString().replace(/\r?\n$/, "");
-  if (value === undefined || value === "") throw missingKey(name, key);
+  const value = optionalText(secret, key);
+  if (value === undefined) throw missingKey(name, key);
   return value;
+}
+
+/** The value of a key without its last newline; undefined when it is absent or empty. */
+export function optionalText(secret: Secret, key: string): string | undefined {
+  const value = secret[key]?.toString().replace(/\r?\n$/, "");
+  return value === "" ? undefined : value;
 }
 
 export function missingKey(secret: string, key: string): OperatorError {

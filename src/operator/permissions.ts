@@ -61,6 +61,7 @@ export function checkHostPath(field: string, namespace: string, allowed: Namespa
  * for an endpoint that is not the operator's: whoever runs that endpoint could use the credentials elsewhere.
  */
 export function checkAmbientCredentials(
+  field: string,
   namespace: string,
   endpoint: string | undefined,
   { ambientCredentials, ambientEndpoints }: Pick<Permissions, "ambientCredentials" | "ambientEndpoints">,
@@ -68,13 +69,13 @@ export function checkAmbientCredentials(
   if (!isPermitted(namespace, ambientCredentials))
     throw new OperatorError(
       "CredentialsNotFound",
-      `spec.s3 has no credentialsSecretRef, and namespace ${namespace} may not use the operator's own credentials`,
+      `${field} has no credentialsSecretRef, and namespace ${namespace} may not use the operator's own credentials`,
       { hint: "add credentialsSecretRef, or start the operator with --ambient-credentials-namespaces" },
     );
   if (endpoint === undefined || ambientEndpoints.has(originOf(endpoint))) return;
   throw new OperatorError(
     "InvalidConfiguration",
-    `spec.s3 has no credentialsSecretRef, and the operator's own credentials may not be sent to ${originOf(endpoint)}`,
+    `${field} has no credentialsSecretRef, and the operator's own credentials may not be sent to ${originOf(endpoint)}`,
     { hint: "add credentialsSecretRef, or start the operator with --ambient-credentials-endpoints" },
   );
 }

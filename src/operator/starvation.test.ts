@@ -15,6 +15,7 @@ import { initialized } from "../core/backup/status.ts";
 import { noLog } from "../core/log.ts";
 import { memoryApi } from "../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../kube/objects.ts";
+import { factsOf } from "../store/kinds.ts";
 import { memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { operatorResources } from "./resources.ts";
 import { fairQueue, passLimits } from "./term.ts";
@@ -71,6 +72,7 @@ async function assertStarted(t: TestContext, tenants: readonly string[]): Promis
   const wake = (key: string) => queue.add(key);
   const admission = new Admission({ limit: 2, wake });
   const reconcile = backupReconciler({
+    factsOf,
     resources,
     holds: holdsOver(resources),
     admission,

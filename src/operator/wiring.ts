@@ -20,6 +20,7 @@ import { connectionTo } from "../core/restore/names.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { withCallDeadline } from "../store/decorators/deadline.ts";
+import { factsOf } from "../store/kinds.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, openClusterOf } from "./etcd-connection.ts";
@@ -88,6 +89,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
   const shared = {
     resources,
     openStore: openStoreOf,
+    factsOf,
     guards: new KeyedMutex(),
     writers: parts.writers,
     holds,

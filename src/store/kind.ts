@@ -1,8 +1,12 @@
+import type { StoreKindName } from "../api/v1alpha1/etcd-backup-store-location.ts";
+import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { StoreFacts } from "../core/store/facts.ts";
 import type { Environment } from "./environment.ts";
+import type { Grants } from "./grants.ts";
 import type { Store } from "./store.ts";
 
 /** What the program has to know of one kind of store. `Config`: where a store is and how to reach it. */
-export interface StoreKind<Config> {
+export interface StoreKind<Config extends { kind: StoreKindName }> {
   /** Of its URLs, without a colon. */
   readonly scheme: string;
   /** Its URL with the usual parameters, for hints. */
@@ -13,7 +17,16 @@ export interface StoreKind<Config> {
   formatUrl(config: Config): string;
   /** Sends nothing yet. */
   open(config: Config, access: StoreAccess): Promise<Store>;
+  facts(location: LocationOf<Config["kind"]>): StoreFacts;
+  /**
+   * The settings of a location with its credentials. Throws CredentialsNotFound that names the Secret and the key, or
+   * InvalidConfiguration for what the store's namespace may not use of the operator.
+   */
+  settings(location: LocationOf<Config["kind"]>, grants: Grants): Promise<Config>;
 }
+
+/** The field of `spec` that names the location of a store of this kind. */
+export type LocationOf<Name extends StoreKindName> = NonNullable<EtcdBackupStore["spec"][Name]>;
 
 /** A URL as it was given, and how those of all kinds are written. */
 export interface GivenUrl {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackupEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackup, EtcdBackupStatus } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
+import type { StoreFacts } from "../../core/store/facts.ts";
 import type { KnownWriters } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
@@ -19,6 +20,7 @@ export interface BackupControllerDeps {
   admission: Line;
   runs: BackupRunner;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  factsOf(store: EtcdBackupStore): StoreFacts;
   events: EventSink;
   metrics: BackupMetrics;
   /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */

@@ -56,9 +56,9 @@ export async function removeFinalizer({ backup, resources, signal }: BackupConte
  * In a bucket with versioning, which object lock needs, a deletion only hides an object, unless spec.s3.versions is
  * Remove. Its bytes stay, and cost money. The last probe says so, so a bucket that changed since is described as it was.
  */
-function versionsNote({ store }: BackupContext): string {
-  if (store?.spec.s3?.versions === "Remove") return "";
-  const { objectLock, versioning } = store?.status.capabilities ?? {};
+function versionsNote({ store, factsOf }: BackupContext): string {
+  if (store === undefined || factsOf(store).removesVersions) return "";
+  const { objectLock, versioning } = store.status.capabilities ?? {};
   if (objectLock === true)
     return "; the bucket has object lock: it no longer lists the objects, and keeps their bytes until the lock expires";
   return versioning === true

@@ -14,6 +14,7 @@ export async function judgeLoss(context: BackupContext, error: OperatorError): P
 async function observeLoss({
   backup,
   resources,
+  factsOf,
   signal,
 }: BackupContext): Promise<Omit<ObservedLoss, "isClaimed">> {
   const { namespace = "" } = backup.metadata;
@@ -27,11 +28,9 @@ async function observeLoss({
   const name = backup.spec.storeRef.name;
   const store = await resources.store({ namespace, name }, signal);
   if (store === undefined) return { namespace: "terminating", store: "missing", missingSecrets: [] };
-  const { credentialsSecretRef, caBundleSecretRef } = store.spec.s3 ?? {};
   const missingSecrets: string[] = [];
-  for (const secret of [credentialsSecretRef, caBundleSecretRef])
-    if (secret !== undefined && !(await resources.hasSecret({ namespace, name: secret.name }, signal)))
-      missingSecrets.push(secret.name);
+  for (const secret of factsOf(store).secrets)
+    if (!(await resources.hasSecret({ namespace, name: secret }, signal))) missingSecrets.push(secret);
   return { namespace: "terminating", store: "found", missingSecrets };
 }
 

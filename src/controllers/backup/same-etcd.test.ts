@@ -9,6 +9,7 @@ import { noLog } from "../../core/log.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { operatorResources } from "../../operator/resources.ts";
+import { factsOf } from "../../store/kinds.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
 import { requestOf } from "../reconciler.ts";
@@ -39,6 +40,7 @@ function begun() {
   });
   const resources = operatorResources(api.client, { check() {} });
   const reconcile = backupReconciler({
+    factsOf,
     resources,
     holds: holdsOver(resources),
     guards: new KeyedMutex(),

@@ -15,6 +15,7 @@ import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { memoryApi, noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
 import { handBack } from "../../operator/hand-back.ts";
 import { operatorResources } from "../../operator/resources.ts";
+import { factsOf } from "../../store/kinds.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { type Result, requestOf } from "../reconciler.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
@@ -168,6 +169,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
       admission,
       runs,
       openStore: async () => memoryView(),
+      factsOf,
       events: {
         record({ reason, action, note: text }) {
           events.push(`${action} ${reason}`);

@@ -11,6 +11,7 @@ import { needsStore, storeFinalizer } from "../../core/store/guard.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { operatorResources } from "../../operator/resources.ts";
+import { factsOf } from "../../store/kinds.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { KeyedMutex } from "../keyed-mutex.ts";
 import { holdsOver } from "./holds.fixture.ts";
@@ -23,12 +24,12 @@ const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const minuteMs = 60_000;
 
 /** One EtcdBackupStore in an API server and a bucket, both in memory. */
-function begun() {
+function begun(location: object = { s3: { bucket: "backups" } }) {
   let clock = Date.parse("2026-08-20T12:00:00Z");
   const now = () => new Date(clock);
   const api = memoryApi();
   api.now = now;
-  api.create(stores, { metadata: ref, spec: { s3: { bucket: "backups" } } });
+  api.create(stores, { metadata: ref, spec: location });
   const bucket = memoryStore();
   const events: string[] = [];
   const guards = new KeyedMutex();
@@ -43,6 +44,7 @@ function begun() {
       writers: new Map(),
       holds,
       openStore: async () => bucket,
+      factsOf,
       events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
       now,
       log: noLog,
@@ -108,6 +110,20 @@ describe("a probe of a store", () => {
     }
     later(5 * minuteMs);
     assert.deepEqual(await pass(), ["probe", "list", "sweep", "get"]);
+  });
+
+  it("says of which kind the location is that does not exist", async () => {
+    for (const [location, reason] of [
+      [{ s3: { bucket: "backups" } }, "BucketNotFound"],
+      [{ file: { path: "/backups" } }, "PathNotFound"],
+    ] as const) {
+      const { bucket, pass, status } = begun(location);
+      bucket.beforeCall = () => {
+        throw new OperatorError("NotFound", "it does not exist");
+      };
+      await pass();
+      assert.equal(status()?.conditions?.find(({ type }) => type === "Ready")?.reason, reason);
+    }
   });
 
   it("sweeps at once where the spec has changed, and after a clock was set back", async () => {

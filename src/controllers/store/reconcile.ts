@@ -7,6 +7,7 @@ import type { CompleteBackup } from "../../backup/catalog/listing.ts";
 import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
+import type { StoreFacts } from "../../core/store/facts.ts";
 import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
 import { type KnownWriters, firstWriter, statusOf, writerOf } from "../../core/store/writer.ts";
 import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
@@ -29,6 +30,7 @@ export interface StoreResources {
 export interface StoreControllerDeps {
   resources: StoreResources;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  factsOf(store: EtcdBackupStore): StoreFacts;
   /** How many EtcdBackups need the store with this key, by the watch. */
   backupsNeeding(key: string): number;
   /** By store: held while its finalizer is removed, or that of one of its EtcdBackups is added. */
@@ -90,7 +92,11 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       ? await hold(deps, await resources.store(request, signal), request, signal)
       : held;
     if (kept?.is !== "ours") return kept;
-    const status = { ...probed(probe.resource, probe, now()), operator: deps.holds.renewal() };
+    const { missing } = deps.factsOf(store);
+    const status = {
+      ...probed(probe.resource, probe, { missing, now: now() }),
+      operator: deps.holds.renewal(),
+    };
     const renewedAt = deps.holds.clock();
     await resources.writeStoreStatus(store, status, signal);
     deps.holds.renewed(store, renewedAt);

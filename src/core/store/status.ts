@@ -43,14 +43,18 @@ export function probing(
 }
 
 /**
- * The status after a probe. A failed probe keeps the earlier backups: a failed listing does not mean an empty store.
+ * The status after a probe. `missing`: the reason where the location does not exist. A failed probe keeps the earlier backups: a failed listing does not mean an empty store.
  */
-export function probed(store: EtcdBackupStore, probe: StoreProbe, now: Date): EtcdBackupStoreStatus {
+export function probed(
+  store: EtcdBackupStore,
+  probe: StoreProbe,
+  { missing, now }: { missing: StoreReason; now: Date },
+): EtcdBackupStoreStatus {
   const { error, capabilities, backups, latest, url } = probe;
   const { generation } = store.metadata;
   const isReadOnly = store.spec.accessMode === "ReadOnly";
   const reason: StoreReason =
-    error === undefined ? (isReadOnly ? "ReadOnly" : "Reachable") : storeReasonOf(error, store);
+    error === undefined ? (isReadOnly ? "ReadOnly" : "Reachable") : storeReasonOf(error, missing);
   const message =
     error === undefined
       ? `the store holds ${backups} ${backups === 1 ? "backup" : "backups"}${isReadOnly ? "; accessMode is ReadOnly: the operator writes nothing to it" : ""}${(probe.warnings ?? []).map((text) => `; ${text}`).join("")}`
@@ -108,10 +112,10 @@ function fieldOf<K extends string, V>(key: K, value: V | undefined): Partial<Rec
 }
 
 /** Maps the error's code to a documented reason. */
-function storeReasonOf(error: OperatorError, store: EtcdBackupStore): StoreReason {
+function storeReasonOf(error: OperatorError, missing: StoreReason): StoreReason {
   switch (error.code) {
     case "NotFound":
-      return store.spec.file === undefined ? "BucketNotFound" : "PathNotFound";
+      return missing;
     case "Unauthorized":
     case "Unreachable":
     case "InvalidConfiguration":

@@ -8,4 +8,9 @@ export const fileKind: StoreKind<FileConfig> = {
   parseUrl: parseFileUrl,
   formatUrl: ({ path }) => fileUrl(path),
   open: async ({ path }) => createFileStore({ path }),
+  facts: () => ({ missing: "PathNotFound", secrets: [], removesVersions: false }),
+  async settings({ path }, grants) {
+    grants.checkHostPath("spec.file");
+    return { kind: "file", path };
+  },
 };

@@ -1,5 +1,6 @@
 import { withEnvironment } from "../environment.ts";
 import type { StoreKind } from "../kind.ts";
+import { s3Facts, s3Settings } from "./location.ts";
 import { type S3Config, formatS3Url, parseS3Url } from "./url.ts";
 
 export const s3Kind: StoreKind<S3Config> = {
@@ -13,4 +14,6 @@ export const s3Kind: StoreKind<S3Config> = {
     const { createS3Store } = await import("./s3-store.ts");
     return createS3Store(options);
   },
+  facts: s3Facts,
+  settings: s3Settings,
 };
