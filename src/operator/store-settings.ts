@@ -1,7 +1,8 @@
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { JobStore } from "../core/store/job-store.ts";
 import type { Environment } from "../store/environment.ts";
 import type { Grants } from "../store/grants.ts";
-import { type StoreConfig, settingsOf } from "../store/kinds.ts";
+import { type StoreConfig, jobStoreOf, settingsOf } from "../store/kinds.ts";
 import { optionalText, secretText } from "./connection-reader.ts";
 import type { ResolveOptions } from "./etcd-connection.ts";
 import { hostOf, refuseOwnAddress } from "./own-addresses.ts";
@@ -26,8 +27,13 @@ export async function storeSettings(
   return settingsOf(store, grantsFor(store, options));
 }
 
+/** What the Jobs of a restore need to read a store as the operator does. Throws as `jobStoreOf` does. */
+export async function jobStore(store: EtcdBackupStore, options: StoreSettingsOptions): Promise<JobStore> {
+  return jobStoreOf(store, grantsFor(store, options));
+}
+
 /** What the namespace of a store may use of the operator. */
-export function grantsFor(
+function grantsFor(
   { metadata: { namespace = "default" } }: EtcdBackupStore,
   { reader, permissions, env, signal }: StoreSettingsOptions,
 ): Grants {

@@ -24,10 +24,9 @@ import { factsOf } from "../store/kinds.ts";
 import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, openClusterOf } from "./etcd-connection.ts";
-import { jobStoreSettings } from "./job-store-settings.ts";
 import type { Permissions } from "./permissions.ts";
 import { operatorResources } from "./resources.ts";
-import { storeSettings } from "./store-settings.ts";
+import { jobStore, storeSettings } from "./store-settings.ts";
 
 /**
  * Milliseconds that a store may stay silent in a pass of a controller, since the pass occupies a worker. A run has a
@@ -78,8 +77,8 @@ export function controllerDeps(parts: Parts): ControllerDeps {
   const resources = operatorResources(client, fence);
   const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
     openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
-  const jobStoreSettingsOf = (store: EtcdBackupStore, signal: AbortSignal) =>
-    jobStoreSettings(store, { reader, permissions, env, signal });
+  const jobStoreOf = (store: EtcdBackupStore, signal: AbortSignal) =>
+    jobStore(store, { reader, permissions, env, signal });
   const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
     withCallDeadline(await openStoreOf(store, signal), storeCallMs);
   const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
@@ -126,7 +125,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       admission: admissions.restores,
       runs: runners.restores,
       operatorImage: image,
-      jobStoreSettings: jobStoreSettingsOf,
+      jobStore: jobStoreOf,
     },
   };
 }

@@ -1,6 +1,8 @@
 import type { StoreKindName } from "../api/v1alpha1/etcd-backup-store-location.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
+import type { OperatorError } from "../core/errors.ts";
 import type { StoreFacts } from "../core/store/facts.ts";
+import type { JobStore } from "../core/store/job-store.ts";
 import type { Environment } from "./environment.ts";
 import type { Grants } from "./grants.ts";
 import type { Store } from "./store.ts";
@@ -17,12 +19,19 @@ export interface StoreKind<Config extends { kind: StoreKindName }> {
   formatUrl(config: Config): string;
   /** Sends nothing yet. */
   open(config: Config, access: StoreAccess): Promise<Store>;
-  facts(location: LocationOf<Config["kind"]>): StoreFacts;
+  facts(location: LocationOf<Config["kind"]>): Omit<StoreFacts, "jobRefusal">;
   /**
    * The settings of a location with its credentials. Throws CredentialsNotFound that names the Secret and the key, or
    * InvalidConfiguration for what the store's namespace may not use of the operator.
    */
   settings(location: LocationOf<Config["kind"]>, grants: Grants): Promise<Config>;
+  /** How the Jobs of an EtcdRestore read the store, or why they cannot. */
+  readonly inJobs: JobReading<Config> | { refusal(): OperatorError };
+}
+
+export interface JobReading<Config extends { kind: StoreKindName }> {
+  /** `config`: the result of `settings`. `env`: the operator's. */
+  forJobs(location: LocationOf<Config["kind"]>, config: Config, env: Environment): Promise<JobStore>;
 }
 
 /** The field of `spec` that names the location of a store of this kind. */

@@ -27,7 +27,7 @@ function storeOf(spec: Partial<Spec>): EtcdBackupStore {
 
 const s3 = { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Keep" } as const;
 
-const cases: { [K in StoreKindName]: [Pick<Spec, K>, StoreFacts][] } = {
+const cases: { [K in StoreKindName]: [Pick<Spec, K>, Omit<StoreFacts, "jobRefusal">][] } = {
   s3: [
     [{ s3 }, { missing: "BucketNotFound", secrets: [], removesVersions: false }],
     [
@@ -48,8 +48,10 @@ const cases: { [K in StoreKindName]: [Pick<Spec, K>, StoreFacts][] } = {
 describe("an EtcdBackupStore", () => {
   for (const [kind, ofKind] of Object.entries(cases))
     for (const [spec, facts] of ofKind)
-      it(`of kind ${kind} says the reason of a missing location, its Secrets, and what a deletion removes: ${JSON.stringify(spec)}`, () =>
-        assert.deepEqual(factsOf(storeOf(spec)), facts));
+      it(`of kind ${kind} says the reason of a missing location, its Secrets, and what a deletion removes: ${JSON.stringify(spec)}`, () => {
+        const { jobRefusal: _, ...said } = factsOf(storeOf(spec));
+        assert.deepEqual(said, facts);
+      });
 
   it("of a later release's kind is refused with a message that names the kinds of this one", async () => {
     const unknown = storeOf({ azure: { container: "backups" } } as Partial<Spec>);

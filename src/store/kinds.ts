@@ -3,6 +3,7 @@ import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import { OperatorError } from "../core/errors.ts";
 import type { StoreFacts } from "../core/store/facts.ts";
 import { fileKind } from "./file/kind.ts";
+import type { JobStore } from "../core/store/job-store.ts";
 import type { Grants } from "./grants.ts";
 import type { LocationOf, StoreKind } from "./kind.ts";
 import { s3Kind } from "./s3/kind.ts";
@@ -28,13 +29,27 @@ export function storeKindOf({ kind }: StoreConfig): StoreKind<StoreConfig> {
 
 export function factsOf({ spec }: EtcdBackupStore): StoreFacts {
   const found = locationIn(spec);
-  return found === undefined ? ofUnknownKind : found.kind.facts(found.location);
+  if (found === undefined) return ofUnknownKind;
+  const { kind, location } = found;
+  const { inJobs } = kind;
+  return { ...kind.facts(location), ...("refusal" in inJobs ? { jobRefusal: inJobs.refusal() } : {}) };
 }
 
 /** As `settings` of a StoreKind. Throws InvalidConfiguration for a store of a kind that this release does not know. */
 export async function settingsOf({ spec }: EtcdBackupStore, grants: Grants): Promise<StoreConfig> {
-  const found = locationIn(spec);
-  if (found !== undefined) return found.kind.settings(found.location, grants);
+  const { kind, location } = locationIn(spec) ?? noLocation();
+  return kind.settings(location, grants);
+}
+
+/** What the Jobs of an EtcdRestore need to read the store. Throws as `settingsOf` does, and `jobRefusal` of its facts. */
+export async function jobStoreOf({ spec }: EtcdBackupStore, grants: Grants): Promise<JobStore> {
+  const { kind, location } = locationIn(spec) ?? noLocation();
+  const config = await kind.settings(location, grants);
+  if ("refusal" in kind.inJobs) throw kind.inJobs.refusal();
+  return kind.inJobs.forJobs(location, config, grants.env);
+}
+
+function noLocation(): never {
   throw new OperatorError("InvalidConfiguration", `the EtcdBackupStore has neither ${names.join(" nor ")}`);
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fetchSnapshot } from "../../jobs/fetch-step.ts";
 import { placeData } from "../../jobs/place-step.ts";
-import { storeCaVariable } from "../../restore/kubernetes/job-store.ts";
+import { storeCaVariable } from "../../core/store/job-store.ts";
 import { openStore } from "../../store/open.ts";
 import { placedExitCode } from "../../core/restore/placed-exit-code.ts";
 import { type Context, ExitWith, type GlobalFlags } from "../context.ts";

@@ -5,8 +5,9 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
 import type { SnapshotCluster } from "../../backup/source.ts";
 import type { RestoreReport, RestoreResult } from "../../core/restore/observed.ts";
+import type { StoreFacts } from "../../core/store/facts.ts";
+import type { JobStore } from "../../core/store/job-store.ts";
 import type { RestoreObject } from "../../restore/kubernetes/blueprint.ts";
-import type { JobStoreSettings } from "../../restore/kubernetes/job-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Log } from "../../core/log.ts";
@@ -59,8 +60,9 @@ export interface RestoreControllerDeps {
   admission: Line;
   runs: RestoreRunner;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
-  /** What the operator's environment adds to the settings of a store, for the members' Jobs. */
-  jobStoreSettings(store: EtcdBackupStore, signal: AbortSignal): Promise<JobStoreSettings>;
+  factsOf(store: EtcdBackupStore): StoreFacts;
+  /** What the members' Jobs need to read the store as the operator does. */
+  jobStore(store: EtcdBackupStore, signal: AbortSignal): Promise<JobStore>;
   /** Image of this program, for the members' Jobs; undefined when the operator was not given it. */
   operatorImage: string | undefined;
   holds: StoreHolds;
@@ -79,7 +81,7 @@ export type RestoreRunner = Runner<RestoreWork, RestoreReport, RestoreResult>;
 
 /** What a step needs. */
 export interface RestoreWorkDeps
-  extends Pick<RestoreControllerDeps, "resources" | "openStore" | "operatorImage" | "log"> {
+  extends Pick<RestoreControllerDeps, "resources" | "openStore" | "factsOf" | "operatorImage" | "log"> {
   openRestored(restore: EtcdRestore, signal: AbortSignal): Promise<RestoredCluster>;
 }
 

@@ -30,13 +30,15 @@ export async function createMembers(
   if (source === undefined) throw new OperatorError("Internal", "the restore has no source in its status");
   const store = await storeOrWhy(context);
   if (store instanceof OperatorError) return waitForStore(context, store);
-  const blueprint = { ...blueprintOf(context), store, source, operatorImage };
+  const blueprint = blueprintOf(context);
   // The next pass observes a name that exists: the object is this restore's after a lost answer, or another owner's.
   for (const index of volumes)
     await resources.create("PersistentVolumeClaim", volumeClaim(blueprint, index), signal);
-  const storeSettings = jobs.length === 0 ? {} : await context.jobStoreSettings(store, signal);
-  for (const { index, attempt } of jobs)
-    await resources.create("Job", memberJob({ ...blueprint, storeSettings }, index, attempt), signal);
+  if (jobs.length > 0) {
+    const ofJobs = { ...blueprint, source, operatorImage, store: await context.jobStore(store, signal) };
+    for (const { index, attempt } of jobs)
+      await resources.create("Job", memberJob(ofJobs, index, attempt), signal);
+  }
   const withNewJobs = members.map((member) => {
     const job = jobs.find(({ index }) => index === member.index);
     return job === undefined

@@ -154,6 +154,15 @@ describe("an EtcdRestore", () => {
     for (const kind of created) assert.equal(world.objectsOf(kind).length, 0, kind);
   });
 
+  it("is refused before anything is created where the members' Jobs cannot read the store", async () => {
+    const world = await createRestoreWorld({ location: { file: { path: "/backups" } } });
+    await liveToTheEnd(world);
+    const [reason, message] = failure(world);
+    assert.equal(reason, "InvalidConfiguration");
+    assert.match(message, /cannot read a directory of the operator/);
+    for (const kind of created) assert.equal(world.objectsOf(kind).length, 0, kind);
+  });
+
   it("is refused where the backup does not verify, and creates nothing", async () => {
     const world = await createRestoreWorld();
     const { object } = world.manifest.stored;

@@ -6,7 +6,6 @@ import { bytes } from "../../core/human.ts";
 import { parseQuantity } from "../../core/quantity.ts";
 import { targetExists } from "../../core/restore/decide.ts";
 import type { RestoreReport, RestoreResult, VerifiedSource } from "../../core/restore/observed.ts";
-import { fileStore } from "../../restore/kubernetes/job-store.ts";
 import {
   clientServiceName,
   peerServiceName,
@@ -35,7 +34,7 @@ export async function verifyBackup(
 }
 
 async function verify(
-  { resources, openStore, operatorImage }: RestoreWorkDeps,
+  { resources, openStore, factsOf, operatorImage }: RestoreWorkDeps,
   restore: EtcdRestore,
   report: (change: Partial<RestoreReport>) => void,
   signal: AbortSignal,
@@ -45,7 +44,8 @@ async function verify(
   const { uid } = restore.metadata;
   const record = await readRestoreRecord(opened, { clusterName, uid, signal });
   if (record !== undefined) return { is: "restoredBefore", completedAt: record.completedAt };
-  if (store.spec.s3 === undefined) throw fileStore();
+  const { jobRefusal } = factsOf(store);
+  if (jobRefusal !== undefined) throw jobRefusal;
   if (operatorImage === undefined) {
     throw new OperatorError("InvalidConfiguration", "the operator does not know its own image", {
       hint: "start the operator with --image, as the chart does: the members' Jobs run this image",

@@ -15,6 +15,7 @@ import { memoryApi, noRoute } from "../../kube/memory-api/memory-api.fixture.ts"
 import { type KubeObject, type ResourceKind, customResource } from "../../kube/objects.ts";
 import { type WorkloadKind, workload } from "../../kube/workloads.ts";
 import { operatorResources } from "../../operator/resources.ts";
+import { factsOf } from "../../store/kinds.ts";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { requestOf } from "../reconciler.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
@@ -60,6 +61,8 @@ function member(index: number): MemberFacts {
 
 export interface Options {
   storageSize?: string;
+  /** Of the EtcdBackupStore: the field of its spec. */
+  location?: object;
   /** Names the backup by its EtcdBackup. */
   byBackupRef?: boolean;
   /** The EtcdBackup records a stored backup and made none. */
@@ -72,6 +75,7 @@ export interface Options {
  */
 export async function createRestoreWorld({
   storageSize = "8Gi",
+  location = { s3: { bucket: "backups" } },
   byBackupRef = false,
   isImported = false,
 }: Options = {}) {
@@ -81,8 +85,7 @@ export async function createRestoreWorld({
   api.now = now;
   const bucket = memoryStore();
   const manifest = await saveFile(file, bucket, { clusterName: "prod", compression: "None" });
-  const createStore = () =>
-    void api.create(stores, { metadata: storeRef, spec: { s3: { bucket: "backups" } } });
+  const createStore = () => void api.create(stores, { metadata: storeRef, spec: location });
   createStore();
   api.create(backups, {
     metadata: backupRef,
@@ -134,6 +137,7 @@ export async function createRestoreWorld({
     const shared = {
       resources,
       openStore: async () => ({ ...bucket, async [Symbol.asyncDispose]() {} }),
+      factsOf,
       operatorImage: "operator:1",
       log: {
         debug(fields: object) {
@@ -155,7 +159,7 @@ export async function createRestoreWorld({
       holds: holdsOver(resources, { now }),
       admission,
       runs,
-      jobStoreSettings: async () => ({}),
+      jobStore: async () => ({ flags: [], variables: {}, secretVariables: [], mounts: [] }),
       events: { record: ({ reason }) => void events.push(reason) },
       now,
     });

@@ -1,4 +1,5 @@
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
+import type { OperatorError } from "../errors.ts";
 
 /** What the spec of an EtcdBackupStore means, by its kind. */
 export interface StoreFacts {
@@ -8,4 +9,6 @@ export interface StoreFacts {
   secrets: readonly string[];
   /** Whether a deletion also removes the older versions of an object. */
   removesVersions: boolean;
+  /** Why the Jobs of an EtcdRestore cannot read the store. Absent: they can. */
+  jobRefusal?: OperatorError;
 }

@@ -1,6 +1,5 @@
-import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore, EtcdRestoreStatus } from "../../api/v1alpha1/etcd-restore.ts";
-import type { JobStoreSettings } from "./job-store.ts";
+import type { JobStore } from "../../core/store/job-store.ts";
 import { clusterLabels, namespaceOf, restoreLabel } from "../../core/restore/names.ts";
 
 /** The API server deletes an object with the last of its owners, which are in its namespace. */
@@ -31,12 +30,10 @@ export interface RestoreBlueprint {
 
 /** What the Jobs need besides: only they read the store. */
 export interface JobBlueprint extends RestoreBlueprint {
-  store: EtcdBackupStore;
+  store: JobStore;
   source: NonNullable<EtcdRestoreStatus["source"]>;
   /** Image of this program. */
   operatorImage: string;
-  /** What the operator's environment adds to the store. */
-  storeSettings: JobStoreSettings;
 }
 
 /**

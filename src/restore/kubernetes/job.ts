@@ -1,8 +1,8 @@
 import { type JobBlueprint, type RestoreObject, metadataOf, ownerOf } from "./blueprint.ts";
+import type { JobStore, StoreMount } from "../../core/store/job-store.ts";
 import { jobName, memberName, membershipOf, targetVersion, volumeName } from "../../core/restore/names.ts";
 import { restoreArguments } from "../tool-arguments.ts";
 import { workLayout } from "../work-layout.ts";
-import { storeCaPath, storeCaSecret, storeEnv, storeFlags } from "./job-store.ts";
 import { containerDefaults, dataDir, mountPath, podDefaults, podMetadata } from "./pod.ts";
 
 /** What each container of one member's Job is made from. */
@@ -18,10 +18,9 @@ interface MemberJob extends JobBlueprint {
  * data.
  */
 export function memberJob(blueprint: JobBlueprint, index: number, attempt: number): RestoreObject {
-  const { restore, store, source } = blueprint;
+  const { restore, source, store } = blueprint;
   const backup = `${source.clusterName}/${source.name}`;
   const job: MemberJob = { ...blueprint, index, name: memberName(restore, index), backup };
-  const caSecret = storeCaSecret(store);
   return {
     metadata: metadataOf(restore, jobName(restore, index, attempt), [ownerOf(restore)]),
     spec: {
@@ -34,11 +33,11 @@ export function memberJob(blueprint: JobBlueprint, index: number, attempt: numbe
         spec: {
           ...podDefaults(restore),
           restartPolicy: "Never",
-          initContainers: [fetchContainer(job), restoreContainer(job)].map(withVolumes(caSecret)),
-          containers: [placeContainer(job)].map(withVolumes(undefined)),
+          initContainers: [fetchContainer(job), restoreContainer(job)].map(withVolumes(store.mounts)),
+          containers: [placeContainer(job)].map(withVolumes([])),
           volumes: [
             { name: "data", persistentVolumeClaim: { claimName: volumeName(restore, index) } },
-            ...(caSecret === undefined ? [] : [{ name: "store-ca", secret: { secretName: caSecret } }]),
+            ...store.mounts.map(({ name, volume }) => ({ name, ...volume })),
           ],
         },
       },
@@ -47,9 +46,20 @@ export function memberJob(blueprint: JobBlueprint, index: number, attempt: numbe
 }
 
 function fetchContainer(job: MemberJob): object {
-  const { backup, source, store, storeSettings } = job;
-  const args = ["--backup", backup, "--sha256", source.sha256, ...storeFlags(store, storeSettings)];
-  return { ...stepContainer(job, "fetch", args), env: storeEnv(store, storeSettings) };
+  const { backup, source, store } = job;
+  const args = ["--backup", backup, "--sha256", source.sha256, ...store.flags];
+  return { ...stepContainer(job, "fetch", args), env: environmentOf(store) };
+}
+
+function environmentOf({ variables, secretVariables }: JobStore): object[] {
+  return [
+    ...secretVariables.map(({ name, secret, optional }) => ({
+      name,
+      valueFrom: { secretKeyRef: { name: secret, key: name, ...(optional ? { optional } : {}) } },
+    })),
+    // Kubernetes expands $(NAME) in a value, and writes $ for $$.
+    ...Object.entries(variables).map(([name, value]) => ({ name, value: value.replaceAll("$", "$$$$") })),
+  ];
 }
 
 function restoreContainer({ restore, name, index, token }: MemberJob): object {
@@ -86,10 +96,10 @@ function stepContainer({ restore, operatorImage }: MemberJob, name: string, args
   };
 }
 
-const withVolumes = (caSecret: string | undefined) => (container: object) => ({
+const withVolumes = (mounts: readonly StoreMount[]) => (container: object) => ({
   ...container,
   volumeMounts: [
     { name: "data", mountPath },
-    ...(caSecret === undefined ? [] : [{ name: "store-ca", mountPath: storeCaPath, readOnly: true }]),
+    ...mounts.map(({ name, path }) => ({ name, mountPath: path, readOnly: true })),
   ],
 });

@@ -1,40 +1,29 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
-import { OperatorError } from "../../core/errors.ts";
+import type { JobStore } from "../../core/store/job-store.ts";
 import { parseInitialCluster } from "../initial-cluster.ts";
 import type { JobBlueprint, RestoreObject } from "./blueprint.ts";
 import { memberJob } from "./job.ts";
-import { fileStore } from "./job-store.ts";
 import { connectionTo, targetVersion } from "../../core/restore/names.ts";
 import { clientService, disruptionBudget, peerService, statefulSet, volumeClaim } from "./cluster.ts";
 import { restoreOf, restoreUid, restoredSource } from "../../core/restore/restore.fixture.ts";
 
-const s3 = {
-  bucket: "etcd",
-  prefix: "deep",
-  endpoint: "https://s3.example.com:9000",
-  region: "eu-1",
-  forcePathStyle: true,
-  checksum: "Auto",
-  versions: "Keep",
-  credentialsSecretRef: { name: "keys" },
-  caBundleSecretRef: { name: "ca" },
+const keys = { secret: "keys", optional: false };
+const store: JobStore = {
+  flags: ["--store", "s3://etcd/deep", "--store-ca", "/ca/ca.crt"],
+  variables: { HTTPS_PROXY: "http://proxy:3128/$(HOME)$" },
+  secretVariables: [
+    { name: "KEY_ID", ...keys },
+    { name: "TOKEN", ...keys, optional: true },
+  ],
+  mounts: [{ name: "store-ca", path: "/ca", volume: { secret: { secretName: "ca" } } }],
 };
-const store = {
-  apiVersion: "etcdbackup.dev/v1alpha1",
-  kind: "EtcdBackupStore",
-  metadata: { name: "s", namespace: "ns", uid: "s", resourceVersion: "1", creationTimestamp: "" },
-  spec: { s3, accessMode: "ReadOnly" },
-  status: { observedGeneration: 1 },
-} as EtcdBackupStore;
 
 function blueprint(restore: EtcdRestore = restoreOf(), over: Partial<JobBlueprint> = {}): JobBlueprint {
   return {
     restore,
     store,
-    storeSettings: {},
     source: restoredSource,
     token: "fresh",
     operatorImage: "operator:1",
@@ -150,27 +139,29 @@ describe("the objects of a restore", () => {
     assert.deepEqual(least, [1, 2, 3, 4]);
   });
 
-  it("refer to credentials by Secret, and contain none in flags", () => {
-    const fetch = podOf(memberJob(blueprint(), 0, 1)).spec.initContainers?.[0];
-    assert.deepEqual(
-      fetch?.env?.map((entry) => Object.keys(entry).toSorted()),
-      [0, 1, 2].map(() => ["name", "valueFrom"]),
-    );
-    const url = fetch?.args?.find((word) => word.startsWith("s3://")) ?? "";
-    assert.match(
-      url,
-      /^s3:\/\/etcd\/deep\?endpoint=https%3A%2F%2Fs3\.example\.com%3A9000&region=eu-1&pathStyle=true/,
-    );
-    assert.ok(fetch?.args?.includes(restoredSource.sha256));
-    assert.ok(fetch?.volumeMounts.some(({ name }) => name === "store-ca"));
+  it("read the store in the first container alone, with its flags, and with its credentials by Secret", () => {
+    const { spec } = podOf(memberJob(blueprint(), 0, 1));
+    const [fetch, restore] = spec.initContainers ?? [];
+    const last = ["--sha256", restoredSource.sha256, ...store.flags];
+    assert.deepEqual(fetch?.args?.slice(-last.length), last);
+    const secretKeyRef = (key: string) => ({ name: "keys", key });
+    assert.deepEqual(fetch?.env, [
+      { name: "KEY_ID", valueFrom: { secretKeyRef: secretKeyRef("KEY_ID") } },
+      { name: "TOKEN", valueFrom: { secretKeyRef: { ...secretKeyRef("TOKEN"), optional: true } } },
+      // As Kubernetes reads it: $$ is $.
+      { name: "HTTPS_PROXY", value: "http://proxy:3128/$$(HOME)$$" },
+    ]);
+    assert.deepEqual(restore?.env, [{ name: "ETCDCTL_API", value: "3" }]);
+    assert.deepEqual(spec.containers[0]?.env, undefined);
   });
 
-  it("read the store with the checksum of its spec, which older S3-compatible stores need", () => {
-    const urlOf = (made: JobBlueprint) =>
-      podOf(memberJob(made, 0, 1)).spec.initContainers?.[0]?.args?.find((word) => word.startsWith("s3://"));
-    const withMD5 = { ...store, spec: { ...store.spec, s3: { ...s3, checksum: "MD5" } } } as EtcdBackupStore;
-    assert.match(urlOf(blueprint(restoreOf(), { store: withMD5 })) ?? "", /&checksum=MD5$/);
-    assert.doesNotMatch(urlOf(blueprint()) ?? "", /checksum/);
+  it("mount what the store needs, without the right to write there", () => {
+    const { spec } = podOf(memberJob(blueprint(), 0, 1));
+    assert.deepEqual(spec.volumes.slice(1), [{ name: "store-ca", secret: { secretName: "ca" } }]);
+    assert.deepEqual(spec.initContainers?.[0]?.volumeMounts.slice(1), [
+      { name: "store-ca", mountPath: "/ca", readOnly: true },
+    ]);
+    assert.equal(spec.containers[0]?.volumeMounts.length, 1);
   });
 
   it("have Pods without privileges or a token, with the scheduling of the members", () => {
@@ -203,15 +194,6 @@ describe("the objects of a restore", () => {
       "etcdutl",
       "etcdutl",
     ]);
-  });
-
-  it("cannot be made for a file store, which no Job can read", () => {
-    const inFile = {
-      ...store,
-      spec: { file: { path: "/backups" }, accessMode: "ReadOnly" },
-    } as EtcdBackupStore;
-    assert.throws(() => memberJob(blueprint(restoreOf(), { store: inFile }), 0, 1), OperatorError);
-    assert.match(fileStore().message, /cannot read a directory of the operator/);
   });
 });
 

@@ -16,4 +16,11 @@ export const s3Kind: StoreKind<S3Config> = {
   },
   facts: s3Facts,
   settings: s3Settings,
+  inJobs: {
+    // Only the operator needs it and Node's list of CAs.
+    async forJobs(...given) {
+      const { s3ForJobs } = await import("./job.ts");
+      return s3ForJobs(...given);
+    },
+  },
 };

@@ -7,7 +7,12 @@ import type { S3Config } from "./url.ts";
 
 type S3Location = LocationOf<"s3">;
 
-export function s3Facts({ credentialsSecretRef, caBundleSecretRef, versions }: S3Location): StoreFacts {
+/** As `facts` of a StoreKind. */
+export function s3Facts({
+  credentialsSecretRef,
+  caBundleSecretRef,
+  versions,
+}: S3Location): Omit<StoreFacts, "jobRefusal"> {
   return {
     missing: "BucketNotFound",
     secrets: [credentialsSecretRef, caBundleSecretRef].flatMap((ref) => ref?.name ?? []),
