@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="etcd-backup-operator" \
 COPY --from=build /image /
 # bin/etcd-backup sets the same variables, but it needs a shell. HOME is set because Node.js
 # cannot find the home directory of a user ID without an entry in /etc/passwd.
-ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 HOME=/home/nonroot
+ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=4194304 MALLOC_MMAP_THRESHOLD_=1048576 HOME=/home/nonroot
 USER 65532:65532
 # Test that the image holds every module and native library that the operator loads.
 RUN ["/usr/local/bin/node", "--import", "/app/src/operator/run.ts", "--import", "/app/src/store/s3/s3-store.ts", "/app/src/main.ts", "--version"]

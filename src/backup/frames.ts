@@ -3,8 +3,11 @@ import { type ZstdCompress, constants, createZstdCompress } from "node:zlib";
 /** Plain bytes in one zstd frame. The last frame of an object may hold fewer. */
 export const framePlainBytes = 4 * 1024 * 1024;
 
-/** Bytes that the compressor emits at a time. malloc maps pages anew for a buffer of 128 KiB or more, which costs CPU. */
-const pieceSize = 64 * 1024;
+/**
+ * Bytes that the compressor emits at a time. Each piece costs a turn between the main thread and the thread pool. The
+ * start scripts raise malloc's threshold above this size, since new pages for each piece cost more than the turns.
+ */
+const pieceSize = 512 * 1024;
 
 /**
  * Compresses the bytes as independent zstd frames of `framePlainBytes` each, in order. Together they are one zstd file.
