@@ -20,7 +20,8 @@ function begun({ limit, isShared = false }: { limit: number; isShared?: boolean 
   const reports = new Map<string, (change: Reported) => void>();
   let clock = 0;
   const wake = (key: string) => void woken.push(key);
-  const admission = new Admission({ limit, wake, isShared: () => isShared, now: () => clock });
+  const admission = new Admission({ limit, wake, now: () => clock });
+  admission.share(isShared);
   const runs = new InProcessRunner<string, Reported, string>({
     slots: admission,
     wake,
@@ -157,6 +158,16 @@ describe("slots that several namespaces share", () => {
     const { pass, end } = begun({ limit: 1, isShared: true });
     assert.deepEqual(["a/1", "b/1"].map(pass), [true, false]);
     assert.deepEqual(await end("a/1"), ["b/1"]);
+  });
+
+  it("go to the namespace that waits as soon as it is known that there are several", () => {
+    const { pass, admission, woken } = begun({ limit: 2 });
+    assert.deepEqual(["a/1", "a/2", "a/3", "b/1"].map(pass), [true, true, false, false]);
+    admission.release("a/2");
+    assert.deepEqual(woken, ["a/3"]);
+    admission.share(true);
+    assert.deepEqual(woken, ["a/3", "b/1"]);
+    assert.deepEqual(["a/3", "b/1"].map(pass), [false, true]);
   });
 
   it("are all held by the only namespace", () => {

@@ -6,11 +6,6 @@ export interface AdmissionOptions {
   limit: number;
   /** Called with the key in the line for which a slot has become free. */
   wake: (key: string) => void;
-  /**
-   * Whether resources of other namespaces may need a slot. Then, with a limit of 2 or more, one namespace holds at most
-   * all slots but one. Absent: never.
-   */
-  isShared?: () => boolean;
   /** Monotonic milliseconds. */
   now?: () => number;
 }
@@ -37,7 +32,7 @@ export class Admission {
   readonly #held = new Map<string, { turn: string | undefined; state: TurnState }>();
   readonly #limit: number;
   readonly #wake: (key: string) => void;
-  readonly #isShared: () => boolean;
+  #isShared = false;
   readonly #now: () => number;
   readonly #line = new FairLine(namespaceOf, (key) => this.#waiting.get(key)?.turn);
   /** Of each key in the line: its turn, the place that it was told, and when. */
@@ -46,7 +41,6 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#limit = options.limit;
     this.#wake = options.wake;
-    this.#isShared = options.isShared ?? (() => false);
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -115,6 +109,16 @@ export class Admission {
     if (this.#held.delete(key)) this.#wakeInTurn();
   }
 
+  /**
+   * Says whether resources of several namespaces may need a slot. Then, with a limit of 2 or more, one namespace takes at
+   * most all slots but one. Wakes those that are in turn by the new rule.
+   */
+  share(isShared: boolean): void {
+    if (this.#isShared === isShared) return;
+    this.#isShared = isShared;
+    this.#wakeInTurn();
+  }
+
   get #free(): number {
     return this.#limit - this.active;
   }
@@ -150,7 +154,7 @@ export class Admission {
 
   /** Whether a namespace may hold another slot besides its own and `more`. */
   #admits(namespace: string, more: number): boolean {
-    if (!this.#isShared() || this.#limit < 2) return true;
+    if (!this.#isShared || this.#limit < 2) return true;
     const held = [...this.#held.keys()].filter((key) => namespaceOf(key) === namespace);
     return held.length + more < this.#limit - 1;
   }

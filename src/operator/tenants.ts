@@ -1,11 +1,12 @@
 import { requestOf } from "../controllers/reconciler.ts";
 import type { Informer } from "./informers.ts";
 
-/** Tells whether objects of more than one namespace exist. Follows the changes until the signal fires. */
-export function severalNamespaces(
+/** Reports whether objects of more than one namespace exist, at each change of an object, until the signal fires. */
+export function followSeveralNamespaces(
   informer: Pick<Informer<unknown>, "onChange">,
+  report: (areSeveral: boolean) => void,
   until: AbortSignal,
-): () => boolean {
+): void {
   const namespaces = new Map<string, Set<string>>();
   informer.onChange((key, object) => {
     const { namespace } = requestOf(key);
@@ -14,6 +15,6 @@ export function severalNamespaces(
     else keys.add(key);
     if (keys.size === 0) namespaces.delete(namespace);
     else namespaces.set(namespace, keys);
+    report(namespaces.size > 1);
   }, until);
-  return () => namespaces.size > 1;
 }

@@ -8,7 +8,7 @@ import { KeyedQueue } from "../kube/queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { handBack } from "./hand-back.ts";
 import type { Informers } from "./informers.ts";
-import { severalNamespaces } from "./tenants.ts";
+import { followSeveralNamespaces } from "./tenants.ts";
 import { backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
@@ -48,13 +48,10 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     restores: (key: string) => queues.restores.add(key),
   };
   const admissions = {
-    backups: new Admission({
-      limit: options.maxConcurrentBackups,
-      wake: wake.backups,
-      isShared: severalNamespaces(informers.stores, signal),
-    }),
+    backups: new Admission({ limit: options.maxConcurrentBackups, wake: wake.backups }),
     restores: new Admission({ limit: restoresAtOnce, wake: wake.restores }),
   };
+  followSeveralNamespaces(informers.stores, (areSeveral) => admissions.backups.share(areSeveral), signal);
   metrics.running(() => admissions.backups.active);
   const guarding = backupsThatNeedStores();
   const backupsNeeding = (store: string) => guarding.of(store).size;
