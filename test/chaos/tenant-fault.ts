@@ -130,7 +130,15 @@ async function removeTenant({ bench, allBackups }: Testbed): Promise<void> {
     async () => (await allBackups()).every(({ metadata }) => metadata.namespace !== otherTenant),
     repairSeconds,
   );
-  await bench.api.kubectl(["delete", "etcdbackupstore", "silent", "-n", otherTenant, "--wait=false"]);
+  await bench.api.kubectl([
+    "delete",
+    "etcdbackupstore",
+    "silent",
+    "-n",
+    otherTenant,
+    "--wait=false",
+    "--ignore-not-found",
+  ]);
 }
 
 /** In a round without another fault a backup that no rate slows succeeds by its first attempt. */
