@@ -380,3 +380,13 @@ test("a rate by which the snapshot cannot end in time is refused before a member
   await assert.rejects(run.save(), { permanent: true });
   assert.deepEqual(new Set(run.cluster.calls), new Set(["observe"]));
 });
+
+test("the stored manifest names the series of the backup, and none where it has none", async () => {
+  const series = { name: "prod", namespace: "backups", kubernetesCluster: "6c7d" };
+  for (const over of [{ series }, {}]) {
+    const run = prepare(clusterOf(three()), over);
+    const name = `prod/${(await run.save()).name}.json`;
+    const stored = parseManifest(run.store.objects.get(name) ?? Buffer.alloc(0), name);
+    assert.deepEqual(stored.series, "series" in over ? series : undefined);
+  }
+});

@@ -1,6 +1,7 @@
 import { type BackupName, dataObject, formatBackupName, manifestObject } from "../core/backup/name.ts";
 import { hex8 } from "../core/hex.ts";
 import type { ChosenMember, MemberSelection } from "../core/etcd/member-choice.ts";
+import type { Series } from "../core/backup/series.ts";
 import { type TimeLimit, checkReadTime } from "../core/read-time.ts";
 import type { Store } from "../store/store.ts";
 import type { Agreements } from "./agreements.ts";
@@ -36,6 +37,8 @@ export interface SaveOptions {
   /** The agreements of HashKV that may be reused. Absent: the members are compared. */
   agreements?: Agreements;
   owner?: Manifest["owner"];
+  /** Absent: retention never removes the backup. */
+  series?: Series;
   tool: Manifest["tool"];
   now: () => Date;
   signal: AbortSignal;
@@ -135,6 +138,7 @@ function buildManifest(run: {
     },
     ...(hashKV === undefined ? {} : { hashKV }),
     ...(options.owner === undefined ? {} : { owner: options.owner }),
+    ...(options.series === undefined ? {} : { series: options.series }),
     tool: options.tool,
   };
 }

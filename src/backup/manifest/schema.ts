@@ -166,6 +166,20 @@ export const manifestSchema = {
         },
       },
     },
+    series: {
+      type: "object",
+      required: ["name"],
+      description: "What retention keeps and removes this backup with. Absent: it belongs to no series.",
+      properties: {
+        name: { type: "string", maxLength: 256, description: "Of the EtcdBackupSchedule, or of --series." },
+        namespace: { type: "string", maxLength: 64, description: "Of the EtcdBackupSchedule." },
+        kubernetesCluster: {
+          type: "string",
+          maxLength: 64,
+          description: "UID of the namespace kube-system, where the operator could read it.",
+        },
+      },
+    },
     tool: {
       type: "object",
       required: ["name", "version"],

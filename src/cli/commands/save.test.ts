@@ -64,3 +64,17 @@ test("a save that Ctrl-C stops is told as stopped, not as late", async () => {
     assert.equal(error.code, "Aborted");
   });
 });
+
+test("a name that no series can have is refused before anything is asked", async () => {
+  const error = await save([
+    "--store",
+    "file:///dev/null/none",
+    "--endpoints",
+    "http://127.0.0.1:1",
+    "--series",
+    "a/b",
+  ]);
+  assert.ok(error instanceof OperatorError, String(error));
+  assert.equal(error.code, "Usage");
+  assert.match(error.message, /^series name "a\/b" is not valid/);
+});

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { byteRate } from "../../core/byte-rate.ts";
 import { checkClusterName } from "../../core/backup/name.ts";
+import { type Series, checkSeriesName } from "../../core/backup/series.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import { describeEqual, describeGroups } from "../../core/etcd/hash-agreement.ts";
 import { openCluster } from "../../etcd/cluster.ts";
@@ -34,6 +35,7 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
   readBack?: boolean;
   maxRate?: string;
   timeout: string;
+  series?: string;
   output: OutputFormat;
 }
 
@@ -66,11 +68,12 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   const clusterName = checkClusterName(flags.clusterName);
   const maxRate = flags.maxRate === undefined ? undefined : byteRate(flags.maxRate, "--max-rate");
   const timeoutMs = timeoutOf(flags);
+  const series = flags.series === undefined ? undefined : { name: checkSeriesName(flags.series) };
   await using store = await openStore(storeOf(flags), { env: context.env });
   const deadline = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([context.signal, deadline]);
   try {
-    await saveInto(store, { flags, clusterName, maxRate }, { ...context, signal });
+    await saveInto(store, { flags, clusterName, maxRate, series }, { ...context, signal });
   } catch (error) {
     if (!deadline.aborted || context.signal.aborted) throw error;
     throw new OperatorError("Timeout", `the save was stopped after --timeout ${flags.timeout}`, {
@@ -81,9 +84,17 @@ export async function save(flags: SaveFlags, context: Context): Promise<void> {
   }
 }
 
+/** The flags, and what was read from them before anything was opened. */
+interface Checked {
+  flags: SaveFlags;
+  clusterName: string;
+  maxRate: number | undefined;
+  series: Series | undefined;
+}
+
 async function saveInto(
   store: Store,
-  { flags, clusterName, maxRate }: { flags: SaveFlags; clusterName: string; maxRate: number | undefined },
+  { flags, clusterName, maxRate, series }: Checked,
   context: Context,
 ): Promise<void> {
   // A store that cannot be used is refused before any member gets a request.
@@ -102,6 +113,7 @@ async function saveInto(
       compression: flags.compression === "zstd" ? "Zstd" : "None",
       readBack: flags.readBack === true,
       ...(maxRate === undefined ? {} : { maxRate }),
+      ...(series === undefined ? {} : { series }),
       timeLimit: { ms: timeoutOf(flags), timeoutName: "--timeout", rateName: "--max-rate" },
       tool: { name: toolName, version: programVersion() },
       now: context.now,

@@ -30,6 +30,10 @@ export function addEtcdVerbs(program: Command, context: Context): void {
       "most bytes a second to read from the members, HashKV included, such as 50Mi (default: no limit)",
     )
     .option("--timeout <duration>", "time limit of the whole save, such as 30m or 6h; 24h at most", "6h")
+    .option(
+      "--series <name>",
+      "series of backups to add this one to, for `prune --series`; a backup without a series is never pruned",
+    )
     .option("--read-back", "read the stored snapshot again and verify it before the backup is recorded")
     .addOption(outputFormat())
     .action(async (_flags, command: Command) =>
