@@ -1,0 +1,39 @@
+import type { RetainableBackup, Series } from "./retainable.ts";
+
+/**
+ * Why retention of `series` neither removes nor counts a backup, as texts for a table. Empty: the backup is subject to
+ * it. `adoptFrom`: UID of another Kubernetes cluster whose backups of the same series count as own.
+ */
+export function whyLeftAlone(
+  backup: RetainableBackup,
+  { series, adoptFrom }: { series: Series; adoptFrom: string | undefined },
+): string[] {
+  const { problem } = backup;
+  const foreign = whyForeign(backup, series, adoptFrom);
+  return [
+    ...(foreign === undefined ? [] : [foreign]),
+    ...(problem === undefined ? [] : [`it does not verify: ${problem}; it is left in place`]),
+  ];
+}
+
+function whyForeign(
+  { series, generation, problem }: RetainableBackup,
+  own: Series,
+  adoptFrom: string | undefined,
+): string | undefined {
+  // A manifest that cannot be read does not name its series.
+  if (series === undefined) return problem === undefined ? "made by hand" : undefined;
+  if (series.name !== own.name || series.namespace !== own.namespace)
+    return `of another series: ${nameOf(series)}`;
+  const { kubernetesCluster } = series;
+  const isAdopted = adoptFrom !== undefined && kubernetesCluster === adoptFrom;
+  if (kubernetesCluster !== own.kubernetesCluster && !isAdopted)
+    return kubernetesCluster === undefined
+      ? "of the same series outside of Kubernetes"
+      : `of the same series in another Kubernetes cluster: set retention.adoptFrom to ${kubernetesCluster} to make it this one's`;
+  return generation === undefined ? "of another etcd cluster" : undefined;
+}
+
+function nameOf({ name, namespace }: Series): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}

@@ -1,0 +1,37 @@
+/** Whose retention a backup is subject to. A backup of a schedule has all three, one of the command line only a name. */
+export interface Series {
+  name: string;
+  namespace?: string | undefined;
+  /** UID of the namespace kube-system. */
+  kubernetesCluster?: string | undefined;
+}
+
+/** A stored backup of one folder, as retention sees it. */
+export interface RetainableBackup {
+  name: string;
+  /** When the run began, by the clock that named it. */
+  time: Date;
+  revision: number;
+  /**
+   * Position of its etcd cluster in the folder's lineage, later is higher. Undefined: a stranger. 0 in a folder without
+   * claim.
+   */
+  generation: number | undefined;
+  /** Undefined: the backup belongs to no series, or its manifest cannot be read. */
+  series: Series | undefined;
+  /** Why it cannot be restored: manifest or data missing or damaged, or its last verification failed. */
+  problem: string | undefined;
+}
+
+/**
+ * Orders the newest backup first: by generation, revision, time, then name. Clocks may be wrong; revisions of one etcd
+ * cluster are not.
+ */
+export function newestFirst(a: RetainableBackup, b: RetainableBackup): number {
+  return (
+    (b.generation ?? -1) - (a.generation ?? -1) ||
+    b.revision - a.revision ||
+    b.time.getTime() - a.time.getTime() ||
+    (a.name < b.name ? 1 : a.name > b.name ? -1 : 0)
+  );
+}
