@@ -1,4 +1,5 @@
-import type { RetainableBackup, Series } from "./retainable.ts";
+import { type Series, describeSeries, hasSameNames } from "../backup/series.ts";
+import type { RetainableBackup } from "./retainable.ts";
 
 /**
  * Why retention of `series` neither removes nor counts a backup, as texts for a table. Empty: the backup is subject to
@@ -23,17 +24,12 @@ function whyForeign(
 ): string | undefined {
   // A manifest that cannot be read does not name its series.
   if (series === undefined) return problem === undefined ? "made by hand" : undefined;
-  if (series.name !== own.name || series.namespace !== own.namespace)
-    return `of another series: ${nameOf(series)}`;
+  if (!hasSameNames(series, own)) return `of another series: ${describeSeries(series)}`;
   const { kubernetesCluster } = series;
   const isAdopted = adoptFrom !== undefined && kubernetesCluster === adoptFrom;
   if (kubernetesCluster !== own.kubernetesCluster && !isAdopted)
     return kubernetesCluster === undefined
-      ? "of the same series outside of Kubernetes"
+      ? "of the same series in an unknown Kubernetes cluster"
       : `of the same series in another Kubernetes cluster: set retention.adoptFrom to ${kubernetesCluster} to make it this one's`;
   return generation === undefined ? "of another etcd cluster" : undefined;
-}
-
-function nameOf({ name, namespace }: Series): string {
-  return namespace === undefined ? name : `${namespace}/${name}`;
 }

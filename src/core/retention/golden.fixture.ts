@@ -60,7 +60,7 @@ function applyNote(note: string, backup: RetainableBackup): void {
   const [kind = "", value = ""] = note.split(" ");
   if (kind === "generation") backup.generation = Number(value);
   else if (kind === "series") {
-    const [namespace, name = ""] = value.split("/");
+    const [namespace = "", name = ""] = value.split("/");
     backup.series = { ...backup.series, name, namespace };
   } else if (kind === "cluster") backup.series = { name: "prod", namespace: "ops", kubernetesCluster: value };
   else if (note === "no cluster") backup.series = { name: "prod", namespace: "ops" };

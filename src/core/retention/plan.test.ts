@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { RetentionPolicy } from "../../api/v1alpha1/retention.ts";
+import type { Series } from "../backup/series.ts";
 import { keptByOracle } from "./oracle.fixture.ts";
 import { type RetentionPlan, planRetention } from "./plan.ts";
-import type { RetainableBackup, Series } from "./retainable.ts";
+import type { RetainableBackup } from "./retainable.ts";
 
 const series: Series = { name: "prod", namespace: "ops", kubernetesCluster: "here" };
 const foreignSeries: (Series | undefined)[] = [

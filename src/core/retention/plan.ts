@@ -1,8 +1,9 @@
 import { DateTime, IANAZone } from "luxon";
 import type { RetentionPolicy } from "../../api/v1alpha1/retention.ts";
+import type { Series } from "../backup/series.ts";
 import { OperatorError } from "../errors.ts";
 import { whyLeftAlone } from "./belonging.ts";
-import { type RetainableBackup, type Series, newestFirst } from "./retainable.ts";
+import { type RetainableBackup, newestFirst } from "./retainable.ts";
 import { type Ruling, rulingsOf } from "./rules.ts";
 
 export type { RetentionPolicy };

@@ -1,10 +1,4 @@
-/** Whose retention a backup is subject to. A backup of a schedule has all three, one of the command line only a name. */
-export interface Series {
-  name: string;
-  namespace?: string | undefined;
-  /** UID of the namespace kube-system. */
-  kubernetesCluster?: string | undefined;
-}
+import type { Series } from "../backup/series.ts";
 
 /** A stored backup of one folder, as retention sees it. */
 export interface RetainableBackup {
