@@ -26,6 +26,7 @@ export function customResourceDefinition(definition: ResourceDefinition): object
               type: "object",
               description: definition.description,
               required: ["spec"],
+              ...(definition.rules === undefined ? {} : { "x-kubernetes-validations": definition.rules }),
               properties: {
                 apiVersion: { type: "string", description: `Always ${group}/${version}.` },
                 kind: { type: "string", description: `Always ${kind}.` },

@@ -1,5 +1,5 @@
 import type { Vocabulary } from "../v1alpha1/conditions.ts";
-import type { Infer, ObjectSchema } from "./schema.ts";
+import type { Infer, ObjectSchema, ValidationRule } from "./schema.ts";
 
 export const group = "etcdbackup.dev";
 export const version = "v1alpha1";
@@ -43,6 +43,8 @@ export interface ResourceDefinition<
   readonly description: string;
   readonly spec: Spec;
   readonly status: Status;
+  /** Rules on the whole object, which may read metadata.name. */
+  readonly rules?: readonly ValidationRule[];
   /** JSON paths that field selectors may use, in addition to metadata.name and metadata.namespace. */
   readonly selectableFields: readonly string[];
   readonly columns: readonly Column[];

@@ -178,6 +178,28 @@ export const restoreReasons = {
   InternalError: "The operator itself has a fault; its log has the details.",
 } as const satisfies Vocabulary;
 
+export const scheduleConditions = {
+  Ready:
+    "True when the schedule is valid and its store can take backups, also while it is suspended. A failed backup does not change it.",
+  LastBackupSucceeded:
+    "True when the last EtcdBackup of the schedule succeeded; False when it failed; Unknown before the first one has ended.",
+} as const satisfies Vocabulary;
+
+export const scheduleReasons = {
+  Scheduled: "The next backup begins at status.nextScheduleTime.",
+  Suspended: "spec.suspend is set: no backup begins.",
+  InvalidSchedule:
+    "spec.schedule or spec.timeZone cannot be used, or no time ever matches; the message says why. No backup begins.",
+  StoreNotReady:
+    "The EtcdBackupStore does not exist, is ReadOnly, or its last probe failed. Without a store that can be written no backup begins: a time that comes meanwhile is run when the store is ready again, within spec.startingDeadlineSeconds.",
+  NoBackupYet: "No EtcdBackup of the schedule has ended.",
+  Succeeded: "The last EtcdBackup succeeded; the message names it.",
+  Failed: "The last EtcdBackup failed; the message says why.",
+  AdoptionRefused:
+    "An EtcdBackup with the name of the next one exists and is not of this schedule. It was not changed, and this time is not run.",
+} as const satisfies Vocabulary;
+
+export type ScheduleReason = keyof typeof scheduleReasons;
 export type RestoreReason = keyof typeof restoreReasons;
 export type BackupReason = keyof typeof backupReasons;
 export type StoreReason = keyof typeof storeReasons;

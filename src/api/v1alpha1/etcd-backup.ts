@@ -103,6 +103,18 @@ const properties = {
   },
 } as const satisfies Record<string, Schema>;
 
+/** The fields that an EtcdBackupSchedule sets. None of its EtcdBackups has a deletionPolicy: old ones are deleted as records. */
+const { imported: _, deletionPolicy: __, ...templateProperties } = properties;
+
+/** The spec of the EtcdBackups of a schedule. */
+export const backupTemplateSpec = {
+  type: "object",
+  description:
+    "Spec of each EtcdBackup, as that of EtcdBackup, without deletionPolicy: deleting an EtcdBackup of a schedule deletes nothing from the store.",
+  required: ["clusterName", "etcd", "storeRef"],
+  properties: templateProperties,
+} as const satisfies ObjectSchema;
+
 const mutable: ReadonlySet<string> = new Set(["deletionPolicy"]);
 
 const spec = {

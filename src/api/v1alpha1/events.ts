@@ -1,4 +1,4 @@
-import type { BackupReason, RestoreReason, StoreReason, Vocabulary } from "./conditions.ts";
+import type { BackupReason, RestoreReason, ScheduleReason, StoreReason, Vocabulary } from "./conditions.ts";
 
 const heldByAnother =
   "An operator with another Lease leaves the object alone, since status.operator of the EtcdBackupStore names the operator that works on it.";
@@ -34,6 +34,16 @@ export const storeEvents = {
     "The operator that held the store has not renewed its hold, and the operator of another Lease took over.",
 } as const satisfies Vocabulary;
 
+export const scheduleEvents = {
+  BackupCreated: "The operator created an EtcdBackup; the note names it and its time.",
+  BackupSkipped: "A time came while a backup of the schedule was running, and is not run.",
+  TimeMissed: "A time could not be run within spec.startingDeadlineSeconds.",
+  ClockSetBack:
+    "The operator's clock was set back by more than a day. Times that were run already are not run again.",
+  RecordRemoved: "An EtcdBackup beyond the history limits was deleted. Its stored backup remains.",
+} as const satisfies Vocabulary;
+
+export type ScheduleEvent = keyof typeof scheduleEvents | ScheduleReason;
 export type BackupEvent = keyof typeof backupEvents | BackupReason;
 export type RestoreEvent = keyof typeof restoreEvents | RestoreReason;
 export type StoreEvent = keyof typeof storeEvents | StoreReason;

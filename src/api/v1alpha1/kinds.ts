@@ -1,5 +1,6 @@
 import { etcdBackupDefinition } from "./etcd-backup.ts";
 import { etcdBackupStoreDefinition } from "./etcd-backup-store.ts";
+import { etcdBackupScheduleDefinition } from "./etcd-backup-schedule.ts";
 import { etcdRestoreDefinition } from "./etcd-restore.ts";
 import type { ResourceDefinition } from "../schema/resource.ts";
 
@@ -7,5 +8,6 @@ import type { ResourceDefinition } from "../schema/resource.ts";
 export const kinds: readonly ResourceDefinition[] = [
   etcdBackupStoreDefinition,
   etcdBackupDefinition,
+  etcdBackupScheduleDefinition,
   etcdRestoreDefinition,
 ];
