@@ -1,11 +1,15 @@
 import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
+import type { EtcdBackupSchedule } from "../api/v1alpha1/etcd-backup-schedule.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import type { EtcdRestore } from "../api/v1alpha1/etcd-restore.ts";
+
+/** The objects that events are about. */
+export type Regarding = EtcdBackup | EtcdBackupSchedule | EtcdBackupStore | EtcdRestore;
 
 /** Records Kubernetes events. Never waits, never fails. */
 export interface EventSink {
   record(event: {
-    regarding: EtcdBackup | EtcdBackupStore | EtcdRestore;
+    regarding: Regarding;
     type: "Normal" | "Warning";
     reason: string;
     action: string;
@@ -21,8 +25,8 @@ export interface ObjectEvents<Reason extends string> {
 
 export function eventsOf<Reason extends string>(
   sink: EventSink,
-  regarding: EtcdBackup | EtcdBackupStore | EtcdRestore,
-  action: "Backup" | "Delete" | "Probe" | "Restore",
+  regarding: Regarding,
+  action: "Backup" | "Delete" | "Probe" | "Restore" | "Schedule",
 ): ObjectEvents<Reason> {
   return {
     normal: (reason, note) => sink.record({ regarding, type: "Normal", reason, action, note }),

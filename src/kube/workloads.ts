@@ -1,7 +1,7 @@
 import type { RequestOptions } from "./request.ts";
 import type { KubeClient } from "./client.ts";
 import { OperatorError } from "../core/errors.ts";
-import type { KubeObject, ObjectRef, ResourceKind } from "./objects.ts";
+import type { Draft, KubeObject, ObjectRef, ResourceKind } from "./objects.ts";
 
 /** The fields of built-in kinds that a restore creates and reads again. */
 export interface Workload extends KubeObject {
@@ -30,14 +30,14 @@ export function workload(kind: WorkloadKind): ResourceKind<Workload> {
 }
 
 /** Creates the object; false when the name is taken. */
-export async function createOnce(
+export async function createOnce<T extends KubeObject>(
   client: Pick<KubeClient, "create">,
-  kind: WorkloadKind,
-  draft: Parameters<KubeClient["create"]>[1],
+  kind: ResourceKind<T>,
+  draft: Draft<T>,
   options: RequestOptions,
 ): Promise<boolean> {
   try {
-    await client.create(workload(kind), draft, options);
+    await client.create(kind, draft, options);
     return true;
   } catch (error) {
     if (error instanceof OperatorError && error.code === "AlreadyExists") return false;

@@ -1,5 +1,9 @@
 import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
+import {
+  type EtcdBackupSchedule,
+  etcdBackupScheduleDefinition,
+} from "../api/v1alpha1/etcd-backup-schedule.ts";
 import { type EtcdRestore, etcdRestoreDefinition } from "../api/v1alpha1/etcd-restore.ts";
 import type { Log } from "../core/log.ts";
 import type { KubeClient } from "../kube/client.ts";
@@ -18,6 +22,7 @@ export interface Informers {
   backups: Informer<EtcdBackup>;
   stores: Informer<EtcdBackupStore>;
   restores: Informer<EtcdRestore>;
+  schedules: Informer<EtcdBackupSchedule>;
 }
 
 /** Watches all namespaces, or only those given. The watches end with `stack`. */
@@ -33,6 +38,7 @@ export function startInformers(
     backups: informer<EtcdBackup>(customResource(etcdBackupDefinition)),
     stores: informer<EtcdBackupStore>(customResource(etcdBackupStoreDefinition)),
     restores: informer<EtcdRestore>(customResource(etcdRestoreDefinition)),
+    schedules: informer<EtcdBackupSchedule>(customResource(etcdBackupScheduleDefinition)),
   };
 }
 

@@ -73,15 +73,18 @@ export async function runOperator(options: OperatorOptions): Promise<void> {
   followResources(metrics, informers);
   metrics.leading(false);
 
-  const { backups, stores, restores } = informers;
-  const synced = Promise.all([backups.synced, stores.synced, restores.synced]);
+  const { backups, stores, restores, schedules } = informers;
+  const synced = Promise.all([backups.synced, stores.synced, restores.synced, schedules.synced]);
   await Promise.race([synced, abortOf(signal)]);
   if (signal.aborted) {
     log.info({ waitingFor: [...notReady] }, "stopped");
     return;
   }
   notReady.delete("custom resources");
-  log.info({ backups: backups.list().length, stores: stores.list().length }, "ready");
+  log.info(
+    { backups: backups.list().length, stores: stores.list().length, schedules: schedules.list().length },
+    "ready",
+  );
   const ownNamespace = env["POD_NAMESPACE"] ?? client.namespace;
   const permissions = permissionsOf(options.permissions, ownNamespace);
   const nextTerm = candidacy(client, options, {

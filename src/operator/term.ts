@@ -1,7 +1,8 @@
 import { Admission } from "../controllers/admission.ts";
 import { backupReconciler } from "../controllers/backup/reconcile.ts";
-import { type Reconcile, reconciler, requestOf } from "../controllers/reconciler.ts";
+import { type Reconcile, keyOf, reconciler, requestOf } from "../controllers/reconciler.ts";
 import { restoreReconciler } from "../controllers/restore/reconcile.ts";
+import { scheduleReconciler } from "../controllers/schedule/reconcile.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { KeyedQueue } from "../kube/queue.ts";
@@ -9,7 +10,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { handBack } from "./hand-back.ts";
 import type { Informers } from "./informers.ts";
 import { followSeveralNamespaces } from "./tenants.ts";
-import { backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
+import { ChildrenBySchedule, followClockJumps, wakeSchedules } from "./schedule-wake-ups.ts";
+import { type Queues, backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
 /**
@@ -24,7 +26,7 @@ const restoresAtOnce = 2;
 
 /** The parts that outlive a term of leadership. */
 export interface TermOptions
-  extends Omit<Parts, "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding"> {
+  extends Omit<Parts, "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding" | "childrenOf"> {
   informers: Informers;
   metrics: Metrics;
   /** Backups that may run at once. */
@@ -42,7 +44,12 @@ export function fairQueue(): KeyedQueue {
 export async function runTerm(fence: Fence, options: TermOptions): Promise<void> {
   const { log, metrics, informers } = options;
   const signal = AbortSignal.any([options.signal, fence.signal]);
-  const queues = { backups: fairQueue(), stores: fairQueue(), restores: fairQueue() };
+  const queues = {
+    backups: fairQueue(),
+    stores: fairQueue(),
+    restores: fairQueue(),
+    schedules: fairQueue(),
+  };
   const wake = {
     backups: (key: string) => queues.backups.add(key),
     restores: (key: string) => queues.restores.add(key),
@@ -55,10 +62,30 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   metrics.running(() => admissions.backups.active);
   const guarding = backupsThatNeedStores();
   const backupsNeeding = (store: string) => guarding.of(store).size;
-  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding });
+  const children = new ChildrenBySchedule();
+  const childrenOf = (schedule: string) => children.of(schedule);
+  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding, childrenOf });
   const { runners } = deps;
   metrics.foreignStores(() => deps.store.holds.foreignStores);
   wakeControllers(informers, queues, { hasRun: (key) => runners.backups.has(key), guarding }, signal);
+  wakeSchedules(informers, queues.schedules, children, signal);
+  const wakeAll = () =>
+    informers.schedules.list().forEach(({ metadata }) => queues.schedules.add(keyOf(metadata)));
+  followClockJumps({ now: options.now, onJump: wakeAll }, signal);
+  await runControllers(deps, queues, { log, metrics, signal });
+  metrics.foreignStores(() => 0);
+  log.info({ running: admissions.backups.active }, "stopping");
+  await stopRuns(deps, fence);
+}
+
+type Deps = ReturnType<typeof controllerDeps>;
+
+/** Runs the controllers until the signal fires. */
+async function runControllers(
+  deps: Deps,
+  queues: Queues & { schedules: KeyedQueue },
+  { log, metrics, signal }: Pick<TermOptions, "log" | "metrics" | "signal">,
+): Promise<void> {
   const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
     queue.run({
       ...passLimits,
@@ -76,11 +103,14 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     run("EtcdBackup", queues.backups, backupReconciler(deps.backup)),
     run("EtcdBackupStore", queues.stores, storeReconciler(deps.store)),
     run("EtcdRestore", queues.restores, restoreReconciler(deps.restore)),
+    run("EtcdBackupSchedule", queues.schedules, scheduleReconciler(deps.schedule)),
   ]);
-  metrics.foreignStores(() => 0);
+}
+
+/** Ends the runs. An operator that stops in order takes their attempts out of the count. */
+async function stopRuns({ runners, backup }: Deps, fence: Fence): Promise<void> {
   // The next operator observes how far a restore got, and repeats the step that was stopped.
   const restoresStopped = runners.restores.stopAll("the operator is stopping");
-  log.info({ running: admissions.backups.active }, "stopping");
   const isDeposed = fence.signal.aborted;
   const interrupted = await runners.backups.stopAll(
     isDeposed
@@ -88,5 +118,5 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
       : "the operator is stopping; the next operator starts the backup again",
   );
   await restoresStopped;
-  if (!isDeposed) await handBack(deps.backup, interrupted);
+  if (!isDeposed) await handBack(backup, interrupted);
 }

@@ -13,6 +13,8 @@ export interface Queues {
   restores: KeyedQueue;
 }
 
+type Watched = Pick<Informers, "backups" | "stores" | "restores">;
+
 /** Milliseconds between the end of a backup and the probe of its store: ends that follow each other share one. */
 const probeAfterEndMs = 5_000;
 
@@ -26,7 +28,7 @@ export function backupsThatNeedStores(): BackupsByStore {
  * `hasRun`: whether this process holds a run of an EtcdBackup. `guarding` follows the EtcdBackups.
  */
 export function wakeControllers(
-  informers: Informers,
+  informers: Watched,
   queues: Queues,
   { hasRun, guarding }: { hasRun: (key: string) => boolean; guarding: BackupsByStore },
   until: AbortSignal,
@@ -42,7 +44,7 @@ export function wakeControllers(
 
 /** A store gets its finalizer with the first EtcdBackup that needs it, and loses it with the last. */
 function wakeByGuards(
-  { backups }: Informers,
+  { backups }: Watched,
   { stores }: Queues,
   guarding: BackupsByStore,
   until: AbortSignal,
@@ -61,7 +63,7 @@ function wakeByGuards(
  * more backup. The backups that wait for a slot are woken by the admission.
  */
 function wakeByBackups(
-  { backups }: Informers,
+  { backups }: Watched,
   queues: Queues,
   { hasRun, active, until }: { hasRun: (key: string) => boolean; active: BackupsByStore; until: AbortSignal },
 ): void {
@@ -81,7 +83,7 @@ function wakeByBackups(
  * it names another holder.
  */
 function wakeByStores(
-  { stores, restores }: Informers,
+  { stores, restores }: Watched,
   queues: Queues,
   active: BackupsByStore,
   until: AbortSignal,

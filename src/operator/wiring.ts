@@ -9,6 +9,7 @@ import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps, RestoreWork, RestoreWorkDeps } from "../controllers/restore/context.ts";
 import { performStep } from "../controllers/restore/work.ts";
+import type { ScheduleControllerDeps } from "../controllers/schedule/context.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
@@ -25,6 +26,7 @@ import { openStore } from "../store/open.ts";
 import { connectionReader } from "./connection-reader.ts";
 import { type ClusterConnection, openClusterOf } from "./etcd-connection.ts";
 import type { Permissions } from "./permissions.ts";
+import { kubernetesClusterOf } from "./kubernetes-cluster.ts";
 import { operatorResources } from "./resources.ts";
 import { jobStore, storeSettings } from "./store-settings.ts";
 
@@ -44,6 +46,7 @@ export interface Parts {
   /** Called with the key of a run that has ended, or whose report has changed. */
   wake: { backups: (key: string) => void; restores: (key: string) => void };
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
+  childrenOf: ScheduleControllerDeps["childrenOf"];
   writers: KnownWriters;
   /** This operator, as operators with other Leases see it. */
   holder: Holder;
@@ -67,6 +70,7 @@ interface ControllerDeps {
   backup: BackupControllerDeps;
   store: StoreControllerDeps;
   restore: RestoreControllerDeps;
+  schedule: ScheduleControllerDeps;
   runners: Runners;
 }
 
@@ -102,6 +106,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     streams: new KeyedMutex(),
     agreements: new AgreementCache(),
     tool,
+    kubernetesCluster: kubernetesClusterOf(client),
     operatorImage: image,
     openRestored: (restore, signal) =>
       openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
@@ -113,6 +118,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       openStore: openStoreInPass,
       backupsNeeding: parts.backupsNeeding,
     },
+    schedule: { ...shared, childrenOf: parts.childrenOf },
     backup: {
       ...shared,
       openStore: openStoreInPass,

@@ -6,13 +6,19 @@
 export const operatorRules = [
   {
     apiGroups: ["etcdbackup.dev"],
-    resources: ["etcdbackups", "etcdbackupstores", "etcdrestores"],
+    resources: ["etcdbackups", "etcdbackupschedules", "etcdbackupstores", "etcdrestores"],
     verbs: ["get", "list", "watch"],
   },
+  { apiGroups: ["etcdbackup.dev"], resources: ["etcdbackups"], verbs: ["create", "delete"] },
   { apiGroups: ["etcdbackup.dev"], resources: ["etcdbackups", "etcdbackupstores"], verbs: ["patch"] },
   {
     apiGroups: ["etcdbackup.dev"],
-    resources: ["etcdbackups/status", "etcdbackupstores/status", "etcdrestores/status"],
+    resources: [
+      "etcdbackups/status",
+      "etcdbackupschedules/status",
+      "etcdbackupstores/status",
+      "etcdrestores/status",
+    ],
     verbs: ["patch"],
   },
   { apiGroups: [""], resources: ["namespaces"], verbs: ["get"] },

@@ -11,13 +11,17 @@ tests run with. Each set applies in these namespaces:
 */}}
 {{- define "etcd-backup-operator.rules.watched" -}}
 - apiGroups: [etcdbackup.dev]
-  resources: [etcdbackups, etcdbackupstores, etcdrestores]
+  resources: [etcdbackups, etcdbackupschedules, etcdbackupstores, etcdrestores]
   verbs: [get, list, watch]
+{{- /* A schedule creates EtcdBackups, and deletes those beyond its history limits. */}}
+- apiGroups: [etcdbackup.dev]
+  resources: [etcdbackups]
+  verbs: [create, delete]
 - apiGroups: [etcdbackup.dev]
   resources: [etcdbackups, etcdbackupstores]
   verbs: [patch]
 - apiGroups: [etcdbackup.dev]
-  resources: [etcdbackups/status, etcdbackupstores/status, etcdrestores/status]
+  resources: [etcdbackups/status, etcdbackupschedules/status, etcdbackupstores/status, etcdrestores/status]
   verbs: [patch]
 {{- /* In a Role this permits only its own namespace. */}}
 - apiGroups: [""]

@@ -10,6 +10,8 @@ import { saveSnapshot } from "../../backup/save.ts";
 import type { SnapshotCluster } from "../../backup/source.ts";
 import { deadlineOf } from "../../core/backup/failure.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
+import type { Series } from "../../core/backup/series.ts";
+import { scheduleOf } from "../../core/schedule/child.ts";
 import { byteRate } from "../../core/byte-rate.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import { describeEqual, describeGroups } from "../../core/etcd/hash-agreement.ts";
@@ -53,6 +55,8 @@ export interface AttemptDeps {
   agreements: AgreementCache;
   events: EventSink;
   tool: Manifest["tool"];
+  /** The UID of the namespace kube-system. Undefined when the operator may not read it. */
+  kubernetesCluster(signal: AbortSignal): Promise<string | undefined>;
   now: () => Date;
   log: Log;
 }
@@ -95,6 +99,7 @@ async function save(
   const { clusterName } = spec;
   if ((backup.status.attempts ?? 0) > 1 && (await mayDelete({ store: opened, clusterName, writer }, signal)))
     await sweepAttempts(opened, backup, { ...deps, signal });
+  const series = await seriesOf(backup, deps, signal);
   await using cluster = await deps.openCluster({ metadata, spec: { etcd } }, signal);
   const manifest = await saveSnapshot({
     cluster,
@@ -120,12 +125,29 @@ async function save(
       name: metadata.name,
       uid: metadata.uid,
     },
+    ...(series === undefined ? {} : { series }),
     tool: deps.tool,
     now: deps.now,
     signal,
     onStep: stepReporter(deps, { backup, runId, report }),
   });
   return { manifest, storeUrl: opened.url, storeLocation: opened.location };
+}
+
+/** The series of the schedule that created the EtcdBackup. Undefined for one that a person made. */
+async function seriesOf(
+  backup: EtcdBackup,
+  { kubernetesCluster }: Pick<AttemptDeps, "kubernetesCluster">,
+  signal: AbortSignal,
+): Promise<Series | undefined> {
+  const name = scheduleOf(backup);
+  if (name === undefined) return undefined;
+  const cluster = await kubernetesCluster(signal);
+  return {
+    name,
+    namespace: backup.metadata.namespace ?? "",
+    ...(cluster === undefined ? {} : { kubernetesCluster: cluster }),
+  };
 }
 
 /** All of spec.etcd that leads to the members. Which of them is read changes nothing of what they answer. */

@@ -1,6 +1,4 @@
-import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
-import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
 import {
@@ -13,7 +11,7 @@ import {
   isLate,
 } from "../../core/store/hold.ts";
 import { probing } from "../../core/store/status.ts";
-import { type EventSink, eventsOf } from "../events.ts";
+import { type EventSink, type Regarding, eventsOf } from "../events.ts";
 import { type Request, keyOf } from "../reconciler.ts";
 
 export interface HoldDeps {
@@ -44,7 +42,8 @@ const writeAttempts = 4;
 
 /**
  * The holds of this operator and of those with other Leases. A store has one holder, which is written by compare and
- * swap. Only the holder works on the store, its EtcdBackups and its EtcdRestores.
+ * swap. Only the holder works on the store, and on the EtcdBackups,
+ * EtcdBackupSchedules and EtcdRestores that use it.
  */
 export class StoreHolds {
   readonly #deps: HoldDeps;
@@ -134,7 +133,7 @@ export class StoreHolds {
   }
 
   /** Reports once that another operator works on an object. */
-  leave(object: EtcdBackup | EtcdBackupStore | EtcdRestore, holder: string): void {
+  leave(object: Regarding, holder: string): void {
     const { events, log } = this.#deps;
     const { kind, metadata } = object;
     const key = `${kind} ${keyOf(metadata)}`;
@@ -150,7 +149,7 @@ export class StoreHolds {
   }
 
   /** Notes that no other operator works on the object, or that it does not exist. */
-  keep(kind: "EtcdBackup" | "EtcdBackupStore" | "EtcdRestore", request: Request): void {
+  keep(kind: Regarding["kind"], request: Request): void {
     this.#foreign.delete(`${kind} ${keyOf(request)}`);
   }
 
@@ -166,7 +165,12 @@ export class StoreHolds {
   }
 }
 
-const actionOf = { EtcdBackup: "Backup", EtcdBackupStore: "Probe", EtcdRestore: "Restore" } as const;
+const actionOf = {
+  EtcdBackup: "Backup",
+  EtcdBackupSchedule: "Schedule",
+  EtcdBackupStore: "Probe",
+  EtcdRestore: "Restore",
+} as const;
 
 async function existing(
   resources: HoldDeps["resources"],

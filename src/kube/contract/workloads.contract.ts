@@ -37,10 +37,8 @@ export function workloadRules(api: Api): void {
   const create = (kind: WorkloadKind, ref: ObjectRef, change: object = {}) =>
     createOnce(
       api.client,
-      kind,
-      { metadata: { ...ref, labels }, spec: { ...specs[kind], ...change } } as Parameters<
-        typeof createOnce
-      >[2],
+      workload(kind),
+      { metadata: { ...ref, labels }, spec: { ...specs[kind], ...change } },
       call,
     );
 

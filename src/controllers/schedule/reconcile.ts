@@ -1,0 +1,161 @@
+import type { ScheduleEvent } from "../../api/v1alpha1/events.ts";
+import type { EtcdBackupSchedule } from "../../api/v1alpha1/etcd-backup-schedule.ts";
+import {
+  type ScheduleDecision,
+  type PassReason,
+  decideSchedule,
+  wakeAfterMs,
+} from "../../core/schedule/decide.ts";
+import { type Cause, childName, childOf, scheduleOf } from "../../core/schedule/child.ts";
+import { beyondHistory } from "../../core/schedule/history.ts";
+import {
+  type ScheduleReport,
+  adoptionRefused,
+  created,
+  passedOver,
+  reported,
+} from "../../core/schedule/status.ts";
+import { wholeSeconds } from "../../core/conditions.ts";
+import { eventsOf } from "../events.ts";
+import { type Reconcile, type Result, keyOf } from "../reconciler.ts";
+import { type ScheduleContext, type ScheduleControllerDeps, writeScheduleStatus } from "./context.ts";
+import { observe } from "./observe.ts";
+
+/** Records that one pass deletes at most. */
+const recordsAPass = 20;
+
+/** setTimeout takes no more than 24 days. */
+const longestWaitMs = 24 * 3_600_000;
+
+/** Reconciles one EtcdBackupSchedule: observe → decide → act. One pass does one thing, and the next one follows at once. */
+export function scheduleReconciler(deps: ScheduleControllerDeps): Reconcile {
+  return async (request, signal) => {
+    const schedule = await deps.resources.schedule(request, signal);
+    if (schedule === undefined || schedule.metadata.deletionTimestamp !== undefined) {
+      deps.holds.keep("EtcdBackupSchedule", request);
+      return undefined;
+    }
+    const { storeRef } = schedule.spec.template.spec;
+    const read = await deps.resources.store({ namespace: request.namespace, name: storeRef.name }, signal);
+    const held = read === undefined ? undefined : await deps.holds.hold(read, signal);
+    if (held?.is === "foreign") {
+      deps.holds.leave(schedule, held.holder);
+      return { againAfterMs: held.againAfterMs };
+    }
+    deps.holds.keep("EtcdBackupSchedule", request);
+    const events = eventsOf<ScheduleEvent>(deps.events, schedule, "Schedule");
+    const context: ScheduleContext = { ...deps, schedule, key: keyOf(request), events, signal };
+    const observed = await observe(context, held?.store);
+    const decision = decideSchedule(observed);
+    deps.log.debug({ schedule: context.key, decision: decision.do }, "decided");
+    return act(context, observed, decision);
+  };
+}
+
+async function act(
+  context: ScheduleContext,
+  observed: ScheduleReport,
+  decision: ScheduleDecision,
+): Promise<Result> {
+  switch (decision.do) {
+    case "create":
+      await create(context, observed, decision.cause);
+      return { againAfterMs: 0 };
+    case "pass":
+      await writeScheduleStatus(
+        context,
+        reported({
+          ...observed,
+          schedule: withStatus(observed.schedule, passedOver(observed.schedule, decision)),
+        }),
+      );
+      tell(context, decision);
+      return { againAfterMs: 0 };
+    case "wait": {
+      await writeScheduleStatus(context, reported(observed));
+      const removed = await removeOldRecords(context, observed);
+      if (removed === recordsAPass) return { againAfterMs: 1_000 };
+      const waitMs = wakeAfterMs(observed);
+      return waitMs === undefined ? undefined : { againAfterMs: Math.min(waitMs, longestWaitMs) };
+    }
+    default:
+      return decision satisfies never;
+  }
+}
+
+function withStatus(schedule: EtcdBackupSchedule, status: EtcdBackupSchedule["status"]): EtcdBackupSchedule {
+  return { ...schedule, status };
+}
+
+/** Get, adopt, or create: the name is that of the cause, so a pass whose status was lost finds what it created. */
+async function create(context: ScheduleContext, observed: ScheduleReport, cause: Cause): Promise<void> {
+  const { schedule, resources, events, signal, now } = context;
+  const { namespace = "", name } = schedule.metadata;
+  const ref = { namespace, name: childName(name, cause) };
+  const draft = childOf(schedule, cause);
+  const existing =
+    (await resources.backup(ref, signal)) ??
+    ((await resources.createBackup(draft, signal)) ? undefined : await resources.backup(ref, signal));
+  if (existing !== undefined && scheduleOf(existing) !== name) {
+    const status = adoptionRefused(schedule, cause, now());
+    await writeScheduleStatus(context, status);
+    events.warning("AdoptionRefused", status.lastFailure?.message ?? "");
+    return;
+  }
+  const next = withStatus(schedule, created(schedule, cause));
+  const active = existing ?? { metadata: { ...draft.metadata } };
+  await writeScheduleStatus(context, {
+    ...reported({ ...observed, schedule: next }),
+    active: active.metadata.name ?? ref.name,
+  });
+  if (existing === undefined) events.normal("BackupCreated", `EtcdBackup ${ref.name}, ${describe(cause)}`);
+}
+
+function describe(cause: Cause): string {
+  if (cause.is === "trigger") return "as the annotation etcdbackup.dev/trigger asks";
+  const time = wholeSeconds(cause.time);
+  return cause.is === "time" ? `for ${time}` : "as spec.runImmediately asks";
+}
+
+function tell({ events, schedule }: ScheduleContext, { until, why }: { until: Date; why: PassReason }): void {
+  const time = wholeSeconds(until);
+  switch (why) {
+    case "skipped":
+      events.warning(
+        "BackupSkipped",
+        `${time} is not run: EtcdBackup ${schedule.status.active ?? ""} still runs`,
+      );
+      return;
+    case "missed":
+      events.warning(
+        "TimeMissed",
+        `${time} is not run: it is later than spec.startingDeadlineSeconds (${schedule.spec.startingDeadlineSeconds}) allows`,
+      );
+      return;
+    case "clockSetBack":
+      events.warning(
+        "ClockSetBack",
+        `the clock says ${time}, and times up to ${schedule.status.handledUntil} were handled: the clock was ahead then, or is behind now`,
+      );
+      return;
+    case "first":
+    case "changed":
+    case "suspended":
+      return;
+    default:
+      why satisfies never;
+  }
+}
+
+/** Deletes EtcdBackups beyond the history limits. Resolves to their number. */
+async function removeOldRecords(
+  { resources, schedule, events, signal }: ScheduleContext,
+  { children }: ScheduleReport,
+): Promise<number> {
+  const old = beyondHistory(children, schedule.spec).slice(0, recordsAPass);
+  for (const backup of old) {
+    await resources.removeBackup(backup, signal);
+    events.normal("RecordRemoved", `EtcdBackup ${backup.metadata.name} is beyond the history limit`);
+  }
+  return old.length;
+}
