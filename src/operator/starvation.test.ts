@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Catalogs } from "../controllers/store/catalogs.ts";
 import { holdsOver } from "../controllers/store/holds.fixture.ts";
 import { KeyedMutex } from "../controllers/keyed-mutex.ts";
 import { type TestContext, test } from "node:test";
@@ -87,6 +88,7 @@ async function assertStarted(t: TestContext, tenants: readonly string[]): Promis
     metrics: { backupEnded() {}, storedBackupLeft() {} },
     guards: new KeyedMutex(),
     writers: new Map(),
+    catalogs: new Catalogs(() => new Date()),
     now: () => new Date(),
     log: noLog,
   });

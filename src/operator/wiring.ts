@@ -10,6 +10,7 @@ import type { Log } from "../core/log.ts";
 import type { RestoreControllerDeps, RestoreWork, RestoreWorkDeps } from "../controllers/restore/context.ts";
 import { performStep } from "../controllers/restore/work.ts";
 import type { ScheduleControllerDeps } from "../controllers/schedule/context.ts";
+import { Catalogs } from "../controllers/store/catalogs.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
@@ -95,6 +96,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     factsOf,
     guards: new KeyedMutex(),
     writers: parts.writers,
+    catalogs: new Catalogs(now),
     holds,
     events,
     now,

@@ -116,6 +116,8 @@ export interface ObjectInfo {
   /** Bytes. */
   size: number;
   modified: Date;
+  /** Changes with the bytes, where the store offers it (`list` only). */
+  etag?: string;
   /** CRC-32C of the whole object as the store computed it, 8 hex digits, where the store offers it (`head` only). */
   crc32c?: string;
 }

@@ -68,16 +68,17 @@ export interface ClaimListing {
   modified: ReadonlyMap<number, Date>;
 }
 
-/** Adds the object to the claims by cluster name, if it is one. */
-export function noteClaim(claims: Map<string, ClaimListing>, { name, modified }: ObjectInfo): void {
+/** Adds the object to the claims by cluster name. False for another object. */
+export function noteClaim(claims: Map<string, ClaimListing>, { name, modified }: ObjectInfo): boolean {
   const parsed = parseClaimObject(name);
-  if (parsed === undefined) return;
+  if (parsed === undefined) return false;
   const { clusterName, number } = parsed;
   const known = claims.get(clusterName);
   claims.set(clusterName, {
     newest: Math.max(known?.newest ?? 0, number),
     modified: new Map(known?.modified).set(number, modified),
   });
+  return true;
 }
 
 /** Reads the claim that counts. Undefined for a folder without one. */

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { addBackup } from "../manifest/manifest.fixture.ts";
 import { findBackup } from "./find.ts";
-import { summarize } from "./latest.ts";
+import { StoreCatalog } from "./store-catalog.ts";
 import { listBackups } from "./list.ts";
 import { removeRun, sweepAbandoned, sweepRun } from "./orphans.ts";
 
@@ -38,10 +38,9 @@ describe("what a later release has stored", () => {
       store.unfinished.push({ name, begun: new Date(0) });
     }
     assert.deepEqual(await listBackups(store, { signal }), []);
-    assert.deepEqual(
-      await summarize(store, { objects: await Array.fromAsync(store.list("", { signal })), signal }),
-      { count: 0, newest: undefined, unreadable: [] },
-    );
+    const catalog = new StoreCatalog({ open: async () => store });
+    await catalog.refresh(store, { signal });
+    assert.deepEqual(await catalog.summarize(store, signal), { count: 0, newest: undefined, unreadable: [] });
     assert.equal(await sweepAbandoned(store, { before, signal }), 0);
     assert.equal(await sweepRun(store, { ...query, before }), 0);
     await removeRun(store, query);

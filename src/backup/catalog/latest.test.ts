@@ -5,7 +5,7 @@ import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
 import { addBackup } from "../manifest/manifest.fixture.ts";
 import { putClaim } from "./claim.ts";
 import { findBackup } from "./find.ts";
-import { clockWarning, summarize } from "./latest.ts";
+import { clockWarning } from "./latest.ts";
 import { listBackups } from "./list.ts";
 
 const { signal } = new AbortController();
@@ -190,29 +190,5 @@ describe("latest", () => {
     await assert.rejects(latest(), {
       message: /none of the 1 backups .* it is of etcd cluster e, and the folder belongs to a/,
     });
-  });
-});
-
-describe("the summary of a store", () => {
-  it("leaves out a folder whose claim cannot be read, names it, and shows the others", async () => {
-    const { bucket, add, claim } = folder();
-    await claim("a");
-    const ours = add("a", 10);
-    addBackup(bucket, { clusterName: "torn" }, new Date(begin + 9e9));
-    bucket.objects.set("torn/claim/00000000000000000001.json", Buffer.from("?"));
-    const objects = await Array.fromAsync(bucket.list("", { signal }));
-    const { count, newest, unreadable } = await summarize(bucket, { objects, signal });
-    assert.deepEqual([count, newest?.name, unreadable], [2, ours, ["torn"]]);
-  });
-
-  it("counts all backups, and names the latest of the folder that was written last by the store's clock", async () => {
-    const { bucket, add, claim } = folder();
-    await claim("a");
-    const ahead = add("a", 10, { named: 600 });
-    const newest = add("a", 12);
-    addBackup(bucket, { clusterName: "old", time: "2029-01-01T00:00:00Z" }, new Date(begin));
-    const objects = await Array.fromAsync(bucket.list("", { signal }));
-    const summary = await summarize(bucket, { objects, signal });
-    assert.deepEqual([summary.count, summary.newest?.name, summary.laterByClock?.name], [3, newest, ahead]);
   });
 });

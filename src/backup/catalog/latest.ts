@@ -1,24 +1,31 @@
 import type { Ancestor, Claim } from "../../core/backup/claim.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type ClaimListing, readClaimNumber, usableClaim } from "./claim.ts";
+import { type ClaimListing, readClaimNumber } from "./claim.ts";
 import {
   type CatalogEntry,
   type CompleteBackup,
   type ListedManifest,
   type Listing,
-  listingOf,
   readEntry,
   scan,
 } from "./listing.ts";
 
-export interface Latest {
-  complete: CompleteBackup | undefined;
+export interface Latest<M = Manifest> {
+  complete: CompleteBackup<M> | undefined;
   /** Backups that would be the latest by their names and are not, because they have a problem or are of a stranger. */
-  passedOver: CatalogEntry[];
+  passedOver: CatalogEntry<M>[];
   /** A backup with a later time in its name, and an older state: one of the clocks that named them was wrong. */
-  laterByClock?: CatalogEntry;
+  laterByClock?: CatalogEntry<M>;
 }
+
+/** What has to be known of a manifest. */
+export interface OfCluster {
+  cluster: { id: string };
+}
+
+/** Undefined when the backup no longer exists. */
+type Read<M> = (listed: ListedManifest) => Promise<CatalogEntry<M> | undefined>;
 
 /**
  * The latest backup of one folder: of the etcd cluster that the folder belongs to, the one of the highest revision. etcd
@@ -35,30 +42,35 @@ export async function latestOf(
   const number = listing.claims.get(clusterName)?.newest;
   const claim =
     number === undefined ? undefined : await readClaimNumber(store, { clusterName, number }, signal);
-  return latestUnder(claim, store, listing, { mostReads: Number.POSITIVE_INFINITY, signal });
+  const read = (listed: ListedManifest) => readEntry(store, listed, listing.sizes, signal);
+  return latestUnder(claim, { manifests: listing.manifests, claims: listing.claims.get(clusterName) }, read);
 }
 
-/** After `mostReads` manifests it finds none: a lineage whose times cannot be used may need all. */
-async function latestUnder(
+function remembering<M>(read: Read<M>): Read<M> {
+  const known = new Map<ListedManifest, ReturnType<Read<M>>>();
+  return (listed) => {
+    const entry = known.get(listed) ?? read(listed);
+    known.set(listed, entry);
+    return entry;
+  };
+}
+
+/** As `latestOf`, of the backups of one folder with this claim. `isSpent`: whether no more manifests may be read. */
+export async function latestUnder<M extends OfCluster>(
   claim: Claim | undefined,
-  store: Pick<Store, "get">,
-  { manifests, sizes, claims }: Listing,
-  { mostReads, signal }: { mostReads: number; signal: AbortSignal },
-): Promise<Latest> {
-  const listed = claims.get(manifests[0]?.clusterName ?? "");
-  let reads = 0;
-  const read = remembering((manifest) => {
-    reads += 1;
-    return readEntry(store, manifest, sizes, signal);
-  });
-  if (claim === undefined || listed === undefined) return firstComplete(manifests, read);
+  { manifests, claims }: { manifests: readonly ListedManifest[]; claims: ClaimListing | undefined },
+  readOne: Read<M>,
+  isSpent: (listed: ListedManifest) => boolean = () => false,
+): Promise<Latest<M>> {
+  const read = remembering(readOne);
+  if (claim === undefined || claims === undefined) return firstComplete(manifests, read, isSpent);
   const byRevision = manifests.toSorted((a, b) => b.backup.revision - a.backup.revision);
-  const passedOver = new Set<CatalogEntry>();
+  const passedOver = new Set<CatalogEntry<M>>();
   for (const ancestor of claim.lineage.toReversed()) {
     const { id } = ancestor;
-    const since = sinceOf(ancestor, listed);
+    const since = sinceOf(ancestor, claims);
     for (const manifest of byRevision.filter(({ object }) => isSince(object, since))) {
-      if (reads >= mostReads) return { complete: undefined, passedOver: [...passedOver] };
+      if (isSpent(manifest)) return { complete: undefined, passedOver: [...passedOver] };
       const entry = await read(manifest);
       if (entry === undefined) continue;
       const whose = entry.manifest?.cluster.id;
@@ -76,21 +88,15 @@ async function latestUnder(
   return { complete: undefined, passedOver: [...passedOver] };
 }
 
-type Read = (manifest: ListedManifest) => Promise<CatalogEntry | undefined>;
-
-function remembering(read: Read): Read {
-  const known = new Map<ListedManifest, ReturnType<Read>>();
-  return (manifest) => {
-    const entry = known.get(manifest) ?? read(manifest);
-    known.set(manifest, entry);
-    return entry;
-  };
-}
-
 /** The first complete one in the given order. */
-export async function firstComplete(manifests: readonly ListedManifest[], read: Read): Promise<Latest> {
-  const passedOver: CatalogEntry[] = [];
+export async function firstComplete<M>(
+  manifests: readonly ListedManifest[],
+  read: Read<M>,
+  isSpent: (listed: ListedManifest) => boolean = () => false,
+): Promise<Latest<M>> {
+  const passedOver: CatalogEntry<M>[] = [];
   for (const listed of manifests) {
+    if (isSpent(listed)) break;
     const entry = await read(listed);
     if (entry === undefined) continue;
     const { manifest, problem } = entry;
@@ -105,7 +111,7 @@ export async function firstComplete(manifests: readonly ListedManifest[], read: 
 const storeClockSlackMs = 5 * 60_000;
 
 /** A cluster has no backup in the folder that is older, by the store's clock, than the claim that let it in. */
-export function isSince({ modified }: ObjectInfo, since: Date | undefined): boolean {
+export function isSince({ modified }: Pick<ObjectInfo, "modified">, since: Date | undefined): boolean {
   return since === undefined || modified.getTime() >= since.getTime() - storeClockSlackMs;
 }
 
@@ -120,74 +126,22 @@ export function sinceOf({ number, since }: Ancestor, { modified }: ClaimListing)
 }
 
 /** Why the backup is of no cluster of the lineage; undefined when it is, and without a readable manifest. */
-export function strangerIn(claim: Claim, manifest: Manifest | undefined): string | undefined {
+export function strangerIn(claim: Claim, manifest: OfCluster | undefined): string | undefined {
   if (manifest === undefined || claim.lineage.some(({ id }) => id === manifest.cluster.id)) return undefined;
   return `it is of etcd cluster ${manifest.cluster.id}, and the folder belongs to ${claim.lineage.at(-1)?.id}`;
 }
 
-async function laterThan(
+async function laterThan<M extends OfCluster>(
   claim: Claim,
-  { time }: CatalogEntry,
+  { time }: CatalogEntry<M>,
   newestFirst: readonly ListedManifest[],
-  read: Read,
-): Promise<Pick<Latest, "laterByClock">> {
+  read: Read<M>,
+): Promise<Pick<Latest<M>, "laterByClock">> {
   const [newest] = newestFirst;
   if (newest === undefined || newest.backup.time <= time) return {};
   const entry = await read(newest);
   const isOther = entry === undefined || entry.problem !== undefined || strangerIn(claim, entry.manifest);
   return isOther ? {} : { laterByClock: entry };
-}
-
-/**
- * The number of backups in a whole listing, and the latest complete one of the folder that was written last, by the
- * store's clock. Reads no more manifests than needed.
- */
-export async function summarize(
-  store: Pick<Store, "get">,
-  { objects, signal }: { objects: Iterable<ObjectInfo>; signal: AbortSignal },
-): Promise<Summary> {
-  const { manifests, sizes, claims } = await listingOf(objects);
-  const count = manifests.length;
-  const unreadable: string[] = [];
-  for (const folder of foldersLastWrittenFirst(manifests)) {
-    const clusterName = folder[0]?.clusterName ?? "";
-    const number = claims.get(clusterName)?.newest;
-    const claim =
-      number === undefined ? undefined : await usableClaim(store, { clusterName, number }, signal);
-    if (claim === "unusable") {
-      unreadable.push(clusterName);
-      continue;
-    }
-    const listing = { manifests: folder, sizes, claims };
-    const { complete: newest, laterByClock } = await latestUnder(claim, store, listing, {
-      mostReads: mostReadsOfSummary,
-      signal,
-    });
-    if (newest !== undefined)
-      return { count, newest, unreadable, ...(laterByClock === undefined ? {} : { laterByClock }) };
-  }
-  return { count, newest: undefined, unreadable };
-}
-
-/** Manifests that a summary reads of one folder. It is made at every probe of a store. */
-const mostReadsOfSummary = 1_000;
-
-export interface Summary {
-  count: number;
-  newest: CompleteBackup | undefined;
-  laterByClock?: CatalogEntry;
-  /** Folders whose claim is damaged or of a later release, of those that were looked at. */
-  unreadable: string[];
-}
-
-function foldersLastWrittenFirst(manifests: readonly ListedManifest[]): ListedManifest[][] {
-  const folders = Object.values(Object.groupBy(manifests, ({ clusterName }) => clusterName)).map(
-    (folder = []) => ({
-      folder,
-      written: folder.reduce((latest, { object }) => Math.max(latest, object.modified.getTime()), 0),
-    }),
-  );
-  return folders.toSorted((a, b) => b.written - a.written).map(({ folder }) => folder);
 }
 
 /** The backup of one folder that was stored last, by the store's clock, among those whose manifest is sound. */
@@ -206,6 +160,9 @@ export async function newestByStoreTime(
 }
 
 /** What to tell a person about a backup that only a clock makes newer than the latest. */
-export function clockWarning(later: CatalogEntry, latest: Pick<CatalogEntry, "name" | "revision">): string {
+export function clockWarning(
+  later: Pick<CatalogEntry, "name" | "revision">,
+  latest: Pick<CatalogEntry, "name" | "revision">,
+): string {
   return `${later.name} has a later time in its name than the latest, ${latest.name}: the clock that named one of them was wrong; the etcd cluster and the revision (${later.revision} and ${latest.revision}) decide`;
 }

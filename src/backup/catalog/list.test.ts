@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ErrorCode, OperatorError } from "../../core/errors.ts";
 import { findBackup } from "./find.ts";
-import { summarize } from "./latest.ts";
 import { listBackups } from "./list.ts";
 import { type BackupIdentity, addBackup } from "../manifest/manifest.fixture.ts";
 import { maxManifestSize } from "../manifest/manifest.ts";
@@ -323,34 +322,5 @@ describe("findBackup", () => {
       if (call === "get" && name.includes("run2")) throw new OperatorError("Unreachable", "reset");
     };
     await rejects(find(store, "latest"), "Unreachable", /reset/);
-  });
-});
-
-describe("summarize", () => {
-  const listed = async (store: MemoryStore) => ({
-    objects: await Array.fromAsync(store.list("", { signal })),
-    signal,
-  });
-
-  it("counts every backup and finds the newest complete one, from one manifest", async () => {
-    const store = storeOf(day(1), day(2), day(3, { clusterName: "lab" }));
-    const { count, newest } = await summarize(store, await listed(store));
-    assert.deepEqual([count, newest?.name, newest?.clusterName], [3, dayName(3), "lab"]);
-    assert.equal(readsOf(store).length, 1);
-  });
-
-  it("counts a damaged backup, but does not return it as the newest", async () => {
-    const store = storeOf(day(1));
-    store.objects.delete(addBackup(store, day(2)).data);
-    const { count, newest } = await summarize(store, await listed(store));
-    assert.deepEqual([count, newest?.name], [2, dayName(1)]);
-  });
-
-  it("counts 0 in an empty store", async () => {
-    assert.deepEqual(await summarize(memoryStore(), { objects: [], signal }), {
-      count: 0,
-      newest: undefined,
-      unreadable: [],
-    });
   });
 });

@@ -4,14 +4,17 @@ import type { ObjectInfo, Store } from "../../store/store.ts";
 import { type ClaimListing, noteClaim } from "./claim.ts";
 import { type Manifest, maxManifestSize, parseManifest } from "../manifest/manifest.ts";
 
-/** A backup in a listing. Without `problem` its manifest is valid and its data object has the size in the manifest. */
-export interface CatalogEntry {
+/**
+ * A backup in a listing. Without `problem` its manifest is valid and its data object has the size in the manifest. `M`:
+ * what is known of the manifest.
+ */
+export interface CatalogEntry<M = Manifest> {
   name: string;
   clusterName: string;
   /** When the run began, from the name. */
   time: Date;
   revision: number;
-  manifest?: Manifest;
+  manifest?: M;
   /** Why the backup cannot be restored: the manifest is damaged, or the data object is missing or has another size. */
   problem?: string;
   /** The problem is only that a later release wrote the manifest, in a format that this one does not know. */
@@ -26,7 +29,7 @@ export interface Scope {
   signal: AbortSignal;
 }
 
-export type CompleteBackup = CatalogEntry & { manifest: Manifest };
+export type CompleteBackup<M = Manifest> = CatalogEntry<M> & { manifest: M };
 
 export interface ListedManifest {
   object: ObjectInfo;
@@ -63,11 +66,21 @@ export async function listingOf(objects: AsyncIterable<ObjectInfo> | Iterable<Ob
   return { manifests: newestFirst, sizes, claims };
 }
 
+/** Bytes of the data objects in a listing, by name. */
+export type DataSizes = Pick<ReadonlyMap<string, number>, "get">;
+
+/** Why the data object is not the one that the manifest describes, as far as a listing shows it. */
+export function dataProblem(stored: { object: string; bytes: number }, sizes: DataSizes): string | undefined {
+  const size = sizes.get(stored.object);
+  if (size === undefined) return `object ${stored.object} is missing`;
+  return size === stored.bytes ? undefined : `object is ${size} bytes, the manifest says ${stored.bytes}`;
+}
+
 /** Undefined when the manifest was deleted after the listing. */
 export async function readEntry(
   store: Pick<Store, "get">,
   { object, clusterName, name, backup }: ListedManifest,
-  sizes: ReadonlyMap<string, number>,
+  sizes: DataSizes,
   signal: AbortSignal,
 ): Promise<CatalogEntry | undefined> {
   const entry = { name, clusterName, time: backup.time, revision: backup.revision };
@@ -75,16 +88,8 @@ export async function readEntry(
     return { ...entry, problem: `its manifest has ${object.size} bytes, more than ${maxManifestSize}` };
   try {
     const manifest = parseManifest(await readAll(store, object.name, signal), object.name);
-    const size = sizes.get(manifest.stored.object);
-    if (size === undefined)
-      return { ...entry, manifest, problem: `object ${manifest.stored.object} is missing` };
-    if (size !== manifest.stored.bytes)
-      return {
-        ...entry,
-        manifest,
-        problem: `object is ${size} bytes, the manifest says ${manifest.stored.bytes}`,
-      };
-    return { ...entry, manifest };
+    const problem = dataProblem(manifest.stored, sizes);
+    return { ...entry, manifest, ...(problem === undefined ? {} : { problem }) };
   } catch (error) {
     const failure = asOperatorError(error);
     if (failure.code === "VerificationFailed") return { ...entry, problem: failure.message };

@@ -19,6 +19,7 @@ import type { KnownWriters } from "../../core/store/writer.ts";
 import type { Store } from "../../store/store.ts";
 import { type EventSink, type ObjectEvents, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
+import type { Catalogs } from "../store/catalogs.ts";
 import type { Log } from "../../core/log.ts";
 import { keyOf } from "../reconciler.ts";
 import type { Runner } from "../runner.ts";
@@ -44,6 +45,8 @@ export type BackupRunner = Runner<AttemptWork, BackupReport, StoredBackup>;
 export interface AttemptDeps {
   resources: Pick<BackupResources, "store">;
   writers: KnownWriters;
+  /** What the stores hold. A backup that was stored is noted there. */
+  catalogs: Catalogs;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   openCluster(
     of: { metadata: EtcdBackup["metadata"]; spec: { etcd: EtcdConnection } },
@@ -131,6 +134,7 @@ async function save(
     signal,
     onStep: stepReporter(deps, { backup, runId, report }),
   });
+  deps.catalogs.find(store)?.noteStored(manifest, deps.now());
   return { manifest, storeUrl: opened.url, storeLocation: opened.location };
 }
 

@@ -9,6 +9,7 @@ import type { EventSink, ObjectEvents } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import type { Request } from "../reconciler.ts";
+import type { Catalogs } from "../store/catalogs.ts";
 import type { StoreHolds } from "../store/holds.ts";
 import type { Line } from "../admission.ts";
 import type { BackupRunner } from "./attempt.ts";
@@ -17,6 +18,8 @@ import type { FolderLooks } from "./recover.ts";
 export interface BackupControllerDeps {
   resources: BackupResources;
   writers: KnownWriters;
+  /** What the stores hold. A backup that was deleted is noted there. */
+  catalogs: Catalogs;
   admission: Line;
   runs: BackupRunner;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;

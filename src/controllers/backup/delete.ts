@@ -67,7 +67,7 @@ function versionsNote({ store, factsOf }: BackupContext): string {
 }
 
 async function deleteFromStore(context: BackupContext): Promise<void> {
-  const { backup, store, signal, openStore } = context;
+  const { backup, store, signal, openStore, catalogs } = context;
   if (store === undefined)
     throw new OperatorError("NotFound", `EtcdBackupStore ${backup.spec.storeRef.name} does not exist`);
   if (store.spec.accessMode === "ReadOnly")
@@ -79,6 +79,8 @@ async function deleteFromStore(context: BackupContext): Promise<void> {
   await checkMayDelete({ store: opened, clusterName, writer: writerIn(backup, context) }, signal, objects[0]);
   const window = windowOf(backup.status);
   for (const object of objects) await opened.remove(object, { signal });
+  const { artifact } = backup.status;
+  if (artifact !== undefined) catalogs.find(store)?.noteRemoved(clusterName, artifact.name);
   await removeRun(opened, {
     clusterName,
     runPrefix: runPrefix(backup.metadata.uid),

@@ -15,6 +15,7 @@ import { KeyedMutex } from "../keyed-mutex.ts";
 import { requestOf } from "../reconciler.ts";
 import { Admission } from "../admission.ts";
 import { InProcessRunner } from "../in-process-runner.ts";
+import { Catalogs } from "../store/catalogs.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import type { AttemptWork } from "./attempt.ts";
 import { backupReconciler } from "./reconcile.ts";
@@ -45,6 +46,7 @@ function begun() {
     holds: holdsOver(resources),
     guards: new KeyedMutex(),
     writers: new Map(),
+    catalogs: new Catalogs(() => new Date()),
     admission,
     runs,
     openStore: async () => memoryStore(),

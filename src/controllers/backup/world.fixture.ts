@@ -22,6 +22,7 @@ import { KeyedMutex } from "../keyed-mutex.ts";
 import { Admission } from "../admission.ts";
 import { asData } from "../data.fixture.ts";
 import { InProcessRunner } from "../in-process-runner.ts";
+import { Catalogs } from "../store/catalogs.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import type { AttemptWork } from "./attempt.ts";
 import type { BackupControllerDeps } from "./context.ts";
@@ -179,6 +180,7 @@ export function createWorld(backoffLimit: number, imported?: string) {
       metrics: { backupEnded: (_cluster, result) => void ends.push(result), storedBackupLeft() {} },
       guards: new KeyedMutex(),
       writers: new Map(),
+      catalogs: new Catalogs(now),
       holds: holdsOver(resources, { now, events: { record: ({ reason }) => void events.push(reason) } }),
       now,
       log: {

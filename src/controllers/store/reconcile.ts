@@ -2,9 +2,9 @@ import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { foldersOfOthers } from "../../backup/catalog/claim.ts";
-import { type Summary, clockWarning, summarize } from "../../backup/catalog/latest.ts";
-import type { CompleteBackup } from "../../backup/catalog/listing.ts";
+import { clockWarning } from "../../backup/catalog/latest.ts";
 import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
+import type { Summary } from "../../backup/catalog/summary.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import type { StoreFacts } from "../../core/store/facts.ts";
@@ -15,6 +15,7 @@ import { type EventSink, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
+import type { Catalogs } from "./catalogs.ts";
 import { guard } from "./guard.ts";
 import { freshNames, renewWriter } from "./renew.ts";
 import type { HoldState, StoreHolds } from "./holds.ts";
@@ -37,6 +38,7 @@ export interface StoreControllerDeps {
   guards: KeyedMutex;
   holds: StoreHolds;
   writers: KnownWriters;
+  catalogs: Catalogs;
   events: EventSink;
   now: () => Date;
   log: Log;
@@ -60,17 +62,21 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const { resources, now } = deps;
   /** When each store was swept, by its UID and generation: another location is another store. */
   const sweeps = new Map<string, { of: string; at: number }>();
+  const forget = (request: Request) => {
+    sweeps.delete(keyOf(request));
+    deps.catalogs.forget(request);
+  };
   return async (request, signal) => {
     const read = await resources.store(request, signal);
     const held = await hold(deps, read, request, signal);
     if (held === undefined || held.is === "foreign") {
-      sweeps.delete(keyOf(request));
+      forget(request);
       return held;
     }
     await guard(deps, held.store, signal);
     const renewEveryMs = Math.min(probeEveryMs, deps.holds.renewEveryMs);
     if (held.store.metadata.deletionTimestamp !== undefined) {
-      sweeps.delete(keyOf(request));
+      forget(request);
       return { againAfterMs: renewEveryMs };
     }
     const { store, isNew } = await introduced(deps, held.store, signal);
@@ -172,9 +178,10 @@ async function probeStore(
         onAnnounced: (announced) => (current = announced),
         signal,
       });
-    const objects = await Array.fromAsync(store.list("", { signal }));
+    const catalog = deps.catalogs.of(resource, deps.openStore);
+    const objects = await catalog.refresh(store, { keepRest: sweeping, signal });
     if (sweeping) await sweep(deps, store, { objects, writer: writerOf(current).id, signal });
-    const summary = await summarize(store, { objects, signal });
+    const summary = await catalog.summarize(store, signal);
     const { count, newest } = summary;
     return {
       resource: current,
@@ -207,12 +214,12 @@ function versioningOf({ versioning }: Capabilities): Pick<Capabilities, "version
   return versioning === undefined ? {} : { versioning };
 }
 
-function latestOf({ name, clusterName, revision, manifest }: CompleteBackup) {
+function latestOf({ name, clusterName, revision, manifest }: NonNullable<Summary["newest"]>) {
   return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
 }
 
 /**
- * Deletes abandoned objects in the folders that are this writer's. A failure is only logged, since a store that refuses
+ * Deletes abandoned objects in the folders that are this writer's. `objects`: all that are no part of a complete backup. A failure is only logged, since a store that refuses
  * deletion is still usable.
  */
 async function sweep(

@@ -29,13 +29,18 @@ export async function* listObjects(
   const query = { Prefix: root + prefix, ...(startAfter === "" ? {} : { StartAfter: root + startAfter }) };
   let previous = "";
   for await (const { Contents = [] } of pages(access, query, { doing, signal })) {
-    for (const { Key: key = "", Size: size = 0, LastModified: modified = new Date(0) } of Contents) {
+    for (const {
+      Key: key = "",
+      Size: size = 0,
+      LastModified: modified = new Date(0),
+      ETag: etag,
+    } of Contents) {
       const name = key.slice(root.length);
       if (!key.startsWith(root) || !isObjectName(name)) continue;
       if (name <= previous) throw untrustworthy(doing, `${name} is listed after ${previous}`);
       previous = name;
       // A store that ignores StartAfter lists all names.
-      if (name > startAfter) yield { name, size, modified };
+      if (name > startAfter) yield { name, size, modified, ...(etag === undefined ? {} : { etag }) };
     }
   }
 }

@@ -1,0 +1,247 @@
+import { OperatorError } from "../../core/errors.ts";
+import type { ObjectInfo, Store } from "../../store/store.ts";
+import { type Manifest, encodeManifest } from "../manifest/manifest.ts";
+import { type StoredClaim, readClaimNumber } from "./claim.ts";
+import {
+  type CompactListing,
+  type ListedBackup,
+  type ListedFolder,
+  emptyFolder,
+  expand,
+  newestFirstOf,
+  ownNamesOf,
+  readCompactListing,
+  sizesFor,
+} from "./compact-listing.ts";
+import {
+  FactMemory,
+  type ManifestFacts,
+  type PackedFacts,
+  isKnown,
+  isUnusable,
+  learnedFrom,
+  entryFrom,
+  packFacts,
+} from "./facts.ts";
+import { lazyReader } from "./lazy-reader.ts";
+import { type CatalogEntry, readEntry } from "./listing.ts";
+import { type RetainableBackup, retainableOf } from "./retainable.ts";
+import { type Summary, summaryOf } from "./summary.ts";
+
+type Reader = Pick<Store, "get">;
+
+/** Manifests that are read at a time. */
+const manifestsInFlight = 8;
+/** Manifests that one summary reads. The next one goes on where it ended. */
+const mostReadsOfSummary = 1_000;
+
+interface CatalogOptions {
+  /** Opens the store, to read what is not remembered. The catalog closes it. */
+  open: (signal: AbortSignal) => Promise<Store>;
+  facts?: FactMemory;
+  now?: () => Date;
+}
+
+/** A listing that has ended, and when it began, by the clock of this process. */
+interface Listed {
+  folders: Map<string, ListedFolder>;
+  begun: Date;
+}
+
+type Note = (folders: Map<string, ListedFolder>) => void;
+
+/**
+ * What one store holds: its last complete listing, in few bytes, and what the manifests say, each of which is read when
+ * it is first needed. A listing that breaks off changes nothing. 100,000 backups take less than
+ * 80 MiB.
+ */
+export class StoreCatalog {
+  readonly #open: CatalogOptions["open"];
+  readonly #facts: FactMemory;
+  readonly #now: () => Date;
+  #listed: Listed | undefined;
+  /** What this process stored and removed while listings are under way, which may not show it. */
+  readonly #underWay = new Set<Note[]>();
+  /** Facts that were learned last: those of one folder have much in common. */
+  #like: PackedFacts | undefined;
+  readonly #claims = new Map<string, { version: string; claim: StoredClaim }>();
+
+  constructor({ open, facts = new FactMemory(), now = () => new Date() }: CatalogOptions) {
+    this.#open = open;
+    this.#facts = facts;
+    this.#now = now;
+  }
+
+  /** When the last complete listing began. Undefined before the first. */
+  get listedAt(): Date | undefined {
+    return this.#listed?.begun;
+  }
+
+  /** The number of backups, those with a problem too. */
+  get count(): number {
+    return this.#folders.values().reduce((sum, { backups }) => sum + backups.size, 0);
+  }
+
+  clusterNames(): string[] {
+    return [...this.#folders.values()].flatMap(({ clusterName, backups }) =>
+      backups.size === 0 ? [] : [clusterName],
+    );
+  }
+
+  get #folders(): CompactListing {
+    if (this.#listed !== undefined) return this.#listed.folders;
+    throw new OperatorError("NotFound", "the store has not been listed yet", { permanent: false });
+  }
+
+  /**
+   * Lists the whole store. With `keepRest` resolves to the objects that are no part of a complete backup: data without a
+   * manifest, claims, probes and objects of other names.
+   */
+  async refresh(
+    store: Pick<Store, "list">,
+    { keepRest = false, signal }: { keepRest?: boolean; signal: AbortSignal },
+  ): Promise<ObjectInfo[]> {
+    const begun = this.#now();
+    const notes: Note[] = [];
+    this.#underWay.add(notes);
+    try {
+      const before = this.#listed?.folders;
+      const { listing, rest } = await readCompactListing(store.list("", { signal }), { before, keepRest });
+      for (const note of notes) note(listing);
+      this.#replace(listing);
+      this.#listed = { folders: listing, begun };
+      return rest;
+    } finally {
+      this.#underWay.delete(notes);
+    }
+  }
+
+  /** The facts of what is gone are forgotten. What has changed beside its manifest keeps them. */
+  #replace(next: CompactListing): void {
+    for (const [clusterName, { backups }] of this.#listed?.folders ?? []) {
+      const now = next.get(clusterName)?.backups;
+      for (const [name, backup] of backups) {
+        const successor = now?.get(name);
+        if (successor === backup) continue;
+        if (successor?.facts === undefined) this.#facts.forget(backup);
+        else this.#facts.move(backup, successor);
+      }
+    }
+    for (const [clusterName, { version }] of this.#claims)
+      if (next.get(clusterName)?.claimVersion !== version) this.#claims.delete(clusterName);
+  }
+
+  /** Adds a backup that this process has stored. The next listing replaces it. `modified`: about when. */
+  noteStored(manifest: Manifest, modified: Date): void {
+    const { name, cluster, stored } = manifest;
+    const own = ownNamesOf(cluster.name, { name });
+    const place = own.indexOf(stored.object);
+    const backup: ListedBackup = {
+      name,
+      version: "",
+      size: encodeManifest(manifest).length,
+      modified: modified.getTime(),
+      dataBytes: place === -1 ? undefined : stored.bytes,
+      isCompressed: place === 1,
+      facts: undefined,
+    };
+    this.#note((folders) => {
+      const folder = folders.get(cluster.name) ?? emptyFolder(cluster.name);
+      folders.set(cluster.name, folder);
+      if (folder.backups.has(name)) return;
+      folder.backups.set(name, backup);
+      this.#facts.learn(backup, packFacts(manifest, own, this.#like));
+      folder.written = Math.max(folder.written, backup.modified);
+    });
+  }
+
+  /** Removes a backup that this process has deleted from the store. */
+  noteRemoved(clusterName: string, name: string): void {
+    this.#note((folders) => {
+      const backups = folders.get(clusterName)?.backups;
+      const backup = backups?.get(name);
+      if (backup !== undefined) this.#facts.forget(backup);
+      backups?.delete(name);
+    });
+  }
+
+  #note(note: Note): void {
+    if (this.#listed !== undefined) note(this.#listed.folders);
+    for (const notes of this.#underWay) notes.push(note);
+  }
+
+  /** The number of backups, and the latest complete one of the folder that was written last, by the store's clock. */
+  summarize(store: Reader, signal: AbortSignal): Promise<Summary> {
+    let readsLeft = mostReadsOfSummary;
+    return summaryOf(this.#folders, {
+      claimOf: (folder) => this.#claimOf(store, folder, signal),
+      read: (folder, backup) => {
+        if (!isKnown(backup)) readsLeft -= 1;
+        return this.#entryOf(store, { folder, backup, signal });
+      },
+      isSpent: (backup) => readsLeft <= 0 && !isKnown(backup),
+    });
+  }
+
+  /**
+   * All backups of one folder, newest first. Reads the manifests that are not remembered. Throws when one cannot be read,
+   * or the folder's claim: neither means that a backup is gone.
+   */
+  async folder(clusterName: string, signal: AbortSignal): Promise<RetainableBackup[]> {
+    const folder = this.#folders.get(clusterName);
+    if (folder === undefined) return [];
+    await using store = lazyReader(this.#open);
+    const claim = await this.#claimOf(store, folder, signal);
+    const newestFirst = newestFirstOf(folder);
+    const found: RetainableBackup[] = [];
+    for (let next = 0; next < newestFirst.length; next += manifestsInFlight) {
+      const batch = newestFirst.slice(next, next + manifestsInFlight);
+      const read = batch.map((backup) => this.#entryOf(store, { folder, backup, signal }));
+      for (const [place, entry] of (await Promise.all(read)).entries())
+        if (entry !== undefined)
+          found.push(retainableOf(entry, new Date(batch[place]?.modified ?? 0), claim, folder.claims));
+    }
+    return found;
+  }
+
+  /** Frees the memory of the facts. */
+  forget(): void {
+    for (const { backups } of this.#listed?.folders.values() ?? [])
+      for (const backup of backups.values()) this.#facts.forget(backup);
+    this.#listed = undefined;
+    this.#claims.clear();
+  }
+
+  /** Undefined for a folder without a claim. Throws for one that cannot be used. */
+  async #claimOf(
+    store: Reader,
+    { clusterName, claims, claimVersion: version }: ListedFolder,
+    signal: AbortSignal,
+  ): Promise<StoredClaim | undefined> {
+    if (claims === undefined) return undefined;
+    const known = this.#claims.get(clusterName);
+    if (known?.version === version && known.claim.number === claims.newest) return known.claim;
+    const claim = await readClaimNumber(store, { clusterName, number: claims.newest }, signal);
+    if (claim !== undefined) this.#claims.set(clusterName, { version, claim });
+    return claim;
+  }
+
+  /** Undefined when the manifest was deleted after the listing. */
+  async #entryOf(
+    store: Reader,
+    { folder, backup, signal }: { folder: ListedFolder; backup: ListedBackup; signal: AbortSignal },
+  ): Promise<CatalogEntry<ManifestFacts> | undefined> {
+    const own = ownNamesOf(folder.clusterName, backup);
+    const listed = expand(folder, backup);
+    const sizes = sizesFor(folder, backup);
+    const { facts } = backup;
+    if (facts !== undefined && isKnown(backup)) return entryFrom(facts, { listed, own, sizes });
+    const entry = await readEntry(store, listed, sizes, signal);
+    if (entry === undefined) return undefined;
+    const learned = learnedFrom(entry, facts, (manifest) => packFacts(manifest, own, this.#like));
+    const isListed = this.#listed?.folders.get(folder.clusterName)?.backups.get(backup.name) === backup;
+    if (isListed) this.#facts.learn(backup, learned);
+    if (!isUnusable(learned)) this.#like = learned;
+    return entryFrom(learned, { listed, own, sizes });
+  }
+}
