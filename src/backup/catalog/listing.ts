@@ -1,4 +1,9 @@
-import { type BackupName, parseDataObject, parseManifestObject } from "../../core/backup/name.ts";
+import {
+  type BackupName,
+  parseBackupName,
+  parseDataObject,
+  parseManifestObject,
+} from "../../core/backup/name.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { type ClaimListing, noteClaim } from "./claim.ts";
@@ -97,6 +102,25 @@ export async function readEntry(
     if (failure.code === "NotFound") return undefined;
     throw failure;
   }
+}
+
+/** The backup of this name, without a listing. Undefined when the store does not hold its manifest. */
+export async function readNamed(
+  store: Pick<Store, "get" | "head">,
+  { clusterName, name }: { clusterName: string; name: string },
+  signal: AbortSignal,
+): Promise<CatalogEntry | undefined> {
+  const backup = parseBackupName(name);
+  if (backup === undefined) return undefined;
+  const object = await store.head(`${clusterName}/${name}.json`, { signal });
+  if (object === undefined) return undefined;
+  const entry = await readEntry(store, { object, clusterName, name, backup }, new Map(), signal);
+  if (entry?.manifest === undefined) return entry;
+  const { problem: _, ...sound } = entry;
+  const { stored } = entry.manifest;
+  const data = await store.head(stored.object, { signal });
+  const problem = dataProblem(stored, { get: () => data?.size });
+  return { ...sound, ...(problem === undefined ? {} : { problem }) };
 }
 
 async function readAll(store: Pick<Store, "get">, name: string, signal: AbortSignal): Promise<Buffer> {

@@ -55,6 +55,16 @@ describe("an EtcdBackup that imports a stored backup", () => {
     assert.match(succeededOf(world)?.message ?? "", /^imported from the store: a backup of revision 42, /);
   });
 
+  it("asks the store for the two objects of that backup, and lists nothing", async () => {
+    const world = await importing("full");
+    await until(world, "recordImported");
+    assert.deepEqual(world.bucket.calls, [
+      `head ${world.manifest}`,
+      `get ${world.manifest}`,
+      `head ${world.data}`,
+    ]);
+  });
+
   it("says so in its event, and is no backup that the metrics count", async () => {
     const world = await importing("full");
     await until(world, "recordImported");
@@ -69,7 +79,7 @@ describe("an EtcdBackup that imports a stored backup", () => {
     assert.deepEqual(await until(world, "recordImported"), ["initialize"]);
     assert.deepEqual(world.bucket.puts, []);
     assert.deepEqual(
-      world.bucket.calls.filter((call) => !/^(list|get) /.test(call)),
+      world.bucket.calls.filter((call) => !/^(head|get) /.test(call)),
       [],
     );
   });

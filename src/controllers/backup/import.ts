@@ -1,5 +1,5 @@
 import { problemOf } from "../../backup/catalog/find.ts";
-import { findBackups } from "../../backup/catalog/list.ts";
+import { readNamed } from "../../backup/catalog/listing.ts";
 import type { StoredRun } from "../../core/backup/observed.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import type { BackupContext } from "./context.ts";
@@ -11,8 +11,7 @@ export async function lookUpImported(context: BackupContext, name: string): Prom
   try {
     await using opened = await context.openStore(store, signal);
     const { clusterName } = backup.spec;
-    const which = (listed: { name: string }) => listed.name === name;
-    const [entry] = await findBackups(opened, { clusterName, which, signal });
+    const entry = await readNamed(opened, { clusterName, name }, signal);
     if (entry === undefined) return { state: "absent" };
     const { manifest, problem } = entry;
     if (manifest === undefined || problem !== undefined)
