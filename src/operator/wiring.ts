@@ -77,17 +77,9 @@ interface ControllerDeps {
 
 /** Builds the dependencies of each controller. No other place gives a controller its adapters. */
 export function controllerDeps(parts: Parts): ControllerDeps {
-  const { client, fence, events, metrics, tool, image, permissions, admissions, env, now, log } = parts;
-  const reader = connectionReader(client);
+  const { client, fence, events, metrics, tool, image, admissions, now, log } = parts;
   const resources = operatorResources(client, fence);
-  const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
-    openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
-  const jobStoreOf = (store: EtcdBackupStore, signal: AbortSignal) =>
-    jobStore(store, { reader, permissions, env, signal });
-  const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
-    withCallDeadline(await openStoreOf(store, signal), storeCallMs);
-  const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
-    openClusterOf(connection, { reader, permissions, signal });
+  const { openStoreOf, jobStoreOf, openStoreInPass, openClusterFor } = openersOf(parts);
   const clock = () => performance.now();
   const holds = new StoreHolds({ holder: parts.holder, resources, events, now, clock, log });
   const shared = {
@@ -136,6 +128,19 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       jobStore: jobStoreOf,
     },
   };
+}
+
+function openersOf({ client, fence, permissions, env }: Parts) {
+  const reader = connectionReader(client);
+  const openStoreOf = async (store: EtcdBackupStore, signal: AbortSignal) =>
+    openStore(await storeSettings(store, { reader, permissions, env, signal }), { env, fence });
+  const jobStoreOf = (store: EtcdBackupStore, signal: AbortSignal) =>
+    jobStore(store, { reader, permissions, env, signal });
+  const openStoreInPass = async (store: EtcdBackupStore, signal: AbortSignal) =>
+    withCallDeadline(await openStoreOf(store, signal), storeCallMs);
+  const openClusterFor = (connection: ClusterConnection, signal: AbortSignal) =>
+    openClusterOf(connection, { reader, permissions, signal });
+  return { openStoreOf, jobStoreOf, openStoreInPass, openClusterFor };
 }
 
 function runnersOf({ admissions, wake }: Parts, deps: AttemptDeps & RestoreWorkDeps): Runners {

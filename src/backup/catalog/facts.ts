@@ -1,6 +1,6 @@
 import { type CatalogEntry, type DataSizes, type ListedManifest, dataProblem } from "./listing.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { Series } from "./retainable.ts";
+import { type Series, isSameSeries } from "../../core/backup/series.ts";
 
 /** What the catalog keeps of a manifest. */
 export interface ManifestFacts {
@@ -74,11 +74,8 @@ export function entryFrom(
 /** `like`: facts whose equal parts are shared. */
 export function packFacts(manifest: Manifest, own: OwnNames, like?: PackedFacts): PackedFacts {
   const { cluster, run, stored, owner } = manifest;
-  const series = seriesOf(manifest);
-  const isSameSeries =
-    series?.name === like?.series?.name &&
-    series?.namespace === like?.series?.namespace &&
-    series?.kubernetesCluster === like?.series?.kubernetesCluster;
+  const { series } = manifest;
+  const isAlike = series !== undefined && like?.series !== undefined && isSameSeries(series, like.series);
   const place = own.indexOf(stored.object);
   return {
     clusterId: cluster.id === like?.clusterId ? like.clusterId : cluster.id,
@@ -86,7 +83,7 @@ export function packFacts(manifest: Manifest, own: OwnNames, like?: PackedFacts)
     completedAt: Date.parse(run.completedAt),
     object: place === -1 ? stored.object : place,
     bytes: stored.bytes,
-    series: isSameSeries ? like?.series : series,
+    series: isAlike ? like?.series : series,
     owner: owner && {
       kind: owner.kind === like?.owner?.kind ? like.owner.kind : owner.kind,
       namespace: owner.namespace === like?.owner?.namespace ? like.owner.namespace : owner.namespace,
@@ -110,20 +107,6 @@ function unpackFacts(packed: PackedFacts, own: OwnNames): ManifestFacts {
 /** A manifest may name a time that does not exist, such as month 13. */
 function textOf(time: number): string {
   return new Date(Number.isNaN(time) ? 0 : time).toISOString();
-}
-
-/** The series in a manifest of any release. Undefined for a value of another shape. */
-function seriesOf(manifest: Manifest & { series?: unknown }): Series | undefined {
-  const { series } = manifest;
-  if (typeof series !== "object" || series === null) return undefined;
-  const { name, namespace, kubernetesCluster } = series as Record<string, unknown>;
-  const isText = (value: unknown) => value === undefined || typeof value === "string";
-  if (typeof name !== "string" || !isText(namespace) || !isText(kubernetesCluster)) return undefined;
-  return {
-    name,
-    ...(typeof namespace === "string" ? { namespace } : {}),
-    ...(typeof kubernetesCluster === "string" ? { kubernetesCluster } : {}),
-  };
 }
 
 /** Who may hold facts. */

@@ -1,29 +1,9 @@
+import type { RetainableBackup } from "../../core/retention/retainable.ts";
 import type { Claim } from "../../core/backup/claim.ts";
 import type { ClaimListing } from "./claim.ts";
 import type { ManifestFacts } from "./facts.ts";
 import { isSince, sinceOf } from "./latest.ts";
 import type { CatalogEntry } from "./listing.ts";
-
-/** What a backup was made for: a schedule, or `etcd-backup save --series`. */
-export interface Series {
-  name: string;
-  namespace?: string | undefined;
-  /** UID of the namespace kube-system. */
-  kubernetesCluster?: string | undefined;
-}
-
-/** A stored backup of one folder, as retention sees it. */
-export interface RetainableBackup {
-  name: string;
-  /** When the run began, by the clock that named it. */
-  time: Date;
-  revision: number;
-  /** Position of its etcd cluster in the folder's lineage, later is higher; undefined: a stranger. 0 without a claim. */
-  generation: number | undefined;
-  series: Series | undefined;
-  /** Why it cannot be restored: its manifest or its data is missing or damaged. */
-  problem: string | undefined;
-}
 
 /** `modified`: when the manifest was stored, by the store's clock. */
 export function retainableOf(

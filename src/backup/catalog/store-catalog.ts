@@ -25,7 +25,8 @@ import {
 } from "./facts.ts";
 import { lazyReader } from "./lazy-reader.ts";
 import { type CatalogEntry, readEntry } from "./listing.ts";
-import { type RetainableBackup, retainableOf } from "./retainable.ts";
+import { retainableOf } from "./retainable.ts";
+import type { RetainableBackup } from "../../core/retention/retainable.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 
 type Reader = Pick<Store, "get">;
