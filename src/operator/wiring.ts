@@ -94,13 +94,14 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     now,
     log,
   };
+  const kubernetesCluster = kubernetesClusterOf(client);
   const runners = runnersOf(parts, {
     ...shared,
     openCluster: openClusterFor,
     streams: new KeyedMutex(),
     agreements: new AgreementCache(),
     tool,
-    kubernetesCluster: kubernetesClusterOf(client),
+    kubernetesCluster,
     operatorImage: image,
     openRestored: (restore, signal) =>
       openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
@@ -112,7 +113,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       openStore: openStoreInPass,
       backupsNeeding: parts.backupsNeeding,
     },
-    schedule: { ...shared, childrenOf: parts.childrenOf },
+    schedule: { ...shared, openStore: openStoreInPass, kubernetesCluster, childrenOf: parts.childrenOf },
     backup: {
       ...shared,
       openStore: openStoreInPass,

@@ -183,6 +183,8 @@ export const scheduleConditions = {
     "True when the schedule is valid and its store can take backups, also while it is suspended. A failed backup does not change it.",
   LastBackupSucceeded:
     "True when the last EtcdBackup of the schedule succeeded; False when it failed; Unknown before the first one has ended.",
+  Retained:
+    "True when retention has removed what its plan says; False when it could not. Unknown before the first backup.",
 } as const satisfies Vocabulary;
 
 export const scheduleReasons = {
@@ -197,6 +199,10 @@ export const scheduleReasons = {
   Failed: "The last EtcdBackup failed; the message says why.",
   AdoptionRefused:
     "An EtcdBackup with the name of the next one exists and is not of this schedule. It was not changed, and this time is not run.",
+  CarriedOut:
+    "Retention has made its plan after the last successful backup, and has removed what the plan says.",
+  RemovalBlocked:
+    "Retention could not remove a backup, or could not make a plan; the message says why. The operator tries again after an hour, and after the next backup.",
 } as const satisfies Vocabulary;
 
 export type ScheduleReason = keyof typeof scheduleReasons;

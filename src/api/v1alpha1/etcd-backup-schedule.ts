@@ -4,6 +4,7 @@ import type { MapSchema, ObjectSchema } from "../schema/schema.ts";
 import { scheduleConditions, scheduleReasons } from "./conditions.ts";
 import { scheduleEvents } from "./events.ts";
 import { backupTemplateSpec } from "./etcd-backup.ts";
+import { retentionSchema } from "./retention.ts";
 import { etcdBackupScheduleStatusSchema } from "./etcd-backup-schedule-status.ts";
 
 /** The longest name of an EtcdBackupSchedule: it becomes the value of a label. */
@@ -38,7 +39,7 @@ const template = {
       "x-kubernetes-validations": [
         immutable(
           "clusterName",
-          "cannot be changed, since the backups of a schedule stay in one folder: create another EtcdBackupSchedule",
+          "cannot be changed, since retention would no longer find the backups made before: create another EtcdBackupSchedule",
         ),
       ],
     },
@@ -51,12 +52,12 @@ const historyLimit = (what: string) =>
     format: "int32",
     minimum: 0,
     maximum: 1000,
-    description: `How many ${what} EtcdBackups of the schedule stay in the API server, newest first. This deletes no stored backup.`,
+    description: `How many ${what} EtcdBackups of the schedule stay in the API server, newest first. This deletes no stored backup; retention does.`,
   }) as const;
 
 const spec = {
   type: "object",
-  description: "When to back up one etcd cluster, and how.",
+  description: "When to back up one etcd cluster, and what to keep of its backups.",
   required: ["schedule", "template"],
   properties: {
     schedule: {
@@ -75,7 +76,7 @@ const spec = {
     },
     timeZone: {
       type: "string",
-      description: "IANA name of the time zone of the schedule, such as Europe/Berlin.",
+      description: "IANA name of the time zone of the schedule and of retention, such as Europe/Berlin.",
       minLength: 1,
       maxLength: 64,
       default: "UTC",
@@ -112,6 +113,7 @@ const spec = {
       default: false,
     },
     template,
+    retention: retentionSchema,
     successfulHistoryLimit: historyLimit("successful"),
     failedHistoryLimit: { ...historyLimit("failed"), default: 5 },
   },
@@ -123,7 +125,7 @@ export const etcdBackupScheduleDefinition = defineResource({
   singular: "etcdbackupschedule",
   shortNames: ["ebs"],
   description:
-    "EtcdBackupSchedule creates EtcdBackups of one etcd cluster at the times of a schedule, one at a time. Deleting it stops that, and deletes neither EtcdBackups nor stored backups.",
+    "EtcdBackupSchedule creates EtcdBackups of one etcd cluster at the times of a schedule, one at a time, and removes from the store what its retention does not keep. Deleting it stops that, and deletes neither EtcdBackups nor stored backups.",
   spec,
   status: etcdBackupScheduleStatusSchema,
   rules: [
@@ -170,6 +172,13 @@ export const etcdBackupScheduleDefinition = defineResource({
       type: "string",
       jsonPath: ".spec.template.spec.clusterName",
       description: "Name of the etcd cluster in the store.",
+      priority: 1,
+    },
+    {
+      name: "Backups",
+      type: "integer",
+      jsonPath: ".status.recoveryWindow.count",
+      description: "Backups of this schedule that can be restored.",
       priority: 1,
     },
     {

@@ -40,6 +40,7 @@ export const scheduleEvents = {
   TimeMissed: "A time could not be run within spec.startingDeadlineSeconds.",
   ClockSetBack:
     "The operator's clock was set back by more than a day. Times that were run already are not run again.",
+  BackupRemoved: "Retention removed a stored backup; the note says why.",
   RecordRemoved: "An EtcdBackup beyond the history limits was deleted. Its stored backup remains.",
 } as const satisfies Vocabulary;
 

@@ -83,6 +83,11 @@ export class StoreCatalog {
     return this.#folders.values().reduce((sum, { backups }) => sum + backups.size, 0);
   }
 
+  /** Whether the last listing shows the backup, or this process has stored it since. False before the first listing. */
+  has(clusterName: string, name: string): boolean {
+    return this.#listed?.folders.get(clusterName)?.backups.has(name) === true;
+  }
+
   clusterNames(): string[] {
     return [...this.#folders.values()].flatMap(({ clusterName, backups }) =>
       backups.size === 0 ? [] : [clusterName],

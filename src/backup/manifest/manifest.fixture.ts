@@ -1,3 +1,4 @@
+import type { Series } from "../../core/backup/series.ts";
 import { dataObject, formatBackupName, manifestObject } from "../../core/backup/name.ts";
 import { type Manifest, encodeManifest } from "./manifest.ts";
 import type { MemoryStore } from "../../store/memory/memory-store.fixture.ts";
@@ -11,6 +12,7 @@ export interface BackupIdentity {
   runId?: string;
   /** UID of the custom resource that the backup was made for. */
   ownerUid?: string;
+  series?: Series;
 }
 
 /** A manifest whose fields are consistent. */
@@ -63,6 +65,7 @@ export function manifestOf(identity: BackupIdentity = {}): Manifest {
       proof: "FullObjectCRC32C",
     },
     ...(identity.ownerUid === undefined ? {} : { owner: { ...owner, uid: identity.ownerUid } }),
+    ...(identity.series === undefined ? {} : { series: identity.series }),
     tool: { name: "etcd-backup", version: "0.1.0" },
   };
 }

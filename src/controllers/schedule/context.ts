@@ -10,6 +10,9 @@ import type { Log } from "../../core/log.ts";
 import type { childOf } from "../../core/schedule/child.ts";
 import type { EventSink, ObjectEvents } from "../events.ts";
 import type { Request } from "../reconciler.ts";
+import type { KnownWriters } from "../../core/store/writer.ts";
+import type { Store } from "../../store/store.ts";
+import type { Catalogs } from "../store/catalogs.ts";
 import type { StoreHolds } from "../store/holds.ts";
 
 export interface ScheduleResources {
@@ -32,6 +35,11 @@ export interface ScheduleControllerDeps {
   /** The EtcdBackups of the schedule with this key, by the watch, which may be behind. */
   childrenOf(key: string): readonly EtcdBackup[];
   holds: StoreHolds;
+  catalogs: Catalogs;
+  writers: KnownWriters;
+  openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
+  /** The UID of the namespace kube-system. Undefined when the operator may not read it. */
+  kubernetesCluster(signal: AbortSignal): Promise<string | undefined>;
   events: EventSink;
   now: () => Date;
   log: Log;

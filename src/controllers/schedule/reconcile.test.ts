@@ -154,7 +154,7 @@ describe("an EtcdBackupSchedule", () => {
 
   it("says why it can never run, and runs when it is corrected", async () => {
     const world = createScheduleWorld({ schedule: "0 0 31 2 *" });
-    assert.equal(await world.settle(), undefined);
+    assert.ok(((await world.settle()) ?? 0) >= 3_600_000, "nothing is due");
     assert.deepEqual(
       [world.condition("Ready")?.status, world.condition("Ready")?.reason],
       ["False", "InvalidSchedule"],

@@ -16,10 +16,12 @@ import {
   reported,
 } from "../../core/schedule/status.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
+import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, type Result, keyOf } from "../reconciler.ts";
 import { type ScheduleContext, type ScheduleControllerDeps, writeScheduleStatus } from "./context.ts";
 import { observe } from "./observe.ts";
+import { retain } from "./retain.ts";
 
 /** Records that one pass deletes at most. */
 const recordsAPass = 20;
@@ -48,7 +50,7 @@ export function scheduleReconciler(deps: ScheduleControllerDeps): Reconcile {
     const observed = await observe(context, held?.store);
     const decision = decideSchedule(observed);
     deps.log.debug({ schedule: context.key, decision: decision.do }, "decided");
-    return act(context, observed, decision);
+    return act(context, observed, decision, held?.store);
   };
 }
 
@@ -56,6 +58,7 @@ async function act(
   context: ScheduleContext,
   observed: ScheduleReport,
   decision: ScheduleDecision,
+  store: EtcdBackupStore | undefined,
 ): Promise<Result> {
   switch (decision.do) {
     case "create":
@@ -71,16 +74,36 @@ async function act(
       );
       tell(context, decision);
       return { againAfterMs: 0 };
-    case "wait": {
-      await writeScheduleStatus(context, reported(observed));
-      const removed = await removeOldRecords(context, observed);
-      if (removed === recordsAPass) return { againAfterMs: 1_000 };
-      const waitMs = wakeAfterMs(observed);
-      return waitMs === undefined ? undefined : { againAfterMs: Math.min(waitMs, longestWaitMs) };
-    }
+    case "wait":
+      return rest(context, observed, store);
     default:
       return decision satisfies never;
   }
+}
+
+/** While no backup is to begin: retention, the history limits, and the wait for the next time. */
+async function rest(
+  context: ScheduleContext,
+  observed: ScheduleReport,
+  store: EtcdBackupStore | undefined,
+): Promise<Result> {
+  const retained = await retain(context, observed, store);
+  const { recoveryWindow, ...status } = context.schedule.status;
+  const keepsWindow = retained.fields.retention === undefined && recoveryWindow !== undefined;
+  const schedule = withStatus(context.schedule, {
+    ...status,
+    ...(keepsWindow ? { recoveryWindow } : {}),
+    ...retained.fields,
+  });
+  await writeScheduleStatus(context, reported({ ...observed, schedule }));
+  const removed = await removeOldRecords(context, observed);
+  const waits = [
+    wakeAfterMs(observed) ?? longestWaitMs,
+    retained.againAfterMs ?? longestWaitMs,
+    removed === recordsAPass ? 1_000 : longestWaitMs,
+    longestWaitMs,
+  ];
+  return { againAfterMs: Math.min(...waits) };
 }
 
 function withStatus(schedule: EtcdBackupSchedule, status: EtcdBackupSchedule["status"]): EtcdBackupSchedule {

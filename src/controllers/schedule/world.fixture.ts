@@ -11,6 +11,10 @@ import { scheduleOf } from "../../core/schedule/child.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
 import { operatorResources } from "../../operator/resources.ts";
+import type { Series } from "../../core/backup/series.ts";
+import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
+import { memoryStore } from "../../store/memory/memory-store.fixture.ts";
+import { Catalogs } from "../store/catalogs.ts";
 import { holdsOver } from "../store/holds.fixture.ts";
 import { scheduleReconciler } from "./reconcile.ts";
 
@@ -32,7 +36,13 @@ export function createScheduleWorld(
   const now = () => new Date(clock);
   const api = memoryApi();
   api.now = now;
-  api.create(stores, { metadata: storeRef, spec: { s3: { bucket: "backups" } } });
+  const createStore = () => {
+    api.create(stores, { metadata: storeRef, spec: { s3: { bucket: "backups" } } });
+    api.change(stores, storeRef, ({ status }) => {
+      status.writer = { id: "w1", renewal: 1, nonce: "00000000" };
+    });
+  };
+  createStore();
   api.create(schedules, {
     metadata: ref,
     spec: {
@@ -45,6 +55,13 @@ export function createScheduleWorld(
   });
   const events: string[] = [];
   const watch = { behind: false };
+  const bucket = memoryStore();
+  bucket.now = now;
+  const catalogs = new Catalogs(now);
+  const catalog = () => {
+    const store = api.object(stores, storeRef);
+    return store === undefined ? undefined : catalogs.of(store, async () => bucket);
+  };
   const signal = new AbortController().signal;
   const children = () => api.objects(backups).filter((backup) => scheduleOf(backup) === ref.name);
   const startProcess = () => {
@@ -53,6 +70,10 @@ export function createScheduleWorld(
       resources,
       childrenOf: () => (watch.behind ? [] : children()),
       holds: holdsOver(resources, { now, clock: () => clock }),
+      catalogs,
+      writers: new Map(),
+      openStore: async () => bucket,
+      kubernetesCluster: async () => "k1",
       events: { record: ({ reason, note }) => void events.push(`${reason}: ${note}`) },
       now,
       log: noLog,
@@ -112,7 +133,7 @@ export function createScheduleWorld(
     change: (mutate: (schedule: EtcdBackupSchedule) => void) => api.change(schedules, ref, mutate),
     changeStore: (mutate: (store: EtcdBackupStore) => void) => api.change(stores, storeRef, mutate),
     removeStore: () => api.remove(stores, storeRef),
-    createStore: () => api.create(stores, { metadata: storeRef, spec: { s3: { bucket: "backups" } } }),
+    createStore,
     createBackup: (name: string, labels: Record<string, string> = {}) =>
       api.create(backups, {
         metadata: { namespace: "ns", name, labels },
@@ -133,6 +154,32 @@ export function createScheduleWorld(
           );
         });
       return running.length;
+    },
+    bucket,
+    /** The store controller lists the store. */
+    list: async () => void (await catalog()?.refresh(bucket, { signal })),
+    /** The running backup succeeds, with a stored backup of this revision in the series of the schedule. */
+    store(
+      revision: number,
+      series: Series = { name: ref.name, namespace: ref.namespace, kubernetesCluster: "k1" },
+    ) {
+      const [running] = children().filter(({ status }) => status.completionTime === undefined);
+      if (running === undefined) throw new Error("no backup runs");
+      const made = addBackup(bucket, { time: wholeSeconds(now()), revision, series }, now());
+      world.end();
+      world.changeBackup(running.metadata.name, ({ status }) => {
+        const { name, stored } = made.manifest;
+        status.artifact = {
+          name,
+          url: `${bucket.url}/${stored.object}`,
+          manifestURL: `${bucket.url}/${made.object}`,
+          storedBytes: stored.bytes,
+          compression: stored.compression,
+          crc32c: stored.crc32c,
+          proof: stored.proof,
+        };
+      });
+      return made.manifest.name;
     },
     changeBackup: (name: string, mutate: (backup: EtcdBackup) => void) =>
       api.change(backups, { namespace: "ns", name }, mutate),

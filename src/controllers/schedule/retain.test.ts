@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { objectKind } from "../../core/backup/name.ts";
+import { OperatorError } from "../../core/errors.ts";
+import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
+import { type ScheduleWorld, createScheduleWorld } from "./world.fixture.ts";
+
+const manifests = ({ bucket }: ScheduleWorld) =>
+  [...bucket.objects.keys()]
+    .filter((object) => objectKind(object) === "manifest")
+    .map((object) => Number(/-r(\d+)-/.exec(object)?.[1]))
+    .toSorted((a, b) => a - b);
+const dataCount = ({ bucket }: ScheduleWorld) =>
+  [...bucket.objects.keys()].filter((object) => objectKind(object) === "data").length;
+
+/** Lives through so many hours, with a backup in each. */
+async function hours(world: ScheduleWorld, revisions: readonly number[]): Promise<void> {
+  for (const revision of revisions) {
+    await world.live(3_600);
+    world.store(revision);
+    await world.list();
+    await world.live(60);
+  }
+}
+
+describe("the retention of an EtcdBackupSchedule", () => {
+  it("removes what no rule keeps after a success, with its data and its EtcdBackup, and says so", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 2 } });
+    await hours(world, [1, 2]);
+    assert.deepEqual(manifests(world), [1, 2]);
+    assert.equal(world.status.retention?.next.length, 1, "the plan is shown before it acts");
+    const [coming] = world.status.retention?.next ?? [];
+    await hours(world, [3]);
+    assert.deepEqual([manifests(world), dataCount(world)], [[2, 3], 2]);
+    assert.equal(world.children().length, 2);
+    assert.ok(coming?.backup.includes("-r00000000000000000001-"));
+    assert.ok(
+      world.events.some((event) => event.startsWith(`BackupRemoved: ${coming?.backup}: no rule keeps it`)),
+    );
+    const { recoveryWindow, retention } = world.status;
+    assert.deepEqual([recoveryWindow?.count, retention?.removed, retention?.kept], [2, 1, 2]);
+    assert.deepEqual(
+      [world.condition("Retained")?.status, world.condition("Retained")?.reason],
+      ["True", "CarriedOut"],
+    );
+  });
+
+  it("keeps everything without a rule, and tells what can be restored", async () => {
+    const world = createScheduleWorld();
+    await hours(world, [1, 2, 3]);
+    assert.deepEqual(manifests(world), [1, 2, 3]);
+    assert.equal(world.status.recoveryWindow?.count, 3);
+    assert.deepEqual(world.status.retention?.next, []);
+  });
+
+  it("leaves backups of others alone, whatever they are", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    for (const [index, series] of [
+      undefined,
+      { name: "prod" },
+      { name: "other", namespace: "ns", kubernetesCluster: "k1" },
+      { name: "prod", namespace: "ns", kubernetesCluster: "k2" },
+    ].entries())
+      addBackup(world.bucket, {
+        time: "2026-08-19T12:00:00Z",
+        revision: 1 + index,
+        runId: `other${index}`,
+        ...(series === undefined ? {} : { series }),
+      });
+    await hours(world, [11, 12, 13]);
+    assert.deepEqual(manifests(world), [1, 2, 3, 4, 13]);
+    assert.equal(world.status.recoveryWindow?.count, 1);
+  });
+
+  it("removes those of another Kubernetes cluster once adoptFrom names it", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1, adoptFrom: "k2" } });
+    const series = { name: "prod", namespace: "ns", kubernetesCluster: "k2" };
+    addBackup(world.bucket, { time: "2026-08-19T12:00:00Z", revision: 1, runId: "other1", series });
+    await hours(world, [11]);
+    assert.deepEqual(manifests(world), [11]);
+  });
+
+  it("removes nothing before a backup has succeeded, nor after one that failed", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    const series = { name: "prod", namespace: "ns", kubernetesCluster: "k1" };
+    for (const revision of [1, 2])
+      addBackup(world.bucket, {
+        time: `2026-08-19T1${revision}:00:00Z`,
+        revision,
+        runId: `run${revision}`,
+        series,
+      });
+    await world.list();
+    await world.live(3_600);
+    world.end("Failed");
+    await world.live(60);
+    assert.deepEqual(manifests(world), [1, 2]);
+    await hours(world, [3]);
+    assert.deepEqual(manifests(world), [3]);
+  });
+
+  it("removes nothing where the store no longer lists the newest backup, and says so", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    const name = world.store(2);
+    for (const object of world.bucket.objects.keys())
+      if (object.includes("-r00000000000000000002-")) world.bucket.objects.delete(object);
+    world.advance(30);
+    await world.list();
+    await world.settle();
+    assert.deepEqual(manifests(world), [1]);
+    assert.match(world.condition("Retained")?.message ?? "", new RegExp(`^the store does not list ${name}`));
+  });
+
+  it("waits for a listing, and takes one that fails for none", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    world.store(2);
+    world.bucket.beforeCall = async () => {
+      throw new OperatorError("Unreachable", "no network");
+    };
+    await assert.rejects(world.list());
+    assert.equal(await world.settle(), 15_000);
+    assert.equal(world.condition("Retained")?.status, "True");
+    world.bucket.beforeCall = async () => {};
+    await world.list();
+    await world.live(60);
+    assert.deepEqual(manifests(world), [2]);
+  });
+
+  it("leaves a locked backup, removes the others, says so, and removes it when the lock has ended", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 4 } });
+    await hours(world, [1, 2, 3, 4]);
+    world.change(({ spec }) => void (spec.retention = { keepLast: 1 }));
+    let isLocked = true;
+    world.bucket.beforeCall = async (call, name) => {
+      if (isLocked && call === "remove" && name.includes("-r00000000000000000002-"))
+        throw new OperatorError("Refused", "the object is locked until 2026-09-01");
+    };
+    await hours(world, [5]);
+    assert.deepEqual(manifests(world), [2, 5]);
+    const condition = world.condition("Retained");
+    assert.deepEqual([condition?.status, condition?.reason], ["False", "RemovalBlocked"]);
+    assert.match(
+      condition?.message ?? "",
+      /-r00000000000000000002-.* cannot be removed: the object is locked/,
+    );
+    isLocked = false;
+    await world.live(3_500);
+    assert.deepEqual(manifests(world), [2, 5]);
+    await world.live(200);
+    assert.deepEqual(manifests(world), [5]);
+    assert.equal(world.condition("Retained")?.status, "True");
+  });
+
+  it("goes on where the operator died between manifest and record, and lists no backup without data", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    let broken = false;
+    world.bucket.beforeCall = async (call, name) => {
+      if (!broken && call === "remove" && name.includes(".db")) {
+        broken = true;
+        throw new OperatorError("Unreachable", "the connection broke");
+      }
+    };
+    await hours(world, [2]);
+    assert.deepEqual([manifests(world), dataCount(world)], [[2], 2]);
+    assert.equal(world.condition("Retained")?.status, "False");
+    world.restart();
+    await world.list();
+    await hours(world, [3]);
+    assert.deepEqual(manifests(world), [3]);
+    assert.equal(world.condition("Retained")?.status, "True");
+  });
+
+  it("removes many in several passes, oldest first", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    const series = { name: "prod", namespace: "ns", kubernetesCluster: "k1" };
+    for (let revision = 1; revision <= 50; revision++)
+      addBackup(world.bucket, {
+        time: `2026-08-19T12:00:${String(revision).padStart(2, "0")}Z`,
+        revision,
+        runId: `run${revision}`,
+        series,
+      });
+    await hours(world, [100]);
+    assert.deepEqual(manifests(world), [100]);
+    assert.equal(world.status.retention?.removed, 50);
+  });
+
+  it("writes nothing to a ReadOnly store, and shows a changed plan without acting on it", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 3 } });
+    await hours(world, [1, 2, 3]);
+    world.changeStore(({ spec }) => void (spec.accessMode = "ReadOnly"));
+    world.change(({ spec }) => void (spec.retention = { keepLast: 1 }));
+    await world.list();
+    await world.live(60);
+    assert.deepEqual(manifests(world), [1, 2, 3]);
+    assert.equal(world.status.retention?.next.length, 3);
+  });
+});
