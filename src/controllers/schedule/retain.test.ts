@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { objectKind } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
+import { putClaim } from "../../backup/catalog/claim.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { type ScheduleWorld, createScheduleWorld } from "./world.fixture.ts";
+
+const { signal } = new AbortController();
 
 const manifests = ({ bucket }: ScheduleWorld) =>
   [...bucket.objects.keys()]
@@ -190,12 +193,42 @@ describe("the retention of an EtcdBackupSchedule", () => {
     assert.equal(world.status.retention?.removed, 50);
   });
 
-  it("writes nothing to a ReadOnly store, and shows a changed plan without acting on it", async () => {
+  it("removes nothing in a folder that another writer holds, and says so", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    const writer = { id: "w9", who: "EtcdBackupStore other/main" };
+    const claim = {
+      number: 1,
+      lineage: [{ id: "cafe", number: 1 }],
+      writer,
+      since: "2026-08-20T12:00:00Z",
+      reason: "a test",
+    };
+    await putClaim(world.bucket, "prod", claim, signal);
+    await hours(world, [2]);
+    assert.deepEqual(manifests(world), [1, 2]);
+    assert.match(world.condition("Retained")?.message ?? "", /cannot be removed: .*w9/);
+  });
+
+  it("removes nothing from a store that has become ReadOnly meanwhile, and removes it when it may", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    world.store(2);
+    world.changeStore(({ spec }) => void (spec.accessMode = "ReadOnly"));
+    await world.list();
+    await world.live(60);
+    assert.deepEqual(manifests(world), [1, 2]);
+    world.changeStore(({ spec }) => void (spec.accessMode = "ReadWrite"));
+    await world.list();
+    await world.live(60);
+    assert.deepEqual(manifests(world), [2]);
+  });
+
+  it("shows a changed plan without acting on it", async () => {
     const world = createScheduleWorld({ retention: { keepLast: 3 } });
     await hours(world, [1, 2, 3]);
-    world.changeStore(({ spec }) => void (spec.accessMode = "ReadOnly"));
     world.change(({ spec }) => void (spec.retention = { keepLast: 1 }));
-    await world.list();
     await world.live(60);
     assert.deepEqual(manifests(world), [1, 2, 3]);
     assert.equal(world.status.retention?.next.length, 3);
