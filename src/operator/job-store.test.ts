@@ -134,7 +134,8 @@ describe("the Jobs' access to a store", () => {
 
   it("is refused for a directory of the operator, which the Jobs cannot read", async () => {
     const { spec, ...rest } = storeOf({}, "operator");
-    const inDirectory = { ...rest, spec: { accessMode: spec.accessMode, file: { path: "/backups" } } };
+    const { s3: _, ...common } = spec;
+    const inDirectory = { ...rest, spec: { ...common, file: { path: "/backups" } } };
     const refusal = { code: "InvalidConfiguration", message: /cannot read a directory of the operator/ };
     await assert.rejects(jobStoreOf(inDirectory, {}), refusal);
     assert.match(factsOf(inDirectory).jobRefusal?.message ?? "", refusal.message);

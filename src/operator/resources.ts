@@ -1,16 +1,17 @@
-import { etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
+import { type EtcdBackup, etcdBackupDefinition } from "../api/v1alpha1/etcd-backup.ts";
 import { etcdBackupStoreDefinition } from "../api/v1alpha1/etcd-backup-store.ts";
 import { etcdBackupScheduleDefinition } from "../api/v1alpha1/etcd-backup-schedule.ts";
 import { etcdRestoreDefinition } from "../api/v1alpha1/etcd-restore.ts";
 import type { BackupResources } from "../controllers/backup/context.ts";
 import type { RestoreResources } from "../controllers/restore/context.ts";
 import type { ScheduleResources } from "../controllers/schedule/context.ts";
+import type { RecordResources } from "../controllers/store/records.ts";
 import type { HoldDeps } from "../controllers/store/holds.ts";
 import type { StoreResources } from "../controllers/store/reconcile.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { needsStore } from "../core/store/guard.ts";
-import { customResource, namespaces, secrets } from "../kube/objects.ts";
+import { type Draft, customResource, namespaces, secrets } from "../kube/objects.ts";
 import { createOnce, findWorkload, podSummaries, workload } from "../kube/workloads.ts";
 
 const backupKind = customResource(etcdBackupDefinition);
@@ -21,6 +22,7 @@ const scheduleKind = customResource(etcdBackupScheduleDefinition);
 export interface OperatorResources
   extends BackupResources,
     RestoreResources,
+    RecordResources,
     ScheduleResources,
     StoreResources {
   replaceStoreStatus: HoldDeps["resources"]["replaceStoreStatus"];
@@ -32,6 +34,7 @@ export interface OperatorResources
  */
 export function operatorResources(client: KubeClient, fence: Pick<Fence, "check">): OperatorResources {
   return {
+    ...recordResources(client, fence),
     ...backupResources(client, fence),
     ...storeResources(client, fence),
     ...scheduleResources(client, fence),
@@ -124,6 +127,21 @@ function restoreResources(client: KubeClient, fence: Fencing): Omit<RestoreResou
       return { labels: found.metadata.labels ?? {}, succeeded, failed, readyReplicas };
     },
     pods: (namespace, labels, signal) => podSummaries(client, { namespace, labels }, { signal }),
+  };
+}
+
+function recordResources(client: KubeClient, fence: Pick<Fence, "check">): Omit<RecordResources, "backup"> {
+  return {
+    async createRecord({ namespace, name, labels, store, clusterName, backup }, signal) {
+      fence.check();
+      const spec = { clusterName, storeRef: { name: store }, imported: { backup } };
+      const draft = { metadata: { namespace, name, labels }, spec } as Draft<EtcdBackup>;
+      return createOnce(client, backupKind, draft, { signal });
+    },
+    async removeRecord({ namespace, name, uid }, signal) {
+      fence.check();
+      await client.remove(backupKind, { namespace, name }, { uid, signal });
+    },
   };
 }
 

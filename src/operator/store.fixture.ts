@@ -15,6 +15,7 @@ export function storeOf(
     spec: {
       s3: { bucket: "platform-backups", forcePathStyle: true, checksum: "Auto", versions: "Keep", ...s3 },
       accessMode: "ReadWrite",
+      catalog: { import: true, importLimit: 30 },
     },
     status: { observedGeneration: 1 },
   };

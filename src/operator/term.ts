@@ -4,6 +4,7 @@ import { type Reconcile, keyOf, reconciler, requestOf } from "../controllers/rec
 import { restoreReconciler } from "../controllers/restore/reconcile.ts";
 import { scheduleReconciler } from "../controllers/schedule/reconcile.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
+import { KnownBackups } from "../core/store/known-backups.ts";
 import type { Fence } from "../kube/leader/fence.ts";
 import { KeyedQueue } from "../kube/queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -26,7 +27,10 @@ const restoresAtOnce = 2;
 
 /** The parts that outlive a term of leadership. */
 export interface TermOptions
-  extends Omit<Parts, "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding" | "childrenOf"> {
+  extends Omit<
+    Parts,
+    "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding" | "childrenOf" | "known"
+  > {
   informers: Informers;
   metrics: Metrics;
   /** Backups that may run at once. */
@@ -64,7 +68,9 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const backupsNeeding = (store: string) => guarding.of(store).size;
   const children = new ChildrenBySchedule();
   const childrenOf = (schedule: string) => children.of(schedule);
-  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding, childrenOf });
+  const known = new KnownBackups();
+  informers.backups.onChange((key, backup) => known.set(key, backup), signal);
+  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding, childrenOf, known });
   const { runners } = deps;
   metrics.foreignStores(() => deps.store.holds.foreignStores);
   wakeControllers(informers, queues, { hasRun: (key) => runners.backups.has(key), guarding }, signal);

@@ -139,6 +139,16 @@ describe("a change wakes", () => {
     assert.deepEqual(await take(), ["stores ns/s"]);
   });
 
+  it("no store when an EtcdBackup has recorded a backup that the store held before", async () => {
+    const { set, take, timers } = woken();
+    const spec = { ...pending("b").spec, imported: { backup: "b" } };
+    set({ ...pending("b"), spec });
+    await take();
+    set({ ...finished("b"), spec });
+    await take();
+    assert.equal(timers.length, 0);
+  });
+
   it("of a store only the EtcdBackups that need this store", async () => {
     const { informers, set, take } = woken();
     set(pending("waits"));
@@ -154,5 +164,9 @@ describe("a change wakes", () => {
     assert.deepEqual(await take(), ["stores ns/s", "backups ns/waits"]);
     informers.stores.set("ns/s", store(1));
     assert.deepEqual(await take(), []);
+    const asked = store(1);
+    asked.metadata.annotations = { "etcdbackup.dev/import": "again" };
+    informers.stores.set("ns/s", asked);
+    assert.ok((await take()).includes("stores ns/s"), "a person asked for an import");
   });
 });

@@ -2,6 +2,7 @@ import { keyOf, requestOf } from "../controllers/reconciler.ts";
 import { isSettled } from "../core/backup/decide.ts";
 import { isFinished } from "../core/conditions.ts";
 import { needsStore } from "../core/store/guard.ts";
+import { importAnnotation } from "../core/store/records.ts";
 import type { KeyedQueue } from "../kube/queue.ts";
 import { BackupsByStore, storeKeyOf } from "./backups-by-store.ts";
 import type { Informers } from "./informers.ts";
@@ -72,13 +73,13 @@ function wakeByBackups(
     active.set(key, backup);
     if (backup === undefined || hasRun(key) || !isSettled(backup)) queues.backups.add(key);
     if (backup !== undefined && !isFinished(backup)) unfinished.add(key);
-    else if (unfinished.delete(key) && backup !== undefined)
+    else if (unfinished.delete(key) && backup !== undefined && backup.spec.imported === undefined)
       queues.stores.addAfter(storeKeyOf(backup), probeAfterEndMs);
   }, until);
 }
 
 /**
- * A change of the spec wakes the store and its active backups: those that are unfinished or being deleted. So does a new
+ * A change of the spec, or an import that a person asks for, wakes the store and its active backups: those that are unfinished or being deleted. So does a new
  * writer, for which the backups wait. Another change of its status does not, since its own controller writes it, unless
  * it names another holder.
  */
@@ -99,8 +100,8 @@ function wakeByStores(
       queues.stores.add(key);
       wakeUsers(key);
     }
-    const { uid, generation, deletionTimestamp } = store?.metadata ?? {};
-    const spec = `${uid} ${generation} ${deletionTimestamp}`;
+    const { uid, generation, deletionTimestamp, annotations } = store?.metadata ?? {};
+    const spec = `${uid} ${generation} ${deletionTimestamp} ${annotations?.[importAnnotation]}`;
     const known = specs.get(key);
     const writer = store?.status.writer?.id;
     if (known?.spec === spec && known.writer === writer) return;

@@ -48,6 +48,7 @@ export interface Parts {
   wake: { backups: (key: string) => void; restores: (key: string) => void };
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
   childrenOf: ScheduleControllerDeps["childrenOf"];
+  known: StoreControllerDeps["known"];
   writers: KnownWriters;
   /** This operator, as operators with other Leases see it. */
   holder: Holder;
@@ -112,6 +113,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       ...shared,
       openStore: openStoreInPass,
       backupsNeeding: parts.backupsNeeding,
+      known: parts.known,
     },
     schedule: { ...shared, openStore: openStoreInPass, kubernetesCluster, childrenOf: parts.childrenOf },
     backup: {

@@ -20,7 +20,7 @@ function storeOf(spec: Partial<Spec>): EtcdBackupStore {
       resourceVersion: "1",
       creationTimestamp: "",
     },
-    spec: { accessMode: "ReadWrite", ...spec },
+    spec: { accessMode: "ReadWrite", catalog: { import: true, importLimit: 30 }, ...spec },
     status: { observedGeneration: 1 },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * What the operator is allowed to do in a cluster: the chart has to grant exactly this. `patch` on the resources
  * themselves is for finalizers, `patch` on `/status` for the status. Secrets are read by name and never listed or
- * watched. The operator never changes or deletes what a restore created.
+ * watched. Schedules and catalogs create and delete EtcdBackups. The operator never changes or deletes what a restore created.
  */
 export const operatorRules = [
   {

@@ -13,7 +13,7 @@ tests run with. Each set applies in these namespaces:
 - apiGroups: [etcdbackup.dev]
   resources: [etcdbackups, etcdbackupschedules, etcdbackupstores, etcdrestores]
   verbs: [get, list, watch]
-{{- /* A schedule creates EtcdBackups, and deletes those beyond its history limits. */}}
+{{- /* Schedules and catalogs create EtcdBackups, and delete those beyond a limit or without a stored backup. */}}
 - apiGroups: [etcdbackup.dev]
   resources: [etcdbackups]
   verbs: [create, delete]

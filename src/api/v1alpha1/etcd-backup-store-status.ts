@@ -75,6 +75,23 @@ const operator = {
   },
 } as const satisfies ObjectSchema;
 
+const catalog = {
+  type: "object",
+  description: "The listing of the store, and the EtcdBackups that record backups in it.",
+  properties: {
+    listedTime: timeField("When the last complete listing of the store began."),
+    imported: countField("Number of EtcdBackups that the operator made for backups in the store."),
+    nameClashes: countField(
+      "Number of backups without an EtcdBackup because another one has the name that theirs would have. That one was left alone.",
+    ),
+    importedUntil: timeField(
+      "Backups that were stored before this time, by the store's clock, are not imported any more.",
+    ),
+    importedFor: textField("Digest of the importLimit and the clusterNames that the last import went by."),
+    lastHandledImport: textField("The value of the annotation etcdbackup.dev/import that was last acted on."),
+  },
+} as const satisfies ObjectSchema;
+
 export const etcdBackupStoreStatusSchema = {
   type: "object",
   description: "What the operator observed. Only the operator writes it.",
@@ -94,6 +111,7 @@ export const etcdBackupStoreStatusSchema = {
       description: "Number of backups in the store, of all clusters.",
     },
     latestBackup,
+    catalog,
     writer,
   },
 } as const satisfies ObjectSchema;

@@ -1,10 +1,43 @@
 import { storeEvents } from "./events.ts";
 import { exactlyOneOf, fixedChoice } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
+import { clusterName } from "../schema/name-schemas.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
 import { storeConditions, storeReasons } from "./conditions.ts";
 import { storeKindNames, storeLocations } from "./etcd-backup-store-location.ts";
 import { etcdBackupStoreStatusSchema } from "./etcd-backup-store-status.ts";
+
+const catalog = {
+  type: "object",
+  description:
+    "Which backups in the store appear as EtcdBackups in the namespace of this object, although no EtcdBackup here made them. Each is an EtcdBackup with spec.imported and the label etcdbackup.dev/imported=true. Deleting it deletes nothing in the store, and it does not appear again. A change of importLimit or clusterNames, or a new value of the annotation etcdbackup.dev/import, imports again what was deleted.",
+  default: {},
+  properties: {
+    import: {
+      type: "boolean",
+      description:
+        "Whether the operator makes EtcdBackups for the backups that it finds. Those that it made stay with false. In either case it deletes such an EtcdBackup when two complete listings of the store in a row do not show the backup.",
+      default: true,
+    },
+    importLimit: {
+      type: "integer",
+      format: "int32",
+      description:
+        "The most EtcdBackups that it makes for one cluster: those of the newest backups. It deletes the ones beyond. In all it makes at most 10,000 for one store.",
+      minimum: 0,
+      maximum: 1000,
+      default: 30,
+    },
+    clusterNames: {
+      type: "array",
+      description: "The clusters whose backups are imported, by their names in the store. Absent: all.",
+      minItems: 1,
+      maxItems: 1000,
+      items: clusterName("Name of an etcd cluster in the store."),
+      "x-kubernetes-list-type": "set",
+    },
+  },
+} as const satisfies ObjectSchema;
 
 const spec = {
   type: "object",
@@ -26,6 +59,7 @@ const spec = {
       enum: ["ReadWrite", "ReadOnly"],
       default: "ReadWrite",
     },
+    catalog,
   },
 } as const satisfies ObjectSchema;
 

@@ -29,6 +29,9 @@ export const restoreEvents = {
 } as const satisfies Vocabulary;
 
 export const storeEvents = {
+  BackupsImported: "The operator made EtcdBackups for backups that the store holds; the note says how many.",
+  RecordNameTaken:
+    "A backup in the store has no EtcdBackup, because another one has the name that its would have. That one was left alone.",
   HeldByAnotherOperator: heldByAnother,
   TakenOver:
     "The operator that held the store has not renewed its hold, and the operator of another Lease took over.",

@@ -1,4 +1,5 @@
 import { OperatorError } from "../../core/errors.ts";
+import type { CatalogedBackup } from "../../core/store/records.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { type Manifest, encodeManifest } from "../manifest/manifest.ts";
 import { type StoredClaim, readClaimNumber } from "./claim.ts";
@@ -65,6 +66,8 @@ export class StoreCatalog {
   readonly #underWay = new Set<Note[]>();
   /** Facts that were learned last: those of one folder have much in common. */
   #like: PackedFacts | undefined;
+  /** What this process has stored, by cluster and name, as long as the store holds it. */
+  readonly #stored = new Set<string>();
   readonly #claims = new Map<string, { version: string; claim: StoredClaim }>();
 
   constructor({ open, facts = new FactMemory(), now = () => new Date() }: CatalogOptions) {
@@ -92,6 +95,44 @@ export class StoreCatalog {
     return [...this.#folders.values()].flatMap(({ clusterName, backups }) =>
       backups.size === 0 ? [] : [clusterName],
     );
+  }
+
+  /** All backups, those with a problem too. */
+  *backups(): Generator<CatalogedBackup> {
+    for (const { clusterName, backups } of this.#folders.values())
+      for (const { name, modified, dataBytes } of backups.values())
+        yield { clusterName, name, modified, hasData: dataBytes !== undefined };
+  }
+
+  /** Whether this process has stored the backup. */
+  wasStoredHere(clusterName: string, name: string): boolean {
+    return this.#stored.has(`${clusterName}/${name}`);
+  }
+
+  /** Those of the given backups that the store holds and that have no problem. Reads the manifests not remembered. */
+  async withoutProblem<T extends Pick<CatalogedBackup, "clusterName" | "name">>(
+    wanted: readonly T[],
+    signal: AbortSignal,
+  ): Promise<T[]> {
+    await using store = lazyReader(this.#open);
+    const sound: T[] = [];
+    for (let next = 0; next < wanted.length; next += manifestsInFlight) {
+      const batch = wanted.slice(next, next + manifestsInFlight);
+      const read = batch.map(async ({ clusterName, name }) => {
+        const folder = this.#folders.get(clusterName);
+        const backup = folder?.backups.get(name);
+        if (folder === undefined || backup === undefined) return undefined;
+        return this.#entryOf(store, { folder, backup, signal });
+      });
+      const entries = await Promise.all(read);
+      sound.push(
+        ...batch.filter((_, place) => {
+          const entry = entries[place];
+          return entry !== undefined && entry.problem === undefined;
+        }),
+      );
+    }
+    return sound;
   }
 
   get #folders(): CompactListing {
@@ -133,6 +174,10 @@ export class StoreCatalog {
         else this.#facts.move(backup, successor);
       }
     }
+    for (const place of this.#stored) {
+      const [clusterName = "", name = ""] = place.split("/");
+      if (next.get(clusterName)?.backups.has(name) !== true) this.#stored.delete(place);
+    }
     for (const [clusterName, { version }] of this.#claims)
       if (next.get(clusterName)?.claimVersion !== version) this.#claims.delete(clusterName);
   }
@@ -151,6 +196,7 @@ export class StoreCatalog {
       isCompressed: place === 1,
       facts: undefined,
     };
+    this.#stored.add(`${cluster.name}/${name}`);
     this.#note((folders) => {
       const folder = folders.get(cluster.name) ?? emptyFolder(cluster.name);
       folders.set(cluster.name, folder);

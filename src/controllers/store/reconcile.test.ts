@@ -7,6 +7,7 @@ import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { finalizer } from "../../core/backup/decide.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { noLog } from "../../core/log.ts";
+import { KnownBackups } from "../../core/store/known-backups.ts";
 import { needsStore, storeFinalizer } from "../../core/store/guard.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
@@ -30,7 +31,7 @@ function begun(location: object = { s3: { bucket: "backups" } }) {
   const now = () => new Date(clock);
   const api = memoryApi();
   api.now = now;
-  api.create(stores, { metadata: ref, spec: location });
+  api.create(stores, { metadata: ref, spec: { ...location, catalog: { import: false } } });
   const bucket = memoryStore();
   const events: string[] = [];
   const guards = new KeyedMutex();
@@ -44,6 +45,7 @@ function begun(location: object = { s3: { bucket: "backups" } }) {
       guards,
       writers: new Map(),
       catalogs: new Catalogs(now),
+      known: new KnownBackups(),
       holds,
       openStore: async () => bucket,
       factsOf,
@@ -90,9 +92,7 @@ function begun(location: object = { s3: { bucket: "backups" } }) {
         .filter((call) => !call.includes(" .writers/"))
         .map((call) => call.slice(0, call.indexOf(" ")));
     },
-    later(ms: number) {
-      clock += ms;
-    },
+    later: (ms: number) => void (clock += ms),
     status: () => api.object(stores, ref)?.status,
   };
 }

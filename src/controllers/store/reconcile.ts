@@ -7,6 +7,7 @@ import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import type { Summary } from "../../backup/catalog/summary.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
+import type { KnownBackups } from "../../core/store/known-backups.ts";
 import type { StoreFacts } from "../../core/store/facts.ts";
 import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
 import { type KnownWriters, firstWriter, statusOf, writerOf } from "../../core/store/writer.ts";
@@ -17,6 +18,7 @@ import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
 import type { Catalogs } from "./catalogs.ts";
 import { guard } from "./guard.ts";
+import { type RecordResources, Records } from "./records.ts";
 import { freshNames, renewWriter } from "./renew.ts";
 import type { HoldState, StoreHolds } from "./holds.ts";
 
@@ -29,7 +31,7 @@ export interface StoreResources {
 }
 
 export interface StoreControllerDeps {
-  resources: StoreResources;
+  resources: StoreResources & RecordResources;
   openStore(store: EtcdBackupStore, signal: AbortSignal): Promise<Store>;
   factsOf(store: EtcdBackupStore): StoreFacts;
   /** How many EtcdBackups need the store with this key, by the watch. */
@@ -39,6 +41,8 @@ export interface StoreControllerDeps {
   holds: StoreHolds;
   writers: KnownWriters;
   catalogs: Catalogs;
+  /** The EtcdBackups, by the watch. */
+  known: KnownBackups;
   events: EventSink;
   now: () => Date;
   log: Log;
@@ -62,9 +66,11 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
   const { resources, now } = deps;
   /** When each store was swept, by its UID and generation: another location is another store. */
   const sweeps = new Map<string, { of: string; at: number }>();
+  const records = new Records(deps);
   const forget = (request: Request) => {
     sweeps.delete(keyOf(request));
     deps.catalogs.forget(request);
+    records.forget(request);
   };
   return async (request, signal) => {
     const read = await resources.store(request, signal);
@@ -80,6 +86,7 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       return { againAfterMs: renewEveryMs };
     }
     const { store, isNew } = await introduced(deps, held.store, signal);
+    if (await goOnImporting(deps, records, store, signal)) return { againAfterMs: 0 };
     const deadline = AbortSignal.timeout(probeTimeoutMs);
     const of = `${store.metadata.uid} ${store.metadata.generation}`;
     const last = sweeps.get(keyOf(request));
@@ -98,16 +105,19 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       ? await hold(deps, await resources.store(request, signal), request, signal)
       : held;
     if (kept?.is !== "ours") return kept;
+    const imports = await importBackups(deps, records, probe, signal);
     const { missing } = deps.factsOf(store);
     const status = {
-      ...probed(probe.resource, probe, { missing, now: now() }),
+      ...probed(probe.resource, { ...probe, ...imports?.fields }, { missing, now: now() }),
       operator: deps.holds.renewal(),
     };
     const renewedAt = deps.holds.clock();
     await resources.writeStoreStatus(store, status, signal);
     deps.holds.renewed(store, renewedAt);
     recordChanges(deps.events, store, status);
-    return { againAfterMs: probe.error === undefined ? renewEveryMs : Math.min(retryProbeMs, renewEveryMs) };
+    const isSettled = probe.error === undefined && imports?.next !== "retry";
+    if (imports?.next === "goOn") return { againAfterMs: 0 };
+    return { againAfterMs: isSettled ? renewEveryMs : Math.min(retryProbeMs, renewEveryMs) };
   };
 }
 
@@ -129,6 +139,48 @@ async function introduced(
   };
   await resources.writeStoreStatus(store, status, signal);
   return { store: { ...store, status }, isNew: known === undefined };
+}
+
+/** Goes on with an import of many backups, unless the next probe is due. Whether more is left. */
+async function goOnImporting(
+  { catalogs, now, log }: StoreControllerDeps,
+  records: Records,
+  store: EtcdBackupStore,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const catalog = catalogs.find(store);
+  const listedMsAgo = now().getTime() - (catalog?.listedAt?.getTime() ?? 0);
+  if (Math.abs(listedMsAgo) >= probeEveryMs) return false;
+  try {
+    return await records.goOn(store, catalog, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn({ store: keyOf(store.metadata), err: error }, importFailed);
+    return false;
+  }
+}
+
+const importFailed = "the backups in the store cannot be imported";
+
+/** Makes EtcdBackups for the backups in a store that was listed. A failure is only logged: the store is usable. */
+async function importBackups(
+  { catalogs, log }: StoreControllerDeps,
+  records: Records,
+  { resource, location }: Awaited<ReturnType<typeof probeStore>>,
+  signal: AbortSignal,
+): Promise<{ next: "settled" | "goOn" | "retry"; fields?: Pick<StoreProbe, "catalog"> } | undefined> {
+  const catalog = catalogs.find(resource);
+  if (catalog === undefined || location === undefined) return undefined;
+  try {
+    const deadline = AbortSignal.timeout(probeTimeoutMs);
+    const within = AbortSignal.any([signal, deadline]);
+    const { isDone, status } = await records.sync(resource, { catalog, location, signal: within });
+    return { next: isDone ? "settled" : "goOn", fields: { catalog: status } };
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn({ store: keyOf(resource.metadata), err: error }, importFailed);
+    return { next: "retry" };
+  }
 }
 
 /** Takes or renews the hold of a store that exists. Reports one of another operator. */
@@ -163,7 +215,7 @@ async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
   { sweeping, isNew, signal }: { sweeping: boolean; isNew: boolean; signal: AbortSignal },
-): Promise<StoreProbe & { resource: EtcdBackupStore }> {
+): Promise<StoreProbe & { resource: EtcdBackupStore; location?: string }> {
   let url: string | undefined;
   let current = resource;
   try {
@@ -186,6 +238,7 @@ async function probeStore(
     return {
       resource: current,
       url,
+      location: store.location,
       original,
       warnings: warningsOf(summary),
       // A read-only probe cannot test every capability, so the result of the last write probe stays.

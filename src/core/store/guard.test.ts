@@ -20,7 +20,7 @@ function storeOf(metadata: Metadata): EtcdBackupStore {
       creationTimestamp: "",
       ...metadata,
     },
-    spec: { accessMode: "ReadWrite", file: { path: "/backups" } },
+    spec: { accessMode: "ReadWrite", catalog: { import: true, importLimit: 30 }, file: { path: "/backups" } },
     status: {
       observedGeneration: 1,
       conditions: [

@@ -14,6 +14,7 @@ export interface StoreProbe {
   /** The writer of which this one is a copy. */
   original?: { id: string; isAlive: boolean } | undefined;
   latest?: NonNullable<EtcdBackupStoreStatus["latestBackup"]>;
+  catalog?: EtcdBackupStoreStatus["catalog"];
 }
 
 /**
@@ -75,6 +76,7 @@ export function probed(
     ...fieldOf("capabilities", capabilities ?? previous.capabilities),
     ...fieldOf("backups", backups ?? previous.backups),
     ...fieldOf("latestBackup", error === undefined ? latest : previous.latestBackup),
+    ...fieldOf("catalog", probe.catalog ?? previous.catalog),
     ...fieldOf("writer", previous.writer),
   };
 }

@@ -34,6 +34,7 @@ const backupSpec: EtcdBackup["spec"] = {
 const storeSpec: EtcdBackupStore["spec"] = {
   s3: { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Keep" },
   accessMode: "ReadWrite",
+  catalog: { import: true, importLimit: 30 },
 };
 
 const restoreSpec: EtcdRestore["spec"] = {
