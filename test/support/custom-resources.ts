@@ -5,7 +5,7 @@ type Condition = NonNullable<EtcdBackup["status"]["conditions"]>[number];
 
 /** A manifest of one of the operator's kinds. */
 export function resourceObject(
-  kind: "EtcdBackup" | "EtcdBackupStore" | "EtcdRestore",
+  kind: "EtcdBackup" | "EtcdBackupSchedule" | "EtcdBackupStore" | "EtcdRestore",
   name: string,
   spec: object,
   namespace = "default",
