@@ -85,7 +85,7 @@ const spec = {
       type: "string",
       description:
         "The longest delay after each time, such as 5m. Each schedule has a delay of its own below that, always the same, so that many schedules do not start together.",
-      maxLength: 8,
+      maxLength: 32,
       "x-kubernetes-validations": [
         matches(
           "^([1-9][0-9]{0,4}(s|m)|[1-9][0-9]?h)$",
