@@ -126,7 +126,7 @@ describe("the chart", { concurrency: true }, () => {
       }));
     const without = (await rights({ rbac: { restores: false } })).flatMap((role) => role.rights);
     assert.ok(
-      !without.some((right) => right.startsWith("create") && !/leases|events/.test(right)),
+      !without.some((right) => right.startsWith("create") && !/leases|events|etcdbackups$/.test(right)),
       without.join(),
     );
     const narrowed = await rights({ rbac: { secretNamespaces: ["a"] } });
@@ -301,7 +301,7 @@ describe("the chart on an API server", { concurrency: false }, () => {
     await helmOrThrow(["uninstall", release.name, ...where()]);
     assert.deepEqual(await installed(), []);
     const kept = await api.kubectl(["get", "crd", "-o", "name"]);
-    assert.equal(kept.match(/etcdbackup\.dev/g)?.length, 3);
+    assert.equal(kept.match(/etcdbackup\.dev/g)?.length, 4);
   });
 
   it("renders manifests that the server accepts with every preset", async () => {
