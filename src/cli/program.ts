@@ -3,6 +3,7 @@ import { type Context, logLevels } from "./context.ts";
 import { addEtcdVerbs } from "./verbs/etcd.ts";
 import { addOperator } from "./verbs/operator.ts";
 import { addRestore, addRestoreSteps } from "./verbs/restore.ts";
+import { addScheduleVerbs } from "./verbs/schedule.ts";
 import { addClaim, addStoreVerbs } from "./verbs/store.ts";
 import { programVersion } from "./version.ts";
 
@@ -35,6 +36,7 @@ export function build(context: Context): Command {
   addRestore(program, context);
   addClaim(program, context);
   addRestoreSteps(program, context);
+  addScheduleVerbs(program, context);
   addOperator(program, context);
   return program;
 }

@@ -1,8 +1,12 @@
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import assert from "node:assert/strict";
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { EtcdBackup } from "../../../src/api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupSchedule } from "../../../src/api/v1alpha1/etcd-backup-schedule.ts";
+import { etcdBackup, etcdBackupPath } from "../../harness/etcd-backup.ts";
+import { run, tempDir } from "../../harness/process.ts";
 import { type Bench, startBench } from "../../support/bench.ts";
 import { conditionOf, resourceObject } from "../../support/custom-resources.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -124,6 +128,34 @@ describe("an EtcdBackupSchedule on a real API server", () => {
     assert.equal(conditionOf(await scheduleOf("paused"), "Ready")?.reason, "Suspended");
   });
 
+  it("makes a backup for etcd-backup trigger, which waits for it, also as a plugin of kubectl", async () => {
+    await using bin = await tempDir("plugin");
+    const plugin = join(bin.path, "kubectl-etcd_backup");
+    await symlink(etcdBackupPath, plugin);
+    const args = ["trigger", "paused", "-n", "default", "--kubeconfig", bench.api.kubeconfigPath];
+    const waited = await etcdBackup([...args, "--wait", "--timeout", "1m", "-o", "json"]);
+    assert.equal(waited.code, 0, waited.stderr);
+    const result = JSON.parse(waited.stdout) as {
+      backup: string;
+      succeeded: boolean;
+      stored: { name: string };
+    };
+    const { status } = await bench.kube.backup(result.backup);
+    assert.deepEqual([result.succeeded, result.stored.name], [true, status.artifact?.name]);
+    const told = await run(plugin, args);
+    assert.equal(told.code, 0, told.stderr);
+    assert.match(
+      told.stdout,
+      /^ETCDBACKUP +paused-now-[0-9a-f]{10}\nNAMESPACE +default\nSTATE +triggered\n$/,
+    );
+    const unknown = await etcdBackup(args.with(1, "nobody"));
+    assert.equal(unknown.code, 3);
+    assert.match(
+      unknown.stderr,
+      /no EtcdBackupSchedule nobody in namespace default.*kubectl get etcdbackupschedules -A/s,
+    );
+  });
+
   it("says what is wrong with a schedule that only the parser can judge", async () => {
     await bench.kube.apply(scheduleObject("never", { schedule: "0 0 31 2 *" }));
     await bench.kube.waitReason("etcdbackupschedule/never", "Ready", "InvalidSchedule");
@@ -147,7 +179,7 @@ describe("an EtcdBackupSchedule on a real API server", () => {
 
   it("leaves its EtcdBackups and its stored backups when it is deleted", async () => {
     await bench.api.kubectl(["delete", "etcdbackupschedule/paused"]);
-    assert.equal((await childrenOf("paused")).length, 2);
-    assert.equal((await folder("paused")).filter((key) => key.endsWith(".json")).length, 2);
+    assert.equal((await childrenOf("paused")).length, 4);
+    assert.ok((await folder("paused")).filter((key) => key.endsWith(".json")).length >= 3);
   });
 });
