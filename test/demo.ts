@@ -184,6 +184,42 @@ async function backUpByResource({ etcd, s3, api }: Servers): Promise<void> {
   await kubectl(api, ["events", "--for", "etcdbackup/prod"]);
 }
 
+/** A schedule whose backups come every few seconds, by its trigger: cron has no seconds. */
+async function backUpBySchedule({ etcd, s3, api, env }: Servers): Promise<void> {
+  const spec = parseAllDocuments(await sampleManifests(etcd, s3))
+    .find((document) => document.get("kind") === "EtcdBackup")
+    ?.toJS() as { spec: object };
+  const schedule = {
+    apiVersion: "etcdbackup.dev/v1alpha1",
+    kind: "EtcdBackupSchedule",
+    metadata: { name: "prod" },
+    spec: {
+      schedule: "0 */6 * * *",
+      timeZone: "Europe/Berlin",
+      jitter: "10m",
+      retention: { keepLast: 3 },
+      template: { spec: spec.spec },
+    },
+  };
+  print("$ kubectl apply -f -    (an EtcdBackupSchedule with retention keepLast 3)");
+  process.stdout.write(await api.kubectl(["apply", "-f", "-"], { input: JSON.stringify(schedule) }));
+  const where = ["--kubeconfig", api.kubeconfigPath, "-n", "default"];
+  for (let backup = 1; backup <= 5; backup += 1) {
+    const [, name = ""] =
+      /^ETCDBACKUP +(\S+)/.exec(await runProgram(["--quiet", "trigger", "prod", "--wait", ...where], {})) ??
+      [];
+    const carriedOut = `--for=jsonpath={.status.retention.after}=${name}`;
+    await api.kubectl(["wait", "etcdbackupschedule/prod", carriedOut, "--timeout=60s"]);
+  }
+  await kubectl(api, ["get", "etcdbackupschedules", "-o", "wide"]);
+  await kubectl(api, ["get", "etcdbackups"]);
+  await kubectl(api, ["events", "--for", "etcdbackupschedule/prod"]);
+  print("The next backup will remove:");
+  const next = '{range .status.retention.next[*]}  {.backup}  {.reason}{"\\n"}{end}';
+  await kubectl(api, ["get", "etcdbackupschedule", "prod", "-o", `jsonpath=${next}`]);
+  await runProgram(["list"], env);
+}
+
 /** Throws if the program's status hash is not in the output of etcdutl. */
 async function fetchAndCompare({ etcd, env }: Servers, file: string): Promise<void> {
   await runProgram(["verify", "latest"], env);
@@ -240,6 +276,8 @@ async function demo(): Promise<void> {
   title("Back up by command line, without the API server");
   await runProgram(["save", "--cluster-name", "prod"], env);
   await runProgram(["list"], env);
+  title("Back up on a schedule, and keep the last three");
+  await backUpBySchedule(servers);
   title("Verify and fetch the backup, and compare its status with etcdutl's");
   await fetchAndCompare(servers, join(directory, "snapshot.db"));
   title("Restore the backup into a new cluster, without the API server");

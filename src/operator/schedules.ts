@@ -19,7 +19,7 @@ export interface Triggered {
   succeeded?: boolean;
   /** Why it failed, or what it does. */
   message?: string;
-  stored?: { name: string; revision: number; sizeBytes: number; tookMs: number };
+  stored?: { name: string; revision: number; size: string; duration: string };
 }
 
 export interface Schedules extends AsyncDisposable {
@@ -60,13 +60,12 @@ export async function openSchedules(options: {
 }
 
 function seen(backup: EtcdBackup): Partial<Triggered> {
-  const { artifact, snapshot, conditions, startTime = "", completionTime = "" } = backup.status;
+  const { artifact, snapshot, conditions, duration = "" } = backup.status;
   const message = conditions?.find(({ type }) => type === "Succeeded")?.message;
   const said = message === undefined ? {} : { message };
   if (!isFinished(backup)) return said;
   const succeeded = conditionStatus(conditions, "Succeeded") === "True";
   if (!succeeded || artifact === undefined || snapshot === undefined) return { succeeded, ...said };
-  const tookMs = Date.parse(completionTime) - Date.parse(startTime);
-  const { revision, totalSizeBytes: sizeBytes } = snapshot;
-  return { succeeded, stored: { name: artifact.name, revision, sizeBytes, tookMs } };
+  const { revision, size } = snapshot;
+  return { succeeded, stored: { name: artifact.name, revision, size, duration } };
 }

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import timers from "node:timers/promises";
 import { OperatorError } from "../../core/errors.ts";
-import { bytes, duration } from "../../core/human.ts";
 import { type Triggered, openSchedules } from "../../operator/schedules.ts";
 import { ExitWith, type Context, type GlobalFlags } from "../context.ts";
 import { type OutputFormat, milliseconds } from "../flags.ts";
@@ -88,7 +87,7 @@ function shown({ namespace, backup, succeeded, stored, message }: Triggered): st
       : [
           ["STORED", stored.name],
           ["REVISION", String(stored.revision)],
-          ["SIZE", `${bytes(stored.sizeBytes)}, in ${duration(stored.tookMs)}`],
+          ["SIZE", `${stored.size}, in ${stored.duration}`],
         ]),
     ...(message === undefined ? [] : [["MESSAGE", message]]),
   ];
