@@ -133,6 +133,24 @@ describe("the retention of an EtcdBackupSchedule", () => {
     assert.deepEqual(manifests(world), [2]);
   });
 
+  it("reports a success also while the store cannot be read, and carries out later", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    world.store(2);
+    await world.list();
+    world.bucket.beforeCall = async () => {
+      throw new OperatorError("Unreachable", "no network");
+    };
+    assert.equal(await world.settle(), 60_000);
+    assert.equal(world.status.lastBackup, world.names().at(-1));
+    assert.match(world.condition("Retained")?.message ?? "", /^no plan can be made: no network/);
+    world.bucket.beforeCall = async () => {};
+    await world.live(60);
+    assert.deepEqual(manifests(world), [2]);
+    assert.equal(world.condition("Retained")?.status, "True");
+  });
+
   it("leaves a locked backup, removes the others, says so, and removes it when the lock has ended", async () => {
     const world = createScheduleWorld({ retention: { keepLast: 4 } });
     await hours(world, [1, 2, 3, 4]);

@@ -10,6 +10,7 @@ import type { RetentionPlan } from "../../core/retention/plan.ts";
 import type { RetainableBackup } from "../../core/retention/retainable.ts";
 import { nextStart } from "../../core/schedule/decide.ts";
 import {
+  blockedFields,
   newestSuccess,
   planOf,
   retainedFields,
@@ -25,6 +26,8 @@ import type { ScheduleContext } from "./context.ts";
 const removalsAPass = 20;
 /** Milliseconds until the next look for a listing of the store. */
 const listingEveryMs = 15_000;
+/** Milliseconds until the next plan after one that the store did not allow. */
+const retryPlanMs = 60_000;
 
 /** What retention did in a pass: fields for the status, and when to pass again. */
 export interface Retained {
@@ -62,18 +65,35 @@ export async function retain(
     catalog?.listedAt !== undefined &&
     (catalog.listedAt.getTime() > madeAt || catalog.has(clusterName, name));
   if (catalog === undefined || !isListed) return { fields: {}, againAfterMs: listingEveryMs };
-  const series = await seriesOf(context);
-  const retaining = { context, store, catalog, series };
-  const backups = await catalog.folder(clusterName, signal);
+  try {
+    return await plan({ context, store, catalog, series: await seriesOf(context) }, observed, {
+      due,
+      newest,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = `no plan can be made: ${withHint(asOperatorError(error))}`;
+    return { fields: blockedFields(schedule, message, now()), againAfterMs: retryPlanMs };
+  }
+}
+
+/** Makes the plan, carries it out where that is due, and says what remains. */
+async function plan(
+  retaining: Retaining,
+  observed: ScheduleReport,
+  { due, newest }: { due: "carryOut" | "show"; newest: EtcdBackup },
+): Promise<Retained> {
+  const { context, catalog, series } = retaining;
+  const { schedule, now, signal } = context;
+  const backups = await catalog.folder(schedule.spec.template.spec.clusterName, signal);
   const done =
     due === "carryOut"
       ? await carryOut(retaining, backups, newest)
       : { removed: new Set<string>(), blocked: undefined, isWhole: true };
-  const left = backups.filter((backup) => !done.removed.has(backup.name));
   const fields = retainedFields(
     schedule,
     {
-      backups: left,
+      backups: backups.filter((backup) => !done.removed.has(backup.name)),
       series,
       next: nextStart(observed),
       after: due === "carryOut" && done.isWhole ? newest.metadata.name : schedule.status.retention?.after,
@@ -108,13 +128,8 @@ async function carryOut(
   const { context, series } = retaining;
   const refusal = whyNoPlan(newest, backups);
   if (refusal !== undefined) return { removed: new Set(), blocked: refusal, isWhole: true };
-  let plan: RetentionPlan;
-  try {
-    plan = planOf(context.schedule, { backups, series, next: undefined });
-  } catch (error) {
-    return { removed: new Set(), blocked: withHint(asOperatorError(error)), isWhole: true };
-  }
-  const oldestFirst = plan.removed.toReversed();
+  const { removed } = planOf(context.schedule, { backups, series, next: undefined });
+  const oldestFirst = removed.toReversed();
   const outcome = await removeAll(retaining, oldestFirst.slice(0, removalsAPass), newest);
   const isWhole = outcome.blocked !== undefined || oldestFirst.length <= removalsAPass;
   return { ...outcome, isWhole };
@@ -123,14 +138,14 @@ async function carryOut(
 /** Removes stored backups. One under object lock does not keep the others; any other failure ends the round. */
 async function removeAll(
   retaining: Retaining,
-  plan: RetentionPlan["removed"],
+  planned: RetentionPlan["removed"],
   newest: EtcdBackup,
 ): Promise<Omit<CarriedOut, "isWhole">> {
   const { context, store } = retaining;
   const { signal, openStore, events } = context;
   const removed = new Set<string>();
   let blocked: string | undefined;
-  if (plan.length === 0) return { removed, blocked };
+  if (planned.length === 0) return { removed, blocked };
   try {
     await using opened = await openStore(store, signal);
     const { artifact } = newest.status;
@@ -140,7 +155,7 @@ async function removeAll(
       (await opened.head(`${clusterName}/${artifact.name}.json`, { signal })) === undefined
     )
       return { removed, blocked: `the store does not hold ${artifact?.name}, the newest backup, any more` };
-    for (const { backup, reason } of plan) {
+    for (const { backup, reason } of planned) {
       try {
         await removeOne(retaining, opened, backup.name);
         removed.add(backup.name);

@@ -165,7 +165,11 @@ export function createScheduleWorld(
     ) {
       const [running] = children().filter(({ status }) => status.completionTime === undefined);
       if (running === undefined) throw new Error("no backup runs");
-      const made = addBackup(bucket, { time: wholeSeconds(now()), revision, series }, now());
+      const made = addBackup(
+        bucket,
+        { time: wholeSeconds(now()), revision, runId: `run${revision}`, series },
+        now(),
+      );
       world.end();
       world.changeBackup(running.metadata.name, ({ status }) => {
         const { name, stored } = made.manifest;

@@ -111,6 +111,18 @@ export function retainedFields(
   };
 }
 
+/** The fields of status where no plan could be made. What was planned before stays. */
+export function blockedFields(
+  schedule: EtcdBackupSchedule,
+  message: string,
+  now: Date,
+): Pick<EtcdBackupScheduleStatus, "conditions"> {
+  const { status, metadata } = schedule;
+  const condition = { type: "Retained", status: "False", reason: "RemovalBlocked", message } as const;
+  const stamp = { generation: metadata.generation, now };
+  return { conditions: setCondition(status.conditions ?? [], condition, stamp) };
+}
+
 /** The backups of the series that can be restored. */
 function windowOf(
   { spec }: EtcdBackupSchedule,
