@@ -1,6 +1,7 @@
 import { after, before, describe } from "node:test";
 import { lostClusters } from "./lost-cluster.ts";
 import { lostControlPlane } from "./lost-control-plane.ts";
+import { scheduled } from "./scheduled.ts";
 import { startSite, type Site } from "./site.ts";
 
 describe("the operator on a Kubernetes node, installed by Helm into kube-system", {
@@ -14,4 +15,5 @@ describe("the operator on a Kubernetes node, installed by Helm into kube-system"
 
   lostClusters(() => site);
   lostControlPlane(() => site);
+  scheduled(() => site);
 });

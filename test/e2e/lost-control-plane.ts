@@ -127,14 +127,19 @@ const deployment = {
   },
 };
 
-function backupOfControlPlane(name: string): object {
+/** The spec.etcd of the node's own etcd. */
+export function connectionToControlPlane(): object {
   const file = (path: string): string => `${pki}/etcd/${path}`;
   const client = { cert: file("healthcheck-client.crt"), key: file("healthcheck-client.key") };
   const matchLabels = { component: "etcd", tier: "control-plane" };
-  const etcd = {
+  return {
     podSelector: { namespace: "kube-system", matchLabels },
     tls: { files: { ca: file("ca.crt"), ...client } },
   };
+}
+
+function backupOfControlPlane(name: string): object {
+  const etcd = connectionToControlPlane();
   const spec = { clusterName: "control-plane", storeRef: { name: "store" }, etcd };
   return resourceObject("EtcdBackup", name, spec, operatorNamespace);
 }

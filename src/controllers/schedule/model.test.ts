@@ -7,40 +7,45 @@ import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
 import { noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ScheduleWorld, createScheduleWorld } from "./world.fixture.ts";
 
+const what = <const T extends string>(name: T) => fc.constant(name);
+
 const happening = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
-      what: fc.constant("time"),
+      what: what("time"),
       seconds: fc.constantFrom(1, 60, 600, 3_599, 3_600, 9_000),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ what: fc.constant("succeeds") }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant("fails") }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant("listed") }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant("restart") }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant("writeIsLost"), persisted: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ what: what("succeeds") }) },
+  { weight: 1, arbitrary: fc.record({ what: what("fails") }) },
+  { weight: 2, arbitrary: fc.record({ what: what("listed") }) },
+  { weight: 2, arbitrary: fc.record({ what: what("restart") }) },
+  { weight: 2, arbitrary: fc.record({ what: what("writeIsLost"), persisted: fc.boolean() }) },
   {
     weight: 1,
     arbitrary: fc.record({
-      what: fc.constant("clock"),
+      what: what("clock"),
       seconds: fc.constantFrom(-90_000, -7_200, -60, 7_200, 90_000),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant("suspend"), is: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ what: what("suspend"), is: fc.boolean() }) },
   {
     weight: 1,
-    arbitrary: fc.record({ what: fc.constant("trigger"), token: fc.constantFrom("a", "b", "c") }),
+    arbitrary: fc.record({ what: what("trigger"), token: fc.constantFrom("a", "b", "c") }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ what: fc.constant("store"), mode: fc.constantFrom("ReadOnly", "ReadWrite") }),
+    arbitrary: fc.record({
+      what: what("store"),
+      mode: fc.constantFrom("ReadOnly" as const, "ReadWrite" as const),
+    }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ what: fc.constant("bucket"), is: fc.constantFrom("refuses", "answers") }),
+    arbitrary: fc.record({ what: what("bucket"), is: fc.constantFrom("refuses", "answers") }),
   },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant("recordIsDeleted") }) },
+  { weight: 1, arbitrary: fc.record({ what: what("recordIsDeleted") }) },
 );
 type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never;
 
@@ -54,7 +59,7 @@ async function happen(world: ScheduleWorld, told: Told, event: Happening): Promi
   switch (event.what) {
     case "time":
     case "clock":
-      world.advance("seconds" in event ? event.seconds : 0);
+      world.advance(event.seconds);
       break;
     case "succeeds":
       if (world.children().some(({ status }) => status.completionTime === undefined))
@@ -76,26 +81,26 @@ async function happen(world: ScheduleWorld, told: Told, event: Happening): Promi
         throw noRoute();
       };
       const hook = ({ verb }: { verb: string }) => (verb === "get" ? undefined : lose());
-      if ("persisted" in event && event.persisted) world.api.afterRequest = hook;
+      if (event.persisted) world.api.afterRequest = hook;
       else world.api.beforeRequest = hook;
       break;
     }
     case "suspend":
-      world.change(({ spec }) => void (spec.suspend = "is" in event && event.is === true));
+      world.change(({ spec }) => void (spec.suspend = event.is));
       break;
     case "trigger":
       world.change(({ metadata }) => {
-        metadata.annotations = { [triggerAnnotation]: "token" in event ? event.token : "" };
+        metadata.annotations = { [triggerAnnotation]: event.token };
       });
       break;
     case "store":
       world.changeStore(({ spec }) => {
-        spec.accessMode = "mode" in event && event.mode === "ReadOnly" ? "ReadOnly" : "ReadWrite";
+        spec.accessMode = event.mode;
       });
       break;
     case "bucket":
       world.bucket.beforeCall = async () => {
-        if ("is" in event && event.is === "refuses") throw noRoute();
+        if (event.is === "refuses") throw noRoute();
       };
       break;
     case "recordIsDeleted": {
@@ -104,6 +109,7 @@ async function happen(world: ScheduleWorld, told: Told, event: Happening): Promi
       break;
     }
     default:
+      event satisfies never;
   }
   await passes(world, told);
 }
