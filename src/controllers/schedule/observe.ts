@@ -30,7 +30,8 @@ export async function observe(
     store: state,
     canStore: state.is !== "unusable",
     children,
-    active: children.find((backup) => !isFinished(backup)),
+    // The run of an EtcdBackup that is being deleted is cancelled. Its deletion may wait for a store for long.
+    active: children.find((backup) => !isFinished(backup) && backup.metadata.deletionTimestamp === undefined),
     now: now(),
   };
 }

@@ -85,6 +85,17 @@ describe("an EtcdBackupSchedule", () => {
     assert.deepEqual(world.names(), ["prod-20260820t120000z", "prod-20260820t140000z"]);
   });
 
+  it("is not held up by an EtcdBackup whose deletion waits", async () => {
+    const world = createScheduleWorld();
+    await world.live(60);
+    world.changeBackup("prod-20260820t120000z", ({ metadata }) => {
+      metadata.finalizers = ["etcdbackup.dev/stored-backup"];
+    });
+    world.removeBackup("prod-20260820t120000z");
+    await world.live(3_600);
+    assert.deepEqual(world.names(), ["prod-20260820t120000z", "prod-20260820t130000z"]);
+  });
+
   it("does not take the EtcdBackup that it just created for ended where the watch is behind", async () => {
     const world = createScheduleWorld({ schedule: "* * * * *" });
     world.watch.behind = true;
