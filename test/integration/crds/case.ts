@@ -1,6 +1,6 @@
 /** A spec as a user would write it. */
 export type Spec = Record<string, unknown>;
-export type Kind = "EtcdBackup" | "EtcdBackupStore" | "EtcdRestore";
+export type Kind = "EtcdBackup" | "EtcdBackupSchedule" | "EtcdBackupStore" | "EtcdRestore";
 
 /** An object that the API server has to accept. */
 export interface Acceptance {

@@ -21,6 +21,7 @@ export const acceptedStores: Acceptance[] = [
     kind: "EtcdBackupStore",
     spec: {
       accessMode: "ReadOnly",
+      catalog: { import: false, importLimit: 100, clusterNames: ["prod", "lab"] },
       s3: {
         bucket: "etcd.backups-1",
         prefix: "clusters/eu_1/a=b.c",
@@ -58,6 +59,9 @@ const stores = (field: string, message: string, specs: Record<string, Spec>): Re
   refusals("EtcdBackupStore", field, message, specs);
 
 export const refusedStores: Refusal[] = [
+  ...stores("spec.catalog.clusterNames[]", "must be lower-case letters, digits, '-' or single '.'", {
+    "a cluster name with two dots to import": { ...withS3({}), catalog: { clusterNames: ["a..b"] } },
+  }),
   ...stores("spec", "set exactly one of s3, file", {
     "no store": {},
     "two stores": { s3, file: { path: "/backups" } },

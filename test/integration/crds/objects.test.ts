@@ -6,6 +6,7 @@ import { startApiServer } from "../../harness/api-server.ts";
 import { retry } from "../../support/eventually.ts";
 import { backup } from "./cases-backup.ts";
 import { restore } from "./cases-restore.ts";
+import { schedule } from "./cases-schedule.ts";
 import { assertNames, causesOf, openCustomObjects } from "./client.ts";
 import { kstatus } from "./kstatus.ts";
 import {
@@ -69,6 +70,15 @@ describe("a new object", () => {
     assert.deepEqual(store.spec, {
       s3: { bucket: "etcd", forcePathStyle: false, checksum: "Auto", versions: "Keep" },
       accessMode: "ReadWrite",
+      catalog: { import: true, importLimit: 30 },
+    });
+    const daily = await validate("EtcdBackupSchedule", schedule());
+    assert.partialDeepStrictEqual(daily.spec, {
+      timeZone: "UTC",
+      suspend: false,
+      runImmediately: false,
+      failedHistoryLimit: 5,
+      template: { spec: { compression: "Zstd", timeoutSeconds: 3600 } },
     });
   });
 
@@ -102,6 +112,8 @@ describe("a new object", () => {
     assert.equal(kstatus(await read("EtcdBackupStore", "fresh")), "InProgress");
     await create("EtcdRestore", restore(), "fresh");
     assert.equal(kstatus(await read("EtcdRestore", "fresh")), "InProgress");
+    await create("EtcdBackupSchedule", schedule(), "fresh");
+    assert.equal(kstatus(await read("EtcdBackupSchedule", "fresh")), "InProgress");
   });
 });
 
