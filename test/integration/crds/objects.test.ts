@@ -271,14 +271,6 @@ describe("kubectl", () => {
     assert.equal(await server.kubectl(["diff", "--server-side", "--force-conflicts", "-f", crds]), "");
   });
 
-  test("apply accepts the samples", async () => {
-    const apply = async (directory: string) =>
-      server.kubectl(["apply", "--dry-run=server", "--validate=strict", "-f", join(root, directory)]);
-    assert.equal((await apply("deploy/samples")).trimEnd().split("\n").length, 4);
-    assert.match(await apply("deploy/examples/restore"), /etcdrestore.* created/);
-    assert.match(await apply("deploy/examples/import"), /etcdbackup.* created/);
-  });
-
   test("explain prints the description of a field", async () => {
     // The API server publishes the schema of a new kind some time after it serves the kind.
     const explain = () => server.kubectl(["explain", "etcdbackup.spec.etcd.memberSelection.maxLag"]);
