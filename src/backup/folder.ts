@@ -11,6 +11,7 @@ import {
   takeCommand,
   whyCopy,
   whyNotDelete,
+  whyNotDeleteWithoutHold,
 } from "../core/backup/claim.ts";
 import { formatTime } from "../core/backup/name.ts";
 import { OperatorError } from "../core/errors.ts";
@@ -213,6 +214,15 @@ export async function checkMayDelete(
   if (error !== undefined) throw error;
   if (claim?.writer?.bySilence === true && manifest !== undefined)
     await checkOwnSince(user, { claim, writer, manifest }, signal);
+}
+
+/** Throws FolderClaimed unless a command line may delete objects in the folder, which it does not hold. */
+export async function checkMayDeleteWithoutHold(
+  { store, clusterName }: { store: Pick<Store, "list" | "get">; clusterName: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const error = whyNotDeleteWithoutHold(await readClaim(store, clusterName, signal), clusterName);
+  if (error !== undefined) throw error;
 }
 
 /** Throws FolderClaimed for a backup of the writer that was silent when this one took the folder. All by the store's clock. */

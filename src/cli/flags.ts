@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { checkClusterName } from "../core/backup/name.ts";
 import type { MemberSelection } from "../core/etcd/member-choice.ts";
 import type { EtcdAccess } from "../etcd/endpoint.ts";
 import type { StoreConfig } from "../store/kinds.ts";
@@ -138,4 +139,10 @@ export function storeOf(flags: StoreFlags): StoreConfig {
     "no store was given",
     "add --store s3://bucket/prefix or --store file:///dir, or set ETCD_BACKUP_STORE",
   );
+}
+
+/** The cluster name of a verb that works on one folder. Throws Usage. */
+export function clusterNameOf({ clusterName }: StoreFlags): string {
+  if (clusterName !== undefined && clusterName !== "") return checkClusterName(clusterName);
+  throw usage("no cluster name was given", "add --cluster-name NAME: the folder in the store");
 }

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { type Context, logLevels } from "./context.ts";
 import { addEtcdVerbs } from "./verbs/etcd.ts";
 import { addOperator } from "./verbs/operator.ts";
+import { addRemovalVerbs } from "./verbs/removal.ts";
 import { addRestore, addRestoreSteps } from "./verbs/restore.ts";
 import { addScheduleVerbs } from "./verbs/schedule.ts";
 import { addClaim, addStoreVerbs } from "./verbs/store.ts";
@@ -33,6 +34,7 @@ export function build(context: Context): Command {
     .exitOverride();
   addEtcdVerbs(program, context);
   addStoreVerbs(program, context);
+  addRemovalVerbs(program, context);
   addRestore(program, context);
   addClaim(program, context);
   addRestoreSteps(program, context);

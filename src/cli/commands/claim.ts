@@ -1,7 +1,6 @@
 import { type StoredClaim, putClaim, readClaim, readClaimToReplace } from "../../backup/catalog/claim.ts";
 import { type ListedHeartbeat, listHeartbeats } from "../../backup/catalog/writers.ts";
 import { takenByHand } from "../../core/backup/claim.ts";
-import { checkClusterName } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { age } from "../../core/human.ts";
 import { openCluster } from "../../etcd/cluster.ts";
@@ -13,6 +12,7 @@ import {
   type OutputFormat,
   type StoreFlags,
   accessOf,
+  clusterNameOf,
   endpointsOf,
   storeOf,
 } from "../flags.ts";
@@ -63,11 +63,6 @@ export async function takeClaim(flags: TakeFlags, context: Context): Promise<voi
       },
     );
   await printClaim(store, { clusterName, claim }, flags, context);
-}
-
-function clusterNameOf({ clusterName }: StoreFlags): string {
-  if (clusterName !== undefined && clusterName !== "") return checkClusterName(clusterName);
-  throw usage("no cluster name was given", "add --cluster-name NAME: the folder in the store");
 }
 
 /** The ID as given, or that of the cluster at the endpoints. */

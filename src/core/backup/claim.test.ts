@@ -10,6 +10,7 @@ import {
   admit,
   isCopy,
   whyNotDelete,
+  whyNotDeleteWithoutHold,
 } from "./claim.ts";
 
 const now = new Date("2026-11-30T12:00:00Z");
@@ -233,5 +234,29 @@ describe("the writer of a folder", () => {
     assert.match(error?.hint ?? "", /claim take --cluster-name prod --etcd-cluster-id b --writer w1/);
     const { writer: _, ...free } = claim();
     assert.match(whyNotDelete(folder({ claim: free }), at)?.message ?? "", /held by nobody/);
+  });
+});
+
+describe("a command line that deletes", () => {
+  const { writer: _, ...free } = claim();
+  const cases: [string, Claim | undefined, boolean][] = [
+    ["in a folder without a claim", undefined, true],
+    ["in a folder that nobody holds", free, true],
+    ["in a folder that an operator holds", claim(), false],
+    ["in a folder that an operator took by silence", claim({ writer: { ...other, bySilence: true } }), false],
+  ];
+  for (const [where, of, may] of cases)
+    it(`${may ? "may do so" : "is refused"} ${where}`, () => {
+      const error = whyNotDeleteWithoutHold(of, "prod");
+      assert.equal(error === undefined, may);
+      if (error === undefined) return;
+      assert.deepEqual([error.code, error.permanent], ["FolderClaimed", true]);
+      assert.ok(error.message.includes(`held by ${of?.writer?.who} (writer ${of?.writer?.id})`));
+    });
+
+  it("gets the hint where to delete, and the command that gives the hold up without naming a new holder", () => {
+    const hint = whyNotDeleteWithoutHold(claim(), "prod")?.hint ?? "";
+    assert.match(hint, /EtcdBackupSchedule .*kubectl delete etcdbackup/);
+    assert.match(hint, /claim take --cluster-name prod --etcd-cluster-id b$/);
   });
 });

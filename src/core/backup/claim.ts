@@ -26,7 +26,7 @@ export interface Claim {
   lineage: readonly Ancestor[];
   /**
    * The operator that may write and delete here. Absent: only command lines have written, or a person gave it up. They
-   * need no hold: they delete nothing.
+   * need no hold, and delete only where nobody has one.
    */
   writer?: ClaimWriter;
   /** RFC 3339, by the clock of whoever wrote it. Only for people. */
@@ -122,7 +122,7 @@ function refusalOf(folder: ObservedFolder, entrant: Entrant): OperatorError | un
     if (copy !== undefined) return copy;
   }
   const isCurrent = claim === undefined || claim.lineage.at(-1)?.id === clusterId;
-  // A command line deletes nothing, so beside a living writer it may add backups of the same cluster.
+  // A command line does not delete in a held folder, so beside a living writer it may add backups of the same cluster.
   return writer === undefined && isCurrent
     ? undefined
     : heldByOther(claim, { clusterName, writer, heartbeats });
@@ -300,6 +300,26 @@ export function whyNotDelete(
     {
       permanent: false,
       hint: `its next backup takes the folder over when the holder is gone for good; to settle it at once: ${takeCommand(clusterName, claim.lineage.at(-1)?.id, writer.id)}`,
+    },
+  );
+}
+
+/**
+ * Why a command line may not delete in the folder; undefined when it may: nobody holds it. A silent holder still holds
+ * it, since it may return and would miss its backups.
+ */
+export function whyNotDeleteWithoutHold(
+  claim: Claim | undefined,
+  clusterName: string,
+): OperatorError | undefined {
+  const holder = claim?.writer;
+  if (claim === undefined || holder === undefined) return undefined;
+  return new OperatorError(
+    "FolderClaimed",
+    `the folder ${clusterName} is held by ${holder.who} (writer ${holder.id}), and only its holder deletes there`,
+    {
+      permanent: true,
+      hint: `delete there, by spec.retention of an EtcdBackupSchedule or with kubectl delete etcdbackup; if that operator is gone for good, give its hold up first: ${takeCommand(clusterName, claim.lineage.at(-1)?.id)}`,
     },
   );
 }

@@ -124,9 +124,10 @@ async function startService(
 ): Promise<Answer> {
   const unit = await readFile(join(root, "etc", "systemd", "system", `${name}.service`), "utf8");
   const setting = (key: string): string => new RegExp(`^${key}=(.*)$`, "m").exec(unit)?.[1] ?? "";
-  const [program = "", ...args] = setting("ExecStart").split(" ");
+  const commands = [...unit.matchAll(/^ExecStart=(.*)$/gm)].map(([, command = ""]) => command.split(" "));
   const env = await readEnvFile(join(root, setting("EnvironmentFile")));
-  if (setting("Type") === "oneshot") return run(join(root, program), args, { env });
+  if (setting("Type") === "oneshot") return runInTurn(commands, root, env);
+  const [[program = "", ...args] = []] = commands;
   const service = startProcess(join(root, program), args, {
     env: { ...env, ETCD_UNSAFE_NO_FSYNC: "true" },
     name,
@@ -139,6 +140,25 @@ async function startService(
       return service.output().includes("ready to serve client requests");
     });
   return {};
+}
+
+/** The commands of a oneshot unit: each runs when the one before it has succeeded. */
+async function runInTurn(
+  commands: readonly string[][],
+  root: string,
+  env: Record<string, string>,
+): Promise<Answer> {
+  let answer: Answer = {};
+  for (const [program = "", ...args] of commands) {
+    const { code, stdout, stderr } = await run(join(root, program), args, { env });
+    answer = {
+      code,
+      stdout: `${answer.stdout ?? ""}${stdout}`,
+      stderr: `${answer.stderr ?? ""}${stderr}`,
+    };
+    if (code !== 0) break;
+  }
+  return answer;
 }
 
 async function writeFiles(host: Host, index: number, members: number): Promise<void> {

@@ -1,0 +1,44 @@
+import { type Command, Option } from "commander";
+import type { Context } from "../context.ts";
+import { clusterNameOption, outputFormat, verb, withStore } from "../options.ts";
+import { keepCounts } from "../retention-flags.ts";
+
+/** The verbs that remove what a store holds. */
+export function addRemovalVerbs(program: Command, context: Context): void {
+  withKeepRules(withRemoval(verb(program, "prune", "remove the backups of a series that no rule keeps")))
+    .addHelpText("after", pruneHelp)
+    .action(async (_flags, command: Command) =>
+      (await import("../commands/prune.ts")).prune(command.optsWithGlobals(), context),
+    );
+}
+
+function withRemoval(command: Command, clusterName = "name of the cluster in the store (required)"): Command {
+  return withStore(command)
+    .addOption(clusterNameOption(clusterName))
+    .option("--dry-run", "print what would be removed, and remove nothing")
+    .addOption(outputFormat());
+}
+
+function withKeepRules(command: Command): Command {
+  command.option("--series <name>", "series that `save --series` adds backups to (required)");
+  for (const { flag, keeps } of Object.values(keepCounts)) command.option(`${flag} <n>`, `keep ${keeps}`);
+  return command
+    .option(
+      "--keep-within <time>",
+      "keep the backups that are younger than this time, such as 36h, 7d, 2w, 6m or 1y6m, counted back from the newest of the series",
+    )
+    .addOption(
+      new Option(
+        "--time-zone <name>",
+        "IANA time zone whose hours, days, weeks, months and years count",
+      ).default("UTC"),
+    );
+}
+
+const pruneHelp = `
+At least one --keep rule is needed. A backup stays when one rule keeps it. The
+newest one of the series that can be restored always stays, and so do backups
+of other series, backups without a series and damaged ones. A folder that an
+operator holds is refused: its EtcdBackupSchedule has the retention.
+
+The exit code is 3 if backups remain that are under object lock.`;
