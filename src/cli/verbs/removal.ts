@@ -10,6 +10,14 @@ export function addRemovalVerbs(program: Command, context: Context): void {
     .action(async (_flags, command: Command) =>
       (await import("../commands/prune.ts")).prune(command.optsWithGlobals(), context),
     );
+
+  withRemoval(verb(program, "delete", "delete backups by name"))
+    .argument("<backup...>", "names of backups, as `list` shows them")
+    .option("--allow-newest", "delete also the newest backup that can be restored")
+    .addHelpText("after", deleteHelp)
+    .action(async (names: string[], _flags, command: Command) =>
+      (await import("../commands/delete.ts")).deleteBackups(names, command.optsWithGlobals(), context),
+    );
 }
 
 function withRemoval(command: Command, clusterName = "name of the cluster in the store (required)"): Command {
@@ -40,5 +48,11 @@ At least one --keep rule is needed. A backup stays when one rule keeps it. The
 newest one of the series that can be restored always stays, and so do backups
 of other series, backups without a series and damaged ones. A folder that an
 operator holds is refused: its EtcdBackupSchedule has the retention.
+
+The exit code is 3 if backups remain that are under object lock.`;
+
+const deleteHelp = `
+Nothing is deleted when one of the backups may not be, and no question is asked.
+A folder that an operator holds is refused: delete the EtcdBackup there.
 
 The exit code is 3 if backups remain that are under object lock.`;

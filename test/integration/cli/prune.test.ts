@@ -116,6 +116,8 @@ for (const kind of ["a directory", "S3"] as const)
       const refused = await folder.run("prune", "--series", "daily", "--keep-last", "1");
       assert.deepEqual([refused.code, refused.stdout], [3, ""], refused.stderr);
       assert.match(refused.stderr, /folder lab is held by EtcdBackupStore ns\/main \(writer w1\)/);
+      const notDeleted = await folder.run("delete", old[0]?.name ?? "");
+      assert.deepEqual([notDeleted.code, notDeleted.stdout], [3, ""], notDeleted.stderr);
       assert.deepEqual(await folder.objects(), objectsOf([...old, ...kept]));
       const command =
         /etcd-backup (claim take .*)$/m.exec(refused.stderr)?.[1] ?? assert.fail(refused.stderr);
@@ -139,6 +141,21 @@ for (const kind of ["a directory", "S3"] as const)
       );
       const verified = await folder.run("verify", "latest");
       assert.equal(verified.code, 0, verified.stderr);
+    });
+
+    it("is not needed for a person who deletes a backup by name: its manifest and data go", async () => {
+      const [newest, byHand] = kept.map(({ name }) => name);
+      assert.ok(newest !== undefined && byHand !== undefined);
+      const refused = await folder.run("delete", byHand, newest);
+      assert.equal(refused.code, 3, refused.stdout);
+      assert.match(refused.stderr, /is the newest backup .*nothing was deleted\n {2}hint: .*--allow-newest/);
+      const tried = await folder.run("delete", byHand, "--dry-run");
+      assert.match(tried.stdout, /would be deleted\n1 to delete; nothing was deleted \(--dry-run\)\n$/);
+      assert.deepEqual(await folder.objects(), objectsOf(kept));
+      const deleted = await folder.run("delete", byHand);
+      assert.equal(deleted.code, 0, deleted.stderr);
+      assert.match(deleted.stdout, new RegExp(`\n${byHand} .* - +deleted\n1 of 1 deleted\n$`));
+      assert.deepEqual(await folder.objects(), objectsOf(kept.filter(({ name }) => name !== byHand)));
     });
 
     it("fails when the store cannot be listed, and prints no plan", async () => {
