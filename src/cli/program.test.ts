@@ -33,7 +33,7 @@ describe("help", () => {
     assert.deepEqual(all.map(([name]) => name).toSorted(), [
       "",
       ...["claim", "claim show", "claim take"],
-      ...["delete", "fetch", "list", "members", "operator", "prune", "restore"],
+      ...["delete", "fetch", "gc", "list", "members", "operator", "prune", "restore"],
       ...["restore-step", "restore-step fetch", "restore-step place", "save", "status", "verify"],
     ]);
   });

@@ -22,10 +22,19 @@ export const keepCounts = {
     flag: "--keep-hourly",
     keeps: "the newest backup of each of the N latest hours that have one",
   },
-  keepDaily: { flag: "--keep-daily", keeps: "the same for days" },
-  keepWeekly: { flag: "--keep-weekly", keeps: "the same for weeks, which begin on Monday" },
-  keepMonthly: { flag: "--keep-monthly", keeps: "the same for months" },
-  keepYearly: { flag: "--keep-yearly", keeps: "the same for years" },
+  keepDaily: { flag: "--keep-daily", keeps: "the newest backup of each of the N latest days that have one" },
+  keepWeekly: {
+    flag: "--keep-weekly",
+    keeps: "the newest backup of each of the N latest weeks that have one; weeks begin on Monday",
+  },
+  keepMonthly: {
+    flag: "--keep-monthly",
+    keeps: "the newest backup of each of the N latest months that have one",
+  },
+  keepYearly: {
+    flag: "--keep-yearly",
+    keeps: "the newest backup of each of the N latest years that have one",
+  },
 } as const;
 
 const largestCount = 10_000;

@@ -55,7 +55,10 @@ export interface Store {
   folders(folder: string, options: CallOptions): AsyncIterable<string>;
   /** Succeeds also when there is no such object. */
   remove(name: string, options: RemoveOptions): Promise<void>;
-  /** Aborts unfinished puts under `prefix` that were started before `before`. Resolves to their number. */
+  /**
+   * Aborts unfinished puts under `prefix` that were started before `before`. Resolves to their number, with `dryRun` to
+   * the number of those that it would abort.
+   */
   sweep(prefix: string, options: SweepOptions): Promise<number>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -93,6 +96,18 @@ export interface SweepOptions extends CallOptions {
   before: Date;
   /** Sweeps only puts of names for which this is true. Absent: all. */
   only?: (name: string) => boolean;
+  /** Aborts nothing: finds what a sweep would abort. */
+  dryRun?: boolean;
+  /** Called with each put that was aborted, or would be. */
+  onSwept?: (put: UnfinishedPut) => void;
+}
+
+export interface UnfinishedPut {
+  name: string;
+  /** When it was started; in a directory, when it was last written to. */
+  begun: Date;
+  /** Bytes, where the store lists them. */
+  size?: number;
 }
 
 export interface PutOptions extends CallOptions {

@@ -168,11 +168,11 @@ const claimsInFlight = 8;
 
 /**
  * The folders in a listing that another writer holds, or whose claim cannot be read. A folder without a claim, or that
- * only command lines have written to, is nobody's.
+ * only command lines have written to, is nobody's. `writer` absent: a command line.
  */
 export async function foldersOfOthers(
   store: Pick<Store, "get">,
-  { objects, writer, signal }: { objects: Iterable<ObjectInfo>; writer: string; signal: AbortSignal },
+  { objects, writer, signal }: { objects: Iterable<ObjectInfo>; writer?: string; signal: AbortSignal },
 ): Promise<Set<string>> {
   const claims = new Map<string, ClaimListing>();
   for (const object of objects) noteClaim(claims, object);

@@ -5,7 +5,7 @@ import { OperatorError } from "../../core/errors.ts";
 import { listBackups } from "./list.ts";
 import { type BackupIdentity, addBackup } from "../manifest/manifest.fixture.ts";
 import { type MemoryStore, memoryStore } from "../../store/memory/memory-store.fixture.ts";
-import { findBackupsOfRun, removeRun, sweepAbandoned, sweepRun } from "./orphans.ts";
+import { type Orphan, findBackupsOfRun, removeRun, sweepAbandoned, sweepRun } from "./orphans.ts";
 
 const { signal } = new AbortController();
 const uid = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
@@ -229,6 +229,46 @@ describe("sweepAbandoned", () => {
     assert.equal(await sweepAbandoned(store, { before: recent, signal }), 2);
     assert.deepEqual([...store.objects.keys()], others);
     assert.deepEqual(store.unfinished, []);
+  });
+
+  it("finds with dryRun what a sweep deletes, with age, size and kind, and deletes nothing", async () => {
+    const store = memoryStore();
+    addBackup(store, attempt(1), long);
+    const data = addOrphan(store, attempt(2), long);
+    addOrphan(store, attempt(3), recent);
+    const probe = ".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+    store.objects.set(probe, Buffer.from("x"));
+    const upload = "prod/20260820T120000Z-abcd.db";
+    store.unfinished.push({ name: upload, begun: long });
+    const before = [[...store.objects.keys()], [...store.unfinished]];
+    const found: Orphan[] = [];
+    const scope = { before: recent, signal, onOrphan: (orphan: Orphan) => void found.push(orphan) };
+    assert.equal(await sweepAbandoned(store, { ...scope, dryRun: true }), 3);
+    assert.deepEqual(found, [
+      { object: upload, modified: long, size: undefined, kind: "UnfinishedUpload" },
+      { object: data, modified: long, size: 4, kind: "DataWithoutManifest" },
+      { object: probe, modified: new Date(0), size: 1, kind: "Probe" },
+    ]);
+    assert.deepEqual([[...store.objects.keys()], [...store.unfinished]], before);
+    const planned = found.splice(0);
+    assert.equal(await sweepAbandoned(store, scope), 3);
+    assert.deepEqual(found, planned);
+    assert.deepEqual([store.objects.has(data), store.objects.has(probe)], [false, false]);
+  });
+
+  it("sweeps only the folder of a cluster that it is given, and no probe", async () => {
+    const store = memoryStore();
+    const own = addOrphan(store, attempt(1), long);
+    const rest = [addOrphan(store, attempt(2, { clusterName: "prod-2" }), long)];
+    rest.push(".probe-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0");
+    store.objects.set(rest[1] ?? "", Buffer.from("x"));
+    store.unfinished.push({ name: "prod-2/20260820T120000Z-abcd.db", begun: long });
+    assert.equal(await sweepAbandoned(store, { before: recent, clusterName: "prod", signal }), 1);
+    assert.deepEqual(
+      [store.objects.has(own), [...store.objects.keys()].toSorted()],
+      [false, rest.toSorted()],
+    );
+    assert.equal(store.unfinished.length, 1);
   });
 
   it("keeps a damaged manifest and its data, for a person to inspect", async () => {

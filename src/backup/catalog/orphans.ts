@@ -23,15 +23,37 @@ interface RunQuery {
 export const keptMessage =
   "data without a manifest stays: a later release may have stored the objects beside it";
 
+/**
+ * Milliseconds after which data without a manifest and an unfinished upload are nobody's: no run may last as long, with
+ * an hour for clocks that differ.
+ */
+export const abandonedAfterMs = 25 * 3_600_000;
+
+/** An object or an upload that belongs to no backup and to no run that may still go on. */
+export interface Orphan {
+  object: string;
+  /** When it was last written to; for an upload, when it was begun. By the store's clock. */
+  modified: Date;
+  /** Bytes. Undefined for an upload whose size the store does not list. */
+  size: number | undefined;
+  kind: "UnfinishedUpload" | "DataWithoutManifest" | "Probe";
+}
+
 interface SweepScope {
   before: Date;
   signal: AbortSignal;
+  /** Deletes nothing: finds what a sweep would delete. */
+  dryRun?: boolean;
+  /** Called with each orphan that was deleted, or would be. */
+  onOrphan?: (orphan: Orphan) => void;
   /** Called with data that has no manifest and stays, because its run has objects of an unknown kind. */
   onKept?: (object: string) => void;
 }
 
 interface AbandonedScope {
-  /** A whole listing of the store, for a caller that has one. */
+  /** Only in the folder of this cluster. Absent: in the whole store, with its probes. */
+  clusterName?: string;
+  /** A whole listing of the store, or of that folder, for a caller that has one. */
   objects?: Iterable<ObjectInfo>;
   /** Whether objects in the folder of this cluster may be deleted. Absent: in all folders. */
   isOurs?: (clusterName: string) => boolean;
@@ -69,9 +91,9 @@ export async function sweepRun(
   store: Pick<Store, "list" | "remove" | "sweep">,
   query: RunQuery & SweepScope,
 ): Promise<number> {
-  const { clusterName, runPrefix, before, signal } = query;
+  const { clusterName, runPrefix } = query;
   const ofRun = (name: string) => parseDataObject(name)?.runId.startsWith(runPrefix) === true;
-  const uploads = await store.sweep(`${clusterName}/`, { before, only: ofRun, signal });
+  const uploads = await sweepUploads(store, `${clusterName}/`, ofRun, query);
   return uploads + (await removeOrphans(store, await objectsOf(store, query), query));
 }
 
@@ -82,16 +104,32 @@ export async function sweepRun(
  */
 export async function sweepAbandoned(
   store: Pick<Store, "list" | "remove" | "sweep">,
-  { objects, isOurs = () => true, ...scope }: SweepScope & AbandonedScope,
+  { clusterName, objects, isOurs = () => true, ...scope }: SweepScope & AbandonedScope,
 ): Promise<number> {
-  const { before, signal } = scope;
+  const prefix = clusterName === undefined ? "" : `${clusterName}/`;
   const isOurObject = (name: string) => isProbe(name) || isOurs(name.split("/")[0] ?? "");
   const isSwept = (name: string) =>
     isOurObject(name) && (["data", "manifest"].includes(objectKind(name)) || isProbe(name));
-  const uploads = await store.sweep("", { before, only: isSwept, signal });
-  const listed = await Array.fromAsync(objects ?? store.list("", { signal }));
+  const uploads = await sweepUploads(store, prefix, isSwept, scope);
+  const listed = await Array.fromAsync(objects ?? store.list(prefix, { signal: scope.signal }));
   const known = await runObjectsOf(listed.filter(({ name }) => isOurObject(name)));
   return uploads + (await removeOrphans(store, known, scope));
+}
+
+function sweepUploads(
+  store: Pick<Store, "sweep">,
+  prefix: string,
+  only: (name: string) => boolean,
+  { before, dryRun = false, onOrphan, signal }: SweepScope,
+): Promise<number> {
+  return store.sweep(prefix, {
+    before,
+    only,
+    dryRun,
+    onSwept: ({ name, begun, size }) =>
+      onOrphan?.({ object: name, modified: begun, size, kind: "UnfinishedUpload" }),
+    signal,
+  });
 }
 
 /** Whether Store.probe wrote the object. A probe that is killed before it deletes its object leaves it in the store. */
@@ -102,8 +140,8 @@ function isProbe(name: string): boolean {
 interface RunObjects {
   /** `run` is equal for the manifest and the data object of one attempt. */
   manifests: { name: string; run: string }[];
-  data: { name: string; run: string; modified: Date }[];
-  probes: { name: string; modified: Date }[];
+  data: (ObjectInfo & { run: string })[];
+  probes: ObjectInfo[];
   /** The runs that have objects of a kind that this release does not know. */
   unknown: Set<string>;
 }
@@ -116,18 +154,21 @@ interface RunObjects {
 async function removeOrphans(
   store: Pick<Store, "remove">,
   { manifests, data, probes, unknown }: RunObjects,
-  { before, signal, onKept }: SweepScope,
+  { before, signal, dryRun = false, onKept, onOrphan }: SweepScope,
 ): Promise<number> {
   const complete = new Set(manifests.map((m) => m.run));
   const incomplete = data.filter((d) => !complete.has(d.run));
   for (const { name, run } of incomplete) if (unknown.has(run)) onKept?.(name);
-  const orphans = [...incomplete.filter((d) => !unknown.has(d.run)), ...probes].filter(
-    (o) => o.modified < before,
-  );
+  const abandoned = incomplete.filter(({ run }) => !unknown.has(run));
+  const orphans = [
+    ...abandoned.map((object) => ({ ...object, kind: "DataWithoutManifest" as const })),
+    ...probes.map((object) => ({ ...object, kind: "Probe" as const })),
+  ].filter(({ modified }) => modified < before);
   const locked: OperatorError[] = [];
-  for (const { name } of orphans) {
+  for (const { name, modified, size, kind } of orphans) {
     try {
-      await store.remove(name, { signal });
+      if (!dryRun) await store.remove(name, { signal });
+      onOrphan?.({ object: name, modified, size, kind });
     } catch (error) {
       if (!(error instanceof OperatorError && error.code === "Refused")) throw error;
       locked.push(error);
@@ -161,8 +202,9 @@ async function runObjectsOf(
   runPrefix = "",
 ): Promise<RunObjects> {
   const objects: RunObjects = { manifests: [], data: [], probes: [], unknown: new Set() };
-  for await (const { name, modified } of listed) {
-    if (isProbe(name)) objects.probes.push({ name, modified });
+  for await (const object of listed) {
+    const { name } = object;
+    if (isProbe(name)) objects.probes.push(object);
     const { clusterName, time, runId } = parseRun(name) ?? {};
     if (runId === undefined) continue;
     const run = `${clusterName}/${time}-${runId}`;
@@ -170,7 +212,7 @@ async function runObjectsOf(
     const isOfQuery = runId.startsWith(runPrefix);
     if (kind === "unknown") objects.unknown.add(run);
     else if (kind === "manifest" && isOfQuery) objects.manifests.push({ name, run });
-    else if (kind === "data" && isOfQuery) objects.data.push({ name, run, modified });
+    else if (kind === "data" && isOfQuery) objects.data.push({ ...object, run });
   }
   return objects;
 }

@@ -42,7 +42,7 @@ export interface SaveFlags extends GlobalFlags, EtcdFlags, StoreFlags {
 const hashKVModes = { "when-available": "WhenAvailable", required: "Required", skip: "Skip" } as const;
 
 /**
- * Milliseconds. The operator deletes data without a manifest, and unfinished uploads, when they are 25 h old: a save of
+ * Milliseconds. The operator and `gc` delete data without a manifest, and unfinished uploads, of more than 25 h: a save of
  * the command line must have ended by then. The limit counts by this process's monotonic clock.
  */
 const longestTimeoutMs = 24 * 3_600_000;

@@ -18,6 +18,16 @@ export function addRemovalVerbs(program: Command, context: Context): void {
     .action(async (names: string[], _flags, command: Command) =>
       (await import("../commands/delete.ts")).deleteBackups(names, command.optsWithGlobals(), context),
     );
+
+  withRemoval(
+    verb(program, "gc", "remove data without a manifest, unfinished uploads and probes"),
+    "remove only in the folder of this cluster (default: in the whole store)",
+  )
+    .option("--older-than <duration>", "age from which they are removed; 25h at least", "25h")
+    .addHelpText("after", gcHelp)
+    .action(async (_flags, command: Command) =>
+      (await import("../commands/gc.ts")).gc(command.optsWithGlobals(), context),
+    );
 }
 
 function withRemoval(command: Command, clusterName = "name of the cluster in the store (required)"): Command {
@@ -56,3 +66,11 @@ Nothing is deleted when one of the backups may not be, and no question is asked.
 A folder that an operator holds is refused: delete the EtcdBackup there.
 
 The exit code is 3 if backups remain that are under object lock.`;
+
+const gcHelp = `
+A save and an EtcdBackup last 24 hours at most, so nothing that is older belongs
+to one that still runs. Folders that operators hold are left to them. --dry-run
+counts the age by the clock of this host; else the earlier one of this clock and
+that of the store counts.
+
+The exit code is 3 if objects remain that are under object lock.`;

@@ -3,7 +3,7 @@ import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { foldersOfOthers } from "../../backup/catalog/claim.ts";
 import { clockWarning } from "../../backup/catalog/latest.ts";
-import { keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
+import { abandonedAfterMs, keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import type { Summary } from "../../backup/catalog/summary.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
@@ -52,8 +52,6 @@ const probeEveryMs = 5 * 60_000;
 /** Milliseconds until the next probe after one that failed. */
 const retryProbeMs = 30_000;
 const probeTimeoutMs = 60_000;
-/** A run lasts a day at most (spec.timeoutSeconds), so an object that is older than this belongs to no run. */
-const abandonedAfterMs = 25 * 60 * 60_000;
 
 /** Milliseconds between two sweeps of a store. */
 const sweepEveryMs = 60 * 60_000;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { OperatorError } from "../../core/errors.ts";
+import type { UnfinishedPut } from "../store.ts";
 import {
   assertAbsent,
   assertRejects,
@@ -110,5 +111,23 @@ function sweepContract(opened: Opened): void {
     assert.equal(await store.sweep("", { signal, before: future }), 1);
     assert.equal(await store.sweep("", { signal, before: future }), 0);
     assert.deepEqual(await names(store, "sweep/"), ["sweep/a/finished"]);
+  });
+
+  it("sweep tells which puts it aborts, and with dryRun only which ones it would abort", async () => {
+    const { store, leaveUnfinished, unfinished } = opened();
+    for (const object of ["dry/a/1", "dry/a/2", "dry/b/1"]) await leaveUnfinished(object);
+    const before = new Date(Date.now() + 3_600_000);
+    for (const dryRun of [true, false]) {
+      const found: string[] = [];
+      const only = (name: string) => name !== "dry/a/2";
+      const onSwept = ({ name, begun }: UnfinishedPut) => {
+        found.push(name);
+        assert.ok(Math.abs(begun.getTime() - Date.now()) < 3_600_000, begun.toISOString());
+      };
+      assert.equal(await store.sweep("dry/", { signal, before, only, dryRun, onSwept }), 2);
+      assert.deepEqual(found.toSorted(), ["dry/a/1", "dry/b/1"]);
+      assert.equal((await unfinished()).length, dryRun ? 3 : 1);
+    }
+    await store.sweep("dry/", { signal, before });
   });
 }

@@ -164,7 +164,7 @@ async function put(
 async function sweep(
   path: string,
   prefix: string,
-  { before, signal, only = () => true }: SweepOptions,
+  { before, signal, only = () => true, dryRun = false, onSwept }: SweepOptions,
 ): Promise<number> {
   checkPrefix(prefix);
   let count = 0;
@@ -173,8 +173,9 @@ async function sweep(
     const intended = intendedName(file.name);
     if (intended?.startsWith(prefix) !== true || !only(intended) || file.stats.mtime >= before) continue;
     try {
-      await unlink(file.path);
+      if (!dryRun) await unlink(file.path);
       count += 1;
+      onSwept?.({ name: intended, begun: file.stats.mtime, size: file.stats.size });
     } catch (error) {
       if (!isMissing(error)) throw classifyFile(error, `removing ${file.path}`);
     }

@@ -111,11 +111,14 @@ export function memoryStore(shared?: MemoryStore): MemoryStore {
       objects.delete(name);
       modified.delete(name);
     },
-    async sweep(prefix, { before, only = () => true, signal }) {
+    async sweep(prefix, { before, only = () => true, dryRun = false, onSwept, signal }) {
       checkPrefix(prefix);
       await recordCall("sweep", prefix, signal);
       const swept = unfinished.filter((u) => u.name.startsWith(prefix) && u.begun < before && only(u.name));
-      for (const upload of swept) unfinished.splice(unfinished.indexOf(upload), 1);
+      for (const upload of swept) {
+        if (!dryRun) unfinished.splice(unfinished.indexOf(upload), 1);
+        onSwept?.({ ...upload });
+      }
       return swept.length;
     },
     async [Symbol.asyncDispose]() {},

@@ -97,28 +97,34 @@ export function untrustworthy(doing: string, how: string): OperatorError {
 /** Store.sweep on S3. */
 export async function sweepUploads(access: S3Access, prefix: string, options: SweepOptions): Promise<number> {
   checkPrefix(prefix);
-  const { before, signal, only = () => true } = options;
+  const { before, only = () => true, dryRun = false, onSwept } = options;
   const root = folder(access);
   let count = 0;
-  for await (const { Key, UploadId, Initiated } of unfinishedUploads(access, prefix, signal)) {
+  for await (const { Key, UploadId, Initiated } of unfinishedUploads(access, prefix, options.signal)) {
     if (Key === undefined || Initiated === undefined || Initiated >= before) continue;
-    if (!only(Key.slice(root.length))) continue;
-    try {
-      await access.call(
-        `aborting an unfinished upload of ${Key}`,
-        (o) =>
-          access.client.send(
-            new AbortMultipartUploadCommand({ Bucket: access.options.bucket, Key, UploadId }),
-            o,
-          ),
-        { signal },
-      );
-      count += 1;
-    } catch (error) {
-      if (!isNoSuchUpload(error)) throw error;
-    }
+    const name = Key.slice(root.length);
+    if (!only(name)) continue;
+    if (!dryRun && !(await abortUpload(access, { Key, UploadId }, options))) continue;
+    count += 1;
+    onSwept?.({ name, begun: Initiated });
   }
   return count;
+}
+
+/** False when the upload was completed or aborted meanwhile. */
+async function abortUpload(
+  { call, client, options: { bucket: Bucket } }: S3Access,
+  { Key, UploadId }: { Key: string; UploadId: string | undefined },
+  { signal }: SweepOptions,
+): Promise<boolean> {
+  const command = new AbortMultipartUploadCommand({ Bucket, Key, UploadId });
+  try {
+    await call(`aborting an unfinished upload of ${Key}`, (o) => client.send(command, o), { signal });
+    return true;
+  } catch (error) {
+    if (isNoSuchUpload(error)) return false;
+    throw error;
+  }
 }
 
 /**
