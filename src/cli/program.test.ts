@@ -34,7 +34,7 @@ describe("help", () => {
       "",
       ...["claim", "claim show", "claim take"],
       ...["delete", "fetch", "gc", "list", "members", "operator", "prune", "restore"],
-      ...["restore-step", "restore-step fetch", "restore-step place", "save", "status", "verify"],
+      ...["restore-step", "restore-step fetch", "restore-step place", "save", "status", "trigger", "verify"],
     ]);
   });
 
