@@ -10,7 +10,8 @@ import { openStore } from "../../store/open.ts";
 import type { Context, GlobalFlags } from "../context.ts";
 import { type OutputFormat, type StoreFlags, clusterNameOf, storeOf } from "../flags.ts";
 import { print } from "../output.ts";
-import { type KeepFlags, checkedZone, policyOf } from "../retention-flags.ts";
+import type { KeepFlags } from "../keep-rules.ts";
+import { checkedZone, policyOf } from "../retention-flags.ts";
 import { table } from "../table.ts";
 import { usage } from "../usage.ts";
 

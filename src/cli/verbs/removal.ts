@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { Context } from "../context.ts";
 import { clusterNameOption, outputFormat, verb, withStore } from "../options.ts";
-import { keepCounts } from "../retention-flags.ts";
+import { keepCounts } from "../keep-rules.ts";
 
 /** The verbs that remove what a store holds. */
 export function addRemovalVerbs(program: Command, context: Context): void {
