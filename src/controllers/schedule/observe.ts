@@ -1,6 +1,7 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { conditionStatus, isFinished } from "../../core/conditions.ts";
+import { scheduleOf } from "../../core/schedule/child.ts";
 import { jitterMs } from "../../core/schedule/jitter.ts";
 import { jitterLimitMs } from "../../core/schedule/decide.ts";
 import { parseSchedule } from "../../core/schedule/schedule.ts";
@@ -43,8 +44,11 @@ async function activeByStatus({
   signal,
 }: ScheduleContext): Promise<EtcdBackup | undefined> {
   const { active } = schedule.status;
-  const { namespace = "" } = schedule.metadata;
-  return active === undefined ? undefined : resources.backup({ namespace, name: active }, signal);
+  const { namespace = "", name } = schedule.metadata;
+  if (active === undefined) return undefined;
+  const backup = await resources.backup({ namespace, name: active }, signal);
+  // A stranger may have taken the name of one that was deleted.
+  return backup !== undefined && scheduleOf(backup) === name ? backup : undefined;
 }
 
 function storeState(name: string, store: EtcdBackupStore | undefined): StoreState {

@@ -96,6 +96,15 @@ describe("an EtcdBackupSchedule", () => {
     assert.deepEqual(world.names(), ["prod-20260820t120000z", "prod-20260820t130000z"]);
   });
 
+  it("is not held up by a stranger that took the name of its EtcdBackup", async () => {
+    const world = createScheduleWorld();
+    await world.live(60);
+    world.removeBackup("prod-20260820t120000z");
+    world.createBackup("prod-20260820t120000z");
+    await world.live(3_600);
+    assert.deepEqual(world.names(), ["prod-20260820t130000z"]);
+  });
+
   it("does not take the EtcdBackup that it just created for ended where the watch is behind", async () => {
     const world = createScheduleWorld({ schedule: "* * * * *" });
     world.watch.behind = true;
@@ -329,14 +338,14 @@ describe("the history of an EtcdBackupSchedule", () => {
   it("leaves an EtcdBackup whose deletion would delete the stored backup", async () => {
     const world = createScheduleWorld({ successfulHistoryLimit: 0 });
     for (const [name, deletionPolicy] of [
-      ["a", "Delete"],
-      ["b", "Retain"],
+      ["b", "Delete"],
+      ["a", "Retain"],
     ] as const) {
       world.createBackup(name, { [scheduleLabel]: "prod" });
       world.changeBackup(name, ({ spec }) => void (spec.deletionPolicy = deletionPolicy));
     }
     world.end();
     await world.settle();
-    assert.deepEqual(world.names(), ["a"]);
+    assert.deepEqual(world.names(), ["b"]);
   });
 });

@@ -8,6 +8,7 @@ import {
 } from "../../core/schedule/decide.ts";
 import { type Cause, childName, childOf, scheduleOf } from "../../core/schedule/child.ts";
 import { beyondHistory } from "../../core/schedule/history.ts";
+import { newestSuccess } from "../../core/schedule/retention.ts";
 import {
   type ScheduleReport,
   adoptionRefused,
@@ -175,7 +176,12 @@ async function removeOldRecords(
   { resources, schedule, events, signal }: ScheduleContext,
   { children }: ScheduleReport,
 ): Promise<number> {
-  const old = beyondHistory(children, schedule.spec).slice(0, recordsAPass);
+  // Retention acts after the newest success, and finds it by its record.
+  const newest = newestSuccess(children)?.metadata.name;
+  const isNeeded = (name: string) => name === newest && schedule.status.retention?.after !== newest;
+  const old = beyondHistory(children, schedule.spec)
+    .filter(({ metadata }) => !isNeeded(metadata.name))
+    .slice(0, recordsAPass);
   for (const backup of old) {
     await resources.removeBackup(backup, signal);
     events.normal("RecordRemoved", `EtcdBackup ${backup.metadata.name} is beyond the history limit`);

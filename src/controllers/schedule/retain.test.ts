@@ -243,6 +243,41 @@ describe("the retention of an EtcdBackupSchedule", () => {
     assert.deepEqual(manifests(world), [2]);
   });
 
+  it("never removes the backup that has just succeeded, whatever the revisions of others say", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1_001, 1_002, 5]);
+    assert.deepEqual(manifests(world), [5, 1_002]);
+    const condition = world.condition("Retained");
+    assert.equal(condition?.status, "False");
+    assert.match(
+      condition?.message ?? "",
+      /which has just succeeded: the folder holds backups .* with higher revisions/,
+    );
+  });
+
+  it("acts on a changed policy only after a later success, though a person deletes the newest record", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 10 } });
+    await hours(world, [1, 2, 3]);
+    world.change(({ spec }) => void (spec.retention = { keepLast: 1 }));
+    for (const child of world.children())
+      if (child.status.artifact?.name.includes("-r00000000000000000003-") === true)
+        world.removeBackup(child.metadata.name);
+    await world.live(1_200);
+    assert.deepEqual(manifests(world), [1, 2, 3]);
+  });
+
+  it("acts after a success whose record the history limit would delete", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 }, successfulHistoryLimit: 0 });
+    for (const revision of [1, 2]) {
+      await world.live(3_600);
+      world.store(revision);
+      await world.settle();
+      await world.list();
+      await world.live(60);
+    }
+    assert.deepEqual(manifests(world), [2]);
+  });
+
   it("shows a changed plan without acting on it", async () => {
     const world = createScheduleWorld({ retention: { keepLast: 3 } });
     await hours(world, [1, 2, 3]);

@@ -129,6 +129,11 @@ async function carryOut(
   const refusal = whyNoPlan(newest, backups);
   if (refusal !== undefined) return { removed: new Set(), blocked: refusal, isWhole: true };
   const { removed } = planOf(context.schedule, { backups, series, next: undefined });
+  const name = newest.status.artifact?.name;
+  if (removed.some(({ backup }) => backup.name === name)) {
+    const why = `the plan would remove ${name}, which has just succeeded: the folder holds backups of this schedule with higher revisions, perhaps of another etcd cluster with the same ID (see etcd-backup list and claim show)`;
+    return { removed: new Set(), blocked: why, isWhole: true };
+  }
   const oldestFirst = removed.toReversed();
   const outcome = await removeAll(retaining, oldestFirst.slice(0, removalsAPass), newest);
   const isWhole = outcome.blocked !== undefined || oldestFirst.length <= removalsAPass;

@@ -24,10 +24,14 @@ export function retentionDue(
 ): "carryOut" | "show" | "nothing" {
   const { retention, conditions } = status;
   if (newest === undefined) return "nothing";
-  if (retention?.after !== newest.metadata.name) return "carryOut";
+  // An older one is the newest where a person has deleted the record of a later one.
+  const isLatest = (newest.status.completionTime ?? "") >= (status.lastSuccessfulTime ?? "");
+  if (retention?.after !== newest.metadata.name && isLatest) return "carryOut";
+  if (retention === undefined) return "nothing";
+  if (retention.generation !== metadata.generation) return "show";
   const isBlocked = conditionStatus(conditions, "Retained") === "False";
-  if (isBlocked && Math.abs(now.getTime() - Date.parse(retention.time)) >= retryRemovalMs) return "carryOut";
-  return retention.generation === metadata.generation ? "nothing" : "show";
+  const isRetried = isBlocked && Math.abs(now.getTime() - Date.parse(retention.time)) >= retryRemovalMs;
+  return isRetried ? "carryOut" : "nothing";
 }
 
 /** The EtcdBackup of the schedule that succeeded last. */
