@@ -1,6 +1,7 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupScheduleSpec } from "../../api/v1alpha1/etcd-backup-schedule.ts";
-import { conditionStatus, isFinished } from "../conditions.ts";
+import { isFinished } from "../conditions.ts";
+import { hasSucceeded, lastEndedFirst } from "./ended.ts";
 
 /**
  * The EtcdBackups beyond the history limits, oldest first. One with deletionPolicy Delete stays: its deletion would
@@ -12,19 +13,10 @@ export function beyondHistory(
 ): EtcdBackup[] {
   const ended = children
     .filter((backup) => isFinished(backup) && backup.metadata.deletionTimestamp === undefined)
-    .toSorted((a, b) => timeOf(b).localeCompare(timeOf(a)));
-  const { succeeded = [], failed = [] } = Object.groupBy(ended, ({ status }) =>
-    conditionStatus(status.conditions, "Succeeded") === "True" ? "succeeded" : "failed",
-  );
-  const old = [
-    ...(successfulHistoryLimit === undefined ? [] : succeeded.slice(successfulHistoryLimit)),
-    ...failed.slice(failedHistoryLimit),
-  ];
-  return old
+    .toSorted(lastEndedFirst);
+  const [succeeded, failed] = [ended.filter(hasSucceeded), ended.filter((backup) => !hasSucceeded(backup))];
+  return [...succeeded.slice(successfulHistoryLimit ?? succeeded.length), ...failed.slice(failedHistoryLimit)]
     .filter(({ spec }) => spec.deletionPolicy !== "Delete")
-    .toSorted((a, b) => timeOf(a).localeCompare(timeOf(b)));
-}
-
-function timeOf({ status, metadata }: EtcdBackup): string {
-  return `${status.completionTime ?? metadata.creationTimestamp} ${metadata.name}`;
+    .toSorted(lastEndedFirst)
+    .toReversed();
 }

@@ -5,6 +5,8 @@ import type {
 } from "../../api/v1alpha1/etcd-backup-schedule.ts";
 import type { Series } from "../backup/series.ts";
 import { conditionStatus, setCondition, wholeSeconds } from "../conditions.ts";
+import { hasSucceeded, lastEndedFirst } from "./ended.ts";
+import { whyLeftAlone } from "../retention/belonging.ts";
 import { type RetentionPlan, planRetention } from "../retention/plan.ts";
 import type { RetainableBackup } from "../retention/retainable.ts";
 
@@ -36,10 +38,7 @@ export function retentionDue(
 
 /** The EtcdBackup of the schedule that succeeded last. */
 export function newestSuccess(children: readonly EtcdBackup[]): EtcdBackup | undefined {
-  const ended = ({ status, metadata }: EtcdBackup) => `${status.completionTime} ${metadata.name}`;
-  return children
-    .filter(({ status }) => conditionStatus(status.conditions, "Succeeded") === "True")
-    .toSorted((a, b) => (ended(a) > ended(b) ? -1 : 1))[0];
+  return children.filter(hasSucceeded).toSorted(lastEndedFirst)[0];
 }
 
 /**
@@ -132,17 +131,16 @@ function windowOf(
   { spec }: EtcdBackupSchedule,
   { backups, series }: RetentionInput,
 ): Pick<EtcdBackupScheduleStatus, "recoveryWindow"> {
-  const { adoptFrom } = spec.retention ?? {};
-  const policy = adoptFrom === undefined ? {} : { adoptFrom };
-  const own = planRetention(backups, { policy, series, timeZone: "UTC" })
-    .kept.filter(({ reasons }) => reasons.includes("no keep rule is set"))
-    .map(({ backup }) => backup.time.getTime());
-  if (own.length === 0) return {};
+  const owner = { series, adoptFrom: spec.retention?.adoptFrom };
+  const times = backups
+    .filter((backup) => whyLeftAlone(backup, owner).length === 0)
+    .map(({ time }) => time.getTime());
+  if (times.length === 0) return {};
   return {
     recoveryWindow: {
-      oldest: wholeSeconds(new Date(Math.min(...own))),
-      newest: wholeSeconds(new Date(Math.max(...own))),
-      count: own.length,
+      oldest: wholeSeconds(new Date(Math.min(...times))),
+      newest: wholeSeconds(new Date(Math.max(...times))),
+      count: times.length,
     },
   };
 }

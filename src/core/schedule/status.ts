@@ -4,8 +4,9 @@ import type {
   EtcdBackupScheduleStatus,
 } from "../../api/v1alpha1/etcd-backup-schedule.ts";
 import type { Condition, ScheduleReason } from "../../api/v1alpha1/conditions.ts";
-import { conditionStatus, isFinished, setCondition, wholeSeconds } from "../conditions.ts";
+import { isFinished, setCondition, wholeSeconds } from "../conditions.ts";
 import { type Cause, childName } from "./child.ts";
+import { endOf, hasSucceeded, lastEndedFirst } from "./ended.ts";
 import { type ObservedSchedule, type PassReason, expressionOf, nextStart } from "./decide.ts";
 
 /** What can be seen of the EtcdBackupStore of a schedule. */
@@ -68,14 +69,7 @@ function readiness({ schedule, problem, store, ...observed }: ScheduleReport): S
 
 /** The newest EtcdBackup that has ended, by the time of its end. */
 function lastEnded(children: readonly EtcdBackup[]): EtcdBackup | undefined {
-  const byEnd = children
-    .filter(isFinished)
-    .toSorted((a, b) => endOf(b).localeCompare(endOf(a)) || b.metadata.name.localeCompare(a.metadata.name));
-  return byEnd[0];
-}
-
-function endOf({ metadata, status }: EtcdBackup): string {
-  return status.completionTime ?? metadata.creationTimestamp;
+  return children.filter(isFinished).toSorted(lastEndedFirst)[0];
 }
 
 function lastOutcome({ schedule }: ScheduleReport, ended: EtcdBackup | undefined): Stated {
@@ -87,7 +81,7 @@ function lastOutcome({ schedule }: ScheduleReport, ended: EtcdBackup | undefined
     return { type, status, message, reason: (known?.reason ?? "NoBackupYet") as ScheduleReason };
   }
   const { name } = ended.metadata;
-  if (conditionStatus(ended.status.conditions, "Succeeded") === "True")
+  if (hasSucceeded(ended))
     return { type, status: "True", reason: "Succeeded", message: `EtcdBackup ${name} succeeded` };
   const { message } = failureOf(ended);
   return { type, status: "False", reason: "Failed", message: `EtcdBackup ${name} failed: ${message}` };
@@ -104,7 +98,7 @@ function endedFields(
 ): Pick<EtcdBackupScheduleStatus, "lastBackup" | "lastSuccessfulTime" | "lastFailure"> {
   const { name } = ended.metadata;
   if (isBefore(ended, before)) return {};
-  if (conditionStatus(ended.status.conditions, "Succeeded") !== "True")
+  if (!hasSucceeded(ended))
     return { lastBackup: name, lastFailure: { time: endOf(ended), backup: name, ...failureOf(ended) } };
   const newest = [endOf(ended), before.lastSuccessfulTime ?? ""].toSorted().at(-1) ?? "";
   return { lastBackup: name, lastSuccessfulTime: newest };
