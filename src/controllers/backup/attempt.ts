@@ -10,7 +10,7 @@ import { saveSnapshot } from "../../backup/save.ts";
 import type { SnapshotCluster } from "../../backup/source.ts";
 import { deadlineOf } from "../../core/backup/failure.ts";
 import type { BackupReport, StoredBackup } from "../../core/backup/observed.ts";
-import type { Series } from "../../core/backup/series.ts";
+import { type Series, seriesOfSchedule } from "../../core/backup/series.ts";
 import { scheduleOf } from "../../core/schedule/child.ts";
 import { byteRate } from "../../core/byte-rate.ts";
 import { OperatorError, asOperatorError } from "../../core/errors.ts";
@@ -146,12 +146,7 @@ async function seriesOf(
 ): Promise<Series | undefined> {
   const name = scheduleOf(backup);
   if (name === undefined) return undefined;
-  const cluster = await kubernetesCluster(signal);
-  return {
-    name,
-    namespace: backup.metadata.namespace ?? "",
-    ...(cluster === undefined ? {} : { kubernetesCluster: cluster }),
-  };
+  return seriesOfSchedule(name, backup.metadata.namespace, await kubernetesCluster(signal));
 }
 
 /** All of spec.etcd that leads to the members. Which of them is read changes nothing of what they answer. */

@@ -4,7 +4,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { removeBackup } from "../../backup/catalog/remove.ts";
 import type { StoreCatalog } from "../../backup/catalog/store-catalog.ts";
 import { checkMayDelete } from "../../backup/folder.ts";
-import type { Series } from "../../core/backup/series.ts";
+import { type Series, seriesOfSchedule } from "../../core/backup/series.ts";
 import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
 import type { RetentionPlan } from "../../core/retention/plan.ts";
 import type { RetainableBackup } from "../../core/retention/retainable.ts";
@@ -107,9 +107,8 @@ async function plan(
 }
 
 async function seriesOf({ schedule, kubernetesCluster, signal }: ScheduleContext): Promise<Series> {
-  const { name, namespace = "" } = schedule.metadata;
-  const cluster = await kubernetesCluster(signal);
-  return { name, namespace, ...(cluster === undefined ? {} : { kubernetesCluster: cluster }) };
+  const { name, namespace } = schedule.metadata;
+  return seriesOfSchedule(name, namespace, await kubernetesCluster(signal));
 }
 
 interface CarriedOut {

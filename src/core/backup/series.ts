@@ -11,6 +11,19 @@ export interface Series {
   kubernetesCluster?: string;
 }
 
+/** `kubernetesCluster`: undefined where the operator may not read the UID. */
+export function seriesOfSchedule(
+  name: string,
+  namespace: string | undefined,
+  kubernetesCluster: string | undefined,
+): Series {
+  return {
+    name,
+    namespace: namespace ?? "",
+    ...(kubernetesCluster === undefined ? {} : { kubernetesCluster }),
+  };
+}
+
 /** A restored copy of a Kubernetes cluster has the same UID of kube-system. Beside its original it may not delete. */
 export function isSameSeries(a: Series, b: Series): boolean {
   return hasSameNames(a, b) && a.kubernetesCluster === b.kubernetesCluster;
