@@ -127,11 +127,7 @@ async function create(context: ScheduleContext, observed: ScheduleReport, cause:
     return;
   }
   const next = withStatus(schedule, created(schedule, cause));
-  const active = existing ?? { metadata: { ...draft.metadata } };
-  await writeScheduleStatus(context, {
-    ...reported({ ...observed, schedule: next }),
-    active: active.metadata.name ?? ref.name,
-  });
+  await writeScheduleStatus(context, { ...reported({ ...observed, schedule: next }), active: ref.name });
   if (existing === undefined) events.normal("BackupCreated", `EtcdBackup ${ref.name}, ${describe(cause)}`);
 }
 
