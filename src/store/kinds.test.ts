@@ -3,26 +3,16 @@ import { describe, it } from "node:test";
 import type { StoreKindName } from "../api/v1alpha1/etcd-backup-store-location.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import type { StoreFacts } from "../core/store/facts.ts";
+import { storeOf as defaultStore } from "../core/store/store.fixture.ts";
 import { factsOf, settingsOf } from "./kinds.ts";
 import type { Grants } from "./grants.ts";
 
 type Spec = EtcdBackupStore["spec"];
 
 function storeOf(spec: Partial<Spec>): EtcdBackupStore {
-  return {
-    apiVersion: "etcdbackup.dev/v1alpha1",
-    kind: "EtcdBackupStore",
-    metadata: {
-      name: "s",
-      namespace: "ns",
-      uid: "s",
-      generation: 1,
-      resourceVersion: "1",
-      creationTimestamp: "",
-    },
-    spec: { accessMode: "ReadWrite", catalog: { import: true, importLimit: 30 }, ...spec },
-    status: { observedGeneration: 1 },
-  };
+  const { spec: defaults, ...store } = defaultStore();
+  const { file: _, ...common } = defaults;
+  return { ...store, spec: { ...common, ...spec } };
 }
 
 const s3 = { bucket: "backups", forcePathStyle: false, checksum: "Auto", versions: "Keep" } as const;

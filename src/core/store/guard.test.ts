@@ -4,25 +4,14 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { backupOf, now } from "../backup/backup.fixture.ts";
 import { finalizer } from "../backup/decide.ts";
 import { type GuardDecision, decideGuard, deletionWaits, needsStore, storeFinalizer } from "./guard.ts";
+import { storeOf as defaultStore } from "./store.fixture.ts";
 
 type Metadata = Partial<EtcdBackupStore["metadata"]>;
 
 function storeOf(metadata: Metadata): EtcdBackupStore {
-  return {
-    apiVersion: "etcdbackup.dev/v1alpha1",
-    kind: "EtcdBackupStore",
-    metadata: {
-      name: "s",
-      namespace: "ns",
-      uid: "s",
-      generation: 2,
-      resourceVersion: "1",
-      creationTimestamp: "",
-      ...metadata,
-    },
-    spec: { accessMode: "ReadWrite", catalog: { import: true, importLimit: 30 }, file: { path: "/backups" } },
+  return defaultStore({
+    metadata: { generation: 2, ...metadata },
     status: {
-      observedGeneration: 1,
       conditions: [
         {
           type: "Ready",
@@ -34,7 +23,7 @@ function storeOf(metadata: Metadata): EtcdBackupStore {
         },
       ],
     },
-  };
+  });
 }
 
 describe("the finalizer of an EtcdBackupStore", () => {
