@@ -14,7 +14,7 @@ export function retainableOf(
 ): RetainableBackup {
   const generation =
     manifest === undefined ? undefined : generationOf(manifest.cluster.id, modified, claim, claims);
-  return { name, time, revision, generation, series: manifest?.series, problem };
+  return { name, time, storedAt: modified, revision, generation, series: manifest?.series, problem };
 }
 
 function generationOf(

@@ -8,6 +8,7 @@ import { choose } from "./delete.ts";
 const backup = (name: string, revision: number, over: Partial<FolderBackup> = {}): FolderBackup => ({
   name,
   time: new Date("2026-08-20T12:00:00Z"),
+  storedAt: new Date("2026-08-20T12:00:01Z"),
   revision,
   generation: 0,
   series: undefined,

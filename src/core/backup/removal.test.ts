@@ -39,6 +39,7 @@ describe("the newest sound backup", () => {
   const backup = (name: string, over: Partial<RetainableBackup>): RetainableBackup => ({
     name,
     time: new Date("2026-08-20T12:00:00Z"),
+    storedAt: new Date("2026-08-20T12:00:01Z"),
     revision: 1,
     generation: 0,
     series: undefined,

@@ -47,6 +47,7 @@ function readRow(line: string, index: number): Golden["rows"][number] {
     // Of names alone the lower row would be the newer.
     name: `${String(index).padStart(2, "0")} ${time}`,
     time: new Date(time),
+    storedAt: new Date(time),
     revision: Number(revision),
     generation: 0,
     series: { name: "prod", namespace: "ops", kubernetesCluster: "here" },
@@ -58,7 +59,8 @@ function readRow(line: string, index: number): Golden["rows"][number] {
 
 function applyNote(note: string, backup: RetainableBackup): void {
   const [kind = "", value = ""] = note.split(" ");
-  if (kind === "generation") backup.generation = Number(value);
+  if (kind === "stored") backup.storedAt = new Date(value);
+  else if (kind === "generation") backup.generation = Number(value);
   else if (kind === "series") {
     const [namespace = "", name = ""] = value.split("/");
     backup.series = { ...backup.series, name, namespace };

@@ -14,7 +14,9 @@ export function keptByOracle(
 ): Set<string> {
   if (Object.keys(policy).length === 0) return new Set(newestFirst.map(({ name }) => name));
   const local = localTimes(newestFirst, timeZone);
-  const names = newestFirst.flatMap(({ name, time }, index) => {
+  const [newest] = newestFirst;
+  const newestAt = Math.min(newest?.time.getTime() ?? 0, newest?.storedAt.getTime() ?? 0);
+  const names = newestFirst.flatMap(({ name, time, storedAt }, index) => {
     const bucketed = buckets.some(([field, bucketOf]) => {
       const ofNewer = local.slice(0, index).map(bucketOf);
       const isNewest = !ofNewer.includes(bucketOf(local[index] ?? ""));
@@ -23,7 +25,7 @@ export function keptByOracle(
     const isLast = index < (policy.keepLast ?? 0);
     const isWithin =
       policy.keepWithin !== undefined &&
-      time.getTime() > beginOf(newestFirst[0]?.time ?? time, policy.keepWithin, timeZone);
+      Math.max(time.getTime(), storedAt.getTime()) > beginOf(new Date(newestAt), policy.keepWithin, timeZone);
     return bucketed || isLast || isWithin ? [name] : [];
   });
   return new Set(names);

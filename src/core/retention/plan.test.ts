@@ -65,6 +65,7 @@ function history(drawn: readonly Drawn[]): RetainableBackup[] {
     return {
       name: `b${index}`,
       time: new Date(at + clockErrorMs),
+      storedAt: new Date(at),
       revision,
       generation: kind === "stranger" ? undefined : generation,
       series: kind === "foreign" ? origin : series,
@@ -116,6 +117,17 @@ describe("any plan of retention", () => {
         );
         for (const { reasons } of plan.kept) assert.ok(reasons.length > 0 && !reasons.includes(""));
         for (const { reason } of plan.removed) assert.match(reason, /^no rule keeps it/);
+      }),
+    );
+  });
+
+  it("keeps by keepWithin what was stored within that time, whatever the clocks said", () => {
+    fc.assert(
+      fc.property(histories, timeZones, (backups, zone) => {
+        const kept = keptNames(planOf(backups, { keepWithin: "36h" }, zone));
+        const begin = (backups.findLast(isOwn)?.storedAt.getTime() ?? 0) - 36 * 3_600_000;
+        for (const { name, storedAt } of backups.filter(isOwn))
+          if (storedAt.getTime() > begin) assert.ok(kept.includes(name), name);
       }),
     );
   });
@@ -201,6 +213,7 @@ describe("any plan of retention", () => {
     const of = (name: string) => ({
       name,
       time: new Date(start),
+      storedAt: new Date(start),
       revision: 1,
       generation: 0,
       series,

@@ -5,6 +5,8 @@ export interface RetainableBackup {
   name: string;
   /** When the run began, by the clock that named it. */
   time: Date;
+  /** When its manifest was stored, by the store's clock. */
+  storedAt: Date;
   revision: number;
   /**
    * Position of its etcd cluster in the folder's lineage, later is higher. Undefined: a stranger. 0 in a folder without

@@ -1,4 +1,4 @@
-import type { DateTime } from "luxon";
+import { DateTime } from "luxon";
 import type { RetentionPolicy } from "../../api/v1alpha1/retention.ts";
 import { OperatorError } from "../errors.ts";
 import { parseKeepWithin } from "./keep-within.ts";
@@ -74,7 +74,10 @@ function newestOfEach(
   return ruling;
 }
 
-/** Counts back from the newest backup, so that nothing is removed because backups have stopped. */
+/**
+ * Counts back from the newest backup, so that nothing is removed because backups have stopped. The clock that named a backup
+ * may have been wrong: the newest one is no younger than the store's clock says, and the others are no older.
+ */
 function within(text: string, newestFirst: readonly DatedBackup[]): Ruling {
   const span = parseKeepWithin(text);
   if ("problem" in span) {
@@ -82,7 +85,12 @@ function within(text: string, newestFirst: readonly DatedBackup[]): Ruling {
       hint: "correct keepWithin; until then no backup is removed",
     });
   }
-  const begin = newestFirst[0]?.at.minus(span).toMillis() ?? 0;
-  const kept = newestFirst.filter(({ at }) => at.toMillis() > begin);
+  const [newest] = newestFirst;
+  if (newest === undefined) return { kept: new Map(), replaced: new Map() };
+  const storedAt = DateTime.fromJSDate(newest.backup.storedAt, { zone: newest.at.zone });
+  const begin = DateTime.min(newest.at, storedAt).minus(span).toMillis();
+  const kept = newestFirst.filter(
+    ({ at, backup }) => Math.max(at.toMillis(), backup.storedAt.getTime()) > begin,
+  );
   return { kept: new Map(kept.map(({ backup }) => [backup, `within ${text}`])), replaced: new Map() };
 }

@@ -72,7 +72,7 @@ function planAfterNext(schedule: EtcdBackupSchedule, input: RetentionInput): Ret
   if (next === undefined) return planOf(schedule, input).removed;
   const generation = Math.max(0, ...backups.map((backup) => backup.generation ?? 0));
   const revision = Math.max(0, ...backups.map((backup) => backup.revision)) + 1;
-  const coming = { name: "", time: next, revision, generation, series, problem: undefined };
+  const coming = { name: "", time: next, storedAt: next, revision, generation, series, problem: undefined };
   return planOf(schedule, { ...input, backups: [coming, ...backups] }).removed;
 }
 
