@@ -44,7 +44,8 @@ export const scheduleEvents = {
   ClockSetBack:
     "The operator's clock was set back by more than a day. Times that were run already are not run again.",
   BackupRemoved: "Retention removed a stored backup; the note says why.",
-  RecordRemoved: "An EtcdBackup beyond the history limits was deleted. Its stored backup remains.",
+  RecordRemoved:
+    "The operator deleted an EtcdBackup: it was beyond the history limits, and its stored backup remains; or the store does not hold its backup any more.",
 } as const satisfies Vocabulary;
 
 export type ScheduleEvent = keyof typeof scheduleEvents | ScheduleReason;

@@ -7,6 +7,7 @@ import {
   type CompactListing,
   type ListedBackup,
   type ListedFolder,
+  type ReadListing,
   emptyFolder,
   expand,
   newestFirstOf,
@@ -149,15 +150,31 @@ export class StoreCatalog {
     { keepRest = false, signal }: { keepRest?: boolean; signal: AbortSignal },
   ): Promise<ObjectInfo[]> {
     const begun = this.#now();
+    const { listing, rest } = await this.#read(store.list("", { signal }), keepRest);
+    this.#replace(listing);
+    this.#listed = { folders: listing, begun };
+    return rest;
+  }
+
+  /** Lists one folder anew, for what must not go by a listing that is some minutes old. */
+  async refreshFolder(store: Pick<Store, "list">, clusterName: string, signal: AbortSignal): Promise<void> {
+    const { listing } = await this.#read(store.list(`${clusterName}/`, { signal }), false);
+    const folders = new Map(this.#folders);
+    const folder = listing.get(clusterName);
+    if (folder === undefined) folders.delete(clusterName);
+    else folders.set(clusterName, folder);
+    this.#replace(folders);
+    if (this.#listed !== undefined) this.#listed.folders = folders;
+  }
+
+  /** Reads a listing, with what this process stores and removes meanwhile. */
+  async #read(objects: AsyncIterable<ObjectInfo>, keepRest: boolean): Promise<ReadListing> {
     const notes: Note[] = [];
     this.#underWay.add(notes);
     try {
-      const before = this.#listed?.folders;
-      const { listing, rest } = await readCompactListing(store.list("", { signal }), { before, keepRest });
-      for (const note of notes) note(listing);
-      this.#replace(listing);
-      this.#listed = { folders: listing, begun };
-      return rest;
+      const read = await readCompactListing(objects, { before: this.#listed?.folders, keepRest });
+      for (const note of notes) note(read.listing);
+      return read;
     } finally {
       this.#underWay.delete(notes);
     }

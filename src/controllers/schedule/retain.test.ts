@@ -4,6 +4,7 @@ import { objectKind } from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { putClaim } from "../../backup/catalog/claim.ts";
 import { addBackup } from "../../backup/manifest/manifest.fixture.ts";
+import { noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ScheduleWorld, createScheduleWorld } from "./world.fixture.ts";
 
 const { signal } = new AbortController();
@@ -15,6 +16,20 @@ const manifests = ({ bucket }: ScheduleWorld) =>
     .toSorted((a, b) => a - b);
 const dataCount = ({ bucket }: ScheduleWorld) =>
   [...bucket.objects.keys()].filter((object) => objectKind(object) === "data").length;
+
+function removeData(world: ScheduleWorld, revision: number): void {
+  removeObjects(world, (object) => object.includes(`run${revision}.db`));
+}
+
+function removeManifest(world: ScheduleWorld, revision: number): void {
+  removeObjects(world, (object) => object.endsWith(`run${revision}.json`));
+}
+
+function removeObjects({ bucket }: ScheduleWorld, isMeant: (object: string) => boolean): void {
+  const meant = [...bucket.objects.keys()].filter(isMeant);
+  assert.equal(meant.length, 1);
+  for (const object of meant) bucket.objects.delete(object);
+}
 
 /** Lives through so many hours, with a backup in each. */
 async function hours(world: ScheduleWorld, revisions: readonly number[]): Promise<void> {
@@ -114,6 +129,86 @@ describe("the retention of an EtcdBackupSchedule", () => {
     await world.settle();
     assert.deepEqual(manifests(world), [1]);
     assert.match(world.condition("Retained")?.message ?? "", new RegExp(`^the store does not list ${name}`));
+  });
+
+  it("keeps what a rule needs in place of a backup that was damaged after the listing", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 2 } });
+    await hours(world, [1, 2]);
+    await world.live(3_600);
+    world.store(3);
+    await world.list();
+    removeData(world, 2);
+    await world.live(60);
+    assert.deepEqual(manifests(world), [1, 2, 3]);
+    assert.deepEqual(
+      [world.condition("Retained")?.status, world.status.retention?.kept, world.status.recoveryWindow?.count],
+      ["True", 3, 2],
+    );
+  });
+
+  it("removes nothing once the data of the newest backup is gone, though the listing showed it", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    const name = world.store(2);
+    await world.list();
+    removeData(world, 2);
+    await world.live(60);
+    assert.deepEqual(manifests(world), [1, 2]);
+    assert.match(
+      world.condition("Retained")?.message ?? "",
+      new RegExp(`^${name}, the newest backup, does not verify: .* is missing`),
+    );
+  });
+
+  it("removes nothing when the listing of that moment breaks off", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    await world.live(3_600);
+    world.store(2);
+    await world.list();
+    world.bucket.beforeCall = async (call) => {
+      if (call === "list") throw new OperatorError("StoreFailed", "the listing broke off");
+    };
+    assert.equal(await world.settle(), 60_000);
+    assert.deepEqual(manifests(world), [1, 2]);
+    assert.match(world.condition("Retained")?.message ?? "", /^no plan can be made: the listing broke off/);
+  });
+
+  it("deletes the EtcdBackup of a backup that it removed before the API server failed", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    world.api.beforeRequest = ({ verb }) => {
+      if (verb === "delete") throw noRoute();
+    };
+    await hours(world, [2]);
+    assert.deepEqual([manifests(world), world.children().length], [[2], 2]);
+    assert.match(world.condition("Retained")?.message ?? "", /^EtcdBackup prod-.* cannot be deleted: /);
+    assert.equal(world.status.retention?.removed, 1);
+    world.api.beforeRequest = () => {};
+    await hours(world, [3]);
+    assert.deepEqual([manifests(world), world.children().length], [[3], 1]);
+    assert.equal(world.condition("Retained")?.status, "True");
+    assert.equal(world.status.retention?.removed, 2);
+  });
+
+  it("deletes the EtcdBackups whose backups a person has removed, of this store and cluster alone", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 9 } });
+    await hours(world, [1, 2, 3]);
+    const [first = "", second = "", third = ""] = world.names();
+    for (const revision of [1, 2, 3]) {
+      removeData(world, revision);
+      removeManifest(world, revision);
+    }
+    world.changeBackup(second, ({ status }) => {
+      if (status.artifact !== undefined) status.artifact.storeURL = "s3://another";
+    });
+    world.changeBackup(third, ({ spec }) => void (spec.clusterName = "another"));
+    await hours(world, [4]);
+    assert.deepEqual(world.names().slice(0, -1), [second, third]);
+    assert.ok(
+      world.events.includes(`RecordRemoved: EtcdBackup ${first}: its backup is not in the store any more`),
+    );
   });
 
   it("waits for a listing, and takes one that fails for none", async () => {
@@ -276,6 +371,42 @@ describe("the retention of an EtcdBackupSchedule", () => {
       await world.live(60);
     }
     assert.deepEqual(manifests(world), [2]);
+  });
+
+  it("says that a removal is blocked, and tries it again in time, though a changed plan is shown meanwhile", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    let isLocked = true;
+    world.bucket.beforeCall = async (call, name) => {
+      if (isLocked && call === "remove" && name.includes("-r00000000000000000001-"))
+        throw new OperatorError("Refused", "the object is locked until 2026-09-01");
+    };
+    await hours(world, [2]);
+    world.change(({ spec }) => void (spec.schedule = "@yearly"));
+    await world.live(1_800);
+    world.change(({ spec }) => void (spec.retention = { keepLast: 1, keepDaily: 1 }));
+    await world.live(60);
+    assert.equal(world.status.retention?.generation, world.schedule.metadata.generation);
+    assert.equal(world.condition("Retained")?.status, "False");
+    isLocked = false;
+    const againAfterMs = (await world.settle()) ?? 0;
+    assert.ok(againAfterMs <= 1_800_000, `tries again in ${againAfterMs} ms`);
+    await world.live(1_800);
+    assert.deepEqual(manifests(world), [2]);
+    assert.equal(world.condition("Retained")?.status, "True");
+  });
+
+  it("is at rest while a removal is blocked, and no EtcdBackup of the schedule is left", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    world.bucket.beforeCall = async (call) => {
+      if (call === "remove") throw new OperatorError("Unreachable", "no network");
+    };
+    await hours(world, [2]);
+    for (const name of world.names()) world.removeBackup(name);
+    world.change(({ spec }) => void (spec.schedule = "@yearly"));
+    world.advance(2 * 3_600);
+    assert.ok(((await world.settle()) ?? 0) > 0);
   });
 
   it("shows a changed plan without acting on it", async () => {

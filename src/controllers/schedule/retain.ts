@@ -1,28 +1,26 @@
 import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { EtcdBackupScheduleStatus } from "../../api/v1alpha1/etcd-backup-schedule.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { removeBackup } from "../../backup/catalog/remove.ts";
 import type { StoreCatalog } from "../../backup/catalog/store-catalog.ts";
-import { checkMayDelete } from "../../backup/folder.ts";
-import { type Series, seriesOfSchedule } from "../../core/backup/series.ts";
-import { OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
-import type { RetentionPlan } from "../../core/retention/plan.ts";
-import type { RetainableBackup } from "../../core/retention/retainable.ts";
+import { seriesOfSchedule } from "../../core/backup/series.ts";
+import { asOperatorError, withHint } from "../../core/errors.ts";
 import { nextStart } from "../../core/schedule/decide.ts";
 import {
   blockedFields,
   newestSuccess,
   planOf,
+  recordsOfGone,
   retainedFields,
   retentionDue,
+  retryAfterMs,
   retryRemovalMs,
-  whyNoPlan,
+  whyNothingRemoved,
 } from "../../core/schedule/retention.ts";
 import type { ScheduleReport } from "../../core/schedule/status.ts";
-import { writerOfStore } from "../store/writer.ts";
 import type { ScheduleContext } from "./context.ts";
+import { removeBackups, removeRecords } from "./remove.ts";
 
-/** Stored backups that one pass removes at most. */
+/** Stored backups that one pass removes at most, and EtcdBackups of those that are gone. */
 const removalsAPass = 20;
 /** Milliseconds until the next look for a listing of the store. */
 const listingEveryMs = 15_000;
@@ -37,14 +35,16 @@ export interface Retained {
 
 interface Retaining {
   context: ScheduleContext;
+  observed: ScheduleReport;
   store: EtcdBackupStore;
   catalog: StoreCatalog;
-  series: Series;
+  /** The EtcdBackup that succeeded last. */
+  newest: EtcdBackup;
 }
 
 /**
  * Carries retention out after a success, and tells what it will do next. It plans by the last complete listing of the
- * store; a listing that failed shows nothing, and then nothing is removed.
+ * store, and removes by one of that moment; a listing that failed shows nothing, and then nothing is removed.
  */
 export async function retain(
   context: ScheduleContext,
@@ -53,9 +53,12 @@ export async function retain(
 ): Promise<Retained> {
   const { schedule, catalogs, now, signal } = context;
   const newest = newestSuccess(observed.children);
+  if (newest === undefined) return { fields: {} };
   const due = retentionDue(schedule, newest, now());
-  if (due === "nothing" || newest === undefined || store === undefined) return { fields: {} };
-  if (due === "carryOut" && !observed.canStore) return { fields: {} };
+  const againAfterMs = retryAfterMs(schedule, now());
+  const nothing = { fields: {}, ...(againAfterMs === undefined ? {} : { againAfterMs }) };
+  if (due === "nothing") return nothing;
+  if (store === undefined || (due === "carryOut" && !observed.canStore)) return { fields: {} };
   const catalog = catalogs.find(store);
   const madeAt = Date.parse(newest.status.completionTime ?? "");
   const name = newest.status.artifact?.name ?? "";
@@ -66,10 +69,10 @@ export async function retain(
     (catalog.listedAt.getTime() > madeAt || catalog.has(clusterName, name));
   if (catalog === undefined || !isListed) return { fields: {}, againAfterMs: listingEveryMs };
   try {
-    return await plan({ context, store, catalog, series: await seriesOf(context) }, observed, {
-      due,
-      newest,
-    });
+    const retaining = { context, observed, store, catalog, newest };
+    if (due === "carryOut") return await carryOut(retaining);
+    const fields = retainedFields(schedule, { ...(await planned(retaining)), ...afterOf(schedule) }, now());
+    return { ...nothing, fields };
   } catch (error) {
     signal.throwIfAborted();
     const message = `no plan can be made: ${withHint(asOperatorError(error))}`;
@@ -77,119 +80,73 @@ export async function retain(
   }
 }
 
-/** Makes the plan, carries it out where that is due, and says what remains. */
-async function plan(
-  retaining: Retaining,
-  observed: ScheduleReport,
-  { due, newest }: { due: "carryOut" | "show"; newest: EtcdBackup },
-): Promise<Retained> {
-  const { context, catalog, series } = retaining;
-  const { schedule, now, signal } = context;
-  const backups = await catalog.folder(schedule.spec.template.spec.clusterName, signal);
-  const done =
-    due === "carryOut"
-      ? await carryOut(retaining, backups, newest)
-      : { removed: new Set<string>(), blocked: undefined, isWhole: true };
-  const fields = retainedFields(
-    schedule,
-    {
-      backups: backups.filter((backup) => !done.removed.has(backup.name)),
-      series,
-      next: nextStart(observed),
-      after: due === "carryOut" && done.isWhole ? newest.metadata.name : schedule.status.retention?.after,
-      removed: done.removed.size,
-      blocked: done.blocked,
-    },
-    now(),
-  );
-  const againAfterMs = done.isWhole ? (done.blocked === undefined ? undefined : retryRemovalMs) : 0;
-  return { fields, ...(againAfterMs === undefined ? {} : { againAfterMs }) };
+function afterOf({ status }: ScheduleContext["schedule"]): { after?: string } {
+  return status.retention?.after === undefined ? {} : { after: status.retention.after };
 }
 
-async function seriesOf({ schedule, kubernetesCluster, signal }: ScheduleContext): Promise<Series> {
+/** The plan over what the catalog lists. */
+async function planned({ context, observed, catalog }: Pick<Retaining, "context" | "observed" | "catalog">) {
+  const { schedule, kubernetesCluster, signal } = context;
   const { name, namespace } = schedule.metadata;
-  return seriesOfSchedule(name, namespace, await kubernetesCluster(signal));
+  const backups = await catalog.folder(schedule.spec.template.spec.clusterName, signal);
+  const series = seriesOfSchedule(name, namespace, await kubernetesCluster(signal));
+  const input = { backups, series, next: nextStart(observed) };
+  return { ...input, plan: planOf(schedule, input) };
 }
 
-interface CarriedOut {
+type Planned = Awaited<ReturnType<typeof planned>>;
+
+/** Removes what the plan says, and the EtcdBackups of what is gone from the store. */
+async function carryOut(retaining: Retaining): Promise<Retained> {
+  const { context, observed, newest } = retaining;
+  const { schedule, now } = context;
+  const listed = await planned(retaining);
+  const refusal = whyNothingRemoved(newest, listed);
+  const isAtRest =
+    listed.plan.removed.length === 0 && recordsOfGone(observed.children, newest, listed.backups).length === 0;
+  const { by, isWhole, ...done } =
+    refusal !== undefined || isAtRest
+      ? { by: listed, removed: new Set<string>(), blocked: refusal, isWhole: true }
+      : await removeBy(retaining, listed);
+  const after = isWhole ? { after: newest.metadata.name } : afterOf(schedule);
+  const fields = retainedFields(schedule, { ...by, ...after, done }, now());
+  if (!isWhole) return { fields, againAfterMs: 0 };
+  return { fields, ...(done.blocked === undefined ? {} : { againAfterMs: retryRemovalMs }) };
+}
+
+interface Removed {
+  /** The plan by a listing of that moment. */
+  by: Planned;
   removed: Set<string>;
-  /** Why a backup that the plan removes is still there. */
   blocked: string | undefined;
   /** Nothing is left to be tried in this round. */
   isWhole: boolean;
 }
 
-async function carryOut(
-  retaining: Retaining,
-  backups: readonly RetainableBackup[],
-  newest: EtcdBackup,
-): Promise<CarriedOut> {
-  const { context, series } = retaining;
-  const refusal = whyNoPlan(newest, backups);
-  if (refusal !== undefined) return { removed: new Set(), blocked: refusal, isWhole: true };
-  const { removed } = planOf(context.schedule, { backups, series, next: undefined });
-  const name = newest.status.artifact?.name;
-  if (removed.some(({ backup }) => backup.name === name)) {
-    const why = `the plan would remove ${name}, which has just succeeded: the folder holds backups of this schedule with higher revisions, perhaps of another etcd cluster with the same ID (see etcd-backup list and claim show)`;
-    return { removed: new Set(), blocked: why, isWhole: true };
-  }
-  const oldestFirst = removed.toReversed();
-  const outcome = await removeAll(retaining, oldestFirst.slice(0, removalsAPass), newest);
-  const isWhole = outcome.blocked !== undefined || oldestFirst.length <= removalsAPass;
-  return { ...outcome, isWhole };
-}
-
-/** Removes stored backups. One under object lock does not keep the others; any other failure ends the round. */
-async function removeAll(
-  retaining: Retaining,
-  planned: RetentionPlan["removed"],
-  newest: EtcdBackup,
-): Promise<Omit<CarriedOut, "isWhole">> {
-  const { context, store } = retaining;
-  const { signal, openStore, events } = context;
-  const removed = new Set<string>();
-  let blocked: string | undefined;
-  if (planned.length === 0) return { removed, blocked };
-  try {
-    await using opened = await openStore(store, signal);
-    const { artifact } = newest.status;
-    const clusterName = context.schedule.spec.template.spec.clusterName;
-    if (
-      artifact === undefined ||
-      (await opened.head(`${clusterName}/${artifact.name}.json`, { signal })) === undefined
-    )
-      return { removed, blocked: `the store does not hold ${artifact?.name}, the newest backup, any more` };
-    for (const { backup, reason } of planned) {
-      try {
-        await removeOne(retaining, opened, backup.name);
-        removed.add(backup.name);
-        events.normal("BackupRemoved", `${backup.name}: ${reason}`);
-      } catch (error) {
-        blocked ??= `${backup.name} cannot be removed: ${withHint(asOperatorError(error))}`;
-        if (!(error instanceof OperatorError && error.code === "Refused")) break;
-      }
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    blocked ??= withHint(asOperatorError(error));
-  }
-  if (blocked !== undefined) events.warning("RemovalBlocked", blocked);
-  return { removed, blocked };
-}
-
-/** The stored backup first, then its EtcdBackup, whose record it is. */
-async function removeOne(
-  { context, store, catalog }: Retaining,
-  opened: Awaited<ReturnType<ScheduleContext["openStore"]>>,
-  name: string,
-): Promise<void> {
-  const { schedule, resources, writers, childrenOf, key, signal } = context;
-  const { clusterName } = schedule.spec.template.spec;
-  const { namespace = "", name: storeName } = store.metadata;
-  const writer = writerOfStore({ namespace, name: storeName }, { resources, writers });
-  await checkMayDelete({ store: opened, clusterName, writer }, signal, `${clusterName}/${name}.json`);
-  await removeBackup(opened, { clusterName, name, signal });
-  catalog.noteRemoved(clusterName, name);
-  for (const child of childrenOf(key))
-    if (child.status.artifact?.name === name) await resources.removeBackup(child, signal);
+/**
+ * Lists the folder anew and plans by that: a backup may have gone or been damaged since `listed`, and another one be needed
+ * in its place.
+ */
+async function removeBy(
+  { context, observed, store, catalog, newest }: Retaining,
+  listed: Planned,
+): Promise<Removed> {
+  const { schedule, openStore, signal } = context;
+  await using opened = await openStore(store, signal);
+  await catalog.refreshFolder(opened, schedule.spec.template.spec.clusterName, signal);
+  const by = await planned({ context, observed, catalog });
+  const refusal = whyNothingRemoved(newest, by);
+  if (refusal !== undefined) return { by, removed: new Set(), blocked: refusal, isWhole: true };
+  const due = by.plan.removed.toReversed();
+  const { removed, blocked } = await removeBackups(
+    context,
+    { store, opened, catalog },
+    due.slice(0, removalsAPass),
+  );
+  // One listing does not prove that a backup is gone.
+  const present = [...listed.backups, ...by.backups].filter(({ name }) => !removed.has(name));
+  const gone = recordsOfGone(observed.children, newest, present);
+  const refused = await removeRecords(context, gone.slice(0, removalsAPass));
+  const isMore = due.length > removalsAPass || gone.length > removalsAPass;
+  return { by, removed, blocked: blocked ?? refused, isWhole: (blocked ?? refused) !== undefined || !isMore };
 }
