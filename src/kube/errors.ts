@@ -89,9 +89,9 @@ export function classifyStatus(cause: ApiStatusError, call: CallName): OperatorE
   }
 }
 
-/** Exceeded quotas and terminating namespaces are 403 as well; the text alone distinguishes them. */
+/** Exceeded quotas, admission webhooks and terminating namespaces are 403 as well; the text alone distinguishes them. */
 function forbidden(cause: ApiStatusError, call: CallName): OperatorError {
-  if (/exceeded quota|is being terminated/.test(cause.message)) {
+  if (/exceeded quota|is being terminated|denied the request/.test(cause.message)) {
     return new OperatorError("Refused", `${callName(call)}: ${cause.message}`, { permanent: false, cause });
   }
   return new OperatorError("Unauthorized", `${callName(call)}: not allowed: ${cause.message}`, {

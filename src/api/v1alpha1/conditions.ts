@@ -199,6 +199,8 @@ export const scheduleReasons = {
   Failed: "The last EtcdBackup failed; the message says why.",
   AdoptionRefused:
     "An EtcdBackup with the name of the next one exists and is not of this schedule. It was not changed, and this time is not run.",
+  CreationFailed:
+    "The API server refused the EtcdBackup of a time, for instance by a quota or an admission webhook; the message says why. The operator tries again every 30 seconds, until the next time or the end of spec.startingDeadlineSeconds.",
   CarriedOut:
     "Retention has made its plan after the last successful backup, and has removed what the plan says.",
   RemovalBlocked:

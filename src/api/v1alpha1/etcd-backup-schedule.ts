@@ -1,6 +1,6 @@
 import { immutable, matches } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
-import type { MapSchema, ObjectSchema } from "../schema/schema.ts";
+import type { MapSchema, ObjectSchema, StringSchema } from "../schema/schema.ts";
 import { scheduleConditions, scheduleReasons } from "./conditions.ts";
 import { scheduleEvents } from "./events.ts";
 import { backupTemplateSpec } from "./etcd-backup.ts";
@@ -10,12 +10,24 @@ import { etcdBackupScheduleStatusSchema } from "./etcd-backup-schedule-status.ts
 /** The longest name of an EtcdBackupSchedule: it becomes the value of a label. */
 const maxNameLength = 63;
 
-const metadataMap = (what: string) =>
+const labelValue = {
+  type: "string",
+  description: "Its value.",
+  maxLength: 63,
+  "x-kubernetes-validations": [
+    matches(
+      "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$",
+      "must be letters, digits, '.', '_' or '-', beginning and ending with a letter or digit",
+    ),
+  ],
+} as const satisfies StringSchema;
+
+const metadataMap = <const Value extends StringSchema>(what: string, value: Value) =>
   ({
     type: "object",
     description: `${what} of each EtcdBackup. None of the schedule's own are copied, since GitOps tools would then prune the EtcdBackups. Names that begin with etcdbackup.dev/ belong to the operator.`,
     maxProperties: 32,
-    additionalProperties: { type: "string", description: "Its value.", maxLength: 1024 },
+    additionalProperties: value,
     "x-kubernetes-validations": [
       {
         rule: "self.all(name, !name.startsWith('etcdbackup.dev/'))",
@@ -32,7 +44,14 @@ const template = {
     metadata: {
       type: "object",
       description: "Metadata of each EtcdBackup.",
-      properties: { labels: metadataMap("Labels"), annotations: metadataMap("Annotations") },
+      properties: {
+        labels: metadataMap("Labels", labelValue),
+        annotations: metadataMap("Annotations", {
+          type: "string",
+          description: "Its value.",
+          maxLength: 1024,
+        }),
+      },
     },
     spec: {
       ...backupTemplateSpec,

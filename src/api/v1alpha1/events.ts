@@ -39,6 +39,8 @@ export const storeEvents = {
 
 export const scheduleEvents = {
   BackupCreated: "The operator created an EtcdBackup; the note names it and its time.",
+  BackupExists:
+    "The EtcdBackup for this time, or for this value of the annotation etcdbackup.dev/trigger, exists and has ended. No other one is created.",
   BackupSkipped: "A time came while a backup of the schedule was running, and is not run.",
   TimeMissed: "A time could not be run within spec.startingDeadlineSeconds.",
   ClockSetBack:

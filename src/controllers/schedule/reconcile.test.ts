@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { scheduleLabel, triggerAnnotation } from "../../core/schedule/child.ts";
+import { Refusal } from "../../kube/memory-api/refusal.fixture.ts";
 import { noRoute } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ScheduleWorld, createScheduleWorld } from "./world.fixture.ts";
+
+/** The API server refuses every EtcdBackup. */
+function refuseCreation(world: ScheduleWorld, message: string, status = 403): void {
+  world.api.beforeRequest = ({ verb }) => {
+    if (verb === "create") throw new Refusal(status, status === 403 ? "Forbidden" : "", message);
+  };
+}
 
 const trigger = (world: ScheduleWorld, token: string) =>
   world.change(({ metadata }) => {
@@ -189,13 +197,17 @@ describe("an EtcdBackupSchedule", () => {
 
   it("leaves an EtcdBackup of its next name alone that is not its own, and says so", async () => {
     const world = createScheduleWorld();
-    world.createBackup("prod-20260820t120000z");
     await world.live(60);
+    world.end();
+    await world.live(60);
+    world.createBackup("prod-20260820t130000z");
+    await world.live(3_600);
+    await world.settle();
     assert.equal(world.condition("LastBackupSucceeded")?.reason, "AdoptionRefused");
-    assert.match(world.events.at(-1) ?? "", /^AdoptionRefused: EtcdBackup prod-20260820t120000z exists/);
+    assert.match(world.events.at(-1) ?? "", /^AdoptionRefused: EtcdBackup prod-20260820t130000z exists/);
     assert.equal(world.status.active, undefined);
     await world.live(3_600);
-    assert.deepEqual(world.names(), ["prod-20260820t130000z"]);
+    assert.deepEqual(world.names(), ["prod-20260820t120000z", "prod-20260820t140000z"]);
     world.end();
     await world.settle();
     assert.equal(world.condition("LastBackupSucceeded")?.status, "True");
@@ -241,6 +253,51 @@ describe("an EtcdBackupSchedule whose operator or API server fails", () => {
       assert.deepEqual(world.names(), ["prod-20260820t120000z"], `write ${lost}`);
       assert.equal(world.status.active, "prod-20260820t120000z");
     }
+  });
+
+  it("says that the API server refuses an EtcdBackup, once, and creates it when it may", async () => {
+    const world = createScheduleWorld();
+    await world.live(60);
+    world.end();
+    await world.settle();
+    refuseCreation(world, "exceeded quota: few, requested: count/etcdbackups=1, used: 9, limited: 9");
+    await world.live(3_600);
+    const condition = world.condition("LastBackupSucceeded");
+    assert.deepEqual([condition?.status, condition?.reason], ["False", "CreationFailed"]);
+    assert.match(condition?.message ?? "", /exceeded quota: few/);
+    assert.deepEqual(
+      [world.status.lastFailure?.reason, world.status.lastFailure?.time, world.status.lastFailure?.backup],
+      ["CreationFailed", "2026-08-20T13:00:00Z", undefined],
+    );
+    const told = world.events.filter((event) => event.startsWith("CreationFailed: "));
+    assert.deepEqual(told, [`CreationFailed: ${condition?.message}`]);
+    world.api.beforeRequest = () => {};
+    await world.live(60);
+    assert.deepEqual(world.names(), ["prod-20260820t120000z", "prod-20260820t130000z"]);
+    world.end();
+    await world.settle();
+    assert.equal(world.condition("LastBackupSucceeded")?.status, "True");
+  });
+
+  it("says what an admission webhook says against an EtcdBackup, and not that rights are missing", async () => {
+    const world = createScheduleWorld();
+    refuseCreation(world, 'admission webhook "policy.example" denied the request: label team is missing');
+    await world.live(60);
+    const { message = "" } = world.condition("LastBackupSucceeded") ?? {};
+    assert.match(message, /denied the request: label team is missing$/);
+  });
+
+  it("only tries again while the API server fails within the first minute of a time", async () => {
+    const world = createScheduleWorld();
+    const reason = () => world.status.lastFailure?.reason;
+    await world.settle();
+    world.advance(60);
+    refuseCreation(world, "etcd leader changed", 500);
+    await assert.rejects(world.pass(), /etcd leader changed/);
+    assert.equal(reason(), undefined);
+    world.advance(60);
+    await world.settle();
+    assert.equal(reason(), "CreationFailed");
   });
 
   it("waits without a store that it may write, and starts late when there is one", async () => {
@@ -292,6 +349,21 @@ describe("the clock of an EtcdBackupSchedule", () => {
 });
 
 describe("the trigger of an EtcdBackupSchedule", () => {
+  it("of a value that was used before makes no backup, and says what to do", async () => {
+    const world = createScheduleWorld({ suspend: true });
+    for (const token of ["ticket 1", "ticket 2", "ticket 1"]) {
+      trigger(world, token);
+      await world.settle();
+      world.end();
+      await world.settle();
+    }
+    assert.equal(world.names().length, 2);
+    assert.match(
+      world.events.at(-1) ?? "",
+      /^BackupExists: EtcdBackup prod-now-\w+ exists since 2026-08-20T11:59:30Z for this value of .*trigger: set the annotation to a new value/,
+    );
+  });
+
   it("makes one backup for each value, also while the schedule is suspended", async () => {
     const world = createScheduleWorld({ suspend: true });
     trigger(world, "ticket 1");

@@ -1,3 +1,4 @@
+import type { EtcdBackup } from "../../api/v1alpha1/etcd-backup.ts";
 import type { ScheduleEvent } from "../../api/v1alpha1/events.ts";
 import type { EtcdBackupSchedule } from "../../api/v1alpha1/etcd-backup-schedule.ts";
 import {
@@ -13,10 +14,12 @@ import {
   type ScheduleReport,
   adoptionRefused,
   created,
+  creationFailed,
   passedOver,
   reported,
 } from "../../core/schedule/status.ts";
-import { wholeSeconds } from "../../core/conditions.ts";
+import { isFinished, wholeSeconds } from "../../core/conditions.ts";
+import { type OperatorError, asOperatorError, withHint } from "../../core/errors.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import { eventsOf } from "../events.ts";
 import { type Reconcile, type Result, keyOf } from "../reconciler.ts";
@@ -26,6 +29,11 @@ import { retain } from "./retain.ts";
 
 /** Records that one pass deletes at most. */
 const recordsAPass = 20;
+
+/** Milliseconds until the next attempt to create an EtcdBackup that the API server refused. */
+const retryCreationMs = 30_000;
+/** Milliseconds after a time in which an API server that does not answer is only tried again. */
+const blipMs = 60_000;
 
 /** setTimeout takes no more than 24 days. */
 const longestWaitMs = 24 * 3_600_000;
@@ -63,8 +71,7 @@ async function act(
 ): Promise<Result> {
   switch (decision.do) {
     case "create":
-      await create(context, observed, decision.cause);
-      return { againAfterMs: 0 };
+      return create(context, observed, decision.cause);
     case "pass":
       await writeScheduleStatus(
         context,
@@ -112,23 +119,67 @@ function withStatus(schedule: EtcdBackupSchedule, status: EtcdBackupSchedule["st
 }
 
 /** Get, adopt, or create: the name is that of the cause, so a pass whose status was lost finds what it created. */
-async function create(context: ScheduleContext, observed: ScheduleReport, cause: Cause): Promise<void> {
-  const { schedule, resources, events, signal, now } = context;
-  const { namespace = "", name } = schedule.metadata;
-  const ref = { namespace, name: childName(name, cause) };
-  const draft = childOf(schedule, cause);
-  const existing =
-    (await resources.backup(ref, signal)) ??
-    ((await resources.createBackup(draft, signal)) ? undefined : await resources.backup(ref, signal));
+async function create(context: ScheduleContext, observed: ScheduleReport, cause: Cause): Promise<Result> {
+  const { schedule, events, now } = context;
+  const { name } = schedule.metadata;
+  const made = await getOrCreate(context, cause);
+  if (made.is === "refused") return refused(context, observed, made.message);
+  const { existing } = made;
   if (existing !== undefined && scheduleOf(existing) !== name) {
     const status = adoptionRefused(schedule, cause, now());
     await writeScheduleStatus(context, status);
     events.warning("AdoptionRefused", status.lastFailure?.message ?? "");
-    return;
+    return { againAfterMs: 0 };
   }
   const next = withStatus(schedule, created(schedule, cause));
-  await writeScheduleStatus(context, { ...reported({ ...observed, schedule: next }), active: ref.name });
-  if (existing === undefined) events.normal("BackupCreated", `EtcdBackup ${ref.name}, ${describe(cause)}`);
+  const active = childName(name, cause);
+  await writeScheduleStatus(context, { ...reported({ ...observed, schedule: next }), active });
+  if (existing === undefined) events.normal("BackupCreated", `EtcdBackup ${active}, ${describe(cause)}`);
+  else if (isFinished(existing)) events.warning("BackupExists", describeExisting(existing, cause));
+  return { againAfterMs: 0 };
+}
+
+async function getOrCreate(
+  { schedule, resources, signal, now }: ScheduleContext,
+  cause: Cause,
+): Promise<{ is: "there"; existing?: EtcdBackup | undefined } | { is: "refused"; message: string }> {
+  const { namespace = "", name } = schedule.metadata;
+  const ref = { namespace, name: childName(name, cause) };
+  const existing = await resources.backup(ref, signal);
+  if (existing !== undefined) return { is: "there", existing };
+  try {
+    const isNew = await resources.createBackup(childOf(schedule, cause), signal);
+    return { is: "there", ...(isNew ? {} : { existing: await resources.backup(ref, signal) }) };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isBlip(asOperatorError(error), cause, now())) throw error;
+    return { is: "refused", message: withHint(asOperatorError(error)) };
+  }
+}
+
+/** Whether a failure may pass within the first minute, which is worth no word in status. */
+function isBlip({ code }: OperatorError, cause: Cause, now: Date): boolean {
+  const isPassing = code === "Unreachable" || code === "Timeout" || code === "Conflict";
+  return isPassing && cause.is !== "trigger" && now.getTime() - cause.time.getTime() < blipMs;
+}
+
+async function refused(context: ScheduleContext, observed: ScheduleReport, message: string): Promise<Result> {
+  const { schedule, events, now } = context;
+  const known = schedule.status.lastFailure;
+  const again = { againAfterMs: retryCreationMs };
+  if (known?.reason === "CreationFailed" && known.message === message) return again;
+  const status = reported(observed);
+  const failed = creationFailed(withStatus(schedule, status), message, now());
+  await writeScheduleStatus(context, { ...status, ...failed });
+  events.warning("CreationFailed", message);
+  return again;
+}
+
+function describeExisting({ metadata: { name, creationTimestamp } }: EtcdBackup, cause: Cause): string {
+  const exists = `EtcdBackup ${name} exists since ${creationTimestamp}`;
+  return cause.is === "trigger"
+    ? `${exists} for this value of etcdbackup.dev/trigger: set the annotation to a new value to ask for one more`
+    : `${exists}, ${describe(cause)}: the clock was ahead then, or is behind now`;
 }
 
 function describe(cause: Cause): string {

@@ -88,20 +88,20 @@ function lastOutcome({ schedule }: ScheduleReport, ended: EtcdBackup | undefined
 }
 
 /** Whether something that is not among the children ended later, such as a time whose EtcdBackup could not be created. */
-function isBefore(ended: EtcdBackup, { lastFailure, lastBackup }: EtcdBackupScheduleStatus): boolean {
-  return lastBackup !== ended.metadata.name && lastFailure !== undefined && endOf(ended) < lastFailure.time;
+function isBefore(ended: EtcdBackup, { lastFailure }: EtcdBackupScheduleStatus): boolean {
+  return lastFailure !== undefined && endOf(ended) < lastFailure.time;
 }
 
-function endedFields(
-  before: EtcdBackupScheduleStatus,
-  ended: EtcdBackup,
-): Pick<EtcdBackupScheduleStatus, "lastBackup" | "lastSuccessfulTime" | "lastFailure"> {
+function endedFields(before: EtcdBackupScheduleStatus, ended: EtcdBackup): Partial<EtcdBackupScheduleStatus> {
   const { name } = ended.metadata;
   if (isBefore(ended, before)) return {};
-  if (!hasSucceeded(ended))
-    return { lastBackup: name, lastFailure: { time: endOf(ended), backup: name, ...failureOf(ended) } };
-  const newest = [endOf(ended), before.lastSuccessfulTime ?? ""].toSorted().at(-1) ?? "";
-  return { lastBackup: name, lastSuccessfulTime: newest };
+  const end = endOf(ended);
+  if (!hasSucceeded(ended)) {
+    return { lastBackup: name, lastFailure: { time: end, backup: name, ...failureOf(ended) } };
+  }
+  // A person may have deleted the record of a later one.
+  if (end <= (before.lastSuccessfulTime ?? "")) return { lastBackup: name };
+  return { lastBackup: name, lastSuccessfulTime: end };
 }
 
 function failureOf({ status }: EtcdBackup): { reason: string; message: string } {
@@ -148,14 +148,26 @@ export function adoptionRefused(
   const name = childName(schedule.metadata.name, cause);
   const message = `EtcdBackup ${name} exists and is not of this schedule: it has no label that names the schedule`;
   const { active: _, ...status } = created(schedule, cause);
-  const { generation } = schedule.metadata;
+  return { ...status, ...notCreated(schedule, { reason: "AdoptionRefused", message }, now) };
+}
+
+/** The fields of status while the API server refuses the EtcdBackup. The cause is tried again. */
+export function creationFailed(
+  schedule: EtcdBackupSchedule,
+  message: string,
+  now: Date,
+): Pick<EtcdBackupScheduleStatus, "lastFailure" | "conditions"> {
+  return notCreated(schedule, { reason: "CreationFailed", message }, now);
+}
+
+function notCreated(
+  { status, metadata: { generation } }: EtcdBackupSchedule,
+  why: { reason: "AdoptionRefused" | "CreationFailed"; message: string },
+  now: Date,
+): Pick<EtcdBackupScheduleStatus, "lastFailure" | "conditions"> {
+  const condition = { type: "LastBackupSucceeded", status: "False", ...why } as const;
   return {
-    ...status,
-    lastFailure: { time: wholeSeconds(now), reason: "AdoptionRefused", message },
-    conditions: setCondition(
-      status.conditions ?? [],
-      { type: "LastBackupSucceeded", status: "False", reason: "AdoptionRefused", message },
-      { generation, now },
-    ),
+    lastFailure: { time: wholeSeconds(now), ...why },
+    conditions: setCondition(status.conditions ?? [], condition, { generation, now }),
   };
 }

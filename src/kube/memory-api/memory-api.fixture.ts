@@ -43,7 +43,10 @@ export interface MemoryApi extends ApiUser {
   readonly requests: SeenRequest[];
   /** The server's clock. */
   now: () => Date;
-  /** Awaited before a request takes effect. What it throws is what the connection throws; nothing has been done. */
+  /**
+   * Awaited before a request takes effect. What it throws is what the connection throws, save for a Refusal, which is the
+   * answer; nothing has been done.
+   */
   beforeRequest: Hook;
   /** Awaited after a request has taken effect. What it throws, the connection throws in the place of the answer. */
   afterRequest: Hook;
@@ -86,8 +89,10 @@ export function memoryApi(): MemoryApi {
     if (route === undefined) return text(404, "404 page not found");
     const seen = seenRequest(route);
     api.requests.push(seen);
-    await interruptible(api.beforeRequest(seen), signal);
-    const answer = answerTo(() => perform(route, { pages, version, signal }));
+    const answer = await answerTo(async () => {
+      await interruptible(api.beforeRequest(seen), signal);
+      return perform(route, { pages, version, signal });
+    });
     await interruptible(api.afterRequest(seen), signal);
     return answer;
   }
@@ -116,9 +121,9 @@ function seenRequest({ verb, resource, namespace, name, body }: Route): SeenRequ
   return { verb, resource, key: name === "" ? (namespace ?? "") : objectKey(ref), body };
 }
 
-function answerTo(act: () => HttpAnswer): HttpAnswer {
+async function answerTo(act: () => Promise<HttpAnswer>): Promise<HttpAnswer> {
   try {
-    return act();
+    return await act();
   } catch (error) {
     if (error instanceof Refusal) return refused(error);
     throw error;

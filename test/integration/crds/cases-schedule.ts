@@ -92,6 +92,20 @@ export const refusedSchedules: Refusal[] = [
     },
   ),
   ...schedules(
+    "spec.template.metadata.labels[team]",
+    "must be letters, digits, '.', '_' or '-', beginning and ending with a letter or digit",
+    {
+      "a label value that no label may have": schedule({
+        template: { metadata: { labels: { team: "a b" } }, spec: backup() },
+      }),
+    },
+  ),
+  ...schedules("spec.template.metadata.labels.team", "Too long: may not be", {
+    "a label value that is too long": schedule({
+      template: { metadata: { labels: { team: "a".repeat(64) } }, spec: backup() },
+    }),
+  }),
+  ...schedules(
     "spec.template.metadata.annotations",
     "names that begin with etcdbackup.dev/ belong to the operator",
     {
