@@ -77,6 +77,8 @@ export const etcdBackupScheduleStatusSchema = {
     lastHandledTrigger: textField(
       "The last value of the annotation etcdbackup.dev/trigger for which an EtcdBackup was created.",
     ),
+    succeeded: countField("EtcdBackups of this schedule that have succeeded."),
+    failed: countField("EtcdBackups of this schedule that have failed."),
     skipped: countField("Times that came while a backup of this schedule was running, and were not run."),
     missed: countField("Times that could not be run within spec.startingDeadlineSeconds."),
     lastFailure,

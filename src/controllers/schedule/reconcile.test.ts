@@ -213,6 +213,21 @@ describe("an EtcdBackupSchedule", () => {
     assert.equal(world.condition("LastBackupSucceeded")?.status, "True");
   });
 
+  it("counts what succeeded and what failed, each once", async () => {
+    const world = createScheduleWorld();
+    await world.live(30);
+    for (const outcome of ["Succeeded", "Failed", "Succeeded"] as const) {
+      assert.equal(world.end(outcome), 1);
+      await world.live(3_600);
+    }
+    world.end("Succeeded");
+    await world.settle();
+    world.restart();
+    world.removeBackup(world.names().at(-1) ?? "");
+    await world.live(60);
+    assert.deepEqual([world.status.succeeded, world.status.failed], [3, 1]);
+  });
+
   it("tells the last failure in a sentence, and keeps it after a success", async () => {
     const world = createScheduleWorld();
     await world.live(60);

@@ -97,11 +97,16 @@ function endedFields(before: EtcdBackupScheduleStatus, ended: EtcdBackup): Parti
   if (isBefore(ended, before)) return {};
   const end = endOf(ended);
   if (!hasSucceeded(ended)) {
-    return { lastBackup: name, lastFailure: { time: end, backup: name, ...failureOf(ended) } };
+    const isNew = end > (before.lastFailure?.time ?? "");
+    return {
+      lastBackup: name,
+      lastFailure: { time: end, backup: name, ...failureOf(ended) },
+      ...(isNew ? { failed: (before.failed ?? 0) + 1 } : {}),
+    };
   }
   // A person may have deleted the record of a later one.
   if (end <= (before.lastSuccessfulTime ?? "")) return { lastBackup: name };
-  return { lastBackup: name, lastSuccessfulTime: end };
+  return { lastBackup: name, lastSuccessfulTime: end, succeeded: (before.succeeded ?? 0) + 1 };
 }
 
 function failureOf({ status }: EtcdBackup): { reason: string; message: string } {
