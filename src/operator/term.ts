@@ -29,7 +29,7 @@ const restoresAtOnce = 2;
 export interface TermOptions
   extends Omit<
     Parts,
-    "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding" | "childrenOf" | "known"
+    "fence" | "metrics" | "admissions" | "wake" | "backupsNeeding" | "childrenOf" | "restores" | "known"
   > {
   informers: Informers;
   metrics: Metrics;
@@ -68,9 +68,11 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   const backupsNeeding = (store: string) => guarding.of(store).size;
   const children = new ChildrenBySchedule();
   const childrenOf = (schedule: string) => children.of(schedule);
+  const restores = () => informers.restores.list();
   const known = new KnownBackups();
   informers.backups.onChange((key, backup) => known.set(key, backup), signal);
-  const deps = controllerDeps({ ...options, fence, admissions, wake, backupsNeeding, childrenOf, known });
+  const indexes = { backupsNeeding, childrenOf, restores, known };
+  const deps = controllerDeps({ ...options, ...indexes, fence, admissions, wake });
   const { runners } = deps;
   metrics.foreignStores(() => deps.store.holds.foreignStores);
   wakeControllers(informers, queues, { hasRun: (key) => runners.backups.has(key), guarding }, signal);

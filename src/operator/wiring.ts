@@ -48,6 +48,7 @@ export interface Parts {
   wake: { backups: (key: string) => void; restores: (key: string) => void };
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
   childrenOf: ScheduleControllerDeps["childrenOf"];
+  restores: ScheduleControllerDeps["restores"];
   known: StoreControllerDeps["known"];
   writers: KnownWriters;
   /** This operator, as operators with other Leases see it. */
@@ -107,22 +108,13 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     openRestored: (restore, signal) =>
       openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
   });
+  const inPass = { ...shared, openStore: openStoreInPass };
+  const { backupsNeeding, known, childrenOf, restores } = parts;
   return {
     runners,
-    store: {
-      ...shared,
-      openStore: openStoreInPass,
-      backupsNeeding: parts.backupsNeeding,
-      known: parts.known,
-    },
-    schedule: { ...shared, openStore: openStoreInPass, kubernetesCluster, childrenOf: parts.childrenOf },
-    backup: {
-      ...shared,
-      openStore: openStoreInPass,
-      admission: admissions.backups,
-      runs: runners.backups,
-      metrics,
-    },
+    store: { ...inPass, backupsNeeding, known },
+    schedule: { ...inPass, kubernetesCluster, childrenOf, restores },
+    backup: { ...inPass, admission: admissions.backups, runs: runners.backups, metrics },
     restore: {
       ...shared,
       admission: admissions.restores,

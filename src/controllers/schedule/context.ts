@@ -4,6 +4,7 @@ import type {
   EtcdBackupSchedule,
   EtcdBackupScheduleStatus,
 } from "../../api/v1alpha1/etcd-backup-schedule.ts";
+import type { EtcdRestore } from "../../api/v1alpha1/etcd-restore.ts";
 import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 import type { ScheduleEvent } from "../../api/v1alpha1/events.ts";
 import type { Log } from "../../core/log.ts";
@@ -34,6 +35,8 @@ export interface ScheduleControllerDeps {
   resources: ScheduleResources;
   /** The EtcdBackups of the schedule with this key, by the watch, which may be behind. */
   childrenOf(key: string): readonly EtcdBackup[];
+  /** The EtcdRestores of all namespaces, by the watch. */
+  restores(): readonly EtcdRestore[];
   holds: StoreHolds;
   catalogs: Catalogs;
   writers: KnownWriters;

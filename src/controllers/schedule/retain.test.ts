@@ -361,6 +361,19 @@ describe("the retention of an EtcdBackupSchedule", () => {
     assert.deepEqual(manifests(world), [1, 2, 3]);
   });
 
+  it("leaves a backup that an EtcdRestore reads, and removes it after the next success", async () => {
+    const world = createScheduleWorld({ retention: { keepLast: 1 } });
+    await hours(world, [1]);
+    const [record = ""] = world.names();
+    world.createRestore(record);
+    await hours(world, [2]);
+    assert.deepEqual(manifests(world), [1, 2]);
+    assert.equal(world.condition("Retained")?.status, "True");
+    world.removeRestore();
+    await hours(world, [3]);
+    assert.deepEqual(manifests(world), [3]);
+  });
+
   it("acts after a success whose record the history limit would delete", async () => {
     const world = createScheduleWorld({ retention: { keepLast: 1 }, successfulHistoryLimit: 0 });
     for (const revision of [1, 2]) {

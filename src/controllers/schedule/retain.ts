@@ -5,6 +5,7 @@ import type { StoreCatalog } from "../../backup/catalog/store-catalog.ts";
 import { seriesOfSchedule } from "../../core/backup/series.ts";
 import { asOperatorError, withHint } from "../../core/errors.ts";
 import { nextStart } from "../../core/schedule/decide.ts";
+import { backupsInUse } from "../../core/schedule/in-use.ts";
 import {
   blockedFields,
   newestSuccess,
@@ -85,10 +86,12 @@ function afterOf({ status }: ScheduleContext["schedule"]): { after?: string } {
 }
 
 /** The plan over what the catalog lists. */
-async function planned({ context, observed, catalog }: Pick<Retaining, "context" | "observed" | "catalog">) {
-  const { schedule, kubernetesCluster, signal } = context;
+async function planned({ context, observed, catalog, newest }: Omit<Retaining, "store">) {
+  const { schedule, restores, kubernetesCluster, signal } = context;
   const { name, namespace } = schedule.metadata;
-  const backups = await catalog.folder(schedule.spec.template.spec.clusterName, signal);
+  const listed = await catalog.folder(schedule.spec.template.spec.clusterName, signal);
+  const inUse = backupsInUse(restores(), { newest, children: observed.children });
+  const backups = listed.map((backup) => ({ ...backup, inUse: inUse.get(backup.name) }));
   const series = seriesOfSchedule(name, namespace, await kubernetesCluster(signal));
   const input = { backups, series, next: nextStart(observed) };
   return { ...input, plan: planOf(schedule, input) };
@@ -134,7 +137,7 @@ async function removeBy(
   const { schedule, openStore, signal } = context;
   await using opened = await openStore(store, signal);
   await catalog.refreshFolder(opened, schedule.spec.template.spec.clusterName, signal);
-  const by = await planned({ context, observed, catalog });
+  const by = await planned({ context, observed, catalog, newest });
   const refusal = whyNothingRemoved(newest, by);
   if (refusal !== undefined) return { by, removed: new Set(), blocked: refusal, isWhole: true };
   const due = by.plan.removed.toReversed();

@@ -5,8 +5,10 @@ import {
   etcdBackupScheduleDefinition,
 } from "../../api/v1alpha1/etcd-backup-schedule.ts";
 import { type EtcdBackupStore, etcdBackupStoreDefinition } from "../../api/v1alpha1/etcd-backup-store.ts";
+import { type EtcdRestore, etcdRestoreDefinition } from "../../api/v1alpha1/etcd-restore.ts";
 import { runConditions, wholeSeconds } from "../../core/conditions.ts";
 import { noLog } from "../../core/log.ts";
+import { restoreOf } from "../../core/restore/restore.fixture.ts";
 import { scheduleOf } from "../../core/schedule/child.ts";
 import { memoryApi } from "../../kube/memory-api/memory-api.fixture.ts";
 import { type ResourceKind, customResource } from "../../kube/objects.ts";
@@ -22,8 +24,15 @@ const backups: ResourceKind<EtcdBackup> = customResource(etcdBackupDefinition);
 const schedules: ResourceKind<EtcdBackupSchedule> = customResource(etcdBackupScheduleDefinition);
 const stores: ResourceKind<EtcdBackupStore> = customResource(etcdBackupStoreDefinition);
 
+const restores: ResourceKind<EtcdRestore> = customResource(etcdRestoreDefinition);
+
 const ref = { namespace: "ns", name: "prod" };
 const storeRef = { namespace: "ns", name: "s" };
+
+function restoreDraft(backupRef: string) {
+  const { spec } = restoreOf({ spec: { source: { backupRef: { name: backupRef } } } });
+  return { metadata: { namespace: "ns", name: "r" }, spec };
+}
 
 export type ScheduleWorld = ReturnType<typeof createScheduleWorld>;
 
@@ -69,6 +78,7 @@ export function createScheduleWorld(
     return scheduleReconciler({
       resources,
       childrenOf: () => (watch.behind ? [] : children()),
+      restores: () => api.objects(restores),
       holds: holdsOver(resources, { now, clock: () => clock }),
       catalogs,
       writers: new Map(),
@@ -155,6 +165,9 @@ export function createScheduleWorld(
         });
       return running.length;
     },
+    /** A person asks to restore the backup of this EtcdBackup. */
+    createRestore: (backupRef: string) => api.create(restores, restoreDraft(backupRef)),
+    removeRestore: () => api.remove(restores, { namespace: "ns", name: "r" }),
     bucket,
     /** The store controller lists the store. */
     list: async () => void (await catalog()?.refresh(bucket, { signal })),

@@ -15,7 +15,8 @@ export interface RetentionPlan {
 }
 
 /**
- * Plans which backups of `series` to keep: each one that at least one rule of the policy keeps, and always the newest.
+ * Plans which backups of `series` to keep: each one that at least one rule of the policy keeps or that is in use, and
+ * always the newest.
  * Keeps all others in the folder, and all that cannot be restored; they count for no rule. `timeZone`: IANA name of the
  * zone whose calendar the rules use. Throws InvalidConfiguration for a policy or a zone that it cannot read.
  */
@@ -51,6 +52,7 @@ function whyKept(
     ...(backup === newest ? ["the newest backup"] : []),
     ...(rulings.length === 0 ? ["no keep rule is set"] : []),
     ...rulings.flatMap(({ kept }) => kept.get(backup) ?? []),
+    ...(backup.inUse === undefined ? [] : [backup.inUse]),
   ];
 }
 

@@ -17,6 +17,8 @@ export interface RetainableBackup {
   series: Series | undefined;
   /** Why it cannot be restored: manifest or data missing or damaged, or its last verification failed. */
   problem: string | undefined;
+  /** Why it stays for now, whatever the rules say: somebody reads it. */
+  inUse?: string | undefined;
 }
 
 /**
