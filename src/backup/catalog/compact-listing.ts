@@ -1,4 +1,10 @@
-import { formatTime, parseBackupName, parseDataObject, parseManifestObject } from "../../core/backup/name.ts";
+import {
+  type BackupName,
+  dataObjectsOf,
+  parseBackupName,
+  parseDataObject,
+  parseManifestObject,
+} from "../../core/backup/name.ts";
 import { OperatorError } from "../../core/errors.ts";
 import type { ObjectInfo } from "../../store/store.ts";
 import { type ClaimListing, noteClaim } from "./claim.ts";
@@ -51,38 +57,26 @@ export function emptyFolder(clusterName: string): ListedFolder {
 }
 
 /** The names that the data object of the backup's run has: without compression, and with it. */
-export function ownNamesOf(clusterName: string, { name }: Pick<ListedBackup, "name">): [string, string] {
+export function ownNamesOf(clusterName: string, listed: Pick<ListedBackup, "name">): [string, string] {
+  return dataObjectsOf(clusterName, parsedName(listed));
+}
+
+/** The sizes of the objects that a manifest of this backup may name. */
+export function sizesFor({ clusterName, otherData }: ListedFolder, listed: ListedBackup): DataSizes {
+  const own = ownNamesOf(clusterName, listed)[listed.isCompressed ? 1 : 0];
+  return { get: (object) => (object === own ? listed.dataBytes : otherData.get(object)) };
+}
+
+function parsedName({ name }: Pick<ListedBackup, "name">): BackupName {
   const backup = parseBackupName(name);
-  const run = backup === undefined ? name : `${formatTime(backup.time)}-${backup.runId}`;
-  return [`${clusterName}/${run}.db`, `${clusterName}/${run}.db.zst`];
-}
-
-function ownObjectOf(clusterName: string, listed: ListedBackup): string {
-  return ownNamesOf(clusterName, listed)[listed.isCompressed ? 1 : 0];
-}
-
-/** The sizes that a manifest of this backup may name. */
-export function sizesFor({ clusterName, backups, otherData }: ListedFolder, listed: ListedBackup): DataSizes {
-  const own = ownObjectOf(clusterName, listed);
-  return {
-    get(object) {
-      if (object === own) return listed.dataBytes;
-      const other = otherData.get(object);
-      if (other !== undefined) return other;
-      // No release writes a manifest that names the data of another run.
-      for (const backup of backups.values())
-        if (ownObjectOf(clusterName, backup) === object) return backup.dataBytes;
-      return undefined;
-    },
-  };
+  if (backup === undefined) throw new OperatorError("Internal", `${name} is not a backup's name`);
+  return backup;
 }
 
 export function expand({ clusterName }: ListedFolder, listed: ListedBackup): ListedManifest {
   const { name, size, modified } = listed;
-  const backup = parseBackupName(name);
-  if (backup === undefined) throw new OperatorError("Internal", `${name} is not a backup's name`);
   const object = { name: `${clusterName}/${name}.json`, size, modified: new Date(modified) };
-  return { object, clusterName, name, backup };
+  return { object, clusterName, name, backup: parsedName(listed) };
 }
 
 /** A copy that keeps no larger text alive, as a part of a text does. */

@@ -17,8 +17,8 @@ export interface PackedFacts {
   clusterId: string;
   startedAt: number;
   completedAt: number;
-  /** A number: the place of the object's name in `OwnNames`. */
-  object: string | number;
+  /** The place of the object's name in `OwnNames`. */
+  object: number;
   bytes: number;
   series: Series | undefined;
   owner: Manifest["owner"];
@@ -76,12 +76,11 @@ export function packFacts(manifest: Manifest, own: OwnNames, like?: PackedFacts)
   const { cluster, run, stored, owner } = manifest;
   const { series } = manifest;
   const isAlike = series !== undefined && like?.series !== undefined && isSameSeries(series, like.series);
-  const place = own.indexOf(stored.object);
   return {
     clusterId: cluster.id === like?.clusterId ? like.clusterId : cluster.id,
     startedAt: Date.parse(run.startedAt),
     completedAt: Date.parse(run.completedAt),
-    object: place === -1 ? stored.object : place,
+    object: own.indexOf(stored.object),
     bytes: stored.bytes,
     series: isAlike ? like?.series : series,
     owner: owner && {
@@ -98,7 +97,7 @@ function unpackFacts(packed: PackedFacts, own: OwnNames): ManifestFacts {
   return {
     cluster: { id: clusterId },
     run: { startedAt: textOf(startedAt), completedAt: textOf(completedAt) },
-    stored: { object: typeof object === "number" ? (own[object] ?? "") : object, bytes },
+    stored: { object: own[object] ?? "", bytes },
     ...(series === undefined ? {} : { series }),
     ...(owner === undefined ? {} : { owner }),
   };

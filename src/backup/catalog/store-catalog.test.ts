@@ -324,6 +324,18 @@ describe("a folder as retention sees it", () => {
     assert.equal(problems[4], undefined);
   });
 
+  it("says of a manifest that names the data of another backup that it is damaged", async () => {
+    const { bucket, added, refresh, folder } = begun(at(1), at(2));
+    const [good, forged] = added;
+    assert.ok(good && forged);
+    const stored = { ...forged.manifest.stored, object: good.data };
+    bucket.objects.set(forged.object, encodeManifest({ ...forged.manifest, stored }));
+    await refresh();
+    const [first, second] = await folder();
+    assert.match(first?.problem ?? "", /stored\.object .* is not the data of this backup/);
+    assert.equal(second?.problem, undefined);
+  });
+
   it("reads a damaged manifest twice, at two times, since a short answer looks like damage", async () => {
     const { bucket, added, names, refresh, folder, reads } = begun(at(1), at(2));
     const [flaky, torn] = added;

@@ -205,14 +205,20 @@ describe("a manifest", () => {
       "data of another cluster",
       "stored.object",
       "test/20260820T120000Z-0f1e2d3c4b5ax1.db.zst",
-      /outside the cluster's folder/,
+      /is not the data of this backup/,
     ],
-    ["data of a cluster whose name has the same prefix", "stored.object", "production/x.db", /outside/],
+    ["data above the cluster's folder", "stored.object", "prod/../other/x.db", /is not the data/],
     [
-      "data above the cluster's folder",
+      "data of another run",
       "stored.object",
-      "prod/../other/x.db",
-      /outside the cluster's folder/,
+      "prod/20260820T120000Z-0f1e2d3c4b5ax2.db.zst",
+      /is not the data of this backup/,
+    ],
+    [
+      "data of the same run ID at another time",
+      "stored.object",
+      "prod/20260820T120001Z-0f1e2d3c4b5ax1.db.zst",
+      /is not the data of this backup/,
     ],
   ];
   for (const [what, path, value, message] of wrong) {

@@ -1,5 +1,5 @@
 import type { Infer } from "../../api/schema/schema.ts";
-import { parseBackupName, parseDataObject } from "../../core/backup/name.ts";
+import { dataObjectsOf, parseBackupName } from "../../core/backup/name.ts";
 import { findMismatch } from "../../core/check-schema.ts";
 import { OperatorError } from "../../core/errors.ts";
 import { trailerSize } from "../../snapshot/trailer.ts";
@@ -73,14 +73,9 @@ export function parseManifest(bytes: Uint8Array, objectName: string): Manifest {
   if (name === undefined) throw refuse(`name ${manifest.name} is not a backup's name`);
   if (name.revision !== manifest.snapshot.revision)
     throw refuse("the revision in its name differs from snapshot.revision");
-  if (
-    !manifest.stored.object.startsWith(`${manifest.cluster.name}/`) ||
-    manifest.stored.object.includes("..")
-  ) {
-    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is outside the cluster's folder`);
-  }
-  if (parseDataObject(manifest.stored.object)?.clusterName !== manifest.cluster.name)
-    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not the name of a data object`);
+  // Whoever may write to the folder could name the data of another backup.
+  if (!dataObjectsOf(manifest.cluster.name, name).includes(manifest.stored.object))
+    throw refuse(`stored.object ${JSON.stringify(manifest.stored.object)} is not the data of this backup`);
   const { frames, ...stored } = manifest.stored;
   const plainBytes = manifest.snapshot.totalSizeBytes + trailerSize;
   const problem = frames && findFrameProblem(frames, { ...stored, plainBytes });

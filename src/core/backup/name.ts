@@ -52,6 +52,11 @@ export function dataObject(
   return `${clusterName}/${formatTime(time)}-${runId}.db${compression === "Zstd" ? ".zst" : ""}`;
 }
 
+/** The names that the data of this backup may have: without compression, and with it. */
+export function dataObjectsOf(clusterName: string, { time, runId }: BackupName): [string, string] {
+  return [dataObject(clusterName, time, runId, "None"), dataObject(clusterName, time, runId, "Zstd")];
+}
+
 /** The inverse of `dataObject`. Undefined for a name that it does not write. */
 export function parseDataObject(
   objectName: string,
