@@ -1,23 +1,29 @@
-import { asOperatorError } from "../core/errors.ts";
 import type { KubeClient } from "../kube/client.ts";
+import { apiStatusOf } from "../kube/errors.ts";
 import { namespaces } from "../kube/objects.ts";
+
+/** Milliseconds until a UID that was refused is asked for again: a person may have granted the right. */
+const askAgainMs = 5 * 60_000;
 
 /**
  * Tells the UID of the namespace kube-system, which stands for the Kubernetes cluster as long as that exists; a restored
- * copy of it has the same. Undefined when the operator may not read it, as in one namespace only. Reads it once.
+ * copy of it has the same. Undefined when the operator may not read it, as in one namespace only. Throws when the API
+ * server does not say. `clock`: milliseconds, monotonic.
  */
 export function kubernetesClusterOf(
   client: Pick<KubeClient, "get">,
+  clock: () => number,
 ): (signal: AbortSignal) => Promise<string | undefined> {
-  let known: { uid: string | undefined } | undefined;
+  let uid: string | undefined;
+  let refusedAt = Number.NEGATIVE_INFINITY;
   return async (signal) => {
-    if (known !== undefined) return known.uid;
+    if (uid !== undefined || clock() - refusedAt < askAgainMs) return uid;
     try {
-      known = { uid: (await client.get(namespaces, { name: "kube-system" }, { signal }))?.metadata.uid };
+      uid = (await client.get(namespaces, { name: "kube-system" }, { signal }))?.metadata.uid;
     } catch (error) {
-      if (asOperatorError(error).code !== "Unauthorized") throw error;
-      known = { uid: undefined };
+      if (apiStatusOf(error)?.status !== 403) throw error;
+      refusedAt = clock();
     }
-    return known.uid;
+    return uid;
   };
 }

@@ -96,7 +96,7 @@ export function controllerDeps(parts: Parts): ControllerDeps {
     now,
     log,
   };
-  const kubernetesCluster = kubernetesClusterOf(client);
+  const kubernetesCluster = kubernetesClusterOf(client, clock);
   const runners = runnersOf(parts, {
     ...shared,
     openCluster: openClusterFor,
