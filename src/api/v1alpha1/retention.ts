@@ -18,6 +18,9 @@ function count<const D extends string>(description: D) {
   } as const satisfies IntegerSchema;
 }
 
+/** The `adoptFrom` of backups whose manifest names no Kubernetes cluster, since the operator could not read its UID. */
+export const adoptUnknown = "unknown";
+
 export const retentionSchema = {
   type: "object",
   description:
@@ -54,12 +57,12 @@ export const retentionSchema = {
     adoptFrom: {
       type: "string",
       description:
-        "UID of the namespace kube-system of another Kubernetes cluster. Backups that a schedule of the same name and namespace made there count as backups of this schedule, and are removed as such. Without it they are kept, so that two clusters which share a store by mistake do not remove each other's backups. Set it after this cluster has replaced the other one.",
+        "UID of the namespace kube-system of another Kubernetes cluster. Backups that a schedule of the same name and namespace made there count as backups of this schedule, and are removed as such. Without it they are kept, so that two clusters which share a store by mistake do not remove each other's backups. Set it after this cluster has replaced the other one. `unknown` stands for the backups that name no Kubernetes cluster, because the operator that made them was not allowed to read the namespace kube-system.",
       maxLength: 36,
       "x-kubernetes-validations": [
         matches(
-          "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-          "must be the UID that `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` prints in the other cluster",
+          `^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|${adoptUnknown})$`,
+          "must be unknown, or the UID that `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` prints in the other cluster",
         ),
       ],
     },

@@ -1,9 +1,10 @@
+import { adoptUnknown } from "../../api/v1alpha1/retention.ts";
 import { type Series, describeSeries, hasSameNames } from "../backup/series.ts";
 import type { RetainableBackup } from "./retainable.ts";
 
 /**
  * Why retention of `series` neither removes nor counts a backup, as texts for a table. Empty: the backup is subject to
- * it. `adoptFrom`: UID of another Kubernetes cluster whose backups of the same series count as own.
+ * it. `adoptFrom`: UID of another Kubernetes cluster whose backups of the same series count as own, or `adoptUnknown`.
  */
 export function whyLeftAlone(
   backup: RetainableBackup,
@@ -26,10 +27,10 @@ function whyForeign(
   if (series === undefined) return problem === undefined ? "made by hand" : undefined;
   if (!hasSameNames(series, own)) return `of another series: ${describeSeries(series)}`;
   const { kubernetesCluster } = series;
-  const isAdopted = adoptFrom !== undefined && kubernetesCluster === adoptFrom;
-  if (kubernetesCluster !== own.kubernetesCluster && !isAdopted)
-    return kubernetesCluster === undefined
-      ? "of the same series in an unknown Kubernetes cluster"
-      : `of the same series in another Kubernetes cluster: set retention.adoptFrom to ${kubernetesCluster} to make it this one's`;
+  if (kubernetesCluster !== own.kubernetesCluster && adoptFrom !== (kubernetesCluster ?? adoptUnknown)) {
+    const [which, value] =
+      kubernetesCluster === undefined ? ["an unknown", adoptUnknown] : ["another", kubernetesCluster];
+    return `of the same series in ${which} Kubernetes cluster: set retention.adoptFrom to ${value} to make it this one's`;
+  }
   return generation === undefined ? "of another etcd cluster" : undefined;
 }

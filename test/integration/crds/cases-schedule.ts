@@ -54,6 +54,11 @@ export const acceptedSchedules: Acceptance[] = [
       failedHistoryLimit: 0,
     },
   },
+  {
+    name: "a schedule that adopts the backups of an unknown Kubernetes cluster",
+    kind,
+    spec: schedule({ retention: { adoptFrom: "unknown" } }),
+  },
   ...acceptedBackups.filter(isForTemplate).map(({ name, spec }) => ({
     name: `a schedule of ${name}`,
     kind,
@@ -79,9 +84,13 @@ export const refusedSchedules: Refusal[] = [
     "a keepWithin in words": schedule({ retention: { keepWithin: "two weeks" } }),
     "a keepWithin of nothing": schedule({ retention: { keepWithin: "0d" } }),
   }),
-  ...schedules("spec.retention.adoptFrom", "must be the UID that `kubectl get namespace kube-system", {
-    "an adoptFrom that names a cluster": schedule({ retention: { adoptFrom: "old-cluster" } }),
-  }),
+  ...schedules(
+    "spec.retention.adoptFrom",
+    "must be unknown, or the UID that `kubectl get namespace kube-system",
+    {
+      "an adoptFrom that names a cluster": schedule({ retention: { adoptFrom: "old-cluster" } }),
+    },
+  ),
   ...schedules(
     "spec.template.metadata.labels",
     "names that begin with etcdbackup.dev/ belong to the operator",
