@@ -32,7 +32,7 @@ export interface Testbed extends AsyncDisposable {
   storeFault: S3FaultProxy["fault"] | undefined;
   /** Changes of EtcdBackups that must never happen, since the last check. */
   readonly flaps: string[];
-  /** The EtcdBackups of the main store. */
+  /** The EtcdBackups of the main store, without those that import what is stored there. */
   backups(): Promise<EtcdBackup[]>;
   /** Those of all stores and tenants. */
   allBackups(): Promise<EtcdBackup[]>;
@@ -91,7 +91,8 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
     stored: [],
     storeFault: undefined,
     flaps,
-    backups: async () => (await allBackups()).filter(({ spec }) => spec.storeRef.name === bucket),
+    backups: async () =>
+      (await allBackups()).filter(({ spec }) => spec.storeRef.name === bucket && spec.imported === undefined),
     allBackups,
     artifacts,
     silent,
@@ -159,8 +160,9 @@ export async function waitForRest(testbed: Testbed, seconds: number): Promise<vo
       moving.has(backup.spec.storeRef.name)
         ? !isMovedAtRest(backup)
         : backup.spec.storeRef.name === testbed.bucket && !isDone(backup);
+    // One that imports a backup waits for long when the backup was removed meanwhile.
     open = (await testbed.allBackups())
-      .filter(isOpen)
+      .filter((backup) => backup.spec.imported === undefined && isOpen(backup))
       .map(({ metadata, status }) => `${JSON.stringify(metadata)} ${JSON.stringify(status)}`);
     return open.length === 0;
   };
