@@ -17,16 +17,31 @@ export interface AuditedWrite {
   resourceVersion: number;
   /** The write removed the last finalizer and with it the object. `resourceVersion` is that of the last state, which may be old. */
   removed: boolean;
-  /** The holder identity of a Lease. */
+  /** The holder identity of the Lease of both operators. */
   holder?: string;
+  /** The EtcdBackup that the write created. */
+  created?: CreatedBackup;
+}
+
+/** Metadata of an EtcdBackup when it was created. */
+export interface CreatedBackup {
+  name: string;
+  uid: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
 }
 
 interface AuditEvent {
+  verb: string;
   user: { username: string };
   objectRef?: { resource?: string; subresource?: string; name?: string };
   responseStatus?: { code?: number };
   responseObject?: {
-    metadata?: { resourceVersion?: string; deletionTimestamp?: string; finalizers?: string[] };
+    metadata?: CreatedBackup & {
+      resourceVersion?: string;
+      deletionTimestamp?: string;
+      finalizers?: string[];
+    };
     spec?: { holderIdentity?: string };
   };
   requestReceivedTimestamp: string;
@@ -44,12 +59,18 @@ const policy = {
       verbs: ["create", "update", "patch"],
       resources: [
         { group: "coordination.k8s.io", resources: ["leases"] },
-        { group: "etcdbackup.dev", resources: ["etcdbackups", "etcdbackups/status"] },
+        {
+          group: "etcdbackup.dev",
+          resources: ["etcdbackups", "etcdbackups/status", "etcdbackupschedules/status"],
+        },
       ],
     },
     { level: "None" },
   ],
 };
+
+/** The Lease of both operators. Another release has one of its own. */
+const leaseName = "etcd-backup-operator";
 
 export interface AuditLog {
   readonly path: string;
@@ -88,10 +109,13 @@ function parseLine(line: string): AuditedWrite[] {
     // An incomplete line of a server that was killed.
     return [];
   }
-  const { user, objectRef = {}, responseStatus, responseObject } = event;
-  const { deletionTimestamp, finalizers = [], ...metadata } = responseObject?.metadata ?? {};
-  const resourceVersion = Number(metadata.resourceVersion ?? Number.NaN);
+  const { verb, user, objectRef = {}, responseStatus, responseObject } = event;
+  const metadata = responseObject?.metadata;
+  const resourceVersion = Number(metadata?.resourceVersion ?? Number.NaN);
   if ((responseStatus?.code ?? 500) >= 300 || Number.isNaN(resourceVersion)) return [];
+  const isLease = objectRef.resource === "leases";
+  if (isLease && objectRef.name !== leaseName) return [];
+  const made = verb === "create" && !isLease ? metadata : undefined;
   return [
     {
       writer: user.username,
@@ -99,10 +123,11 @@ function parseLine(line: string): AuditedWrite[] {
       doneAt: Date.parse(event.stageTimestamp),
       resource: objectRef.resource ?? "",
       subresource: objectRef.subresource ?? "",
-      name: objectRef.name ?? "",
+      name: made?.name ?? objectRef.name ?? "",
       resourceVersion,
-      removed: deletionTimestamp !== undefined && finalizers.length === 0,
-      ...(objectRef.resource === "leases" ? { holder: responseObject?.spec?.holderIdentity ?? "" } : {}),
+      removed: metadata?.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0,
+      ...(isLease ? { holder: responseObject?.spec?.holderIdentity ?? "" } : {}),
+      ...(made === undefined ? {} : { created: made }),
     },
   ];
 }

@@ -80,23 +80,25 @@ export async function createBackup(
   note(`created ${name} (${uid}) ${JSON.stringify(spec)}`);
 }
 
-export async function remove({ bench }: Testbed, name: string, note: (text: string) => void): Promise<void> {
-  const args = ["delete", "etcdbackup", name, "--wait=false", "--ignore-not-found", "--request-timeout=10s"];
-  await retry(`the API server accepts the deletion of ${name}`, () => bench.api.kubectl(args), repairSeconds);
+/** Runs kubectl until the API server accepts it. */
+export const kubectl = ({ bench }: Pick<Testbed, "bench">, args: string[]): Promise<string> =>
+  retry(
+    `the API server accepts ${args.slice(0, 3).join(" ")}`,
+    () => bench.api.kubectl([...args, "--request-timeout=10s"]),
+    repairSeconds,
+  );
+
+export async function remove(testbed: Testbed, name: string, note: (text: string) => void): Promise<void> {
+  await kubectl(testbed, ["delete", "etcdbackup", name, "--wait=false", "--ignore-not-found"]);
   note(`deleted ${name}`);
 }
 
-export async function changePolicy(
-  { bench }: Testbed,
-  { expected, note }: Round,
-  name: string,
-): Promise<void> {
+export async function changePolicy(testbed: Testbed, { expected, note }: Round, name: string): Promise<void> {
   const entry = expected.get(name);
   if (entry === undefined) return;
   const deletionPolicy = entry.deletionPolicy === "Retain" ? "Delete" : "Retain";
   const patch = JSON.stringify({ spec: { deletionPolicy } });
-  const args = ["patch", "etcdbackup", name, "--type=merge", "-p", patch, "--request-timeout=10s"];
-  await retry(`the API server accepts the change of ${name}`, () => bench.api.kubectl(args), repairSeconds);
+  await kubectl(testbed, ["patch", "etcdbackup", name, "--type=merge", "-p", patch]);
   entry.deletionPolicy = deletionPolicy;
   note(`${name} has deletionPolicy ${deletionPolicy} now`);
 }

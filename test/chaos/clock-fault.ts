@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
-import { saveSnapshot } from "../../src/backup/save.ts";
 import type { Manifest } from "../../src/backup/manifest/manifest.ts";
 import { asOperatorError } from "../../src/core/errors.ts";
-import { defaultSelection } from "../../src/core/etcd/member-choice.ts";
-import { openCluster } from "../../src/etcd/cluster.ts";
-import { openStore } from "../../src/store/open.ts";
-import { parseStoreUrl } from "../../src/store/url.ts";
 import { etcdBackup, s3Store } from "../harness/etcd-backup.ts";
 import { within } from "../support/eventually.ts";
+import { saveDirectly } from "./direct-save.ts";
 import { type Fault, seconds } from "./fault.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -23,22 +19,7 @@ export const clockAhead: Fault = {
     const runId = random.bytes(6).toString("hex");
     await seconds(random, 0, 5);
     storedAhead.push(runId);
-    const { url, env } = s3Store(bench.s3, bucket);
-    await using store = await openStore(parseStoreUrl(url), { env });
-    await using cluster = openCluster(bench.etcd.endpoints, { timeoutMs: 5_000, tls: {} });
-    const saving = saveSnapshot({
-      cluster,
-      store,
-      clusterName: "prod",
-      runId,
-      selection: defaultSelection,
-      hashKV: "Skip",
-      compression: "Zstd",
-      readBack: false,
-      tool: { name: "etcd-backup", version: "test" },
-      now: () => new Date(Date.now() + aheadMs),
-      signal: AbortSignal.timeout(60_000),
-    });
+    const saving = saveDirectly(bench, { bucket, runId, now: () => new Date(Date.now() + aheadMs) });
     // Other faults may keep it from its members or its store.
     await saving.then(
       ({ name }) => note(`stored ${name} by a clock that is ahead`),

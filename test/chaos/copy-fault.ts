@@ -25,7 +25,7 @@ export const copiedCluster: Fault = {
   on: "copy",
   isLong: true,
   async inflict(testbed, random, _, round) {
-    const { bench, bucket } = testbed;
+    const { bench, bucket, schedules } = testbed;
     const { number, note } = round;
     await using stack = new AsyncDisposableStack();
     const { path } = stack.use(await tempDir("copy"));
@@ -38,7 +38,10 @@ export const copiedCluster: Fault = {
     const kube = kubeOf(api.kubectl);
     const writer = (await kube.store(bucket)).status.writer;
     if (writer === undefined) return note("the copy has no writer yet");
-    await originalRenews(testbed, writer);
+    for (const store of [bucket, schedules.bucket]) {
+      const copied = (await kube.store(store)).status.writer;
+      if (copied !== undefined) await originalRenews(testbed, store, copied);
+    }
     const all = ["delete", "etcdbackup", "--all", "-n", "default", "--wait=false"];
     const isEarly = random.oneIn(2);
     if (isEarly) await api.kubectl(all);
@@ -65,7 +68,8 @@ const spec = { deletionPolicy: "Delete", timeoutSeconds: 60, backoffLimit: 3 };
 
 /** Waits until the store holds a newer renewal of the writer than its copy knows. A changed spec makes the original probe. */
 async function originalRenews(
-  { bench, bucket }: Testbed,
+  { bench }: Testbed,
+  bucket: string,
   { id, renewal }: NonNullable<EtcdBackupStore["status"]["writer"]>,
 ): Promise<void> {
   const region = (await bench.kube.store(bucket)).spec.s3?.region === undefined ? bench.s3.region : null;

@@ -26,6 +26,11 @@ export async function keepEvidence(
     "acts-of-copies.json": () => JSON.stringify(testbed.copied, undefined, 1),
     "moving.json": () => JSON.stringify(testbed.moving, undefined, 1),
     "terms.json": () => JSON.stringify({ terms: testbed.leaders.terms, ...testbed.diary }, undefined, 1),
+    "schedules.json": async () => bench.api.kubectl(["get", "etcdbackupschedules", "-o", "json"]),
+    "scheduled-runs.json": () => JSON.stringify([...testbed.schedules.runs], undefined, 1),
+    "scheduled-backups.json": () =>
+      JSON.stringify([...testbed.schedules.history.ever.values()], undefined, 1),
+    "scheduled-objects.txt": async () => (await bench.objects(testbed.schedules.bucket)).join("\n"),
     "objects.txt": async () => (await bench.objects(bucket)).join("\n"),
     "listed.json": async () =>
       (await etcdBackup(["list", "--store", access.url, "-o", "json"], access.env)).stdout,

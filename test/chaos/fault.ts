@@ -9,10 +9,12 @@ export interface Fault {
   /**
    * What it affects. Of each there is one fault at a time, and one for each operator. A `commit` fault happens while a
    * manifest is put, and affects the store and both operators. A `quorum` fault affects the members and both operators.
+   * `operatorClocks` are the clocks of both operators, which may be paused or killed meanwhile.
    */
   on:
     | ("operator" | "members" | "api" | "store" | "commit" | "quorum")
-    | ("clock" | "tenant" | "copy" | "place" | "placeAndOperators");
+    | ("clock" | "tenant" | "copy" | "place" | "placeAndOperators")
+    | ("schedules" | "operatorClocks");
   /** It takes about a minute. Short runs do not draw it. */
   isLong?: true;
   /** Injects the fault, waits, and repairs it. `replica` is the operator that an `operator` fault affects. */

@@ -8,6 +8,7 @@ import { copiedCluster } from "./copy-fault.ts";
 import { type Fault, seconds } from "./fault.ts";
 import { movedStores } from "./place-fault.ts";
 import { quorumLost } from "./quorum-fault.ts";
+import { clocksJump, onRetention, onSchedules, otherRelease } from "./schedule-faults.ts";
 import { silentTenant } from "./tenant-fault.ts";
 import type { Testbed } from "./testbed.ts";
 import { revisionOf } from "../support/cluster-state.ts";
@@ -229,16 +230,34 @@ const onStore: Fault[] = [
 ];
 
 /** Who a folder of a store belongs to, and where it is. */
-const onFolders: Fault[] = [clockAhead, silentTenant, copiedCluster, quorumLost, ...movedStores];
+const onFolders: Fault[] = [
+  clockAhead,
+  silentTenant,
+  copiedCluster,
+  quorumLost,
+  ...movedStores,
+  otherRelease,
+];
 
 /** The groups to draw from. Some are drawn twice as often. */
-const allKinds = [onOperators, onOperators, onApi, onMembers, onStore, onCommits, onFolders, onFolders];
+const allKinds = [
+  onOperators,
+  onOperators,
+  onApi,
+  onMembers,
+  [...onStore, ...onRetention],
+  onCommits,
+  onFolders,
+  onFolders,
+  onSchedules,
+  [clocksJump],
+];
 
-/** What a fault affects besides both operators. */
-const withBothOperators: Partial<Record<Fault["on"], Fault["on"]>> = {
-  commit: "store",
-  quorum: "members",
-  placeAndOperators: "place",
+/** What a fault affects besides both operators. The clock tells which backups were made without quorum. */
+const withBothOperators: Partial<Record<Fault["on"], Fault["on"][]>> = {
+  commit: ["store"],
+  quorum: ["members", "operatorClocks"],
+  placeAndOperators: ["place"],
 };
 
 export interface DrawnFault {
@@ -269,9 +288,9 @@ export function drawFaults(
     if (affected.has(on)) return [];
     const other = withBothOperators[on];
     if (other !== undefined) {
-      if (affected.has(other) || free.length < replicas.length) return [];
+      if (other.some((one) => affected.has(one)) || free.length < replicas.length) return [];
       free.splice(0);
-      affected.add(other);
+      for (const one of other) affected.add(one);
     }
     const [anyReplica] = replicas;
     const replica = on === "operator" ? free.shift() : anyReplica;

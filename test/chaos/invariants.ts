@@ -12,6 +12,7 @@ import { assertLatest, removeAhead } from "./clock-fault.ts";
 import { forbiddenToCopies } from "./copy-fault.ts";
 import { assertMoved } from "./place-fault.ts";
 import { assertQuorum } from "./quorum-fault.ts";
+import { noteRun } from "./schedules.ts";
 import type { Testbed } from "./testbed.ts";
 
 interface Listed {
@@ -137,9 +138,11 @@ function assertPoliciesHold(
   }
 }
 
-async function assertOneLeader({ audit, leaders, diary, stored }: Testbed): Promise<string[]> {
+async function assertOneLeader({ audit, leaders, diary, stored, schedules }: Testbed): Promise<string[]> {
+  const writes = await audit.read();
+  for (const { created } of writes) if (created !== undefined) noteRun(schedules, created);
   const { violations, underWay } = leaders.judge({
-    writes: await audit.read(),
+    writes,
     sent: diary.sent.splice(0),
     stored: stored.splice(0),
     stops: diary.stops.splice(0),

@@ -63,6 +63,17 @@ describe("an act without the lease", () => {
     assert.deepEqual(judge({ writes, sent: [sent("a", 8_900), sent("a", 9_400)] }), [1, 1]);
   });
 
+  it("is found and excused for a creation, whose request does not name the object", () => {
+    const creation = {
+      ...status("a", 60, 9_500),
+      subresource: "",
+      created: { name: "b", uid: "u" },
+    };
+    const post = (at: number): Sent => ({ writer: "a", at, request: "POST /namespaces/ns/etcdbackups" });
+    assert.deepEqual(judge({ writes: [...terms, creation], sent: [sent("a", 8_900)] }), [1, 0]);
+    assert.deepEqual(judge({ writes: [...terms, creation], sent: [post(8_900)] }), [0, 1]);
+  });
+
   it("is under way when it is the first act right after a pause", () => {
     const stops = [{ writer: "a", until: 20_000 }];
     assert.deepEqual(judge({ stops, stored: [put("a", 20_100), put("a", 20_200)] }), [1, 1]);

@@ -54,10 +54,13 @@ export class Leaders {
         write.removed ? t.at <= write.receivedAt : t.resourceVersion < write.resourceVersion,
       );
       if (holdsIn(term, write.writer)) continue;
-      const what = `PATCH of ${write.name}/${write.subresource} (resourceVersion ${write.resourceVersion})`;
+      const verb = write.created === undefined ? "PATCH" : "POST";
+      const what = `${verb} of ${write.name}/${write.subresource} (resourceVersion ${write.resourceVersion})`;
+      // The request that creates an object does not name it.
+      const isOf = (request: string) =>
+        write.created === undefined ? request.includes(`/${write.name}`) : request.startsWith("POST ");
       const early = unused.sent.findIndex(
-        ({ at, writer, request }) =>
-          writer === write.writer && at <= (term?.at ?? 0) && request.includes(`/${write.name}`),
+        ({ at, writer, request }) => writer === write.writer && at <= (term?.at ?? 0) && isOf(request),
       );
       if (early >= 0) unused.sent.splice(early, 1);
       const text = describeAct(what, { writer: write.writer, at: write.receivedAt }, term);

@@ -5,7 +5,7 @@ import type { Random } from "../harness/random.ts";
 import { conditionOf } from "../support/custom-resources.ts";
 import { eventually, retry } from "../support/eventually.ts";
 import { objectKeys } from "../support/s3-store.ts";
-import { type Round, repairSeconds } from "./backups.ts";
+import { type Round, kubectl, repairSeconds } from "./backups.ts";
 import { type Fault, seconds } from "./fault.ts";
 import type { Testbed } from "./testbed.ts";
 
@@ -64,13 +64,6 @@ export const movedStores: Fault[] = [
     inflict: (testbed, random, _, round) => move(testbed, round, random, true),
   },
 ];
-
-const kubectl = ({ bench }: Testbed, args: string[]) =>
-  retry(
-    `the API server accepts ${args.slice(0, 3).join(" ")}`,
-    () => bench.api.kubectl([...args, "--request-timeout=10s"]),
-    repairSeconds,
-  );
 
 /** A person deletes the store, whatever finalizer protects it, and makes it again. */
 async function leadTo(testbed: Testbed, name: string, { bucket, prefix }: Place): Promise<void> {

@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { ApiServer } from "../harness/api-server.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 import { type BreakingProxy, startBreakingProxy } from "../support/kube-breaking-proxy.ts";
 import { type Operator, startOperator } from "../support/operator-process.ts";
 import { auditedGroup } from "./audit.ts";
@@ -21,7 +25,11 @@ export interface Replica extends AsyncDisposable {
   start(): Promise<void>;
   pause(): void;
   resume(): void;
+  /** Sets the clock of its machine ahead by this many milliseconds of the true time. Negative is behind. */
+  setClock(aheadMs: number): Promise<void>;
 }
+
+const movedClock = fileURLToPath(new URL("moved-clock.ts", import.meta.url));
 
 /** Requests of both operators to the API server, and the ends of their pauses. */
 export interface Diary {
@@ -30,6 +38,8 @@ export interface Diary {
 }
 
 export async function startReplica(api: ApiServer, name: string, diary: Diary): Promise<Replica> {
+  await using stack = new AsyncDisposableStack();
+  const clockFile = join(stack.use(await tempDir("clock")).path, "ahead");
   const past: string[] = [];
   let count = 0;
   const launch = async () => {
@@ -38,14 +48,20 @@ export async function startReplica(api: ApiServer, name: string, diary: Diary): 
     const kubeconfig = await api.userKubeconfig(instance, ["system:masters", auditedGroup]);
     const proxy = await startBreakingProxy(kubeconfig);
     proxy.refuse = (request) => {
-      if (request.startsWith("PATCH ")) diary.sent.push({ at: Date.now(), writer: instance, request });
+      if (/^(PATCH|POST \S+\/etcdbackups\b)/.test(request))
+        diary.sent.push({ at: Date.now(), writer: instance, request });
       return undefined;
     };
     try {
       const operator = await startOperator(api, {
         kubeconfig: proxy.kubeconfigPath,
         args: ["--lease-duration", String(leaseSeconds)],
-        env: { POD_NAME: instance, AWS_SDK_UA_APP_ID: instance },
+        env: {
+          POD_NAME: instance,
+          AWS_SDK_UA_APP_ID: instance,
+          NODE_OPTIONS: `--import=${movedClock}`,
+          CHAOS_CLOCK_FILE: clockFile,
+        },
         ready: false,
       });
       return { instance, proxy, operator };
@@ -59,6 +75,8 @@ export async function startReplica(api: ApiServer, name: string, diary: Diary): 
     await current.proxy[Symbol.asyncDispose]();
   };
   let current = await launch();
+  stack.defer(end);
+  const owned = stack.move();
   const withHeading = ({ instance, operator }: typeof current) =>
     `--- ${instance}\n${operator.process.output()}`;
   return {
@@ -84,6 +102,10 @@ export async function startReplica(api: ApiServer, name: string, diary: Diary): 
       diary.stops.push({ writer: current.instance, until: Date.now() });
       current.operator.process.resume();
     },
-    [Symbol.asyncDispose]: end,
+    async setClock(aheadMs) {
+      await writeFile(`${clockFile}.next`, String(aheadMs));
+      await rename(`${clockFile}.next`, clockFile);
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -4,6 +4,7 @@ import type { Fault } from "./fault.ts";
 import { drawFaults } from "./faults.ts";
 import { within } from "../support/eventually.ts";
 import { type Round, changePolicy, create, remove, repairSeconds } from "./backups.ts";
+import { playSchedules } from "./schedules.ts";
 import type { Testbed } from "./testbed.ts";
 
 /** EtcdBackups at the beginning of a round: each one takes a `verify` at its end. */
@@ -31,6 +32,7 @@ export async function playRound(testbed: Testbed, round: Round): Promise<Fault["
   const changed = random.oneIn(3) ? live().findLast((name) => !chosen.includes(name)) : undefined;
   const afterMs = random.below(6_000);
   const writer = fork();
+  const persons = fork();
   const creations = new Map(
     laterCreations.map((creation) => [
       creation.name,
@@ -53,6 +55,7 @@ export async function playRound(testbed: Testbed, round: Round): Promise<Fault["
     }),
     delay(afterMs).then(async () => changed !== undefined && changePolicy(testbed, round, changed)),
     write(testbed, writer, round),
+    playSchedules(testbed, persons, round),
   ]);
   return faults.map(({ on }) => on);
 }

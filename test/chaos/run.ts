@@ -2,8 +2,10 @@ import { createRandom } from "../harness/random.ts";
 import { fillTwoParts } from "../support/sample-data.ts";
 import { keepEvidence } from "./evidence.ts";
 import { checkInvariants } from "./invariants.ts";
+import { checkSchedules } from "./schedule-invariants.ts";
 import type { ExpectedBackup } from "./backups.ts";
 import { playRound } from "./round.ts";
+import { settleSchedules } from "./schedules.ts";
 import { assertUndisturbed } from "./tenant-fault.ts";
 import { type Testbed, waitForRest, startTestbed } from "./testbed.ts";
 
@@ -11,6 +13,9 @@ export interface ChaosResult {
   rounds: number;
   succeeded: number;
   failed: number;
+  /** EtcdBackups that schedules created, and those of them for times. */
+  scheduled: number;
+  times: number;
   /** How often each fault was injected. */
   faults: Record<string, number>;
   /** Number of changes of the Lease's holder. */
@@ -46,6 +51,8 @@ export async function runChaos(options: {
     rounds: 0,
     succeeded: 0,
     failed: 0,
+    scheduled: 0,
+    times: 0,
     faults: {},
     terms: 0,
     underWay: 0,
@@ -67,15 +74,21 @@ export async function runChaos(options: {
       const round = { number, random, expected, note, inflicted, only, isShort: seconds < longSeconds };
       const affected = await playRound(testbed, round);
       await waitForRest(testbed, restSeconds);
+      await settleSchedules(testbed, round);
       if (affected.every((on) => on === "tenant"))
         assertUndisturbed(await testbed.backups(), expected, `r${number}-`);
       for (const act of testbed.afterRest.splice(0)) await act();
       const ended = await countEnded(testbed, `r${number}-`);
-      const { underWay, peakMiB } = await checkInvariants(testbed, expected, { sweep: random.oneIn(3) });
+      const sweep = random.oneIn(3);
+      const { underWay, peakMiB } = await checkInvariants(testbed, expected, { sweep });
+      await checkSchedules(testbed, { sweep });
       for (const act of testbed.afterChecks.splice(0)) await act();
       for (const act of underWay) note(`under way at the end of its term: ${act}`);
       result.succeeded += ended.succeeded;
       result.failed += ended.failed;
+      const runs = [...testbed.schedules.runs.values()];
+      result.scheduled = runs.length;
+      result.times = runs.filter(({ cause }) => !cause.startsWith("trigger")).length;
       result.underWay += underWay.length;
       result.peakMiB = Math.max(result.peakMiB, peakMiB);
       result.terms = testbed.leaders.terms.filter(({ holder }) => holder !== "").length;

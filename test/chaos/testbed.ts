@@ -13,6 +13,7 @@ import { flapsBetween } from "./flaps.ts";
 import { Leaders, type Sent } from "./leaders.ts";
 import { type MovingStore, isMovedAtRest } from "./place-fault.ts";
 import type { QuorumLoss } from "./quorum-fault.ts";
+import { type Schedules, noteRun, startSchedules } from "./schedules.ts";
 import { type SilentServer, startSilentServer } from "./tenant-fault.ts";
 import { type Diary, type Replica, startReplica } from "./replica.ts";
 
@@ -38,6 +39,9 @@ export interface Testbed extends AsyncDisposable {
   allBackups(): Promise<EtcdBackup[]>;
   /** What was stored of each EtcdBackup, as its status said, by its UID. */
   readonly artifacts: ReadonlyMap<string, Artifact>;
+  /** Whether the EtcdBackup with this UID has ever succeeded. */
+  hasSucceeded(uid: string | undefined): boolean;
+  readonly schedules: Schedules;
   /** A server that never answers. */
   readonly silent: SilentServer;
   /** Puts of JSON objects and removals of objects by operators of copied clusters. */
@@ -70,7 +74,9 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
   stack.defer(() => stop.abort());
   const silent = stack.use(await startSilentServer());
   const artifacts = new Map<string, Artifact>();
-  const flaps = watchBackups(client, artifacts, { signal: stop.signal, stack });
+  const hasSucceeded = (uid: string | undefined) => artifacts.has(uid ?? "");
+  const schedules = await startSchedules(bench, hasSucceeded);
+  const { flaps } = watchBackups(client, { artifacts, schedules }, { signal: stop.signal, stack });
   const allBackups = () =>
     retry(
       "the API server lists EtcdBackups",
@@ -95,6 +101,8 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
       (await allBackups()).filter(({ spec }) => spec.storeRef.name === bucket && spec.imported === undefined),
     allBackups,
     artifacts,
+    hasSucceeded,
+    schedules,
     silent,
     copied: [],
     copyLogs: [],
@@ -105,9 +113,11 @@ export async function startTestbed(bucket: string): Promise<Testbed> {
     afterChecks: [],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-  bench.network.fault = (request) => {
+  bench.network.fault = async (request) => {
     recordAct(request, testbed);
-    return testbed.storeFault?.(request);
+    const fault = await testbed.storeFault?.(request);
+    const isForwarded = fault?.do !== "answer" && fault?.do !== "reset";
+    return (isForwarded ? await schedules.history.beforeForwarding(request) : undefined) ?? fault;
   };
   return testbed;
 }
@@ -133,9 +143,9 @@ function recordAct({ operation, url, headers }: S3Request, { stored, copied }: T
 
 function watchBackups(
   client: KubeClient,
-  artifacts: Map<string, Artifact>,
+  { artifacts, schedules }: { artifacts: Map<string, Artifact>; schedules: Schedules },
   { signal, stack }: { signal: AbortSignal; stack: AsyncDisposableStack },
-): string[] {
+): { flaps: string[] } {
   const last = new Map<string, EtcdBackup>();
   const flaps: string[] = [];
   const kind = customResource(etcdBackupDefinition);
@@ -144,22 +154,24 @@ function watchBackups(
     const before = last.get(key);
     if (backup === undefined) last.delete(key);
     else last.set(key, backup);
+    if (backup !== undefined) noteRun(schedules, backup.metadata);
     if (backup?.status.artifact !== undefined) artifacts.set(backup.metadata.uid, backup.status.artifact);
     if (backup === undefined || before?.metadata.uid !== backup.metadata.uid) return;
     flaps.push(...flapsBetween(before, backup).map((text) => `${key}: ${text}`));
   });
-  return flaps;
+  return { flaps };
 }
 
 /** Waits until every EtcdBackup has finished or is deleted, or waits for a store that was made again elsewhere. */
 export async function waitForRest(testbed: Testbed, seconds: number): Promise<void> {
   let open: string[] = [];
+  const own = [testbed.bucket, testbed.schedules.bucket];
   const isAtRest = async () => {
     const moving = new Set(testbed.moving.map(({ name }) => name));
     const isOpen = (backup: EtcdBackup) =>
       moving.has(backup.spec.storeRef.name)
         ? !isMovedAtRest(backup)
-        : backup.spec.storeRef.name === testbed.bucket && !isDone(backup);
+        : own.includes(backup.spec.storeRef.name) && !isDone(backup);
     // One that imports a backup waits for long when the backup was removed meanwhile.
     open = (await testbed.allBackups())
       .filter((backup) => backup.spec.imported === undefined && isOpen(backup))
