@@ -87,6 +87,12 @@ const catalog = {
     importedUntil: timeField(
       "Backups that were stored before this time, by the store's clock, are not imported any more.",
     ),
+    importedRecently: {
+      type: "array",
+      description:
+        "Digests of the names of backups that were stored after importedUntil and are not imported any more either: of the newest 500.",
+      items: textField("Eight hex digits."),
+    },
     importedFor: textField("Digest of the importLimit and the clusterNames that the last import went by."),
     lastHandledImport: textField("The value of the annotation etcdbackup.dev/import that was last acted on."),
   },

@@ -15,6 +15,7 @@ import {
   importedLabel,
   planRecords,
   recordName,
+  slackMs,
 } from "../../core/store/records.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import { type Request, keyOf } from "../reconciler.ts";
@@ -56,6 +57,8 @@ class Memory {
   absences: ReadonlyMap<string, number> = new Map();
   gone: ImportedRecord[] = [];
   countedListing: Date | undefined;
+  /** The newest backup on which a listing that began then has decided. */
+  decided: { newest: number; at: Date } | undefined;
   created = 0;
   /** Where the store is, while the last pass has left something to do. */
   leftAt: string | undefined;
@@ -110,7 +113,7 @@ export class Records {
     for (const backup of create) memory.handled.add(placeOf(backup));
     const isDone = create.length === plan.create.length && remove.length < batchSize;
     memory.leftAt = isDone ? undefined : location;
-    if (isDone) this.#end(store, memory, plan);
+    if (isDone) this.#end(store, memory, { plan, listedAt: catalog.listedAt });
     const status = {
       ...(isDone ? plan.next : store.status.catalog),
       ...(catalog.listedAt === undefined ? {} : { listedTime: wholeSeconds(catalog.listedAt) }),
@@ -160,6 +163,7 @@ export class Records {
         }),
       isHandled: (backup) =>
         memory.handled.has(placeOf(backup)) || catalog.wasStoredHere(backup.clusterName, backup.name),
+      settled: settledOf(memory, catalog.listedAt)?.newest,
       now: this.#deps.now(),
     });
   }
@@ -207,9 +211,15 @@ export class Records {
     );
   }
 
-  #end(store: EtcdBackupStore, memory: Memory, { recent }: RecordsPlan): void {
+  #end(
+    store: EtcdBackupStore,
+    memory: Memory,
+    { plan, listedAt }: { plan: RecordsPlan; listedAt: Date | undefined },
+  ): void {
     memory.handled.clear();
-    for (const backup of recent) memory.handled.add(placeOf(backup));
+    for (const backup of plan.recent) memory.handled.add(placeOf(backup));
+    if (listedAt !== undefined && (memory.decided === undefined || settledOf(memory, listedAt) !== undefined))
+      memory.decided = { newest: plan.newest, at: listedAt };
     if (memory.created === 0) return;
     const count = memory.created;
     memory.created = 0;
@@ -217,6 +227,12 @@ export class Records {
     const note = `${what} that the store holds`;
     eventsOf<StoreEvent>(this.#deps.events, store, "Probe").normal("BackupsImported", note);
   }
+}
+
+/** What was decided by a listing so long ago that no server can still name a time before its newest. */
+function settledOf({ decided }: Memory, listedAt: Date | undefined): Memory["decided"] {
+  if (decided === undefined || listedAt === undefined) return undefined;
+  return listedAt.getTime() - decided.at.getTime() >= slackMs ? decided : undefined;
 }
 
 function placeOf({ clusterName, name }: CatalogedBackup): string {

@@ -95,15 +95,38 @@ describe("the plan of a store's records", () => {
     const { next } = plan({ backups });
     assert.equal(next.importedUntil, "2026-08-20T13:55:00Z");
     const store = storeOf({ status: { catalog: next } });
+    assert.deepEqual(plan({ backups, store }).create, []);
+    assert.deepEqual(hours(plan({ backups: [...backups, backupAt(3)], store }).create), [3]);
+    const between = backupAt(2 - 4 / 60);
+    assert.deepEqual(plan({ backups: [...backups, between], store }).create, [between]);
     const isHandled = ({ name }: CatalogedBackup) => name === backups[1]?.name;
-    assert.deepEqual(plan({ backups, store, isHandled }).create, []);
-    assert.deepEqual(hours(plan({ backups: [...backups, backupAt(3)], store, isHandled }).create), [3]);
+    assert.deepEqual(hours(plan({ backups, isHandled }).create), [1]);
   });
 
-  it("names what status does not rule out yet, for the process to remember", () => {
+  it("names what the time does not rule out yet, in status the newest 500", () => {
     const minutesLater = (minutes: number) => backupAt(2 + minutes / 60);
-    const { recent } = plan({ backups: [backupAt(1), backupAt(2), minutesLater(-4), minutesLater(-6)] });
+    const { recent, next } = plan({
+      backups: [backupAt(1), backupAt(2), minutesLater(-4), minutesLater(-6)],
+    });
     assert.deepEqual(hours(recent), [2, 2 - 4 / 60]);
+    assert.equal(next.importedRecently?.length, 2);
+    const many = Array.from({ length: 600 }, (_, at) => ({ ...backupAt(2), clusterName: `c${at}` }));
+    const oldest = { ...minutesLater(-4), clusterName: "old" };
+    const { next: most } = plan({ backups: [oldest, ...many] });
+    assert.equal(most.importedRecently?.length, 500);
+    assert.ok(!most.importedRecently.includes(plan({ backups: [oldest] }).next.importedRecently?.[0] ?? ""));
+  });
+
+  it("goes by the newest time of an earlier listing once no server can name a time before it", () => {
+    const backups = [backupAt(1), backupAt(2)];
+    const { newest } = plan({ backups });
+    const { next, recent } = plan({ backups: [...backups, backupAt(2 + 1 / 60)], settled: newest });
+    assert.equal(next.importedUntil, "2026-08-20T14:00:00Z");
+    assert.deepEqual(hours(recent), [2 + 1 / 60]);
+    const halfSecond = { ...backupAt(2), modified: begin + 500 };
+    const after = plan({ backups: [halfSecond], settled: halfSecond.modified }).next;
+    const store = storeOf({ status: { catalog: after } });
+    assert.deepEqual(plan({ backups: [halfSecond], store }).create, [], "status holds whole seconds");
   });
 
   it("imports again what was deleted when a person asks, or changes what is imported", () => {

@@ -12,7 +12,9 @@ export const importAnnotation = "etcdbackup.dev/import";
 /** EtcdBackups that record the backups of one store, at most. */
 const mostRecords = 10_000;
 /** Milliseconds by which the clocks of a store's servers may differ, and by which a listing may be late. */
-const slackMs = 5 * 60_000;
+export const slackMs = 5 * 60_000;
+/** Backups that status names, at most. */
+const mostRecent = 500;
 /** Complete listings that have to miss a backup before its record goes. */
 const missesBeforeRemoval = 2;
 
@@ -54,6 +56,8 @@ export interface ObservedRecords {
   isKnown: (backup: CatalogedBackup) => boolean;
   /** Whether this process has decided on the backup since an import was last asked for. */
   isHandled: (backup: CatalogedBackup) => boolean;
+  /** The `newest` of a listing that began `slackMs` before this one or earlier, if there was one. */
+  settled?: number | undefined;
   now: Date;
 }
 
@@ -64,14 +68,19 @@ export interface RecordsPlan {
   trim: ImportedRecord[];
   /** Records of backups that the listing does not show. */
   absent: ImportedRecord[];
-  /** Backups on which the plan decides, and which `next` does not yet rule out. */
+  /** Backups on which the plan decides, and which the time in `next` does not yet rule out. Newest first. */
   recent: CatalogedBackup[];
+  /** When the newest backup was stored on which a plan has decided: milliseconds since the epoch. 0: there is none. */
+  newest: number;
   /** What status says once the plan is carried out. */
   next: Import;
 }
 
 /** What status says of the imports so far. */
-export type Import = Pick<CatalogStatus, "importedUntil" | "importedFor" | "lastHandledImport">;
+export type Import = Pick<
+  CatalogStatus,
+  "importedUntil" | "importedRecently" | "importedFor" | "lastHandledImport"
+>;
 
 /** A name of a Kubernetes object: labels of letters, digits and `-`, with `.` between them. */
 const objectName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -94,15 +103,23 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
+function digestOfPlace({ clusterName, name }: CatalogedBackup): string {
+  return digestOf(`${clusterName}/${name}`).slice(0, 8);
+}
+
 /**
  * Which EtcdBackups to make and to delete. A backup is imported when the store is new, when a person asks, or when it was
- * stored after all that were decided on. So the record that a person deletes stays away, and status names only a time.
+ * stored after all that were decided on. So the record that a person deletes stays away. Status names a time, and of what
+ * was decided on and stored after that the newest `mostRecent`.
  */
 export function planRecords(observed: ObservedRecords): RecordsPlan {
-  const { store, location, backups, records, isKnown, isHandled, now } = observed;
+  const { store, location, backups, records, isKnown, settled = 0, now } = observed;
   const { importLimit, clusterNames, import: isImporting } = store.spec.catalog;
   const before = importBegun(store);
   const until = Date.parse(before.importedUntil ?? "");
+  const named = new Set(before.importedRecently);
+  const isHandled = (backup: CatalogedBackup) =>
+    observed.isHandled(backup) || (named.size > 0 && named.has(digestOfPlace(backup)));
   const missing = new Map<string, ImportedRecord>();
   for (const record of records)
     if (isOwnRecord(record) && (record.storeURL ?? location) === location)
@@ -117,20 +134,37 @@ export function planRecords(observed: ObservedRecords): RecordsPlan {
     if (record !== undefined) present.push(record);
     missing.delete(`${clusterName}/${name}`);
     if (!isImporting || modified <= until) continue;
-    newest = Math.max(newest, Math.min(modified, now.getTime()) - slackMs);
+    newest = Math.max(newest, Math.min(modified, now.getTime()));
     eligible.push(backup);
     const isSelected = isClusterName(clusterName) && (clusterNames?.includes(clusterName) ?? true);
     if (!isSelected || !backup.hasData || record !== undefined) continue;
     if (!isHandled(backup) && !isKnown(backup)) wanted.push(backup);
   }
   const absent = [...missing.values()];
-  if (!isImporting) return { create: [], trim: [], absent, recent: [], next: importOf(store) };
-  const next = newest > 0 ? { ...before, importedUntil: wholeSeconds(new Date(newest)) } : before;
+  if (!isImporting) return { create: [], trim: [], absent, recent: [], newest: 0, next: importOf(store) };
+  const later = Math.max(newest - slackMs, settled);
+  // Status holds whole seconds.
+  const untilNext = Math.max(Number.isNaN(until) ? 0 : until, Math.ceil(later / 1000) * 1000);
+  const recent = eligible
+    .filter(({ modified }) => modified > untilNext)
+    .toSorted((a, b) => b.modified - a.modified);
   return {
     ...chooseNewest(wanted, present, importLimit),
     absent,
-    recent: eligible.filter(({ modified }) => modified > Date.parse(next.importedUntil ?? "")),
-    next,
+    recent,
+    newest,
+    next: importedBy(before, untilNext, recent),
+  };
+}
+
+/** `until`: milliseconds since the epoch. */
+function importedBy(before: Import, until: number, recent: readonly CatalogedBackup[]): Import {
+  const { importedRecently: _, ...kept } = before;
+  const named = recent.slice(0, mostRecent).map(digestOfPlace);
+  return {
+    ...kept,
+    ...(until > 0 ? { importedUntil: wholeSeconds(new Date(until)) } : {}),
+    ...(named.length > 0 ? { importedRecently: named } : {}),
   };
 }
 
@@ -169,9 +203,10 @@ export function importBegun({ spec, status, metadata }: EtcdBackupStore): Import
 }
 
 function importOf({ status: { catalog = {} } }: Pick<EtcdBackupStore, "status">): Import {
-  const { importedUntil, importedFor, lastHandledImport } = catalog;
+  const { importedUntil, importedRecently, importedFor, lastHandledImport } = catalog;
   return {
     ...(importedUntil === undefined ? {} : { importedUntil }),
+    ...(importedRecently === undefined ? {} : { importedRecently }),
     ...(importedFor === undefined ? {} : { importedFor }),
     ...(lastHandledImport === undefined ? {} : { lastHandledImport }),
   };
