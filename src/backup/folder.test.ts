@@ -4,7 +4,7 @@ import type { WriterIdentity } from "../core/backup/claim.ts";
 import { objectKind } from "../core/backup/name.ts";
 import { type MemoryStore, memoryStore } from "../store/memory/memory-store.fixture.ts";
 import { addBackup } from "./manifest/manifest.fixture.ts";
-import { readClaim } from "./catalog/claim.ts";
+import { putClaim, readClaim } from "./catalog/claim.ts";
 import { recordSuccession } from "./catalog/succession.ts";
 import { putHeartbeat } from "./catalog/writers.ts";
 import { type FolderUser, checkMayDelete, enterFolder, whyNotWrite } from "./folder.ts";
@@ -189,6 +189,74 @@ describe("a snapshot of a cluster with the ID of the folder's", () => {
     });
     await entered({ revision: 42 });
     await entered({ revision: 41, mayLag: true });
+  });
+
+  for (const days of [8, 100, 2_000])
+    it(`is refused also where that backup is ${days} days old, and a clock that was ahead named another one`, async () => {
+      const { enter, store, bucket, later } = world();
+      await enter(cafe);
+      store("run1", cafe, 42);
+      addBackup(
+        bucket,
+        { runId: "ahead", clusterId: cafe, revision: 5, time: "2036-08-20T12:00:00Z" },
+        bucket.now(),
+      );
+      later(days * 24 * 60);
+      const entry = await enter(cafe);
+      await assert.rejects(entry.confirm({ revision: 41, mayLag: false }, signal), {
+        ...claimed,
+        message: /holds backup \S+run1 of etcd cluster cafe, .* older revision 41/,
+      });
+      await entry.confirm({ revision: 42, mayLag: false }, signal);
+    });
+
+  it("is compared with the names of the last week alone where the cluster has a backup there", async () => {
+    const { user, enter, store, bucket, later } = world();
+    await enter(cafe);
+    store("old1", cafe, 42);
+    later(8 * 24 * 60);
+    store("new1", cafe, 43);
+    const listed: string[] = [];
+    const list: MemoryStore["list"] = (prefix, options) => {
+      if (prefix === "prod/") listed.push(options.startAfter ?? "");
+      return bucket.list(prefix, options);
+    };
+    bucket.calls.length = 0;
+    await enterFolder({ ...user(), store: { ...bucket, list } }, cafe, signal);
+    assert.deepEqual(listed, ["prod/20261201T120000Z"]);
+    assert.equal(bucket.calls.filter((call) => /^get .*-r\d{20}-/.test(call)).length, 1);
+  });
+
+  it("is compared with that backup though others of a stranger are newer", async () => {
+    const { enter, store, later } = world();
+    await enter(cafe);
+    store("old1", cafe, 42);
+    later(8 * 24 * 60);
+    for (let run = 10; run < 30; run++) store(`run${run}`, beef, 90);
+    const entry = await enter(cafe);
+    await assert.rejects(entry.confirm({ revision: 41, mayLag: false }, signal), { message: /old1/ });
+  });
+
+  it("is let in once a person has given the folder to that cluster", async () => {
+    const { enter, store, bucket, claim, later } = world();
+    await enter(cafe);
+    store("old1", cafe, 42);
+    later(60);
+    const { nonce: _, lineage, ...before } = await claim();
+    const taken = { id: cafe, number: 2, since: bucket.now().toISOString() };
+    await putClaim(bucket, "prod", { ...before, number: 2, lineage: [...lineage, taken] }, signal);
+    const entry = await enter(cafe);
+    await entry.confirm({ revision: 41, mayLag: false }, signal);
+  });
+
+  it("is compared with a bounded number of manifests", async () => {
+    const { enter, store, bucket } = world();
+    await enter(cafe);
+    for (let run = 1000; run < 2500; run++) store(`run${run}`, beef, 90);
+    bucket.calls.length = 0;
+    await (await enter(cafe)).confirm({ revision: 41, mayLag: false }, signal);
+    const reads = bucket.calls.filter((call) => /^get .*run\d+\.json$/.test(call));
+    assert.ok(reads.length <= 400, `${reads.length}`);
   });
 });
 

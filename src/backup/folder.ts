@@ -6,22 +6,20 @@ import {
   admit,
   freeInMs,
   heldByOther,
-  settleHint,
   silenceIsDeathMs,
   takeCommand,
   whyCopy,
   whyNotDelete,
   whyNotDeleteWithoutHold,
 } from "../core/backup/claim.ts";
-import { formatTime } from "../core/backup/name.ts";
 import { OperatorError } from "../core/errors.ts";
 import { duration } from "../core/human.ts";
 import type { Store } from "../store/store.ts";
 import { type StoredClaim, claimObject, putClaim, readClaim } from "./catalog/claim.ts";
-import { isSince, newestByStoreTime, sinceOf } from "./catalog/latest.ts";
-import { type Listing, listingOf, readEntry } from "./catalog/listing.ts";
+import { newestByStoreTime } from "./catalog/latest.ts";
 import { readSuccession } from "./catalog/succession.ts";
 import { type ListedHeartbeat, listHeartbeats, measureSilence, storeTime } from "./catalog/writers.ts";
+import { checkRevision, storedBefore } from "./older-revision.ts";
 
 /** Whoever wants to write to a folder. */
 export interface FolderUser {
@@ -64,10 +62,10 @@ export async function enterFolder(
       case "refused":
         throw admission.error;
       case "entered":
-        return entryOf(user, folder.claim, await recentBackups(user, signal));
+        return entryOf(user, folder.claim, signal);
       case "claim": {
         const claim = await putClaim(store, clusterName, admission.next, signal);
-        if (claim !== undefined) return entryOf(user, claim, await recentBackups(user, signal));
+        if (claim !== undefined) return entryOf(user, claim, signal);
         break;
       }
       default:
@@ -84,20 +82,17 @@ export async function enterFolder(
   );
 }
 
-/** Milliseconds: backups whose names are older than this are not looked at when a cluster enters its folder. */
-const recentMs = 7 * 24 * 3_600_000;
-
-/** The backups of the last days, newest first. Names are by other clocks, so one that is ahead shows some too many. */
-async function recentBackups({ store, clusterName, now }: FolderUser, signal: AbortSignal): Promise<Listing> {
-  const startAfter = `${clusterName}/${formatTime(new Date(now().getTime() - recentMs))}`;
-  return listingOf(store.list(`${clusterName}/`, { startAfter, signal }));
-}
-
-function entryOf(user: FolderUser, entered: StoredClaim | undefined, before: Listing): FolderEntry {
+async function entryOf(
+  user: FolderUser,
+  entered: StoredClaim | undefined,
+  entering: AbortSignal,
+): Promise<FolderEntry> {
   const { store, clusterName } = user;
+  const folder = { store, clusterName, entered };
+  const before = await storedBefore(folder, user.now(), entering);
   return {
     async confirm({ revision, mayLag }, signal) {
-      if (!mayLag) await checkRevision(user, { entered, before, revision }, signal);
+      if (!mayLag) await checkRevision(folder, { before, revision }, signal);
       const claim = await readClaim(store, clusterName, signal);
       const { heartbeats, writer } = await observeWriters(user, undefined, signal);
       const copy = writer === undefined ? undefined : whyCopy(writer, heartbeats);
@@ -254,34 +249,5 @@ export async function mayDelete(user: FolderOwner, signal: AbortSignal): Promise
   } catch (error) {
     if (error instanceof OperatorError && error.code === "FolderClaimed") return false;
     throw error;
-  }
-}
-
-/**
- * A cluster ID is a hash of token and peer URLs, so a cluster that was made anew may have it again. A revision never goes
- * back within one cluster, and the member has just confirmed that it has applied every write: an older revision than that
- * of a backup from before proves another cluster. `entered`: the last claim tells since when the ID means this one.
- */
-async function checkRevision(
-  { store, clusterName }: FolderUser,
-  { entered, before, revision }: { entered: StoredClaim | undefined; before: Listing; revision: number },
-  signal: AbortSignal,
-): Promise<void> {
-  const current = entered?.lineage.at(-1);
-  const { manifests, sizes, claims } = before;
-  const listed = claims.get(clusterName);
-  const since = current === undefined || listed === undefined ? undefined : sinceOf(current, listed);
-  for (const manifest of manifests) {
-    if (manifest.backup.revision <= revision || !isSince(manifest.object, since)) continue;
-    const entry = await readEntry(store, manifest, sizes, signal);
-    if (entry?.manifest?.cluster.id !== current?.id || entry?.problem !== undefined) continue;
-    throw new OperatorError(
-      "FolderClaimed",
-      `the folder ${clusterName} holds backup ${manifest.name} of etcd cluster ${current?.id}, and this snapshot of a cluster with that ID has the older revision ${revision}: it is another cluster, made anew or restored with the same token and peer URLs`,
-      {
-        permanent: true,
-        hint: settleHint(clusterName, current?.id),
-      },
-    );
   }
 }
