@@ -12,7 +12,8 @@ export async function findStored(
   { signal, stderr }: Context,
 ): Promise<CompleteBackup> {
   const scope = clusterName === undefined ? { signal } : { clusterName, signal };
-  const { passedOver, laterByClock, ...backup } = await findBackup(store, { name, ...scope });
+  const { passedOver, laterByClock, warning, ...backup } = await findBackup(store, { name, ...scope });
+  if (warning !== undefined) stderr.write(`warning: ${warning}\n`);
   for (const other of passedOver)
     stderr.write(`warning: skipped ${other.name}: ${other.problem ?? other.stranger}\n`);
   if (laterByClock !== undefined) stderr.write(`warning: ${clockWarning(laterByClock, backup)}\n`);

@@ -10,6 +10,7 @@ import type { ObjectInfo } from "../../store/store.ts";
 import { type ClaimListing, noteClaim } from "./claim.ts";
 import type { Remembered } from "./facts.ts";
 import type { DataSizes, ListedManifest } from "./listing.ts";
+import { type ListedMarks, noteMarks } from "./verification.ts";
 
 /** A manifest and the data object of its run, as a listing shows them, and what is remembered of the manifest. */
 export interface ListedBackup {
@@ -40,6 +41,8 @@ export interface ListedFolder {
   claims: ClaimListing | undefined;
   /** Changes with the bytes of the claim that counts. */
   claimVersion: string;
+  /** The record of its verifications. */
+  marks: ListedMarks | undefined;
 }
 
 /** By cluster name. */
@@ -53,6 +56,7 @@ export function emptyFolder(clusterName: string): ListedFolder {
     written: 0,
     claims: undefined,
     claimVersion: "",
+    marks: undefined,
   };
 }
 
@@ -121,6 +125,7 @@ class ListingBuilder {
   readonly #listing = new Map<string, ListedFolder>();
   readonly #claims = new Map<string, ClaimListing>();
   readonly #claimVersions = new Map<string, string>();
+  readonly #marks = new Map<string, ListedMarks>();
   readonly #rest: ObjectInfo[] = [];
   readonly #before: CompactListing | undefined;
   readonly #keepsRest: boolean;
@@ -150,6 +155,7 @@ class ListingBuilder {
     }
     if (noteClaim(this.#claims, object))
       this.#claimVersions.set(copyOf(object.name.slice(0, object.name.indexOf("/"))), versionOf(object));
+    else noteMarks(this.#marks, object);
     this.#keep(object);
   }
 
@@ -160,6 +166,7 @@ class ListingBuilder {
       folder.claims = claims;
       folder.claimVersion = this.#claimVersions.get(clusterName) ?? "";
     }
+    for (const [clusterName, marks] of this.#marks) this.#folderOf(clusterName).marks = marks;
     return { listing: this.#listing, rest: this.#rest };
   }
 

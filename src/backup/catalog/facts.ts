@@ -40,6 +40,11 @@ export function isUnusable(remembered: Remembered): remembered is UnusableManife
   return "problem" in remembered;
 }
 
+/** Whether only a later release can read the manifest, as far as that is known. */
+export function isLater(remembered: Remembered | undefined): boolean {
+  return remembered !== undefined && isUnusable(remembered) && remembered.isOfLaterRelease === true;
+}
+
 /** Whether the manifest need not be read. */
 export function isKnown({ facts }: Holder): boolean {
   return facts !== undefined && !(isUnusable(facts) && facts.reads < 2);

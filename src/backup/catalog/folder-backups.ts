@@ -3,6 +3,7 @@ import type { Store } from "../../store/store.ts";
 import { readClaimNumber } from "./claim.ts";
 import { readEntry, scan } from "./listing.ts";
 import { retainableOf } from "./retainable.ts";
+import { marked, readFailures } from "./verification.ts";
 
 /** Manifests that are read at a time. */
 const manifestsInFlight = 8;
@@ -14,14 +15,16 @@ export interface FolderBackup extends RetainableBackup {
 
 /**
  * All backups of one folder by a listing of its own, for a process without a catalog of the store. Throws when the
- * listing breaks off, and when a manifest or the folder's claim cannot be read: none of these means that a backup is gone.
+ * listing breaks off, and when a manifest, the folder's claim or its record of verifications cannot be read: none of these
+ * means that a backup is gone, or that it is sound.
  */
 export async function readFolder(
   store: Pick<Store, "list" | "get">,
   clusterName: string,
   signal: AbortSignal,
 ): Promise<FolderBackup[]> {
-  const { manifests, sizes, claims } = await scan(store, { clusterName, signal });
+  const { manifests, sizes, claims, marks: records } = await scan(store, { clusterName, signal });
+  const marks = await readFailures(store, { clusterName, listed: records.get(clusterName) }, signal);
   const listedClaims = claims.get(clusterName);
   const claim =
     listedClaims === undefined
@@ -33,7 +36,9 @@ export async function readFolder(
       const entry = await readEntry(store, listed, sizes, signal);
       if (entry === undefined) return [];
       const later = entry.isOfLaterRelease === undefined ? {} : { isOfLaterRelease: entry.isOfLaterRelease };
-      return [{ ...retainableOf(entry, listed.object.modified, claim, listedClaims), ...later }];
+      return [
+        { ...retainableOf(marked(entry, marks), listed.object.modified, claim, listedClaims), ...later },
+      ];
     });
     found.push(...(await Promise.all(batch)).flat());
   }

@@ -4,8 +4,8 @@ import { isRecord } from "../../core/record.ts";
 import type { CallOptions, Store } from "../../store/store.ts";
 import { laterReleaseHint } from "../manifest/manifest.ts";
 
-/** Bytes. A larger object is not a record. */
-const maxSize = 64 * 1024;
+/** Bytes. A larger object is not a record, unless its reader allows more. */
+const usualMaxSize = 64 * 1024;
 
 /** The `formatVersion` of every record that this release writes, and the only one that it reads. */
 const formatVersion = 1;
@@ -17,9 +17,9 @@ const formatVersion = 1;
 export async function readJsonRecord(
   store: Pick<Store, "get">,
   object: string,
-  options: { schema: DocumentSchema; what: string; hint: string; signal: AbortSignal },
+  options: { schema: DocumentSchema; what: string; hint: string; maxSize?: number; signal: AbortSignal },
 ): Promise<unknown> {
-  const { schema, what, hint, signal } = options;
+  const { schema, what, hint, maxSize = usualMaxSize, signal } = options;
   const unreadable = (problem: string) =>
     new OperatorError("VerificationFailed", `${object} is not ${what}: ${problem}`, { hint });
   const chunks: Uint8Array[] = [];

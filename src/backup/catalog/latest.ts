@@ -10,6 +10,7 @@ import {
   readEntry,
   scan,
 } from "./listing.ts";
+import { marked, tryToReadFailures } from "./verification.ts";
 
 export interface Latest<M = Manifest> {
   complete: CompleteBackup<M> | undefined;
@@ -17,6 +18,8 @@ export interface Latest<M = Manifest> {
   passedOver: CatalogEntry<M>[];
   /** A backup with a later time in its name, and an older state: one of the clocks that named them was wrong. */
   laterByClock?: CatalogEntry<M>;
+  /** What could not be read, and was gone on without. */
+  warning?: string;
 }
 
 /** What has to be known of a manifest. */
@@ -31,10 +34,10 @@ type Read<M> = (listed: ListedManifest) => Promise<CatalogEntry<M> | undefined>;
  * The latest backup of one folder: of the etcd cluster that the folder belongs to, the one of the highest revision. etcd
  * counts revisions, so no clock matters. While that cluster has no complete backup here, that of the cluster which it was
  * restored from is the latest, and so on. In a folder without a claim, of an earlier release, the names decide, and so
- * the clocks. `listing.manifests`: those of the folder, newest first.
+ * the clocks. One whose last verification failed is not complete. `listing.manifests`: those of the folder, newest first.
  */
 export async function latestOf(
-  store: Pick<Store, "get">,
+  store: Pick<Store, "get" | "list">,
   listing: Listing,
   signal: AbortSignal,
 ): Promise<Latest> {
@@ -42,8 +45,14 @@ export async function latestOf(
   const number = listing.claims.get(clusterName)?.newest;
   const claim =
     number === undefined ? undefined : await readClaimNumber(store, { clusterName, number }, signal);
-  const read = (listed: ListedManifest) => readEntry(store, listed, listing.sizes, signal);
-  return latestUnder(claim, { manifests: listing.manifests, claims: listing.claims.get(clusterName) }, read);
+  const at = { clusterName, listed: listing.marks.get(clusterName) };
+  const { marks, ...warned } = await tryToReadFailures(store, at, signal);
+  const read = async (listed: ListedManifest) => {
+    const entry = await readEntry(store, listed, listing.sizes, signal);
+    return entry && marked(entry, marks);
+  };
+  const claims = listing.claims.get(clusterName);
+  return { ...(await latestUnder(claim, { manifests: listing.manifests, claims }, read)), ...warned };
 }
 
 function remembering<M>(read: Read<M>): Read<M> {

@@ -1,22 +1,55 @@
+import { type Marks, noMarks } from "../../core/verification/marks.ts";
 import type { Store } from "../../store/store.ts";
 import { type ClaimListing, type StoredClaim, usableClaim } from "./claim.ts";
 import { strangerIn } from "./latest.ts";
-import { type CatalogEntry, type ListedManifest, type Scope, readEntry, scan } from "./listing.ts";
+import {
+  type CatalogEntry,
+  type ListedManifest,
+  type Listing,
+  type Scope,
+  readEntry,
+  scan,
+} from "./listing.ts";
+import { marked, tryToReadFailures } from "./verification.ts";
 
 /** Manifests that are read at a time. */
 const manifestsInFlight = 8;
 
-/** All backups in the store or of one cluster, newest first. Data without a manifest is no backup and is not listed. */
-export function listBackups(store: Pick<Store, "list" | "get">, scope: Scope): Promise<CatalogEntry[]> {
-  return findBackups(store, { ...scope, which: () => true });
+/**
+ * All backups in the store or of one cluster, newest first. Data without a manifest is no backup and is not listed.
+ * `onWarning` is called with what could not be read.
+ */
+export async function listBackups(
+  store: Pick<Store, "list" | "get">,
+  { onWarning, ...scope }: Scope & { onWarning?: (text: string) => void },
+): Promise<CatalogEntry[]> {
+  const listing = await scan(store, scope);
+  const entries = await readEntries(store, listing, { ...scope, which: () => true });
+  const marksOf = new Map<string, Marks>();
+  for (const [clusterName, listed] of listing.marks) {
+    const { marks, warning } = await tryToReadFailures(store, { clusterName, listed }, scope.signal);
+    marksOf.set(clusterName, marks);
+    if (warning !== undefined) onWarning?.(warning);
+  }
+  return entries.map((entry) => marked(entry, marksOf.get(entry.clusterName) ?? noMarks));
 }
 
-/** The backups that `which` selects by their names, newest first. Reads only their manifests. */
+/**
+ * The backups that `which` selects by their names, newest first. Reads only their manifests, and none of the records of
+ * verifications: a backup whose verification failed has no problem here.
+ */
 export async function findBackups(
   store: Pick<Store, "list" | "get">,
+  options: Scope & { which: (manifest: ListedManifest) => boolean },
+): Promise<CatalogEntry[]> {
+  return readEntries(store, await scan(store, options), options);
+}
+
+async function readEntries(
+  store: Pick<Store, "get">,
+  { manifests, sizes, claims }: Listing,
   { which, ...scope }: Scope & { which: (manifest: ListedManifest) => boolean },
 ): Promise<CatalogEntry[]> {
-  const { manifests, sizes, claims } = await scan(store, scope);
   const selected = manifests.filter(which);
   const claimOf = await readClaims(store, claims, selected, scope.signal);
   const entries: CatalogEntry[] = [];

@@ -7,6 +7,7 @@ import {
 import { asOperatorError } from "../../core/errors.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
 import { type ClaimListing, noteClaim } from "./claim.ts";
+import { type ListedMarks, noteMarks } from "./verification.ts";
 import { type Manifest, maxManifestSize, parseManifest } from "../manifest/manifest.ts";
 
 /**
@@ -20,7 +21,7 @@ export interface CatalogEntry<M = Manifest> {
   time: Date;
   revision: number;
   manifest?: M;
-  /** Why the backup cannot be restored: the manifest is damaged, or the data object is missing or has another size. */
+  /** Why the backup cannot be restored: its manifest or data is missing or damaged, or its last verification failed. */
   problem?: string;
   /** The problem is only that a later release wrote the manifest, in a format that this one does not know. */
   isOfLaterRelease?: true;
@@ -54,6 +55,8 @@ export interface Listing {
   sizes: Map<string, number>;
   /** By cluster name. */
   claims: Map<string, ClaimListing>;
+  /** The records of verifications, by cluster name. */
+  marks: Map<string, ListedMarks>;
 }
 
 /** Ignores objects with other names. */
@@ -61,14 +64,15 @@ export async function listingOf(objects: AsyncIterable<ObjectInfo> | Iterable<Ob
   const sizes = new Map<string, number>();
   const manifests: ListedManifest[] = [];
   const claims = new Map<string, ClaimListing>();
+  const marks = new Map<string, ListedMarks>();
   for await (const object of objects) {
     const manifest = parseManifestObject(object.name);
     if (manifest !== undefined) manifests.push({ object, ...manifest });
     else if (parseDataObject(object.name) !== undefined) sizes.set(object.name, object.size);
-    else noteClaim(claims, object);
+    else if (!noteClaim(claims, object)) noteMarks(marks, object);
   }
   const newestFirst = manifests.toSorted((a, b) => (a.name > b.name ? -1 : a.name < b.name ? 1 : 0));
-  return { manifests: newestFirst, sizes, claims };
+  return { manifests: newestFirst, sizes, claims, marks };
 }
 
 /** Bytes of the data objects in a listing, by name. */

@@ -1,8 +1,8 @@
 import { OperatorError } from "../../core/errors.ts";
 import type { CatalogedBackup } from "../../core/store/records.ts";
 import type { ObjectInfo, Store } from "../../store/store.ts";
+import { type Marks, noMarks } from "../../core/verification/marks.ts";
 import { type Manifest, encodeManifest } from "../manifest/manifest.ts";
-import { type StoredClaim, readClaimNumber } from "./claim.ts";
 import {
   type CompactListing,
   type ListedBackup,
@@ -20,18 +20,22 @@ import {
   type ManifestFacts,
   type PackedFacts,
   isKnown,
+  isLater,
   isUnusable,
   learnedFrom,
   entryFrom,
   packFacts,
 } from "./facts.ts";
+import { FolderClaims } from "./folder-claims.ts";
+import { FolderMarks } from "./folder-marks.ts";
 import { lazyReader } from "./lazy-reader.ts";
 import { type CatalogEntry, readEntry } from "./listing.ts";
 import { retainableOf } from "./retainable.ts";
 import type { RetainableBackup } from "../../core/retention/retainable.ts";
-import { type Summary, summaryOf } from "./summary.ts";
+import { type Summary, latestInFolder, summaryOf } from "./summary.ts";
+import { type ListedMarks, marked } from "./verification.ts";
 
-type Reader = Pick<Store, "get">;
+type Reader = Pick<Store, "get" | "list">;
 
 /** Manifests that are read at a time. */
 const manifestsInFlight = 8;
@@ -69,7 +73,8 @@ export class StoreCatalog {
   #like: PackedFacts | undefined;
   /** What this process has stored, by cluster and name, as long as the store holds it. */
   readonly #stored = new Set<string>();
-  readonly #claims = new Map<string, { version: string; claim: StoredClaim }>();
+  readonly #claims = new FolderClaims();
+  readonly #marks = new FolderMarks();
 
   constructor({ open, facts = new FactMemory(), now = () => new Date() }: CatalogOptions) {
     this.#open = open;
@@ -195,8 +200,8 @@ export class StoreCatalog {
       const [clusterName = "", name = ""] = place.split("/");
       if (next.get(clusterName)?.backups.has(name) !== true) this.#stored.delete(place);
     }
-    for (const [clusterName, { version }] of this.#claims)
-      if (next.get(clusterName)?.claimVersion !== version) this.#claims.delete(clusterName);
+    this.#claims.replace(next);
+    this.#marks.replace(next);
   }
 
   /** Adds a backup that this process has stored. The next listing replaces it. `modified`: about when. */
@@ -243,10 +248,10 @@ export class StoreCatalog {
   summarize(store: Reader, signal: AbortSignal): Promise<Summary> {
     let readsLeft = mostReadsOfSummary;
     return summaryOf(this.#folders, {
-      claimOf: (folder) => this.#claimOf(store, folder, signal),
+      claimOf: (folder) => this.#claims.of(store, folder, signal),
       read: (folder, backup) => {
         if (!isKnown(backup)) readsLeft -= 1;
-        return this.#entryOf(store, { folder, backup, signal });
+        return this.#markedEntryOf(store, { folder, backup, signal });
       },
       isSpent: (backup) => readsLeft <= 0 && !isKnown(backup),
     });
@@ -254,13 +259,14 @@ export class StoreCatalog {
 
   /**
    * All backups of one folder, newest first. Reads the manifests that are not remembered. Throws when one cannot be read,
-   * or the folder's claim: neither means that a backup is gone.
+   * or the folder's claim or record of verifications: none of these means that a backup is gone, or that it is sound.
    */
   async folder(clusterName: string, signal: AbortSignal): Promise<RetainableBackup[]> {
     const folder = this.#folders.get(clusterName);
     if (folder === undefined) return [];
     await using store = lazyReader(this.#open);
-    const claim = await this.#claimOf(store, folder, signal);
+    const claim = await this.#claims.of(store, folder, signal);
+    const marks = await this.#marks.failuresOf(store, folder, signal);
     const newestFirst = newestFirstOf(folder);
     const found: RetainableBackup[] = [];
     for (let next = 0; next < newestFirst.length; next += manifestsInFlight) {
@@ -268,9 +274,66 @@ export class StoreCatalog {
       const read = batch.map((backup) => this.#entryOf(store, { folder, backup, signal }));
       for (const [place, entry] of (await Promise.all(read)).entries())
         if (entry !== undefined)
-          found.push(retainableOf(entry, new Date(batch[place]?.modified ?? 0), claim, folder.claims));
+          found.push(
+            retainableOf(marked(entry, marks), new Date(batch[place]?.modified ?? 0), claim, folder.claims),
+          );
     }
     return found;
+  }
+
+  /** The folders in which backups may have failed their last verification. */
+  failedFolders(): string[] {
+    return [...this.#folders.values()]
+      .filter((folder) => this.#marks.mayHaveFailed(folder))
+      .map(({ clusterName }) => clusterName);
+  }
+
+  /** What the verifications in a folder have found. Throws when the record cannot be read. */
+  async marksOf(clusterName: string, signal: AbortSignal): Promise<Marks> {
+    const folder = this.#folders.get(clusterName);
+    if (folder === undefined) return noMarks;
+    await using store = lazyReader(this.#open);
+    return this.#marks.of(store, folder, signal);
+  }
+
+  /** Notes what this process has found. `listed`: the record that it has stored; absent where it may store none. */
+  noteMarks(clusterName: string, marks: Marks, listed?: ListedMarks): void {
+    this.#note((folders) => {
+      const folder = folders.get(clusterName);
+      if (folder === undefined) return;
+      if (listed === undefined) this.#marks.noteOwn(folder, marks);
+      else {
+        folder.marks = listed;
+        this.#marks.noteStored(folder, listed, marks);
+      }
+    });
+  }
+
+  /** The names of a folder's backups, without those that only a later release can read, as far as that is known. */
+  verifiable(clusterName: string): string[] {
+    const backups = this.#folders.get(clusterName)?.backups.values() ?? [];
+    return [...backups].filter(({ facts }) => !isLater(facts)).map(({ name }) => name);
+  }
+
+  /** Name of the latest complete backup of a folder. Reads the manifests not remembered. */
+  async latestOf(clusterName: string, signal: AbortSignal): Promise<string | undefined> {
+    const folder = this.#folders.get(clusterName);
+    if (folder === undefined) return undefined;
+    await using store = lazyReader(this.#open);
+    const claim = await this.#claims.of(store, folder, signal);
+    const { complete } = await latestInFolder(folder, claim, {
+      read: (_, backup) => this.#markedEntryOf(store, { folder, backup, signal }),
+      isSpent: () => false,
+    });
+    return complete?.name;
+  }
+
+  /** Who holds a folder. Undefined: nobody. Throws for a claim that cannot be used. */
+  async writerOf(clusterName: string, signal: AbortSignal): Promise<string | undefined> {
+    const folder = this.#folders.get(clusterName);
+    if (folder === undefined) return undefined;
+    await using store = lazyReader(this.#open);
+    return (await this.#claims.of(store, folder, signal))?.writer?.id;
   }
 
   /** Frees the memory of the facts. */
@@ -279,20 +342,17 @@ export class StoreCatalog {
       for (const backup of backups.values()) this.#facts.forget(backup);
     this.#listed = undefined;
     this.#claims.clear();
+    this.#marks.clear();
   }
 
-  /** Undefined for a folder without a claim. Throws for one that cannot be used. */
-  async #claimOf(
+  /** As `#entryOf`, with the failure of its last verification as its problem, unless that cannot be read. */
+  async #markedEntryOf(
     store: Reader,
-    { clusterName, claims, claimVersion: version }: ListedFolder,
-    signal: AbortSignal,
-  ): Promise<StoredClaim | undefined> {
-    if (claims === undefined) return undefined;
-    const known = this.#claims.get(clusterName);
-    if (known?.version === version && known.claim.number === claims.newest) return known.claim;
-    const claim = await readClaimNumber(store, { clusterName, number: claims.newest }, signal);
-    if (claim !== undefined) this.#claims.set(clusterName, { version, claim });
-    return claim;
+    at: { folder: ListedFolder; backup: ListedBackup; signal: AbortSignal },
+  ): Promise<CatalogEntry<ManifestFacts> | undefined> {
+    const entry = await this.#entryOf(store, at);
+    const marks = await this.#marks.failuresOf(store, at.folder, at.signal).catch(() => noMarks);
+    return entry && marked(entry, marks);
   }
 
   /** Undefined when the manifest was deleted after the listing. */

@@ -8,7 +8,7 @@ import {
 } from "./compact-listing.ts";
 import type { ManifestFacts } from "./facts.ts";
 import { orUnusable } from "./json-record.ts";
-import { latestUnder } from "./latest.ts";
+import { type Latest, latestUnder } from "./latest.ts";
 import type { CatalogEntry, CompleteBackup, ListedManifest } from "./listing.ts";
 
 export interface Summary {
@@ -19,8 +19,9 @@ export interface Summary {
   unreadable: string[];
 }
 
-interface Reads {
+export interface Reads {
   claimOf: (folder: ListedFolder) => Promise<StoredClaim | undefined>;
+  /** With the failure of its last verification as the problem, as far as that is known. */
   read: (folder: ListedFolder, backup: ListedBackup) => Promise<CatalogEntry<ManifestFacts> | undefined>;
   /** Whether the manifest would have to be read, and no more may be. */
   isSpent: (backup: ListedBackup) => boolean;
@@ -43,23 +44,32 @@ export async function summaryOf(
       unreadable.push(folder.clusterName);
       continue;
     }
-    const backups = new Map<ListedManifest, ListedBackup>();
-    for (const backup of newestFirstOf(folder)) backups.set(expand(folder, backup), backup);
-    const of = (listed: ListedManifest) => backups.get(listed);
-    const { complete: newest, laterByClock } = await latestUnder<ManifestFacts>(
-      claim,
-      { manifests: [...backups.keys()], claims: folder.claims },
-      async (listed) => {
-        const backup = of(listed);
-        return backup && read(folder, backup);
-      },
-      (listed) => {
-        const backup = of(listed);
-        return backup !== undefined && isSpent(backup);
-      },
-    );
+    const { complete: newest, laterByClock } = await latestInFolder(folder, claim, { read, isSpent });
     if (newest !== undefined)
       return { count, newest, unreadable, ...(laterByClock === undefined ? {} : { laterByClock }) };
   }
   return { count, newest: undefined, unreadable };
+}
+
+/** The latest complete backup of one folder with this claim. */
+export function latestInFolder(
+  folder: ListedFolder,
+  claim: StoredClaim | undefined,
+  { read, isSpent }: Pick<Reads, "read" | "isSpent">,
+): Promise<Latest<ManifestFacts>> {
+  const backups = new Map<ListedManifest, ListedBackup>();
+  for (const backup of newestFirstOf(folder)) backups.set(expand(folder, backup), backup);
+  const of = (listed: ListedManifest) => backups.get(listed);
+  return latestUnder<ManifestFacts>(
+    claim,
+    { manifests: [...backups.keys()], claims: folder.claims },
+    async (listed) => {
+      const backup = of(listed);
+      return backup && read(folder, backup);
+    },
+    (listed) => {
+      const backup = of(listed);
+      return backup !== undefined && isSpent(backup);
+    },
+  );
 }

@@ -17,6 +17,7 @@ export async function list(
   const entries = await listBackups(store, {
     ...(clusterName === undefined ? {} : { clusterName }),
     signal: context.signal,
+    onWarning: (text) => context.stderr.write(`warning: ${text}\n`),
   });
   if (entries.length === 0 && flags.output === "table") {
     context.stderr.write(

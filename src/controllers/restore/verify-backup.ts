@@ -17,6 +17,7 @@ import { findBackup } from "../../backup/catalog/find.ts";
 import type { Manifest } from "../../backup/manifest/manifest.ts";
 import { readRestoreRecord } from "../../backup/catalog/restore-record.ts";
 import { describeFailures, verifyStored } from "../../backup/verify.ts";
+import { keyOf } from "../reconciler.ts";
 import type { RestoreWorkDeps, TargetKind } from "./context.ts";
 import { sourceOf } from "./source.ts";
 
@@ -34,7 +35,7 @@ export async function verifyBackup(
 }
 
 async function verify(
-  { resources, openStore, factsOf, operatorImage }: RestoreWorkDeps,
+  { resources, openStore, factsOf, operatorImage, log }: RestoreWorkDeps,
   restore: EtcdRestore,
   report: (change: Partial<RestoreReport>) => void,
   signal: AbortSignal,
@@ -51,7 +52,9 @@ async function verify(
       hint: "start the operator with --image, as the chart does: the members' Jobs run this image",
     });
   }
-  const { manifest } = await findBackup(opened, { name: backup, clusterName, signal });
+  const { manifest, warning } = await findBackup(opened, { name: backup, clusterName, signal });
+  if (warning !== undefined)
+    log.warn({ restore: keyOf(restore.metadata), warning }, "going on without a record");
   const refusal = refusalBySpec(restore, manifest) ?? (await refusalByNames(restore, resources, signal));
   if (refusal !== undefined) return { is: "refused", ...refusal };
   const { checks } = await verifyStored(opened, manifest, {

@@ -84,14 +84,23 @@ export function parseManifestObject(
  * Kinds of objects that have their place in a cluster's folder beside the backups: `<cluster>/<kind>/<anything>`, and
  * `<cluster>/<kind>.json` for a kind of one object. `restores` and `claim` are in use or planned as the records of
  * restores and of the folder's owner, `archive` for segments of the history between backups, `drills` for the records of
- * rehearsed restores, `keys` for encryption keys, `catalog` for an index of the backups.
+ * rehearsed restores, `keys` for encryption keys, `catalog` for an index of the backups, `verification` for what the
+ * verifications of the backups have found.
  *
  * The rule for every release: a new kind of object gets a folder here, or a name that no pattern in this file matches.
  * Such objects are never listed as backups, never deleted as orphans, and never read. A backup that an earlier release
  * would misread keeps the names of manifest and data and gets another `formatVersion`; or else a third object of its run,
  * whose name begins with those of the run, tells earlier releases that the data is no orphan.
  */
-export const reservedKinds = ["archive", "catalog", "claim", "drills", "keys", "restores"] as const;
+export const reservedKinds = [
+  "archive",
+  "catalog",
+  "claim",
+  "drills",
+  "keys",
+  "restores",
+  "verification",
+] as const;
 
 /** What an object in the store is by its name. `unknown`: of a later release, or not of this program. */
 export type ObjectKind = "manifest" | "data" | (typeof reservedKinds)[number] | "unknown";
