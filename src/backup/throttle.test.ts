@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { throttled } from "./throttle.ts";
+import { memoryStore } from "../store/memory/memory-store.fixture.ts";
+import { throttled, throttledReads } from "./throttle.ts";
 
 const mebibyte = 2 ** 20;
 
@@ -70,4 +71,18 @@ test("an abort ends the wait", async (t) => {
 test("without a rate the source is returned unchanged", () => {
   const source = { totalBytes: 1, chunks: (async function* () {})() };
   assert.equal(throttled(source, { maxRate: undefined, signal: new AbortController().signal }), source);
+});
+
+test("the objects of a store are read at the rate, byte for byte", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { signal } = new AbortController();
+  const store = memoryStore();
+  const bytes = Buffer.alloc(3000, "etcd");
+  store.objects.set("a", bytes);
+  const reading = Array.fromAsync(throttledReads(store, { maxRate: 100, signal }).get("a", { signal }));
+  for (let chunk = 0; chunk < 3; chunk++) {
+    assert.ok(await isPending(reading), `${chunk}`);
+    t.mock.timers.tick(10_000);
+  }
+  assert.ok(Buffer.concat(await reading).equals(bytes));
 });

@@ -1,4 +1,5 @@
 import timers from "node:timers/promises";
+import type { Store } from "../store/store.ts";
 import type { SnapshotSource } from "./source.ts";
 
 /**
@@ -12,6 +13,16 @@ export function throttled(
   const { maxRate, signal, clock = () => performance.now() } = options;
   if (maxRate === undefined) return source;
   return { totalBytes: source.totalBytes, chunks: slowed(source.chunks, { maxRate, signal, clock }) };
+}
+
+/** The same store, of which each object is read at `maxRate` bytes a second at most. */
+export function throttledReads(
+  store: Pick<Store, "get">,
+  { maxRate, signal }: { maxRate: number | undefined; signal: AbortSignal },
+): Pick<Store, "get"> {
+  if (maxRate === undefined) return store;
+  const clock = () => performance.now();
+  return { get: (name, options) => slowed(store.get(name, options), { maxRate, signal, clock }) };
 }
 
 async function* slowed(

@@ -26,7 +26,7 @@ export interface ObjectEvents<Reason extends string> {
 export function eventsOf<Reason extends string>(
   sink: EventSink,
   regarding: Regarding,
-  action: "Backup" | "Delete" | "Probe" | "Restore" | "Schedule",
+  action: "Backup" | "Delete" | "Probe" | "Restore" | "Schedule" | "Verify",
 ): ObjectEvents<Reason> {
   return {
     normal: (reason, note) => sink.record({ regarding, type: "Normal", reason, action, note }),

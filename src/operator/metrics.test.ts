@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EtcdBackup, EtcdBackupStatus } from "../api/v1alpha1/etcd-backup.ts";
+import { storeOf } from "../core/store/store.fixture.ts";
 import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import { backupOf, importOf } from "../core/backup/backup.fixture.ts";
 import type { LatestBackup } from "../telemetry/metrics.ts";
@@ -60,16 +61,26 @@ function imported(...of: Parameters<typeof ended>): EtcdBackup {
 
 function follow() {
   const backups = memoryInformer<EtcdBackup>();
+  const stores = memoryInformer<EtcdBackupStore>();
   const latest = new Map<string, LatestBackup | undefined>();
+  const verifications = new Map<string, unknown>();
   followResources(
     {
       latestBackup: ({ namespace, cluster }, value) => void latest.set(`${namespace}/${cluster}`, value),
       storeReady() {},
+      verification: ({ store }, state) => void verifications.set(store, state),
     },
-    { backups, stores: memoryInformer<EtcdBackupStore>() },
+    { backups, stores },
   );
   const set = (backup: EtcdBackup) => backups.set(`ns/${backup.metadata.name}`, backup);
-  return { backups, latest, set, revision: () => latest.get("ns/prod")?.success?.revision };
+  return {
+    backups,
+    stores,
+    latest,
+    verifications,
+    set,
+    revision: () => latest.get("ns/prod")?.success?.revision,
+  };
 }
 
 test("the newest success and the newest failure are shown in any order of changes", () => {
@@ -123,4 +134,15 @@ test("10,000 backups are each read a few times at the start, at a relist and at 
   backups.relist();
   for (let i = 9_999; i >= 0; i--) backups.set(`ns/b-${i}`, undefined);
   assert.ok(reads >= 10_000);
+});
+
+test("the failures of a store and its last success are those of its status, and end with the store", () => {
+  const { stores, verifications } = follow();
+  stores.set("ns/s", storeOf());
+  assert.equal(verifications.get("s"), undefined);
+  const verification = { failed: 2, lastSuccessfulTime: "2026-08-20T12:00:00Z" };
+  stores.set("ns/s", storeOf({ status: { verification } }));
+  assert.deepEqual(verifications.get("s"), { failed: 2, succeededAt: new Date("2026-08-20T12:00:00Z") });
+  stores.set("ns/s", undefined);
+  assert.equal(verifications.get("s"), undefined);
 });

@@ -1,8 +1,9 @@
 import type { EtcdBackup } from "../api/v1alpha1/etcd-backup.ts";
+import type { EtcdBackupStore } from "../api/v1alpha1/etcd-backup-store.ts";
 import { conditionStatus } from "../core/conditions.ts";
 import { NewestFirst } from "../core/newest-first.ts";
 import { keyOf, requestOf } from "../controllers/reconciler.ts";
-import type { LatestBackup, Metrics } from "../telemetry/metrics.ts";
+import type { LatestBackup, Metrics, VerificationState } from "../telemetry/metrics.ts";
 import type { Informers } from "./informers.ts";
 
 type Status = EtcdBackup["status"];
@@ -20,7 +21,7 @@ interface ClusterBackups {
  * with its last resource. The change of one EtcdBackup costs O(log n) in the number of backups of its cluster.
  */
 export function followResources(
-  metrics: Pick<Metrics, "latestBackup" | "storeReady">,
+  metrics: Pick<Metrics, "latestBackup" | "storeReady" | "verification">,
   { backups, stores }: Pick<Informers, "backups" | "stores">,
 ): void {
   const clusters = new Map<string, ClusterBackups>();
@@ -60,7 +61,16 @@ export function followResources(
     const ready =
       store === undefined ? undefined : conditionStatus(store.status.conditions, "Ready") === "True";
     metrics.storeReady({ namespace, store: name }, ready);
+    metrics.verification({ namespace, store: name }, verificationOf(store));
   });
+}
+
+function verificationOf(store: EtcdBackupStore | undefined): VerificationState | undefined {
+  const { verification } = store?.status ?? {};
+  if (verification === undefined) return undefined;
+  const { failed, lastSuccessfulTime } = verification;
+  const at = Date.parse(lastSuccessfulTime ?? "");
+  return { failed, ...(Number.isNaN(at) ? {} : { succeededAt: new Date(at) }) };
 }
 
 function clusterKeyOf({ metadata: { namespace = "" }, spec }: EtcdBackup): string {

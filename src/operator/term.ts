@@ -4,15 +4,17 @@ import { type Reconcile, keyOf, reconciler, requestOf } from "../controllers/rec
 import { restoreReconciler } from "../controllers/restore/reconcile.ts";
 import { scheduleReconciler } from "../controllers/schedule/reconcile.ts";
 import { storeReconciler } from "../controllers/store/reconcile.ts";
+import { verificationReconciler } from "../controllers/verification/reconcile.ts";
 import { KnownBackups } from "../core/store/known-backups.ts";
 import type { Fence } from "../kube/leader/fence.ts";
-import { KeyedQueue } from "../kube/queue.ts";
+import { KeyedQueue, type RunOptions } from "../kube/queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { handBack } from "./hand-back.ts";
 import type { Informers } from "./informers.ts";
 import { followSeveralNamespaces } from "./tenants.ts";
 import { ChildrenBySchedule, followClockJumps, wakeSchedules } from "./schedule-wake-ups.ts";
-import { type Queues, backupsThatNeedStores, wakeControllers } from "./wake-ups.ts";
+import { wakeVerifications } from "./verification-wake-ups.ts";
+import { type Queues, backupsThatNeedStores, probeAfterEndMs, wakeControllers } from "./wake-ups.ts";
 import { type Parts, controllerDeps } from "./wiring.ts";
 
 /**
@@ -22,6 +24,8 @@ import { type Parts, controllerDeps } from "./wiring.ts";
  * such as a start with thousands of objects, still has 12 passes at a time.
  */
 export const passLimits = { workers: 12, workersPerGroup: 4, slowMs: 2_000 };
+/** Backups that are verified at once, and of these the ones of one namespace. A store has one at most. */
+const verificationLimits = { workers: 4, workersPerGroup: 2 };
 /** Concurrent runs of EtcdRestores. Restores are rare, and each reads a whole backup. */
 const restoresAtOnce = 2;
 
@@ -53,10 +57,12 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
     stores: fairQueue(),
     restores: fairQueue(),
     schedules: fairQueue(),
+    verifications: fairQueue(),
   };
   const wake = {
     backups: (key: string) => queues.backups.add(key),
     restores: (key: string) => queues.restores.add(key),
+    stores: (key: string) => queues.stores.addAfter(key, probeAfterEndMs),
   };
   const admissions = {
     backups: new Admission({ limit: options.maxConcurrentBackups, wake: wake.backups }),
@@ -77,8 +83,12 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
   metrics.foreignStores(() => deps.store.holds.foreignStores);
   wakeControllers(informers, queues, { hasRun: (key) => runners.backups.has(key), guarding }, signal);
   wakeSchedules(informers, queues.schedules, children, signal);
-  const wakeAll = () =>
+  wakeVerifications(informers, queues.verifications, deps.verification.running, signal);
+  const wakeAll = () => {
     informers.schedules.list().forEach(({ metadata }) => queues.schedules.add(keyOf(metadata)));
+    for (const { metadata, spec } of informers.stores.list())
+      if (spec.verify !== undefined) queues.verifications.add(keyOf(metadata));
+  };
   followClockJumps({ now: options.now, onJump: wakeAll }, signal);
   await runControllers(deps, queues, { log, metrics, signal });
   metrics.foreignStores(() => 0);
@@ -87,16 +97,17 @@ export async function runTerm(fence: Fence, options: TermOptions): Promise<void>
 }
 
 type Deps = ReturnType<typeof controllerDeps>;
+type Limits = Pick<RunOptions, "workers" | "workersPerGroup" | "slowMs">;
 
 /** Runs the controllers until the signal fires. */
 async function runControllers(
   deps: Deps,
-  queues: Queues & { schedules: KeyedQueue },
+  queues: Queues & { schedules: KeyedQueue; verifications: KeyedQueue },
   { log, metrics, signal }: Pick<TermOptions, "log" | "metrics" | "signal">,
 ): Promise<void> {
-  const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile) =>
+  const run = (kind: string, queue: KeyedQueue, reconcile: Reconcile, limits: Limits = passLimits) =>
     queue.run({
-      ...passLimits,
+      ...limits,
       process: reconciler({
         kind,
         queue,
@@ -112,6 +123,7 @@ async function runControllers(
     run("EtcdBackupStore", queues.stores, storeReconciler(deps.store)),
     run("EtcdRestore", queues.restores, restoreReconciler(deps.restore)),
     run("EtcdBackupSchedule", queues.schedules, scheduleReconciler(deps.schedule)),
+    run("Verification", queues.verifications, verificationReconciler(deps.verification), verificationLimits),
   ]);
 }
 

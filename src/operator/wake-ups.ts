@@ -17,7 +17,7 @@ export interface Queues {
 type Watched = Pick<Informers, "backups" | "stores" | "restores">;
 
 /** Milliseconds between the end of a backup and the probe of its store: ends that follow each other share one. */
-const probeAfterEndMs = 5_000;
+export const probeAfterEndMs = 5_000;
 
 /** The EtcdBackups of each store that need it for their own deletion. */
 export function backupsThatNeedStores(): BackupsByStore {

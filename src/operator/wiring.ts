@@ -13,6 +13,9 @@ import type { ScheduleControllerDeps } from "../controllers/schedule/context.ts"
 import { Catalogs } from "../controllers/store/catalogs.ts";
 import { StoreHolds } from "../controllers/store/holds.ts";
 import type { StoreControllerDeps } from "../controllers/store/reconcile.ts";
+import type { VerificationControllerDeps } from "../controllers/verification/context.ts";
+import { VerificationReports } from "../controllers/verification/reports.ts";
+import { RunningVerifications } from "../controllers/verification/running.ts";
 import type { BackupReport, StoredBackup } from "../core/backup/observed.ts";
 import { turnStateOf } from "../core/backup/turn.ts";
 import type { Holder } from "../core/store/hold.ts";
@@ -45,7 +48,7 @@ export interface Parts {
   metrics: BackupMetrics;
   admissions: { backups: Admission; restores: Admission };
   /** Called with the key of a run that has ended, or whose report has changed. */
-  wake: { backups: (key: string) => void; restores: (key: string) => void };
+  wake: { backups: (key: string) => void; restores: (key: string) => void; stores: (key: string) => void };
   backupsNeeding: StoreControllerDeps["backupsNeeding"];
   childrenOf: ScheduleControllerDeps["childrenOf"];
   restores: ScheduleControllerDeps["restores"];
@@ -74,6 +77,7 @@ interface ControllerDeps {
   store: StoreControllerDeps;
   restore: RestoreControllerDeps;
   schedule: ScheduleControllerDeps;
+  verification: VerificationControllerDeps;
   runners: Runners;
 }
 
@@ -109,10 +113,10 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       openClusterFor({ metadata: restore.metadata, spec: { etcd: connectionTo(restore) } }, signal),
   });
   const inPass = { ...shared, openStore: openStoreInPass };
-  const { backupsNeeding, known, childrenOf, restores } = parts;
+  const { childrenOf, restores } = parts;
   return {
     runners,
-    store: { ...inPass, backupsNeeding, known },
+    ...controllersOfStores(parts, inPass),
     schedule: { ...inPass, kubernetesCluster, childrenOf, restores },
     backup: { ...inPass, admission: admissions.backups, runs: runners.backups, metrics },
     restore: {
@@ -122,6 +126,21 @@ export function controllerDeps(parts: Parts): ControllerDeps {
       operatorImage: image,
       jobStore: jobStoreOf,
     },
+  };
+}
+
+/** The controller of verifications writes the reports, and that of stores puts them into status. */
+function controllersOfStores(
+  { backupsNeeding, known, wake }: Parts,
+  shared: Omit<
+    StoreControllerDeps & VerificationControllerDeps,
+    "backupsNeeding" | "known" | "wake" | "reports" | "running"
+  >,
+): { store: StoreControllerDeps; verification: VerificationControllerDeps } {
+  const reports = new VerificationReports();
+  return {
+    store: { ...shared, backupsNeeding, known, reports },
+    verification: { ...shared, known, wake, reports, running: new RunningVerifications() },
   };
 }
 

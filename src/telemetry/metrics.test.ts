@@ -71,6 +71,20 @@ test("a store is 1 or 0, and a removed store loses its series and no other", asy
   metrics.storeReady({ namespace: "ops", store: "never seen" }, undefined);
 });
 
+test("the verifications of a store have their series, which end with what is known of them", async () => {
+  const metrics = createMetrics();
+  const series = async () =>
+    (await samples(metrics)).filter((line) => line.startsWith("etcd_backup_verification_"));
+  const store = { namespace: "ops", store: "main" };
+  metrics.verification(store, { failed: 2, succeededAt: new Date("2026-08-20T12:00:00Z") });
+  assert.deepEqual(await series(), [
+    'etcd_backup_verification_failed{namespace="ops",store="main"} 2',
+    'etcd_backup_verification_last_success_timestamp_seconds{namespace="ops",store="main"} 1787227200',
+  ]);
+  metrics.verification(store, undefined);
+  assert.deepEqual(await series(), []);
+});
+
 test("running backups are counted when the metrics are collected", async () => {
   const metrics = createMetrics();
   let running = 0;

@@ -14,8 +14,22 @@ export interface Metrics {
   foreignStores(count: () => number): void;
   leading(leads: boolean): void;
   /** Undefined when the EtcdBackupStore was removed. */
-  storeReady(store: { namespace: string; store: string }, ready: boolean | undefined): void;
+  storeReady(store: StoreLabels, ready: boolean | undefined): void;
+  /** Undefined when nothing is known of verifications in the store. */
+  verification(store: StoreLabels, state: VerificationState | undefined): void;
   reconciled(controller: string, result: string, seconds: number): void;
+}
+
+export interface StoreLabels extends Record<string, string> {
+  namespace: string;
+  store: string;
+}
+
+export interface VerificationState {
+  /** Backups whose last verification failed. */
+  failed: number;
+  /** When a verification last succeeded. */
+  succeededAt?: Date;
 }
 
 export interface ClusterLabels extends Record<string, string> {
@@ -68,6 +82,7 @@ export function createMetrics(): Metrics {
     ),
     leading: (leads) => leader.set(leads ? 1 : 0),
     storeReady: storeReadyGauge(registers),
+    verification: verificationGauges(registers),
     reconciled: reconcileMetrics(registers),
   };
 }
@@ -100,6 +115,27 @@ function storeReadyGauge(registers: Registry[]): Metrics["storeReady"] {
   return (labels, ready) => {
     if (ready === undefined) gauge.remove(labels);
     else gauge.set(labels, ready ? 1 : 0);
+  };
+}
+
+function verificationGauges(registers: Registry[]): Metrics["verification"] {
+  const gauge = (name: string, help: string) =>
+    new Gauge({
+      name: `etcd_backup_verification_${name}`,
+      help,
+      labelNames: ["namespace", "store"],
+      registers,
+    });
+  const failed = gauge("failed", "Stored backups whose last verification failed.");
+  const succeededAt = gauge(
+    "last_success_timestamp_seconds",
+    "When a verification of a stored backup last succeeded.",
+  );
+  return (labels, state) => {
+    if (state === undefined) failed.remove(labels);
+    else failed.set(labels, state.failed);
+    if (state?.succeededAt === undefined) succeededAt.remove(labels);
+    else succeededAt.set(labels, state.succeededAt.getTime() / 1000);
   };
 }
 

@@ -61,6 +61,8 @@ export const backupConditions = {
   Reconciling:
     "True while the operator has work to do: a running attempt, a wait for the next one, or a deletion.",
   Stalled: "True when the backup has failed or its deletion is blocked, and a person has to act.",
+  Verified:
+    "True when the last verification of the stored backup by spec.verify of its EtcdBackupStore succeeded; False when it failed. Absent before the first. It does not change Ready.",
 } as const satisfies Vocabulary;
 
 export const backupReasons = {
@@ -86,7 +88,8 @@ export const backupReasons = {
     "The snapshot stream of the member ended early, stalled, or sent another number of bytes than it announced.",
   UploadFailed: "The store did not accept the data object or the manifest.",
   VerificationFailed:
-    "A digest, a total or the page structure of the database does not match. The upload is not a backup. An imported backup: its manifest is damaged, or its data is missing or has another size.",
+    "A digest, a total or the page structure of the database does not match. The upload is not a backup. An imported backup: its manifest is damaged, or its data is missing or has another size. Of the condition Verified: the stored backup no longer equals its manifest.",
+  Verified: "Every byte of the stored backup was read back and equals its manifest.",
   BackupNotFound:
     "The store did not hold the imported backup within spec.timeoutSeconds. As the reason of an event: the operator looks again.",
   StoreNotReady:
@@ -113,6 +116,8 @@ export const storeConditions = {
   Writer:
     "True when no other operator writes under the name of this one. False when this Kubernetes cluster is a copy of another one that still runs. Absent with accessMode ReadOnly.",
   Stalled: "True while the deletion of the object waits for EtcdBackups that need it. Absent otherwise.",
+  Verified:
+    "True when no stored backup is known to have failed its last verification; False when one has, or spec.verify.schedule cannot be used. Unknown before the first verification. Absent without spec.verify, unless a backup has failed. It does not change Ready.",
 } as const satisfies Vocabulary;
 
 export const storeReasons = {
@@ -132,6 +137,11 @@ export const storeReasons = {
   InvalidConfiguration: "The operator cannot use a setting, a certificate or an address.",
   CredentialsNotFound: "A Secret does not exist, or lacks a key.",
   StoreFailed: "The store answered with an error.",
+  Verified: "No stored backup is known to have failed its last verification.",
+  NotVerifiedYet: "No backup has been verified yet.",
+  VerificationFailed:
+    "Stored backups do not equal their manifests any more; the message names the first ones. They were left in place. `latest` passes them over, and retention neither counts nor removes them.",
+  InvalidSchedule: "spec.verify.schedule or spec.verify.timeZone cannot be used; the message says why.",
   NeededByBackups:
     "The object is being deleted, and EtcdBackups with deletionPolicy Delete need it to delete what they stored. The message says how many.",
   InternalError: "The operator itself has a fault; its log has the details.",

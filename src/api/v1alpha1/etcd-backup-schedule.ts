@@ -1,5 +1,6 @@
 import { immutable, matches } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
+import { cronSchedule, timeZone } from "../schema/time-schemas.ts";
 import type { MapSchema, ObjectSchema, StringSchema } from "../schema/schema.ts";
 import { scheduleConditions, scheduleReasons } from "./conditions.ts";
 import { scheduleEvents } from "./events.ts";
@@ -79,27 +80,10 @@ const spec = {
   description: "When to back up one etcd cluster, and what to keep of its backups.",
   required: ["schedule", "template"],
   properties: {
-    schedule: {
-      type: "string",
-      description:
-        "Times in cron format with five fields: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly. When both days are restricted, either of them matches. A time that the clock skips when it is set forward runs once, right then; one that comes twice runs once.",
-      minLength: 1,
-      maxLength: 128,
-      "x-kubernetes-validations": [
-        {
-          rule: "self.matches(r'^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$') || self.matches(r'^\\s*\\S+(\\s+\\S+){4}\\s*$')",
-          message:
-            "must have five fields (minute, hour, day of the month, month, day of the week), such as '0 */6 * * *', or be @hourly, @daily, @weekly, @monthly or @yearly",
-        },
-      ],
-    },
-    timeZone: {
-      type: "string",
-      description: "IANA name of the time zone of the schedule and of retention, such as Europe/Berlin.",
-      minLength: 1,
-      maxLength: 64,
-      default: "UTC",
-    },
+    schedule: cronSchedule(
+      "Times in cron format with five fields: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly. When both days are restricted, either of them matches. A time that the clock skips when it is set forward runs once, right then; one that comes twice runs once.",
+    ),
+    timeZone: timeZone("IANA name of the time zone of the schedule and of retention, such as Europe/Berlin."),
     jitter: {
       type: "string",
       description:

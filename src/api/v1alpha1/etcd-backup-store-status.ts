@@ -98,6 +98,42 @@ const catalog = {
   },
 } as const satisfies ObjectSchema;
 
+const failing = {
+  type: "object",
+  description: "A backup whose last verification failed.",
+  required: ["clusterName", "backup", "time", "problem"],
+  properties: {
+    clusterName: textField("The name of its cluster in the store."),
+    backup: textField("The backup's name in the store."),
+    time: timeField("When it was verified."),
+    problem: textField("Why the verification failed."),
+  },
+} as const satisfies ObjectSchema;
+
+const verification = {
+  type: "object",
+  description:
+    "What the verifications of stored backups have found. Absent when spec.verify is absent and no backup is known to have failed one.",
+  required: ["failed"],
+  properties: {
+    lastTime: timeField("When a backup was last verified, with either result."),
+    lastSuccessfulTime: timeField("When a verification last succeeded."),
+    nextTime: timeField("The next time of spec.verify.schedule."),
+    handledUntil: timeField("The time of the schedule up to which each cluster had its turn."),
+    handledSchedule: textField("The schedule and time zone that handledUntil refers to."),
+    verified: countField(
+      "Number of backups verified since the last time of the schedule, with either result.",
+    ),
+    failed: countField("Number of backups in the store whose last verification failed."),
+    failing: {
+      type: "array",
+      description: "The first 20 of the backups whose last verification failed.",
+      items: failing,
+      "x-kubernetes-list-type": "atomic",
+    },
+  },
+} as const satisfies ObjectSchema;
+
 export const etcdBackupStoreStatusSchema = {
   type: "object",
   description: "What the operator observed. Only the operator writes it.",
@@ -118,6 +154,7 @@ export const etcdBackupStoreStatusSchema = {
     },
     latestBackup,
     catalog,
+    verification,
     writer,
   },
 } as const satisfies ObjectSchema;

@@ -3,6 +3,7 @@ import { exactlyOneOf, fixedChoice } from "../schema/cel-rules.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
 import { clusterName } from "../schema/name-schemas.ts";
 import type { ObjectSchema } from "../schema/schema.ts";
+import { byteRateField, cronSchedule, timeZone } from "../schema/time-schemas.ts";
 import { storeConditions, storeReasons } from "./conditions.ts";
 import { storeKindNames, storeLocations } from "./etcd-backup-store-location.ts";
 import { etcdBackupStoreStatusSchema } from "./etcd-backup-store-status.ts";
@@ -39,6 +40,29 @@ const catalog = {
   },
 } as const satisfies ObjectSchema;
 
+const verify = {
+  type: "object",
+  description:
+    "Reads stored backups back at the times of a schedule, and compares every byte with the manifest. A backup that does not verify is left in place; `latest` passes it over, and retention neither counts nor removes it. Each time, one backup of each cluster is verified, and once more up to three of those that failed before. Absent: nothing is verified again after it was stored.",
+  required: ["schedule"],
+  properties: {
+    schedule: cronSchedule(
+      "Times in cron format, as those of an EtcdBackupSchedule. What one time has begun goes on until each cluster had its turn. Of several times that were missed, for instance because no operator ran, one is made up for.",
+    ),
+    timeZone: timeZone("IANA name of the time zone of the schedule, such as Europe/Berlin."),
+    which: {
+      type: "string",
+      description:
+        "Which backup of each cluster: the Latest that can be restored, or Rotating: the one whose last verification is the oldest, and those that were never verified first.",
+      enum: ["Latest", "Rotating"],
+      default: "Rotating",
+    },
+    maxRate: byteRateField(
+      "The most bytes per second to read from the store: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. Without it there is no limit.",
+    ),
+  },
+} as const satisfies ObjectSchema;
+
 const spec = {
   type: "object",
   description:
@@ -60,6 +84,7 @@ const spec = {
       default: "ReadWrite",
     },
     catalog,
+    verify,
   },
 } as const satisfies ObjectSchema;
 
@@ -98,6 +123,13 @@ export const etcdBackupStoreDefinition = defineResource({
       type: "date",
       jsonPath: ".status.latestBackup.completionTime",
       description: "Time since the newest backup was completed.",
+    },
+    {
+      name: "Verified",
+      type: "string",
+      jsonPath: '.status.conditions[?(@.type=="Verified")].status',
+      description: "Status of the Verified condition.",
+      priority: 1,
     },
     {
       name: "Age",

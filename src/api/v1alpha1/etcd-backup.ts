@@ -4,6 +4,7 @@ import { etcdBackupStatusSchema } from "./etcd-backup-status.ts";
 import { etcdConnectionSchema } from "./etcd-connection.ts";
 import { clusterName, reference } from "../schema/name-schemas.ts";
 import { defineResource, type Resource } from "../schema/resource.ts";
+import { byteRateField } from "../schema/time-schemas.ts";
 import { exactlyOneOf, immutable, matches } from "../schema/cel-rules.ts";
 import type { ObjectSchema, Schema } from "../schema/schema.ts";
 
@@ -44,18 +45,9 @@ const properties = {
     enum: ["Zstd", "None"],
     default: "Zstd",
   },
-  maxRate: {
-    type: "string",
-    description:
-      "The most bytes per second to read from the members: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. A limit takes load off a busy member, which in turn has to hold the snapshot's pages for longer. HashKV counts as a read of the member's whole database, so with a limit the operator pauses between the members that it compares. A limit by which the reads cannot end within timeoutSeconds fails the backup. Without it there is no limit.",
-    maxLength: 16,
-    "x-kubernetes-validations": [
-      matches(
-        "^[1-9][0-9]*(Ki|Mi|Gi)?$",
-        "must be bytes per second as a whole number with the unit Ki, Mi, Gi or none, such as 50Mi",
-      ),
-    ],
-  },
+  maxRate: byteRateField(
+    "The most bytes per second to read from the members: a whole number with the unit Ki, Mi, Gi or none, such as 50Mi. A limit takes load off a busy member, which in turn has to hold the snapshot's pages for longer. HashKV counts as a read of the member's whole database, so with a limit the operator pauses between the members that it compares. A limit by which the reads cannot end within timeoutSeconds fails the backup. Without it there is no limit.",
+  ),
   verification: {
     type: "object",
     description: "Checks in addition to those that every backup has to pass.",

@@ -14,6 +14,7 @@ export const backupEvents = {
   SnapshotSucceeded: "The backup is stored and verified; the note names it.",
   BackupImported: "The operator recorded a backup that the store already held; the note names it.",
   HeldByAnotherOperator: heldByAnother,
+  VerifiedAgain: "The stored backup verifies, after a verification that had failed.",
   StoredBackupDeleted: "The stored backup was deleted, as spec.deletionPolicy asks.",
 } as const satisfies Vocabulary;
 
@@ -30,6 +31,7 @@ export const restoreEvents = {
 
 export const storeEvents = {
   BackupsImported: "The operator made EtcdBackups for backups that the store holds; the note says how many.",
+  VerifiedAgain: "A stored backup verifies, after a verification that had failed; the note names it.",
   RecordNameTaken:
     "A backup in the store has no EtcdBackup, because another one has the name that its would have. That one was left alone.",
   HeldByAnotherOperator: heldByAnother,

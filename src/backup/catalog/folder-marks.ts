@@ -20,6 +20,12 @@ export class FolderMarks {
     return own === undefined ? stored : merged(stored, own);
   }
 
+  /** What is in memory. */
+  known(clusterName: string): Marks {
+    const stored = this.#known.get(clusterName)?.marks ?? noMarks;
+    return merged(stored, this.#own.get(clusterName) ?? noMarks);
+  }
+
   /** As `of`, without a look at the store where nothing in the folder has failed. */
   async failuresOf(
     store: Pick<Store, "get" | "list">,

@@ -59,8 +59,8 @@ type Note = (folders: Map<string, ListedFolder>) => void;
 
 /**
  * What one store holds: its last complete listing, in few bytes, and what the manifests say, each of which is read when
- * it is first needed. A listing that breaks off changes nothing. 100,000 backups take less than
- * 80 MiB.
+ * it is first needed. A listing that breaks off changes nothing. 100,000 backups take less than 90 MiB, of which 9 MiB say
+ * what their verifications have found.
  */
 export class StoreCatalog {
   readonly #open: CatalogOptions["open"];
@@ -289,11 +289,14 @@ export class StoreCatalog {
   }
 
   /** What the verifications in a folder have found. Throws when the record cannot be read. */
-  async marksOf(clusterName: string, signal: AbortSignal): Promise<Marks> {
+  async marksOf(store: Reader, clusterName: string, signal: AbortSignal): Promise<Marks> {
     const folder = this.#folders.get(clusterName);
-    if (folder === undefined) return noMarks;
-    await using store = lazyReader(this.#open);
-    return this.#marks.of(store, folder, signal);
+    return folder === undefined ? noMarks : this.#marks.of(store, folder, signal);
+  }
+
+  /** The marks of a folder, as far as this process has read the record of its folder. */
+  knownMarks(clusterName: string): Marks {
+    return this.#marks.known(clusterName);
   }
 
   /** Notes what this process has found. `listed`: the record that it has stored; absent where it may store none. */
@@ -316,12 +319,10 @@ export class StoreCatalog {
   }
 
   /** Name of the latest complete backup of a folder. Reads the manifests not remembered. */
-  async latestOf(clusterName: string, signal: AbortSignal): Promise<string | undefined> {
+  async latestOf(store: Reader, clusterName: string, signal: AbortSignal): Promise<string | undefined> {
     const folder = this.#folders.get(clusterName);
     if (folder === undefined) return undefined;
-    await using store = lazyReader(this.#open);
-    const claim = await this.#claims.of(store, folder, signal);
-    const { complete } = await latestInFolder(folder, claim, {
+    const { complete } = await latestInFolder(folder, await this.#claims.of(store, folder, signal), {
       read: (_, backup) => this.#markedEntryOf(store, { folder, backup, signal }),
       isSpent: () => false,
     });
@@ -329,11 +330,9 @@ export class StoreCatalog {
   }
 
   /** Who holds a folder. Undefined: nobody. Throws for a claim that cannot be used. */
-  async writerOf(clusterName: string, signal: AbortSignal): Promise<string | undefined> {
+  async writerOf(store: Reader, clusterName: string, signal: AbortSignal): Promise<string | undefined> {
     const folder = this.#folders.get(clusterName);
-    if (folder === undefined) return undefined;
-    await using store = lazyReader(this.#open);
-    return (await this.#claims.of(store, folder, signal))?.writer?.id;
+    return folder && (await this.#claims.of(store, folder, signal))?.writer?.id;
   }
 
   /** Frees the memory of the facts. */

@@ -25,6 +25,7 @@ import type { Result } from "../reconciler.ts";
 import { type BackupContext, writeStatus } from "./context.ts";
 import { deleteStored, removeFinalizer } from "./delete.ts";
 import { addFinalizer, guardStore } from "./guard.ts";
+import { recordVerification } from "./verification.ts";
 
 /** Milliseconds until the next pass over a running backup, even when it reports nothing. */
 const progressEveryMs = 5_000;
@@ -42,6 +43,7 @@ export async function actOnBackup(
   switch (decision.do) {
     case "nothing":
       await runs.forget(key);
+      await recordVerification(context);
       return undefined;
     case "restamp":
       return writeAndGoOn(context, restamped(backup));

@@ -45,6 +45,7 @@ function begun(location: object = { s3: { bucket: "backups" } }) {
       guards,
       writers: new Map(),
       catalogs: new Catalogs(now),
+      reports: { find: () => undefined },
       known: new KnownBackups(),
       holds,
       openStore: async () => bucket,
@@ -71,7 +72,6 @@ function begun(location: object = { s3: { bucket: "backups" } }) {
     guards,
     watch,
     finalizers: () => api.object(stores, ref)?.metadata.finalizers ?? [],
-    /** Creates an EtcdBackup that needs the store. */
     addBackup: (name: string) =>
       api.create(backups, {
         metadata: { namespace: ref.namespace, name, finalizers: [finalizer] },

@@ -1,26 +1,29 @@
 import type { StoreEvent } from "../../api/v1alpha1/events.ts";
 import type { StoreReason } from "../../api/v1alpha1/conditions.ts";
 import type { EtcdBackupStore, EtcdBackupStoreStatus } from "../../api/v1alpha1/etcd-backup-store.ts";
-import { foldersOfOthers } from "../../backup/catalog/claim.ts";
 import { clockWarning } from "../../backup/catalog/latest.ts";
-import { abandonedAfterMs, keptMessage, sweepAbandoned } from "../../backup/catalog/orphans.ts";
 import type { Summary } from "../../backup/catalog/summary.ts";
 import { wholeSeconds } from "../../core/conditions.ts";
 import { asOperatorError } from "../../core/errors.ts";
 import type { KnownBackups } from "../../core/store/known-backups.ts";
 import type { StoreFacts } from "../../core/store/facts.ts";
 import { type StoreProbe, needsWriteProbe, probed } from "../../core/store/status.ts";
+import { parseSchedule } from "../../core/schedule/schedule.ts";
+import { type FoundFailures, failuresUnknown, withVerification } from "../../core/verification/status.ts";
 import { type KnownWriters, firstWriter, statusOf, writerOf } from "../../core/store/writer.ts";
-import type { Capabilities, ObjectInfo, Store } from "../../store/store.ts";
+import type { Capabilities, Store } from "../../store/store.ts";
 import { type EventSink, eventsOf } from "../events.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Log } from "../../core/log.ts";
 import { type Reconcile, type Request, keyOf } from "../reconciler.ts";
+import type { VerificationReports } from "../verification/reports.ts";
 import type { Catalogs } from "./catalogs.ts";
 import { guard } from "./guard.ts";
 import { type RecordResources, Records } from "./records.ts";
 import { freshNames, renewWriter } from "./renew.ts";
 import type { HoldState, StoreHolds } from "./holds.ts";
+import { sweep } from "./sweep.ts";
+import { findFailures } from "./verification.ts";
 
 export interface StoreResources {
   store(request: Request, signal: AbortSignal): Promise<EtcdBackupStore | undefined>;
@@ -41,6 +44,8 @@ export interface StoreControllerDeps {
   holds: StoreHolds;
   writers: KnownWriters;
   catalogs: Catalogs;
+  /** What the verifications of stored backups have found. */
+  reports: Pick<VerificationReports, "find">;
   /** The EtcdBackups, by the watch. */
   known: KnownBackups;
   events: EventSink;
@@ -104,11 +109,7 @@ export function storeReconciler(deps: StoreControllerDeps): Reconcile {
       : held;
     if (kept?.is !== "ours") return kept;
     const imports = await importBackups(deps, records, probe, signal);
-    const { missing } = deps.factsOf(store);
-    const status = {
-      ...probed(probe.resource, { ...probe, ...imports?.fields }, { missing, now: now() }),
-      operator: deps.holds.renewal(),
-    };
+    const status = { ...statusAfter(deps, probe, imports?.fields), operator: deps.holds.renewal() };
     const renewedAt = deps.holds.clock();
     await resources.writeStoreStatus(store, status, signal);
     deps.holds.renewed(store, renewedAt);
@@ -139,6 +140,24 @@ async function introduced(
   return { store: { ...store, status }, isNew: known === undefined };
 }
 
+/** The next status, without the hold. */
+function statusAfter(
+  deps: StoreControllerDeps,
+  probe: ProbeOfResource,
+  imports: Pick<StoreProbe, "catalog"> | undefined,
+): EtcdBackupStoreStatus {
+  const { resource, failures = failuresUnknown } = probe;
+  const now = deps.now();
+  const { missing } = deps.factsOf(resource);
+  const { verify } = resource.spec;
+  return withVerification(resource, probed(resource, { ...probe, ...imports }, { missing, now }), {
+    found: failures,
+    report: deps.reports.find(resource),
+    schedule: verify && parseSchedule(verify.schedule, verify.timeZone),
+    now,
+  });
+}
+
 /** Goes on with an import of many backups, unless the next probe is due. Whether more is left. */
 async function goOnImporting(
   { catalogs, now, log }: StoreControllerDeps,
@@ -164,7 +183,7 @@ const importFailed = "the backups in the store cannot be imported";
 async function importBackups(
   { catalogs, log }: StoreControllerDeps,
   records: Records,
-  { resource, location }: Awaited<ReturnType<typeof probeStore>>,
+  { resource, location }: ProbeOfResource,
   signal: AbortSignal,
 ): Promise<{ next: "settled" | "goOn" | "retry"; fields?: Pick<StoreProbe, "catalog"> } | undefined> {
   const catalog = catalogs.find(resource);
@@ -209,11 +228,18 @@ function recordChanges(sink: EventSink, store: EtcdBackupStore, status: EtcdBack
   }
 }
 
+interface ProbeOfResource extends StoreProbe {
+  resource: EtcdBackupStore;
+  location?: string;
+  /** Absent: the probe failed. */
+  failures?: FoundFailures;
+}
+
 async function probeStore(
   deps: StoreControllerDeps,
   resource: EtcdBackupStore,
   { sweeping, isNew, signal }: { sweeping: boolean; isNew: boolean; signal: AbortSignal },
-): Promise<StoreProbe & { resource: EtcdBackupStore; location?: string }> {
+): Promise<ProbeOfResource> {
   let url: string | undefined;
   let current = resource;
   try {
@@ -244,6 +270,7 @@ async function probeStore(
         ? capabilities
         : { ...(resource.status.capabilities ?? capabilities), ...versioningOf(capabilities) },
       backups: count,
+      failures: await findFailures(catalog, current, store, signal),
       ...(newest === undefined ? {} : { latest: latestOf(newest) }),
     };
   } catch (thrown) {
@@ -267,26 +294,4 @@ function versioningOf({ versioning }: Capabilities): Pick<Capabilities, "version
 
 function latestOf({ name, clusterName, revision, manifest }: NonNullable<Summary["newest"]>) {
   return { name, clusterName, revision, completionTime: wholeSeconds(new Date(manifest.run.completedAt)) };
-}
-
-/**
- * Deletes abandoned objects in the folders that are this writer's. `objects`: all that are no part of a complete backup. A failure is only logged, since a store that refuses
- * deletion is still usable.
- */
-async function sweep(
-  { now, log }: StoreControllerDeps,
-  store: Store,
-  { objects, writer, signal }: { objects: readonly ObjectInfo[]; writer: string; signal: AbortSignal },
-): Promise<void> {
-  try {
-    const others = await foldersOfOthers(store, { objects, writer, signal });
-    const isOurs = (clusterName: string) => !others.has(clusterName);
-    const before = new Date(now().getTime() - abandonedAfterMs);
-    const onKept = (object: string) => log.warn({ store: store.url, object }, keptMessage);
-    const count = await sweepAbandoned(store, { before, objects, isOurs, signal, onKept });
-    if (count > 0) log.info({ store: store.url, count }, "deleted orphaned objects");
-  } catch (error) {
-    signal.throwIfAborted();
-    log.warn({ store: store.url, err: error }, "orphaned objects cannot be deleted");
-  }
 }

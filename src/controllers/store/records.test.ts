@@ -60,6 +60,7 @@ function begun(...hours: number[]) {
       guards: new KeyedMutex(),
       writers: new Map(),
       catalogs,
+      reports: { find: () => undefined },
       known: known as KnownBackups,
       holds,
       openStore: async () => bucket,

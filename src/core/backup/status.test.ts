@@ -15,6 +15,7 @@ import {
   started,
   streaming,
   succeeded,
+  verified,
 } from "./status.ts";
 import { OperatorError } from "../errors.ts";
 import { backupOf } from "./backup.fixture.ts";
@@ -276,4 +277,27 @@ test("a deletion, blocked or not, keeps the outcome of the backup", () => {
     Stalled: "True DeletionBlocked",
   });
   assert.deepEqual({ ...blocked, conditions: [] }, { ...done.status, conditions: [] });
+});
+
+test("a verification of the stored backup has a condition of its own, and changes no other", () => {
+  const done = backup(
+    changed(pending, { outcome: "Succeeded", reason: "Succeeded", message: "stored" }, now),
+  );
+  const damaged = verified(done, { at: later(60), problem: "stored size" }, later(61));
+  const [verdict, ...others] = damaged.conditions?.toReversed() ?? [];
+  assert.deepEqual(others.toReversed(), done.status.conditions);
+  assert.deepEqual(
+    [verdict?.type, verdict?.status, verdict?.reason, verdict?.message],
+    [
+      "Verified",
+      "False",
+      "VerificationFailed",
+      "the stored backup failed its verification at 2026-08-20T12:01:00Z: stored size",
+    ],
+  );
+  const repaired = verified(backup(damaged), { at: later(120), problem: undefined }, later(121));
+  assert.deepEqual(repaired.conditions?.map(({ type, status }) => [type, status]).at(-1), [
+    "Verified",
+    "True",
+  ]);
 });

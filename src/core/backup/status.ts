@@ -49,6 +49,27 @@ export function restamped({ status, metadata: { generation } }: EtcdBackup): Etc
   return { ...status, observedGeneration: generation, conditions };
 }
 
+/** The status of an ended backup after a verification of what it has stored. The outcome of the backup stays. */
+export function verified(
+  { status, metadata: { generation } }: EtcdBackup,
+  { at, problem }: { at: Date; problem: string | undefined },
+  now: Date,
+): EtcdBackupStatus {
+  const time = wholeSeconds(at);
+  const reason: BackupReason = problem === undefined ? "Verified" : "VerificationFailed";
+  const message =
+    problem === undefined
+      ? `the stored backup was verified at ${time}`
+      : `the stored backup failed its verification at ${time}: ${problem}`;
+  const condition = {
+    type: "Verified",
+    status: problem === undefined ? "True" : "False",
+    reason,
+    message,
+  } as const;
+  return { ...status, conditions: setCondition(status.conditions ?? [], condition, { generation, now }) };
+}
+
 /**
  * The status after the operator stopped in the middle of an attempt. The next attempt may start at once. `counts` is
  * false after an orderly stop: that attempt does not count towards backoffLimit.

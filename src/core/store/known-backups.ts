@@ -52,14 +52,20 @@ export class KnownBackups {
   }
 
   /** Whether an EtcdBackup made the backup, imports it, or has a run that may be storing it. */
-  isKnown({ namespace, store, location, clusterName, name }: StoredPlace): boolean {
-    for (const key of this.#found.get(placeKey(namespace, `${clusterName}/${name}`)) ?? []) {
+  isKnown(at: StoredPlace): boolean {
+    if (this.keysOf(at).length > 0) return true;
+    const prefix = /^[^x]*x/.exec(parseBackupName(at.name)?.runId ?? "")?.[0];
+    return prefix !== undefined && this.#found.has(prefixKey(at.namespace, prefix));
+  }
+
+  /** The keys of the EtcdBackups that made the backup or import it. */
+  keysOf({ namespace, store, location, clusterName, name }: StoredPlace): string[] {
+    const keys = [...(this.#found.get(placeKey(namespace, `${clusterName}/${name}`)) ?? [])];
+    return keys.filter((key) => {
       const { storeURL, importsFrom } = this.#entries.get(key) ?? {};
       const isHere = storeURL === undefined ? importsFrom === undefined : storeURL === location;
-      if (isHere || importsFrom === store) return true;
-    }
-    const prefix = /^[^x]*x/.exec(parseBackupName(name)?.runId ?? "")?.[0];
-    return prefix !== undefined && this.#found.has(prefixKey(namespace, prefix));
+      return isHere || importsFrom === store;
+    });
   }
 
   /** The records of stored backups that the operator made for this store. */

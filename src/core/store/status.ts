@@ -77,6 +77,7 @@ export function probed(
     ...fieldOf("backups", backups ?? previous.backups),
     ...fieldOf("latestBackup", error === undefined ? latest : previous.latestBackup),
     ...fieldOf("catalog", probe.catalog ?? previous.catalog),
+    ...fieldOf("verification", previous.verification),
     ...fieldOf("writer", previous.writer),
   };
 }

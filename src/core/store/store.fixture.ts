@@ -4,6 +4,7 @@ import type { EtcdBackupStore } from "../../api/v1alpha1/etcd-backup-store.ts";
 export function storeOf(
   over: {
     catalog?: Partial<EtcdBackupStore["spec"]["catalog"]>;
+    verify?: EtcdBackupStore["spec"]["verify"];
     metadata?: Partial<EtcdBackupStore["metadata"]>;
     status?: Partial<EtcdBackupStore["status"]>;
   } = {},
@@ -24,6 +25,7 @@ export function storeOf(
       accessMode: "ReadWrite",
       file: { path: "/backups" },
       catalog: { import: true, importLimit: 30, ...over.catalog },
+      ...(over.verify === undefined ? {} : { verify: over.verify }),
     },
     status: { observedGeneration: 1, ...over.status },
   };

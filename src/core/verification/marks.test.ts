@@ -44,5 +44,6 @@ describe("the marks of a folder", () => {
     const both = merged(earlier, later);
     assert.deepEqual([...both.problems], [["b", "y"]]);
     assert.deepEqual([...both.verified.values()], [2, 2]);
+    assert.deepEqual(merged(later, earlier), both);
   });
 });

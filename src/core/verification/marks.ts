@@ -35,13 +35,18 @@ export function withVerdict(
   return next;
 }
 
-/** Adds the later marks to the earlier ones, which they replace. */
-export function merged(earlier: Marks, later: Marks): Marks {
-  const problems = new Map([...earlier.problems].filter(([name]) => !later.verified.has(name)));
-  return {
-    verified: new Map([...earlier.verified, ...later.verified]),
-    problems: new Map([...problems, ...later.problems]),
-  };
+/** Of each backup the later mark. */
+export function merged(one: Marks, other: Marks): Marks {
+  const verified = new Map(one.verified);
+  const problems = new Map(one.problems);
+  for (const [name, at] of other.verified) {
+    if (at < (verified.get(name) ?? 0)) continue;
+    const problem = other.problems.get(name);
+    verified.set(name, at);
+    if (problem === undefined) problems.delete(name);
+    else problems.set(name, problem);
+  }
+  return { verified, problems };
 }
 
 /** Why the mark of a backup keeps it from being counted as one that can be restored. */

@@ -22,6 +22,7 @@ export const acceptedStores: Acceptance[] = [
     spec: {
       accessMode: "ReadOnly",
       catalog: { import: false, importLimit: 100, clusterNames: ["prod", "lab"] },
+      verify: { schedule: "0 3 * * 0", timeZone: "Europe/Berlin", which: "Latest", maxRate: "50Mi" },
       s3: {
         bucket: "etcd.backups-1",
         prefix: "clusters/eu_1/a=b.c",
@@ -59,6 +60,18 @@ const stores = (field: string, message: string, specs: Record<string, Spec>): Re
   refusals("EtcdBackupStore", field, message, specs);
 
 export const refusedStores: Refusal[] = [
+  ...stores("spec.verify.schedule", "must have five fields", {
+    "verifications by a schedule of words": { ...withS3({}), verify: { schedule: "every day" } },
+  }),
+  ...stores("spec.verify.schedule", "Required value", {
+    "verifications without a schedule": { ...withS3({}), verify: {} },
+  }),
+  ...stores("spec.verify.which", "Unsupported value", {
+    "verifications of all backups": { ...withS3({}), verify: { schedule: "@daily", which: "All" } },
+  }),
+  ...stores("spec.verify.maxRate", "must be bytes per second", {
+    "verifications at a decimal rate": { ...withS3({}), verify: { schedule: "@daily", maxRate: "1.5M" } },
+  }),
   ...stores("spec.catalog.clusterNames[]", "must be lower-case letters, digits, '-' or single '.'", {
     "a cluster name with two dots to import": { ...withS3({}), catalog: { clusterNames: ["a..b"] } },
   }),
