@@ -196,7 +196,13 @@ async function manyBackups(): Promise<string[]> {
   const copies: string[] = [];
   for (let i = 0; i < 150; i += 1) {
     const id = i.toString(16).padStart(12, "0");
-    const copy = { ...original, name: name.replace(/[^-]*$/, id), run: { ...original.run, id } };
+    const object = original.stored.object.replace(/[^-.]*\.db/, `${id}.db`);
+    const copy = {
+      ...original,
+      name: name.replace(/[^-]*$/, id),
+      run: { ...original.run, id },
+      stored: { ...original.stored, object },
+    };
     const path = join(dir.path, "lab", `${copy.name}.json`);
     await writeFile(path, JSON.stringify(copy));
     copies.push(path);
