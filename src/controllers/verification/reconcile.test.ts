@@ -320,6 +320,18 @@ describe("a verification under way", () => {
     assert.equal(world.verification()?.failed, 0);
   });
 
+  it("stops when the hold of its store could not be renewed for long", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const { world, pass, goOn } = await reading();
+    world.set("2026-08-21T03:09:00Z");
+    t.mock.timers.tick(1_000);
+    world.set("2026-08-21T03:10:00Z");
+    t.mock.timers.tick(1_000);
+    goOn.resolve();
+    assert.equal(await pass, 1_000);
+    assert.deepEqual(world.records(), []);
+  });
+
   it("does not hold up the probes of its store", async () => {
     const { world, pass, goOn } = await reading();
     const before = world.status().lastProbeTime;
