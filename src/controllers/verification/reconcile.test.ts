@@ -169,9 +169,7 @@ describe("a backup that no longer verifies", () => {
     await world.live(day(21));
     assert.deepEqual(
       world.verification()?.failing?.map(({ clusterName, problem }) => `${clusterName}: ${problem}`),
-      [`lab: manifest ${manifest.manifest}: it is not JSON`, `prod: object ${data.data} is missing`].map(
-        (text, at) => world.verification()?.failing?.[at] && text,
-      ),
+      [`lab: manifest ${manifest.manifest}: it is not JSON`, `prod: object ${data.data} is missing`],
     );
   });
 });
